@@ -1,0 +1,496 @@
+"""What a reader hands to the load pipeline: identified records, gathered in columnar batches.
+
+Identified types exist only in this room: nothing in `model` has a place for a name or a hospital
+number. A reader knows its format and nothing else: it neither resolves a patient nor maps a code.
+
+Inside a batch, patients, stays, units and codes are *interned*: listed once, and referred to by
+their index in that list. The pipeline resolves each list once and takes by index, so the hot path
+has no Python loop over facts.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import pyarrow as pa
+
+from estran.model.codes import DocumentStatus, FactStatus, Precision
+from estran.model.moments import Moment
+
+
+class PatientKey(NamedTuple):
+    """A patient number as a source writes it: assigning authority and value."""
+
+    system: str
+    value: str
+
+
+class StayKey(NamedTuple):
+    """A stay number; `patient` is the index of its patient in the batch."""
+
+    patient: int
+    system: str
+    value: str
+
+
+class Code(NamedTuple):
+    """A code as the source wrote it. `vocabulary` is a house name (LOINC, CIM10, OMOP, LOCAL/<x>).
+
+    `also` holds other codings that the source itself gave for the same thing, best first: the
+    terminology prefers a standard one and keeps this one as the local code.
+    """
+
+    vocabulary: str
+    code: str
+    label: str = ""
+    lang: str = "fr"
+    kind: str = "other"
+    also: tuple[tuple[str, str, str], ...] = ()  # (vocabulary, code, label)
+
+
+class UnitKey(NamedTuple):
+    """A ward (unité) as the source names it."""
+
+    code: str
+    label: str = ""
+    level: str = "UF"
+
+
+@dataclass(frozen=True)
+class Person:
+    """The identity traits that one record states; None or empty means it does not say."""
+
+    family_names: tuple[str, ...] = ()  # birth name first, then used names
+    given_names: tuple[str, ...] = ()
+    birth_date: dt.date | None = None
+    birth_precision: Precision = Precision.DAY
+    sex: str | None = None  # codes.Sex
+    addresses: tuple[str, ...] = ()  # lines, as text
+    postcode: str | None = None
+    city: str | None = None
+    commune: str | None = None  # INSEE code
+    phones: tuple[str, ...] = ()
+    mails: tuple[str, ...] = ()
+    relatives: tuple[str, ...] = ()  # names of relatives and contacts
+    birth_place: str | None = None
+    death_date: dt.date | None = None
+    deceased: bool | None = None
+    other_numbers: tuple[str, ...] = ()  # social security, passport, account: to be masked in texts
+
+
+@dataclass(frozen=True)
+class IdentityStatement:
+    """Record `record` says that these numbers belong to one person with these traits.
+
+    `introduces` is False for a mere reference (a number without any trait).
+    """
+
+    record: int  # row in Batch.records
+    patient: int  # index in Batch.patients
+    aliases: tuple[PatientKey, ...]  # further numbers of the same person (not the INS)
+    person: Person
+    ins: str | None = None
+    introduces: bool = True
+
+
+@dataclass(frozen=True)
+class MergeStatement:
+    """Record says that `gone` is the same person as `kept` (HL7 A40), or no longer (`undo`)."""
+
+    record: int
+    kept: int
+    gone: int
+    undo: bool = False
+
+
+@dataclass(frozen=True)
+class RelationStatement:
+    """`patient` has `other` as mother, child or twin."""
+
+    record: int
+    patient: int
+    other: int
+    kind: str
+    rank: int | None = None
+
+
+@dataclass(frozen=True)
+class PermissionStatement:
+    """Opposition or consent carried by a record."""
+
+    record: int
+    patient: int
+    scope: str
+    kind: str
+    from_date: dt.date
+    to_date: dt.date | None = None
+    given_by: str = "patient"
+    proof: str = ""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a record cannot be loaded: `field` in the source's own terms, one sentence, no value."""
+
+    record: int
+    field: str
+    code: str  # malformed, truncated, encoding, missing, unknown-type, no-patient, derived, header
+    reason: str
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Rows of a vocabulary that travels with the data (OMOP's CONCEPT tables)."""
+
+    # vocabulary, code, label, lang, kind, valid_from, valid_to, standard
+    concepts: pa.Table | None = None
+    # ancestor_vocabulary, ancestor_code, descendant_vocabulary, descendant_code, distance
+    ancestors: pa.Table | None = None
+    synonyms: pa.Table | None = None  # vocabulary, code, synonym, lang
+    # source_vocabulary, source_code, target_vocabulary, target_code, relation, method
+    maps: pa.Table | None = None
+
+
+I8, I16, I32, I64 = pa.int8(), pa.int16(), pa.int32(), pa.int64()
+STR, DATE, F64, BOOL = pa.string(), pa.date32(), pa.float64(), pa.bool_()
+
+# One row per record read, refused ones included.
+RECORDS = pa.schema(
+    [
+        ("record_no", I64),  # place in the file, from 0, stable from one reading to the next
+        ("line", I64),  # line in the file, from 1; null when lines mean nothing
+        ("event_time", I64),  # microseconds UTC at which the source says it happened; 0 unknown
+        ("content", I64),  # content_hash of the record's bytes
+    ]
+)
+STAY_EVENTS = pa.schema(
+    [
+        ("record", I32),
+        ("stay", I32),
+        ("kind", STR),
+        ("start_date", DATE),
+        ("start_minute", I16),
+        ("end_date", DATE),
+        ("end_minute", I16),
+        ("precision", I8),
+        ("entry_mode", STR),
+        ("exit_mode", STR),
+        ("unit", I32),
+        ("parent", I32),  # index in Batch.stays
+        ("confidential", BOOL),
+        ("status", STR),
+        ("clears_end", BOOL),
+    ]
+)
+MOVEMENTS = pa.schema(
+    [
+        ("record", I32),
+        ("key", STR),  # the source's movement number, authority included
+        ("stay", I32),
+        ("unit", I32),
+        ("responsibility", STR),
+        ("start_date", DATE),
+        ("start_minute", I16),
+        ("end_date", DATE),
+        ("end_minute", I16),
+        ("precision", I8),
+        ("status", STR),
+    ]
+)
+DOCUMENTS = pa.schema(
+    [
+        ("record", I32),
+        ("key", STR),  # business id, kept across versions (null when key_int is given)
+        ("key_int", I64),  # the same when it is a number, for columnar sources
+        ("patient", I32),
+        ("stay", I32),
+        ("kind", STR),
+        ("title", STR),
+        ("start_date", DATE),
+        ("start_minute", I16),
+        ("precision", I8),
+        ("known_at", I64),
+        ("unit", I32),
+        ("author_role", STR),
+        ("status", I8),
+        ("confidential", BOOL),
+        ("lang", STR),
+        ("text", STR),  # original, before de-identification; null when there is none
+    ]
+)
+FACTS = pa.schema(
+    [
+        ("document", I32),  # row in Batch.documents
+        ("fact_no", I32),
+        ("parent_fact_no", I32),
+        ("code", I32),  # index in Batch.codes
+        ("start_date", DATE),
+        ("start_minute", I16),
+        ("end_date", DATE),
+        ("end_minute", I16),
+        ("precision", I8),
+        ("known_at", I64),
+        ("value", F64),
+        ("value_code", I32),  # index in Batch.codes
+        ("value_text", STR),  # de-identified by the pipeline like any text
+        ("comparator", I8),
+        ("unit", STR),
+        ("low", F64),
+        ("high", F64),
+        ("status", I8),
+        ("role", STR),
+        ("context", I8),
+        ("origin", I8),
+    ]
+)
+ATTRIBUTES = pa.schema(
+    [
+        ("document", I32),
+        ("fact_no", I32),
+        ("attribute", I32),  # index in Batch.codes
+        ("value", F64),
+        ("value_code", I32),
+        ("value_text", STR),
+    ]
+)
+MEDIA = pa.schema(
+    [
+        ("document", I32),
+        ("modality", STR),
+        ("uri", STR),
+        ("shape", STR),
+        ("sampling", F64),
+        ("checksum", STR),
+    ]
+)
+
+
+@dataclass
+class Batch:
+    """Some records of one file, in file order. Every record is in `records`, refused or not."""
+
+    part: str  # table or resource type, "" when the format has none
+    records: pa.Table
+    patients: list[PatientKey] = field(default_factory=list)
+    stays: list[StayKey] = field(default_factory=list)
+    units: list[UnitKey] = field(default_factory=list)
+    codes: list[Code] = field(default_factory=list)
+    identities: list[IdentityStatement] = field(default_factory=list)
+    merges: list[MergeStatement] = field(default_factory=list)
+    relations: list[RelationStatement] = field(default_factory=list)
+    permissions: list[PermissionStatement] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+    stay_events: pa.Table = field(default_factory=STAY_EVENTS.empty_table)
+    movements: pa.Table = field(default_factory=MOVEMENTS.empty_table)
+    documents: pa.Table = field(default_factory=DOCUMENTS.empty_table)
+    facts: pa.Table = field(default_factory=FACTS.empty_table)
+    attributes: pa.Table = field(default_factory=ATTRIBUTES.empty_table)
+    media: pa.Table = field(default_factory=MEDIA.empty_table)
+    vocabulary: Vocabulary | None = None
+    # Records that need a known patient but make no document, stay or movement of their own:
+    # (record row, patient index).
+    needs: list[tuple[int, int]] = field(default_factory=list)
+
+
+class Reader(Protocol):
+    """A format. `wanted` limits the reading to these record numbers (replay of quarantine)."""
+
+    format: str
+
+    def files(self, paths: list[Path]) -> list[Path]:
+        """The files to read under `paths`, those that introduce patients first."""
+        ...
+
+    def read(self, path: Path, name: str, wanted: frozenset[int] | None = None) -> Iterator[Batch]:
+        """Batches of the file at `path`; `name` is the file's original name (replays read a copy).
+
+        Bad records become refusals and the reading goes on; InputRefused only when nothing of the
+        file can be read at all.
+        """
+        ...
+
+    def size(self, path: Path) -> int:
+        """Bytes to read, for the progress bar."""
+        ...
+
+
+class _Columns:
+    """Growing columns of one schema; columns that are mostly null are kept sparse."""
+
+    def __init__(self, schema: pa.Schema, dense: tuple[str, ...]) -> None:
+        self._schema = schema
+        self._dense: dict[str, list[Any]] = {name: [] for name in dense}
+        self._sparse: dict[str, dict[int, Any]] = {f.name: {} for f in schema if f.name not in dense}
+        self._defaults: dict[str, Any] = {}
+        self.rows = 0
+
+    def table(self) -> pa.Table:
+        arrays = []
+        for item in self._schema:
+            if item.name in self._dense:
+                arrays.append(pa.array(self._dense[item.name], item.type))
+            else:
+                arrays.append(self._filled(item))
+        return pa.table(arrays, schema=self._schema)
+
+    def _filled(self, item: pa.Field) -> pa.Array:
+        values, default = self._sparse[item.name], self._defaults.get(item.name)
+        if not values:
+            return pa.repeat(pa.scalar(default, item.type), self.rows)
+        column = [default] * self.rows
+        for row, value in values.items():
+            column[row] = value
+        return pa.array(column, item.type)
+
+
+class BatchBuilder:
+    """Gathers records one by one into a Batch; for formats that are read in Python."""
+
+    def __init__(self, part: str = "") -> None:
+        self.part = part
+        self._records: list[tuple[int, int | None, int, int]] = []
+        self._patients: dict[PatientKey, int] = {}
+        self._stays: dict[StayKey, int] = {}
+        self._units: dict[UnitKey, int] = {}
+        self._codes: dict[Code, int] = {}
+        self.batch = Batch(part, RECORDS.empty_table())
+        self._documents = _Columns(DOCUMENTS, ("record", "key", "patient", "stay", "kind", "title", "start_date", "start_minute", "precision", "text"))
+        self._documents._defaults = {"status": 0, "confidential": False}
+        self._facts = _Columns(FACTS, ("document", "fact_no", "code", "start_date", "start_minute", "precision", "value", "unit", "status"))
+        self._facts._defaults = {"context": 0, "origin": 0}
+        self._stay_rows: list[dict[str, Any]] = []
+        self._movement_rows: list[dict[str, Any]] = []
+        self._attribute_rows: list[dict[str, Any]] = []
+        self._media_rows: list[dict[str, Any]] = []
+        self._fact_no = 0
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    @property
+    def facts(self) -> int:
+        """Facts gathered so far."""
+        return self._facts.rows
+
+    def record(self, record_no: int, line: int | None, event_time: int, content: int) -> int:
+        """Open a record; returns its row, which every statement about it carries."""
+        self._records.append((record_no, line, event_time, content))
+        return len(self._records) - 1
+
+    def date_record(self, record: int, event_time: int) -> None:
+        """Set the event time once it is known."""
+        no, line, _, content = self._records[record]
+        self._records[record] = (no, line, event_time, content)
+
+    def patient(self, system: str, value: str) -> int:
+        return self._patients.setdefault(PatientKey(system, value), len(self._patients))
+
+    def stay(self, patient: int, system: str, value: str) -> int:
+        return self._stays.setdefault(StayKey(patient, system, value), len(self._stays))
+
+    def unit(self, code: str, label: str = "", level: str = "UF") -> int:
+        return self._units.setdefault(UnitKey(code, label, level), len(self._units))
+
+    def code(self, code: Code) -> int:
+        return self._codes.setdefault(code, len(self._codes))
+
+    def refuse(self, record: int, field_name: str, code: str, reason: str) -> None:
+        self.batch.refusals.append(Refusal(record, field_name, code, reason))
+
+    def stay_event(self, record: int, stay: int, **columns: Any) -> None:
+        """`columns` are those of STAY_EVENTS."""
+        self._stay_rows.append({"record": record, "stay": stay, **columns})
+
+    def movement(self, record: int, key: str, stay: int, **columns: Any) -> None:
+        self._movement_rows.append({"record": record, "key": key, "stay": stay, **columns})
+
+    def media(self, document: int, **columns: Any) -> None:
+        self._media_rows.append({"document": document, **columns})
+
+    def document(
+        self, record: int, key: str, patient: int, stay: int | None, kind: str, title: str, start: Moment | None,
+        text: str | None = None, status: DocumentStatus = DocumentStatus.CURRENT, **rare: Any,
+    ) -> int:
+        """Returns the document's row; `rare` are the other columns of DOCUMENTS."""
+        columns, row = self._documents, self._documents.rows
+        dense = columns._dense
+        dense["record"].append(record)
+        dense["key"].append(key)
+        dense["patient"].append(patient)
+        dense["stay"].append(stay)
+        dense["kind"].append(kind)
+        dense["title"].append(title)
+        dense["start_date"].append(start.date if start else None)
+        dense["start_minute"].append(start.minute if start else None)
+        dense["precision"].append(int(start.precision) if start else 0)
+        dense["text"].append(text)
+        if status:
+            columns._sparse["status"][row] = int(status)
+        for name, value in rare.items():
+            if value is not None:
+                columns._sparse[name][row] = value
+        columns.rows += 1
+        self._fact_no = 0
+        return row
+
+    def fact(
+        self, document: int, code: int, start: Moment | None, value: float | None = None, unit: str | None = None,
+        status: FactStatus | int = FactStatus.FINAL, end: Moment | None = None, **rare: Any,
+    ) -> int:
+        """A fact of `document`; returns its fact_no. `rare` are the other columns of FACTS.
+
+        Facts of one document are added before the next document is opened.
+        """
+        columns = self._facts
+        dense, row, number = columns._dense, columns.rows, self._fact_no
+        dense["document"].append(document)
+        dense["fact_no"].append(number)
+        dense["code"].append(code)
+        if start is None:
+            dense["start_date"].append(None)
+            dense["start_minute"].append(None)
+            dense["precision"].append(0)
+        else:
+            dense["start_date"].append(start.date)
+            dense["start_minute"].append(start.minute)
+            dense["precision"].append(int(start.precision))
+        dense["value"].append(value)
+        dense["unit"].append(unit)
+        dense["status"].append(int(status))
+        if end is not None:
+            columns._sparse["end_date"][row] = end.date
+            columns._sparse["end_minute"][row] = end.minute
+        for name, item in rare.items():
+            if item is not None:
+                columns._sparse[name][row] = item
+        columns.rows = row + 1
+        self._fact_no = number + 1
+        return number
+
+    def attribute(self, document: int, fact_no: int, attribute: int, **columns: Any) -> None:
+        self._attribute_rows.append({"document": document, "fact_no": fact_no, "attribute": attribute, **columns})
+
+    def build(self) -> Batch:
+        """The finished batch; the builder is not used afterwards."""
+        batch = self.batch
+        columns = list(zip(*self._records, strict=True)) or [(), (), (), ()]
+        batch.records = pa.table([pa.array(c, f.type) for c, f in zip(columns, RECORDS, strict=True)], schema=RECORDS)
+        batch.patients, batch.stays = list(self._patients), list(self._stays)
+        batch.units, batch.codes = list(self._units), list(self._codes)
+        batch.documents, batch.facts = self._documents.table(), self._facts.table()
+        batch.stay_events = pa.Table.from_pylist(self._stay_rows, STAY_EVENTS)
+        batch.movements = pa.Table.from_pylist(self._movement_rows, MOVEMENTS)
+        batch.attributes = pa.Table.from_pylist(self._attribute_rows, ATTRIBUTES)
+        batch.media = pa.Table.from_pylist(self._media_rows, MEDIA)
+        return batch
+
+
+def content_hash(data: bytes) -> int:
+    """64 bits of BLAKE2b as a signed integer: finds identical resends and breaks ties."""
+    from hashlib import blake2b
+
+    return int.from_bytes(blake2b(data, digest_size=8).digest(), "little", signed=True)
