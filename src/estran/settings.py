@@ -37,9 +37,7 @@ def read_settings(site: Path) -> Settings:
     try:
         values = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
-        raise UsageError(
-            "This directory is not an Estran site.", where=str(site), hint=f"estran init {site}"
-        ) from None
+        raise UsageError("This directory is not an Estran site.", where=str(site), hint=f"estran init {site}") from None
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"The settings are not valid TOML: {error}.", where=str(path)) from None
     known = {f.name: f for f in dataclasses.fields(Settings)}
@@ -56,6 +54,8 @@ def write_settings(site: Path, settings: Settings) -> None:
     lines: list[str] = []
     for item in dataclasses.fields(Settings):
         value = getattr(settings, item.name)
-        shown = f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
+        shown = (
+            f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
+        )
         lines += [f"# {item.metadata['sentence']}", f"{item.name} = {shown}", ""]
     (site / FILE_NAME).write_text("\n".join(lines), "utf-8")

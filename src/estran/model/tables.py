@@ -188,11 +188,31 @@ FACT = _schema(
 
 # The concept order: what criteria read, sorted by (concept, patient, start).
 FACT_BY_CONCEPT = pa.schema(
-    [FACT.field(n) for n in (
-        "concept_id", "patient_id", "start_date", "start_minute", "precision", "local_concept_id",
-        "stay_id", "document_id", "fact_no", "parent_fact_no", "end_date", "end_minute", "value",
-        "comparator", "unit", "value_concept", "status", "role", "context", "origin",
-    )]
+    [
+        FACT.field(n)
+        for n in (
+            "concept_id",
+            "patient_id",
+            "start_date",
+            "start_minute",
+            "precision",
+            "local_concept_id",
+            "stay_id",
+            "document_id",
+            "fact_no",
+            "parent_fact_no",
+            "end_date",
+            "end_minute",
+            "value",
+            "comparator",
+            "unit",
+            "value_concept",
+            "status",
+            "role",
+            "context",
+            "origin",
+        )
+    ]
 )
 
 FACT_ATTRIBUTE = _schema(

@@ -16,9 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 import pyarrow as pa
 
-from estran.model.codes import DocumentStatus, FactStatus, Precision
+from estran.identity.traits import Person as Person
+from estran.model.codes import DocumentStatus, FactStatus
 from estran.model.moments import Moment
 
 
@@ -58,28 +60,6 @@ class UnitKey(NamedTuple):
     code: str
     label: str = ""
     level: str = "UF"
-
-
-@dataclass(frozen=True)
-class Person:
-    """The identity traits that one record states; None or empty means it does not say."""
-
-    family_names: tuple[str, ...] = ()  # birth name first, then used names
-    given_names: tuple[str, ...] = ()
-    birth_date: dt.date | None = None
-    birth_precision: Precision = Precision.DAY
-    sex: str | None = None  # codes.Sex
-    addresses: tuple[str, ...] = ()  # lines, as text
-    postcode: str | None = None
-    city: str | None = None
-    commune: str | None = None  # INSEE code
-    phones: tuple[str, ...] = ()
-    mails: tuple[str, ...] = ()
-    relatives: tuple[str, ...] = ()  # names of relatives and contacts
-    birth_place: str | None = None
-    death_date: dt.date | None = None
-    deceased: bool | None = None
-    other_numbers: tuple[str, ...] = ()  # social security, passport, account: to be masked in texts
 
 
 @dataclass(frozen=True)
@@ -318,33 +298,66 @@ class Reader(Protocol):
         ...
 
 
-class _Columns:
-    """Growing columns of one schema; columns that are mostly null are kept sparse."""
+_NOWHEN = (None, None, 0)
+# What a fact row holds, in order; `start` is a Moment or None and stands for three columns.
+_FACT_ROW = (
+    "code", "start", "value", "unit", "status", "low", "high", "comparator", "value_code", "value_text",
+    "parent_fact_no", "role",
+)
+_DOCUMENT_ROW = ("record", "key", "patient", "stay", "kind", "title", "start", "text", "status")
 
-    def __init__(self, schema: pa.Schema, dense: tuple[str, ...]) -> None:
-        self._schema = schema
-        self._dense: dict[str, list[Any]] = {name: [] for name in dense}
-        self._sparse: dict[str, dict[int, Any]] = {f.name: {} for f in schema if f.name not in dense}
-        self._defaults: dict[str, Any] = {}
-        self.rows = 0
+FactRow = tuple[
+    int, Moment | None, float | None, str | None, int, float | None, float | None, int | None, int | None,
+    str | None, int | None, str | None,
+]
 
-    def table(self) -> pa.Table:
-        arrays = []
-        for item in self._schema:
-            if item.name in self._dense:
-                arrays.append(pa.array(self._dense[item.name], item.type))
+
+class _Rows:
+    """Rows of one schema as tuples, turned into columns once; rare columns are kept apart by row."""
+
+    def __init__(self, schema: pa.Schema, names: tuple[str, ...], defaults: dict[str, Any]) -> None:
+        self.rows: list[tuple[Any, ...]] = []
+        self.rare: dict[str, dict[int, Any]] = {}
+        self._schema, self._names, self._defaults = schema, names, defaults
+
+    def set_rare(self, row: int, columns: dict[str, Any]) -> None:
+        for name, value in columns.items():
+            if value is not None:
+                self.rare.setdefault(name, {})[row] = value
+
+    def cut(self, rows: int) -> None:
+        """Forget every row from `rows` on."""
+        del self.rows[rows:]
+        for values in self.rare.values():
+            for row in [r for r in values if r >= rows]:
+                del values[row]
+
+    def table(self, ready: dict[str, pa.Array]) -> pa.Table:
+        """The finished table; `ready` holds columns that were made elsewhere."""
+        columns = dict(ready)
+        for name, values in zip(self._names, zip(*self.rows, strict=True), strict=False):
+            if name == "start":
+                columns.update(_moments(values))
             else:
-                arrays.append(self._filled(item))
+                columns[name] = values
+        arrays = [self._array(item, columns.get(item.name)) for item in self._schema]
         return pa.table(arrays, schema=self._schema)
 
-    def _filled(self, item: pa.Field) -> pa.Array:
-        values, default = self._sparse[item.name], self._defaults.get(item.name)
-        if not values:
-            return pa.repeat(pa.scalar(default, item.type), self.rows)
-        column = [default] * self.rows
-        for row, value in values.items():
+    def _array(self, item: pa.Field, values: Any) -> pa.Array:
+        rare = self.rare.get(item.name)
+        if values is None and not rare:
+            return pa.repeat(pa.scalar(self._defaults.get(item.name), item.type), len(self.rows))
+        if values is not None and not rare:
+            return values if isinstance(values, pa.Array) else pa.array(values, item.type)
+        column = [self._defaults.get(item.name)] * len(self.rows) if values is None else list(values)
+        for row, value in (rare or {}).items():
             column[row] = value
         return pa.array(column, item.type)
+
+
+def _moments(starts: tuple[Moment | None, ...]) -> dict[str, Any]:
+    dates, minutes, precisions = zip(*(m or _NOWHEN for m in starts), strict=True)
+    return {"start_date": dates, "start_minute": minutes, "precision": precisions}
 
 
 class BatchBuilder:
@@ -358,15 +371,13 @@ class BatchBuilder:
         self._units: dict[UnitKey, int] = {}
         self._codes: dict[Code, int] = {}
         self.batch = Batch(part, RECORDS.empty_table())
-        self._documents = _Columns(DOCUMENTS, ("record", "key", "patient", "stay", "kind", "title", "start_date", "start_minute", "precision", "text"))
-        self._documents._defaults = {"status": 0, "confidential": False}
-        self._facts = _Columns(FACTS, ("document", "fact_no", "code", "start_date", "start_minute", "precision", "value", "unit", "status"))
-        self._facts._defaults = {"context": 0, "origin": 0}
+        self._documents = _Rows(DOCUMENTS, _DOCUMENT_ROW, {"confidential": False})
+        self._facts = _Rows(FACTS, _FACT_ROW, {"context": 0, "origin": 0})
+        self._runs: list[tuple[int, int]] = []  # (document, facts) in the order they came
         self._stay_rows: list[dict[str, Any]] = []
         self._movement_rows: list[dict[str, Any]] = []
         self._attribute_rows: list[dict[str, Any]] = []
         self._media_rows: list[dict[str, Any]] = []
-        self._fact_no = 0
 
     def __len__(self) -> int:
         return len(self._records)
@@ -374,7 +385,7 @@ class BatchBuilder:
     @property
     def facts(self) -> int:
         """Facts gathered so far."""
-        return self._facts.rows
+        return len(self._facts.rows)
 
     def record(self, record_no: int, line: int | None, event_time: int, content: int) -> int:
         """Open a record; returns its row, which every statement about it carries."""
@@ -413,28 +424,13 @@ class BatchBuilder:
 
     def document(
         self, record: int, key: str, patient: int, stay: int | None, kind: str, title: str, start: Moment | None,
-        text: str | None = None, status: DocumentStatus = DocumentStatus.CURRENT, **rare: Any,
+        text: str | None = None, status: DocumentStatus | int = DocumentStatus.CURRENT, **rare: Any,
     ) -> int:
         """Returns the document's row; `rare` are the other columns of DOCUMENTS."""
-        columns, row = self._documents, self._documents.rows
-        dense = columns._dense
-        dense["record"].append(record)
-        dense["key"].append(key)
-        dense["patient"].append(patient)
-        dense["stay"].append(stay)
-        dense["kind"].append(kind)
-        dense["title"].append(title)
-        dense["start_date"].append(start.date if start else None)
-        dense["start_minute"].append(start.minute if start else None)
-        dense["precision"].append(int(start.precision) if start else 0)
-        dense["text"].append(text)
-        if status:
-            columns._sparse["status"][row] = int(status)
-        for name, value in rare.items():
-            if value is not None:
-                columns._sparse[name][row] = value
-        columns.rows += 1
-        self._fact_no = 0
+        row = len(self._documents.rows)
+        self._documents.rows.append((record, key, patient, stay, kind, title, start, text, int(status)))
+        if rare:
+            self._documents.set_rare(row, rare)
         return row
 
     def fact(
@@ -445,34 +441,67 @@ class BatchBuilder:
 
         Facts of one document are added before the next document is opened.
         """
-        columns = self._facts
-        dense, row, number = columns._dense, columns.rows, self._fact_no
-        dense["document"].append(document)
-        dense["fact_no"].append(number)
-        dense["code"].append(code)
-        if start is None:
-            dense["start_date"].append(None)
-            dense["start_minute"].append(None)
-            dense["precision"].append(0)
-        else:
-            dense["start_date"].append(start.date)
-            dense["start_minute"].append(start.minute)
-            dense["precision"].append(int(start.precision))
-        dense["value"].append(value)
-        dense["unit"].append(unit)
-        dense["status"].append(int(status))
+        rows, runs, pick = self._facts.rows, self._runs, rare.pop
+        row = len(rows)
+        rows.append((
+            code, start, value, unit, int(status), pick("low", None), pick("high", None), pick("comparator", None),
+            pick("value_code", None), pick("value_text", None), pick("parent_fact_no", None), pick("role", None),
+        ))
         if end is not None:
-            columns._sparse["end_date"][row] = end.date
-            columns._sparse["end_minute"][row] = end.minute
-        for name, item in rare.items():
-            if item is not None:
-                columns._sparse[name][row] = item
-        columns.rows = row + 1
-        self._fact_no = number + 1
+            rare["end_date"], rare["end_minute"] = end.date, end.minute
+        if rare:
+            self._facts.set_rare(row, rare)
+        number = runs[-1][1] if runs and runs[-1][0] == document else 0
+        if number:
+            runs[-1] = (document, number + 1)
+        else:
+            runs.append((document, 1))
         return number
+
+    def add_facts(self, document: int, rows: list[FactRow]) -> None:
+        """All the facts of `document` at once, numbered from 0: the fast way in."""
+        if rows:
+            self._facts.rows.extend(rows)
+            self._runs.append((document, len(rows)))
 
     def attribute(self, document: int, fact_no: int, attribute: int, **columns: Any) -> None:
         self._attribute_rows.append({"document": document, "fact_no": fact_no, "attribute": attribute, **columns})
+
+    def mark(self) -> tuple[int, ...]:
+        """Where the gathering stands; `undo` comes back to it."""
+        return tuple(map(len, self._gathered()))
+
+    def undo(self, mark: tuple[int, ...]) -> None:
+        """Forget what was gathered since `mark`, records excepted.
+
+        Indices of patients, stays, units and codes given since are no longer valid.
+        """
+        for gathered, size in zip(self._gathered(), mark, strict=True):
+            if isinstance(gathered, dict):
+                while len(gathered) > size:
+                    gathered.popitem()
+            else:
+                del gathered[size:]
+        self._documents.cut(len(self._documents.rows))
+        self._facts.cut(len(self._facts.rows))
+
+    def _gathered(self) -> tuple[Any, ...]:
+        batch = self.batch
+        return (
+            self._patients, self._stays, self._units, self._codes, self._documents.rows, self._facts.rows, self._runs,
+            self._stay_rows, self._movement_rows, self._attribute_rows, self._media_rows, batch.identities,
+            batch.merges, batch.relations, batch.permissions, batch.needs,
+        )
+
+    def _fact_places(self) -> dict[str, pa.Array]:
+        """The columns `document` and `fact_no`, from the runs."""
+        runs = np.array(self._runs, dtype=np.int64).reshape(-1, 2)
+        first = np.cumsum(runs[:, 1]) - runs[:, 1]
+        numbers = np.arange(len(self._facts.rows)) - np.repeat(first, runs[:, 1])
+        return {
+            "document": pa.array(np.repeat(runs[:, 0], runs[:, 1]).astype(np.int32)),
+            "fact_no": pa.array(numbers.astype(np.int32)),
+        }
 
     def build(self) -> Batch:
         """The finished batch; the builder is not used afterwards."""
@@ -481,7 +510,8 @@ class BatchBuilder:
         batch.records = pa.table([pa.array(c, f.type) for c, f in zip(columns, RECORDS, strict=True)], schema=RECORDS)
         batch.patients, batch.stays = list(self._patients), list(self._stays)
         batch.units, batch.codes = list(self._units), list(self._codes)
-        batch.documents, batch.facts = self._documents.table(), self._facts.table()
+        batch.documents = self._documents.table({})
+        batch.facts = self._facts.table(self._fact_places())
         batch.stay_events = pa.Table.from_pylist(self._stay_rows, STAY_EVENTS)
         batch.movements = pa.Table.from_pylist(self._movement_rows, MOVEMENTS)
         batch.attributes = pa.Table.from_pylist(self._attribute_rows, ATTRIBUTES)

@@ -1,0 +1,55 @@
+# `make demo` builds a site from the samples that the package ships and opens the portal.
+# `make test` runs every check and every test. Both install what they need into .venv first.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+DEMO ?= demo-site
+PORT ?= 8000
+
+.PHONY: setup dev demo test check fmt bench browser screenshots clean
+
+setup: $(VENV)/.ready
+dev: $(VENV)/.ready-dev
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Estran needs Python 3.11 or newer; set PYTHON=/path/to/python3.") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.ready: $(VENV)/bin/python requirements.lock pyproject.toml
+	$(PIP) install -r requirements.lock
+	$(PIP) install --no-build-isolation --no-deps -e .
+	@touch $@
+
+$(VENV)/.ready-dev: $(VENV)/.ready requirements-dev.lock
+	$(PIP) install -r requirements-dev.lock
+	@touch $@
+
+demo: setup
+	$(BIN)/estran demo $(DEMO) --port $(PORT)
+
+check: dev
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check browser
+	$(BIN)/pytest -n 2 --dist loadgroup
+
+browser:
+	@sh scripts/browser.sh
+
+bench: dev
+	$(BIN)/python -m benchmarks
+
+screenshots: dev browser
+	$(BIN)/python -m tests.browser.screenshots $(DEMO)
+
+fmt: dev
+	$(BIN)/ruff format src tests benchmarks
+	$(BIN)/ruff check --fix src tests benchmarks
+
+clean:
+	rm -rf $(VENV) demo-site demo-site.key .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,1 @@
+"""The question: frozen nodes, their languages, and the engines that answer them."""

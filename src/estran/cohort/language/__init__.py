@@ -1,0 +1,1 @@
+"""How a question is written: versioned JSON, text, and sentences that explain it."""

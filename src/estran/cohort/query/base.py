@@ -1,0 +1,89 @@
+"""What every node of a question has in common: it is frozen, and nonsense cannot be built."""
+
+from __future__ import annotations
+
+import datetime as dt
+import types
+import typing
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Any, ClassVar
+
+from estran.model.errors import UsageError
+
+
+@cache
+def field_hints(kind: type) -> dict[str, Any]:
+    """The types of the fields of a dataclass, in order."""
+    hints = typing.get_type_hints(kind)
+    return {f.name: hints[f.name] for f in fields(kind)}
+
+
+def fits(value: object, hint: Any) -> bool:
+    """Whether a value has the type that an annotation asks for."""
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        return any(fits(value, one) for one in typing.get_args(hint))
+    if origin is tuple:
+        return isinstance(value, tuple) and all(fits(one, typing.get_args(hint)[0]) for one in value)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if hint is dt.date:
+        return isinstance(value, dt.date) and not isinstance(value, dt.datetime)
+    return isinstance(value, hint)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A value inside a node: validated at birth, UsageError otherwise."""
+
+    TAG: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        for name, hint in field_hints(type(self)).items():
+            if not fits(getattr(self, name), hint):
+                raise UsageError(
+                    f"'{name}' of {type(self).__name__} does not have the right type.",
+                    where=f"{type(self).__name__}.{name}",
+                    hint=f"give it a value of type {getattr(hint, '__name__', hint)}",
+                )
+        self.check()
+
+    def check(self) -> None:
+        """What the types alone cannot say; raises UsageError."""
+
+
+@dataclass(frozen=True)
+class Node(Part):
+    """A question about patients. `TAG` is its name in JSON; `EVENTS` says whether it has dates."""
+
+    EVENTS: ClassVar[bool] = False
+
+    def children(self) -> tuple[Node, ...]:
+        """The questions inside this one, in reading order."""
+        return ()
+
+    def with_children(self, children: tuple[Node, ...]) -> Node:
+        """The same node over other children."""
+        return self
+
+    @property
+    def dated(self) -> bool:
+        """Whether the node gives events, which have a moment, and not only patients."""
+        return self.EVENTS
+
+
+def refuse(what: str, hint: str) -> UsageError:
+    """A UsageError with a way out."""
+    return UsageError(what, hint=hint)
+
+
+def check_dated(node: Node, role: str) -> None:
+    """Raise UsageError when a temporal node is given a question without dates."""
+    if not node.dated:
+        raise refuse(
+            f"{role} needs events, which have a date; '{node.TAG}' only says which patients.",
+            "use a code, a text, a document, a stay or a movement there, and put the rest beside it with and",
+        )

@@ -1,0 +1,131 @@
+"""The written forms that betray a person: cues, stop words and shapes, apart from the logic.
+
+Cues are folded (see `folding`): lower case, no accent. Shapes are read on the text itself, at the
+place a cue or a digit has led to.
+"""
+
+from __future__ import annotations
+
+import re
+
+# What replaces an identity. Append only: stored texts hold them.
+NOM, PRENOM, BIRTH, TEL, MAIL = "[NOM]", "[PRENOM]", "[DATE_NAISSANCE]", "[TEL]", "[MAIL]"
+ADDRESS, TOWN, NUMBER, URL = "[ADRESSE]", "[VILLE]", "[NUMERO]", "[URL]"
+TAG = re.compile(r"\[(?:NOM|PRENOM|DATE_NAISSANCE|TEL|MAIL|ADRESSE|VILLE|NUMERO|URL)\]")
+
+TITLES = (
+    "m.", "mm.", "mm", "mr", "mr.", "mrs", "mrs.", "ms", "ms.", "mme", "mme.", "mmes", "mlle", "mlle.", "monsieur",
+    "messieurs", "madame", "mesdames", "mademoiselle", "dr", "dr.", "drs", "docteur", "docteurs", "pr", "pr.",
+    "professeur", "professeurs", "prof", "prof.", "mr.et mme", "dr(e)",
+)  # fmt: skip
+PLURAL_TITLES = frozenset(("mm.", "mm", "mmes", "messieurs", "mesdames", "drs", "docteurs", "professeurs"))
+
+# A label is followed by a colon.
+LABELS = (
+    "nom", "noms", "prenom", "prenoms", "nom de naissance", "nom d'usage", "nom usuel", "nom marital",
+    "nom de jeune fille", "nom patronymique", "nom de famille", "nom et prenom", "nom prenom", "nom, prenom",
+    "nom/prenom", "nom du patient", "nom de la patiente", "patient", "patiente", "signe", "signature", "valide par",
+    "redige par", "dicte par", "saisi par", "vu par", "imprime par", "personne a prevenir", "personne de confiance",
+    "medecin traitant", "medecin", "medecins", "interne", "internes", "externe", "externes", "chirurgien",
+    "chirurgiens", "operateur", "operateurs", "anesthesiste", "infirmiere", "correspondant", "prescripteur",
+    "destinataire", "dossier medical pour", "last name", "first name", "name", "surname",
+)  # fmt: skip
+GIVEN_LABELS = frozenset(("prenom", "prenoms", "first name"))
+# A binder is followed by the name at once, with or without a colon.
+BINDERS = ("signe par", "valide par", "redige par", "dicte par", "saisi par", "imprime par", "analyse par",
+           "epouse", "veuve", "nee", "nomme", "nommee", "prenomme", "prenommee", "dossier medical pour")  # fmt: skip
+
+RELATIVES = (
+    "mere", "pere", "mari", "femme", "fils", "fille", "frere", "soeur", "epouse", "epoux", "conjoint", "conjointe",
+    "compagnon", "compagne", "concubin", "concubine", "tante", "oncle", "cousin", "cousine", "neveu", "niece",
+    "grand-mere", "grand-pere", "ami", "amie", "voisin", "voisine", "tuteur", "tutrice", "curateur", "curatrice",
+)  # fmt: skip
+
+BIRTH_CUES = (
+    "ne le", "nee le", "ne(e) le", "ne (e) le", "nee) le", "nes le", "ne en", "nee en", "date de naissance",
+    "date naissance", "date de nais", "date nais", "naissance", "naiss", "ddn", "d.d.n", "ne(e) :", "nee :", "ne :",
+    "born on", "date of birth", "dob", "mise au monde",
+)  # fmt: skip
+BIRTH_PLACE_CUES = ("ne a", "nee a", "ne(e) a", "lieu de naissance", "natif de", "native de")
+
+NUMBER_CUES = (
+    "ipp", "nip", "nda", "iep", "ins", "ins-c", "nir", "nss", "n° ss", "dossier", "identifiant", "identification",
+    "matricule", "securite sociale", "secu", "n° secu", "immatriculation", "n° patient", "id patient", "patient id",
+    "n°id", "n° id", "n°", "nº", "numero", "rpps", "adeli", "mrn", "ssn", "venue", "sejour", "episode", "passeport",
+)  # fmt: skip
+PHONE_CUES = ("tel", "tel.", "tél", "telephone", "telephones", "portable", "mobile", "gsm", "fax", "faxer",
+              "telecopie", "joignable", "joignables", "standard", "secretariat", "phone", "appeler", "dect")  # fmt: skip
+
+WAYS = (
+    "rue", "r.", "avenue", "av.", "av", "ave", "avn", "boulevard", "bd", "bld", "blvd", "boul.", "place", "pl.",
+    "allee", "allees", "chemin", "impasse", "quai", "cours", "square", "route", "rte", "faubourg", "passage",
+    "residence", "lotissement", "lieu-dit", "lieu dit", "villa", "hameau", "esplanade", "promenade", "cite", "voie",
+    "street", "road", "drive", "lane", "crescent", "court", "terrace",
+)  # fmt: skip
+STRONG_WAYS = frozenset(("rue", "avenue", "boulevard", "bd", "impasse", "allee"))
+BOXES = ("bp", "b.p.", "cs", "c.s.", "boite postale")
+
+PARTICLES = frozenset(
+    ["de", "du", "des", "d", "la", "le", "les", "l", "el", "al", "ben", "bin", "ibn", "van", "von", "der", "den", "dos", "da", "di", "abd", "abdel", "bou", "ait", "st", "ste", "saint", "sainte"]
+)
+
+# Words that follow a title, a label or a name without being one, even with a capital.
+STOPS = frozenset(
+    ["a", "abord", "age", "agee", "ages", "an", "ans", "apres", "assistant", "assistante", "assiste", "attache", "au", "aucun", "aucune", "aussi", "autre", "aux", "avec", "biologiste", "bonjour", "c", "ca", "cabinet", "cancerologue", "cardiologie", "cardiologue", "cc", "ce", "cedex", "centre", "ces", "cet", "cette", "ch", "chambre", "cher", "chere", "chers", "chef", "chez", "chirurgie", "chirurgien", "chirurgienne", "chirurgical", "chru", "chu", "clinique", "conclusion", "confrere", "consoeur", "consultation", "correspondant", "cr", "compte", "dans", "date", "dates", "de", "dermatologue", "des", "diagnostic", "directeur", "directrice", "docteur", "docteurs", "dont", "dossier", "dr", "du", "e", "elle", "email", "en", "entree", "est", "et", "ete", "examen", "externe", "fait", "fax", "fils", "fille", "gastro", "generaliste", "genre", "geriatre", "gynecologue", "hematologue", "histoire", "homme", "femme", "hopital", "hopitaux", "hospitalier", "hospitaliere", "hospitalise", "hospitalisee", "hospitalisation", "ide", "il", "ils", "infirmier", "infirmiere", "interne", "internes", "ipp", "irm", "is", "je", "kinesitherapeute", "l", "la", "laboratoire", "le", "les", "leur", "lieu", "m", "madame", "mademoiselle", "mail", "mais", "masseur", "me", "medecin", "medecins", "medical", "medicale", "mesdames", "messieurs", "merci", "mlle", "mme", "mmes", "monsieur", "motif", "mr", "n", "nda", "ne", "nee", "neurologue", "ni", "nip", "nom", "noms", "non", "nous", "novembre", "octobre", "decembre", "septembre", "janvier", "fevrier", "mars", "avril", "mai", "juin", "juillet", "aout", "oncologue", "ophtalmologue", "ou", "oui", "par", "pas", "patient", "patiente", "pediatre", "pharmacien", "pharmacienne", "ph", "phc", "pneumologue", "pole", "portable", "pour", "pr", "praticien", "praticienne", "prenom", "prenoms", "prescripteur", "prof", "professeur", "psychiatre", "psychologue", "psychotherapeute", "qualite", "que", "qui", "radiologue", "rapport", "recherche", "rendez", "rpps", "rue", "sa", "sans", "scanner", "se", "secretaire", "secretariat", "selon", "ses", "service", "services", "sexe", "si", "signe", "soins", "son", "sortie", "sous", "specialiste", "sur", "suite", "suivi", "tdm", "tel", "telephone", "traitant", "traitante", "traitement", "tres", "un", "une", "unite", "urgences", "urologue", "va", "valide", "veuve", "vit", "vous", "vu", "y", "son", "sont", "mutuelle", "poids", "taille", "tension", "lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanche", "france", "standard", "antecedents", "allergies", "allergie", "chirurgicaux", "medicaux", "mode", "vie", "indication", "technique", "resultat", "resultats", "the", "of", "and", "in", "on", "at", "was", "is", "has", "had", "he", "she", "his", "her"]
+)
+
+MONTHS = {
+    "janvier": 1, "janv": 1, "jan": 1, "january": 1, "fevrier": 2, "fevr": 2, "fev": 2, "feb": 2, "february": 2,
+    "mars": 3, "mar": 3, "march": 3, "avril": 4, "avr": 4, "apr": 4, "april": 4, "mai": 5, "may": 5, "juin": 6,
+    "jun": 6, "june": 6, "juillet": 7, "juil": 7, "jul": 7, "july": 7, "aout": 8, "aug": 8, "august": 8,
+    "septembre": 9, "sept": 9, "sep": 9, "september": 9, "octobre": 10, "oct": 10, "october": 10, "novembre": 11,
+    "nov": 11, "november": 11, "decembre": 12, "dec": 12, "december": 12,
+}  # fmt: skip
+_MONTH = "|".join(sorted(MONTHS, key=len, reverse=True))
+
+# Digits parted by at most three separators: phone, number, date, or a line of results.
+DIGITS = re.compile(r"[0-9](?:[ .\-/|()\u00a0\u202f]{0,3}[0-9]){3,}")
+DATE_WORDS = re.compile(  # on the folded text
+    rf"(?:(?:lundi|mardi|mercredi|jeudi|vendredi|samedi|dimanche),?\s+)?(?:"
+    rf"[0-9]{{1,2}}(?:er|st|nd|rd|th)?[\s\-.]{{0,2}}(?:{_MONTH})\b\.?,?[\s\-]{{0,2}}(?:[0-9]{{4}}|[0-9]{{2}})\b"
+    rf"|(?:{_MONTH})\b\.?\s{{1,2}}[0-9]{{1,2}}(?:st|nd|rd|th)?,?\s{{1,2}}[0-9]{{4}}\b)"
+)
+DATE_DIGITS = re.compile(
+    r"[0-9]{1,4}\s?[/.\-|\\ ]\s?[0-9]{1,2}\s?[/.\-|\\ ]\s?[0-9]{1,4}(?![0-9])|[0-9]{8}(?![0-9])|[0-9](?:[ .]{1,3}[0-9]){7}(?![0-9])"
+)
+_ONES = ["premier", "un", "deux", "trois", "quatre", "cinq", "six", "sept", "huit", "neuf", "dix", "onze", "douze", "treize", "quatorze", "quinze", "seize", "vingt", "vingts", "trente", "quarante", "cinquante", "soixante", "quatre", "cent", "cents", "mille", "mil", "milles", "et"]  # fmt: skip
+_NUMBER_WORDS = rf"(?:(?:{'|'.join(_ONES)})[\s\-]+)"
+DATE_SPELT = re.compile(rf"{_NUMBER_WORDS}{{1,4}}(?:{_MONTH})\s+{_NUMBER_WORDS}{{0,8}}(?:{'|'.join(_ONES)})\b")
+BIRTH_GAP = re.compile(r"(?:\s|[:.(=)|]|\ble\b|\bthe\b|\bon\b){0,8}")
+YEAR = re.compile(r"(?:19|20)[0-9]{2}(?![0-9])")
+
+PHONE_FR = re.compile(r"0[1-9][0-9]{8}")
+PHONE_US = re.compile(r"[0-9]{3}[\-. ][0-9]{3}[\-. ][0-9]{4}")
+AFTER_PHONE_CUE = re.compile(
+    r"[^\S\n]{0,3}(?:\((?:[^()0-9\n]{1,20})\))?(?:[^\S\n]|[.:°n]|portable|mobile|fixe|bureau|fax|au|le|du|\bn°|/){0,8}"
+    r"(\+?\(?[0-9](?:[ .\-/()]{0,3}[0-9]){3,16})"
+)
+MAIL_SHAPE = re.compile(r"[\w.+\-]+[ \t]?@[ \t]?[\w\-]+(?:[ \t]?\.[ \t]?[\w\-]+)+", re.ASCII)
+MAIL_LOOSE = re.compile(r"[^\s@<>\[\]:;,()]+@[^\s@<>\[\]:;,()]+")
+URL_SHAPE = re.compile(r"(?:https?://|mailto:|www\.)[^\s\[\]<>]*@[^\s\[\]<>]*", re.IGNORECASE)
+AFTER_NUMBER_CUE = re.compile(
+    r"(?:[^\S\n]|[:.°=#\-()/]|[nN](?:°|º|o\b)|[a-zéèA-Zû'’]{1,14}\b){0,9}?"
+    r"(?<![^\W_])([A-Za-z]{0,4}[\-]?[0-9](?:[ .\-/]?[0-9A-Z]){5,24})(?![^\W_])"
+)
+NIR = re.compile(r"[1-478](?:[0-9]{12}|[0-9]{14})")
+
+TOKEN = re.compile(r"[^\W\d_]+(?:(?:['’]|\s?-\s?)[^\W\d_]+)*")
+HOUSE_NUMBER = re.compile(
+    r"(?:[0-9]{1,4}(?:[ ]?[\-/][ ]?[0-9]{1,4})?[ ]?(?:bis|ter|quater|[a-dA-D])?|\b(?:un|deux|trois|quatre|cinq|dix))"
+    r"[ ]?,?[ ]?$",
+    re.IGNORECASE,
+)
+WAY_REST = re.compile(
+    r"(?:[ \t]{1,2}(?:d[eu]s?|la|les?|l['’]|aux?|à|du|et|en|sur)|[ \t]{1,2}d['’]|[ \t]?['’])*(?P<body>[ \t]{0,2}"
+    r"(?:[^\W_][\w'’.\-]*)(?:[ \t]{1,2}(?:[^\W\d_][\w'’.\-]*))*)"
+)
+POSTCODE_TOWN = re.compile(
+    r"(?<![\w.,/\-])(?:F[\- ]?)?(?:0[1-9]|[1-8][0-9]|9[0-8])[0-9]{3}[ \t]{1,2}"
+    r"(?P<town>[^\W\d_][^\W\d_]+(?:[\-' ’](?:[^\W\d_]*[A-ZÀ-Ý][^\W\d_]*|sur|sous|lès|les|la|le|de|du|en|l|d))*(?:[ ]?[0-9]{2}\b)?)"
+)
+ZIP_US = re.compile(r"\b[A-Z]{2}[ ]{1,2}[0-9]{5}(?:-[0-9]{4})?\b")

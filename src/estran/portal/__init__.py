@@ -1,0 +1,1 @@
+"""The portal: HTTP and pages. Parse what comes in, ask `projects`, draw the answer."""

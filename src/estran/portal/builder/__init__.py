@@ -1,0 +1,1 @@
+"""The cohort being built: an editable tree, its edits, and its translation to and from a question."""

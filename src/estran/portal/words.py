@@ -1,0 +1,61 @@
+"""The closed lists of the house, in words. Each message is written here in English and translated by gettext."""
+
+from __future__ import annotations
+
+from estran.portal.language import Language
+
+
+def _(message: str) -> str:
+    """Marks a message for extraction."""
+    return message
+
+
+WORDS: dict[str, dict[str, str]] = {
+    "sex": {"female": _("Women"), "male": _("Men"), "other": _("Other"), "unknown": _("Unknown")},
+    "sex_one": {"female": _("woman"), "male": _("man"), "other": _("other sex"), "unknown": _("unknown sex")},
+    "document": {
+        "discharge": _("Discharge summary"), "consultation": _("Consultation"), "operative": _("Operative report"),
+        "letter": _("Letter"), "case": _("Case report"), "laboratory": _("Laboratory report"),
+        "pathology": _("Pathology report"), "imaging": _("Imaging report"), "emergency": _("Emergency report"),
+        "nursing": _("Nursing note"), "prescription": _("Prescription"), "administration": _("Administration"),
+        "pmsi": _("PMSI summary"), "chemotherapy": _("Chemotherapy"), "genomics": _("Genomics"),
+        "odontology": _("Odontology"), "procedure": _("Procedure"), "diagnosis": _("Diagnosis"),
+        "allergy": _("Allergy"), "immunization": _("Immunization"), "device": _("Device"),
+        "measurement": _("Measurement"), "observation": _("Observation"), "coverage": _("Coverage"),
+        "other": _("Other"),
+    },
+    "stay": {
+        "dossier": _("Administrative file"), "venue": _("Hospital stay"), "consultation": _("Outpatient visit"),
+        "emergency": _("Emergency visit"), "session": _("Session"), "had": _("Hospital at home"),
+        "smr": _("Rehabilitation"), "psy": _("Psychiatry"),
+    },
+    "concept": {
+        "diagnosis": _("Diagnosis"), "procedure": _("Procedure"), "drug": _("Drug"), "laboratory": _("Laboratory"),
+        "observation": _("Observation"), "demographic": _("Demographic"), "other": _("Code"),
+    },
+    "lane": {
+        "stay": _("Stays"), "diagnosis": _("Diagnoses"), "procedure": _("Procedures"), "laboratory": _("Laboratory"),
+        "drug": _("Drugs"), "document": _("Documents"), "observation": _("Observations"),
+    },
+    "status": {
+        "0": _("final"), "1": _("preliminary"), "2": _("ordered"), "3": _("dispensed"), "4": _("given"),
+        "5": _("not given"), "6": _("cancelled"),
+    },
+    "document_status": {"0": _("Current"), "1": _("Preliminary"), "2": _("Cancelled")},
+    "origin": {"0": _("coded"), "1": _("read in the text"), "2": _("derived")},
+    "context": {
+        "1": _("negated"), "2": _("hypothetical"), "4": _("family"), "8": _("history"), "16": _("reported"),
+        "32": _("planned"),
+    },
+    "role": {
+        "owner": _("Key holder"), "data_engineer": _("Clinical data centre"), "researcher": _("Researcher"),
+        "clinician": _("Clinician"), "viewer": _("Viewer"),
+    },
+    "theme": {"auto": _("Automatic"), "light": _("Light"), "dark": _("Dark")},
+}
+
+
+def word(spoken: Language, kind: str, text: str | int) -> str:
+    """The word of a closed list in a language; the text itself when it is not in the list."""
+    message = WORDS[kind].get(str(text))
+    return spoken.text(message) if message else str(text)

@@ -1,0 +1,1 @@
+"""Who may do what: sign-in, policy, audit, the display of counts, and the desk that people read at."""

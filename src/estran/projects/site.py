@@ -1,0 +1,21 @@
+"""What the desk needs of a site. `app` gives the real one."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from estran.settings import Settings
+from estran.state import StateDatabase
+from estran.warehouse import Snapshot
+
+
+class SiteServices(Protocol):
+    """An open site. `snapshot` gives the newest one, and costs next to nothing when nothing changed."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def state(self) -> StateDatabase: ...
+
+    def snapshot(self) -> Snapshot: ...

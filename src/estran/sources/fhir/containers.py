@@ -1,0 +1,234 @@
+"""The files FHIR comes in: NDJSON, Bundles, single resources, JSON or XML, compressed or zipped."""
+
+from __future__ import annotations
+
+import gzip
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, cast
+
+import orjson
+
+from estran.model.errors import InputRefused
+from estran.sources.fhir import bundles, markup
+from estran.sources.fhir.elements import Node, Unreadable
+from estran.sources.fhir.references import Shelf
+from estran.sources.records import content_hash
+
+_BOM = b"\xef\xbb\xbf"
+_WIDE = (b"\xff\xfe", b"\xfe\xff")
+_CUT = (EOFError, zlib.error, gzip.BadGzipFile)
+_LINES = (".ndjson", ".jsonl")
+SUFFIXES = (".ndjson", ".jsonl", ".json", ".xml", ".ndjson.gz", ".jsonl.gz", ".json.gz", ".xml.gz", ".zip")
+_NO_ENTRIES = Shelf()
+
+
+class Raw(NamedTuple):
+    """One record as it lies in the file: a resource, or why there is none."""
+
+    no: int
+    line: int | None
+    node: Node
+    content: int
+    fault: Unreadable | None
+    shelf: Shelf
+    modified: object = None  # when the entry of a Bundle says it was changed
+
+
+def records(path: Path, name: str) -> Iterator[Raw]:
+    """Every record of a file; InputRefused when it cannot be opened at all."""
+    with path.open("rb") as plain:
+        magic = plain.read(4)
+        plain.seek(0)
+        if magic[:2] == b"\x1f\x8b":
+            with gzip.open(plain) as stream:
+                yield from _stream(cast(BinaryIO, stream), name.removesuffix(".gz"))
+        elif magic == b"PK\x03\x04":
+            yield from _zipped(plain)
+        else:
+            yield from _stream(plain, name)
+
+
+def _stream(stream: BinaryIO, name: str) -> Iterator[Raw]:
+    try:
+        first = stream.readline()
+        while first and not first.removeprefix(_BOM).strip():
+            first = b"\n" + stream.readline() if stream.peek(1) else b""  # type: ignore[attr-defined]
+    except _CUT:
+        raise _cut_short() from None
+    yield from _rest(first, stream, name)
+
+
+def _rest(first: bytes, stream: BinaryIO, name: str) -> Iterator[Raw]:
+    start = first.removeprefix(_BOM).strip()
+    if first.startswith(_WIDE):
+        raise InputRefused("The file is not UTF-8.", hint="FHIR files are UTF-8: convert or export it again")
+    if name.lower().endswith(_LINES) and start[:1] != b"<" and start not in (b"{", b"["):
+        yield from _lines(first, stream)
+        return
+    if not start:
+        raise InputRefused("The file is empty.", hint="export the file again")
+    try:
+        data = first + stream.read()
+    except _CUT:
+        raise _cut_short() from None
+    yield from _xml(data.removeprefix(_BOM)) if start[:1] == b"<" else _json(data.removeprefix(_BOM), start)
+
+
+def _cut_short() -> InputRefused:
+    return InputRefused("The compressed file is damaged or ends too early.", hint="copy the file again")
+
+
+def _json(data: bytes, start: bytes) -> Iterator[Raw]:
+    try:
+        node = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        if not _is_resource(start):
+            raise InputRefused("The file is not JSON.", hint="export the file again") from None
+        import io
+
+        yield from _lines(b"", io.BytesIO(data))
+        return
+    if not isinstance(node, dict):
+        raise InputRefused("The file is JSON, but no FHIR resource.", hint="expected an object with a resourceType")
+    if node.get("resourceType") == "Bundle":
+        yield from _entries(bundles.from_json(node))
+    else:
+        yield Raw(0, 1, node, _canonical(node), None, _NO_ENTRIES)
+
+
+def _is_resource(line: bytes) -> bool:
+    try:
+        node = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(node, dict) and "resourceType" in node
+
+
+def _xml(data: bytes) -> Iterator[Raw]:
+    root = markup.parse(data)
+    if root.tag.endswith("}Bundle"):
+        yield from _entries(bundles.from_xml(root))
+        return
+    try:
+        node, fault = markup.resource(root), None
+    except Unreadable as error:
+        node, fault = {"resourceType": error.field.partition(".")[0]}, error
+    yield Raw(0, root.sourceline, node, _canonical(node) if fault is None else content_hash(data), fault, _NO_ENTRIES)
+
+
+def _canonical(node: Node) -> int:
+    """Hash that neither spacing nor the order of members changes."""
+    try:
+        return content_hash(orjson.dumps(node, option=orjson.OPT_SORT_KEYS))
+    except (orjson.JSONEncodeError, RecursionError):
+        return content_hash(repr(node).encode("utf-8", "replace"))
+
+
+def _entries(entries: list[bundles.Entry]) -> Iterator[Raw]:
+    shelf = bundles.shelve(entries)
+    for no, entry in enumerate(entries):
+        yield Raw(no, entry.line, entry.node, _canonical(entry.node), entry.fault, shelf, entry.modified)
+
+
+_NOT_JSON = Unreadable("", "malformed", "The line is not JSON.")
+_CUT_LINE = Unreadable("", "truncated", "The file ends in the middle of this line.")
+_NOT_TEXT = Unreadable("", "encoding", "The line is not UTF-8.")
+_NOT_OBJECT = Unreadable("", "malformed", "The line is JSON, but no FHIR resource.")
+_DAMAGED = Unreadable("", "truncated", "The compressed file is damaged or ends too early; what follows is lost.")
+
+
+def _lines(first: bytes, stream: BinaryIO) -> Iterator[Raw]:
+    """NDJSON: one resource a line. The content is the hash of the line's bytes, for speed."""
+    no, line, loads = 0, 0, orjson.loads
+    rows = _all_lines(first, stream)
+    try:
+        for row in rows:
+            line += 1
+            kept = row.rstrip(b"\r\n")
+            if not kept or kept.isspace():
+                continue
+            try:
+                node = loads(kept)
+            except orjson.JSONDecodeError:
+                yield Raw(no, line, {}, content_hash(kept), _bad_line(row), _NO_ENTRIES)
+            else:
+                fault = None if type(node) is dict else _NOT_OBJECT
+                yield Raw(no, line, node if fault is None else {}, content_hash(kept), fault, _NO_ENTRIES)
+            no += 1
+    except _CUT:
+        yield Raw(no, line + 1, {}, 0, _DAMAGED, _NO_ENTRIES)
+
+
+def _all_lines(first: bytes, stream: BinaryIO) -> Iterator[bytes]:
+    if first:
+        yield from first.removeprefix(_BOM).splitlines(keepends=True)
+    yield from stream
+
+
+def _bad_line(row: bytes) -> Unreadable:
+    try:
+        row.decode("utf-8")
+    except UnicodeDecodeError:
+        return _NOT_TEXT
+    return _NOT_JSON if row.endswith(b"\n") else _CUT_LINE
+
+
+def _zipped(plain: BinaryIO) -> Iterator[Raw]:
+    """Files of a ZIP, those that introduce patients first; records are numbered through."""
+    try:
+        with zipfile.ZipFile(plain) as archive:
+            names = [i.filename for i in archive.infolist() if i.filename.lower().endswith(SUFFIXES[:-1])]
+            if not names:
+                raise InputRefused("The ZIP holds no FHIR file.", hint=f"expected {', '.join(SUFFIXES[:4])}")
+            ranked = sorted((rank(_head(archive, name)), name) for name in names)
+            no = 0
+            for _, name in ranked:
+                for raw in _member(archive, name):
+                    yield raw._replace(no=no, line=None)
+                    no += 1
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, *_CUT):
+        raise InputRefused("The ZIP is damaged, encrypted or ends too early.", hint="copy the file again") from None
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> Iterator[Raw]:
+    with archive.open(name) as packed:
+        stream = cast(BinaryIO, gzip.open(packed) if name.lower().endswith(".gz") else packed)
+        try:
+            yield from _stream(stream, name.removesuffix(".gz"))
+        except InputRefused as error:
+            fault = Unreadable("", "malformed", f"A file of the ZIP could not be read: {error.what}")
+            yield Raw(0, None, {}, content_hash(name.encode()), fault, _NO_ENTRIES)
+
+
+def _head(archive: zipfile.ZipFile, name: str) -> bytes:
+    with archive.open(name) as packed:
+        return _unpacked(cast(BinaryIO, packed))
+
+
+def head(path: Path) -> bytes:
+    """The first bytes of a file, unpacked; nothing when they cannot be read."""
+    try:
+        with path.open("rb") as plain:
+            return _unpacked(plain)
+    except OSError:
+        return b""
+
+
+def _unpacked(stream: BinaryIO) -> bytes:
+    start = stream.read(1 << 16)
+    if start[:2] != b"\x1f\x8b":
+        return start
+    try:
+        return zlib.decompressobj(31).decompress(start, 1 << 16)
+    except zlib.error:
+        return b""
+
+
+def rank(start: bytes) -> int:
+    """Files that introduce patients first, then wards, stays, drugs, and the rest."""
+    kind = bundles.kind_of(start)
+    order = ("Patient", "Bundle", "Organization", "Location", "Medication", "Encounter")
+    return order.index(kind) if kind in order else len(order)

@@ -1,0 +1,179 @@
+"""The FHIR R4 reader: files in, batches out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from estran.model.errors import InputRefused
+from estran.sources.fhir import clinical, drugs, measures, people, stays, writings
+from estran.sources.fhir.containers import SUFFIXES, Raw, head, rank, records
+from estran.sources.fhir.desk import Desk
+from estran.sources.fhir.elements import Clock, Lexicon, Node, Unreadable
+from estran.sources.fhir.markup import resource_types
+from estran.sources.fhir.references import Shelf, key
+from estran.sources.fhir.setting import Setting
+from estran.sources.fhir.statements import Nothing, Statement
+from estran.sources.records import Batch
+
+BATCH_RESOURCES = 20_000
+
+Mapping = Callable[[Node, Setting], Statement | list[Statement]]
+
+
+def _binary(node: Node, setting: Setting) -> Statement:
+    if setting.shelf.used(key(node)):
+        return Nothing()
+    raise Unreadable("Binary", "unknown-type", "A Binary is read through the document of the same file that shows it.")
+
+
+_MAPPINGS: dict[str, Callable[[Node, Setting], object]] = {
+    "Patient": people.patient,
+    "Consent": people.consent,
+    "Organization": stays.ward,
+    "Location": stays.ward,
+    "Encounter": stays.encounter,
+    "Observation": measures.observation,
+    "Condition": clinical.condition,
+    "Procedure": clinical.procedure,
+    "AllergyIntolerance": clinical.allergy,
+    "Immunization": clinical.immunization,
+    "FamilyMemberHistory": clinical.family,
+    "Device": clinical.device,
+    "Medication": drugs.medication,
+    "MedicationRequest": drugs.request,
+    "MedicationAdministration": drugs.administration,
+    "MedicationDispense": drugs.dispense,
+    "MedicationStatement": drugs.statement,
+    "DocumentReference": writings.reference,
+    "DiagnosticReport": writings.report,
+    "Composition": writings.composition,
+    "Binary": _binary,
+}
+_BECAUSE = {
+    **dict.fromkeys(("Practitioner", "PractitionerRole"), "the warehouse holds no record of its care staff"),
+    **dict.fromkeys(("Coverage", "Claim", "ClaimResponse", "ExplanationOfBenefit", "Account"), "it is about payment"),
+    **dict.fromkeys(("CarePlan", "CareTeam", "Goal"), "it plans care, and what was done comes in other resources"),
+    **dict.fromkeys(("Provenance", "AuditEvent"), "it is about the source system, not the patient"),
+    **dict.fromkeys(
+        ("StructureDefinition", "StructureMap", "ConceptMap", "ValueSet", "CodeSystem", "ImplementationGuide",
+         "CapabilityStatement", "SearchParameter", "OperationDefinition", "NamingSystem"),
+        "it describes the format, not a patient",
+    ),
+    "OperationOutcome": "it reports how a request went",
+    "MessageHeader": "it is the envelope of a message",
+    "Bundle": "a Bundle stands in a file of its own, not inside a line or another Bundle",
+}  # fmt: skip
+_SHAPES = (TypeError, AttributeError, KeyError, ValueError, IndexError, RecursionError, OverflowError)
+
+
+@dataclass
+class FhirReader:
+    """Reads FHIR R4; `zone` is the site's, `author_system` names patient numbers without system."""
+
+    zone: str = "Europe/Paris"
+    author_system: str = ""
+    format: str = "fhir"
+    _clock: Clock = field(init=False, repr=False)
+    _lexicon: Lexicon = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._clock, self._lexicon = Clock(self.zone), Lexicon()
+
+    def files(self, paths: list[Path]) -> list[Path]:
+        """Files under `paths`: patients, Bundles, wards, drugs, stays, the rest; InputRefused when one is not there."""
+        found: dict[Path, None] = {}
+        for path in paths:
+            if path.is_dir():
+                inside = (p for p in sorted(path.rglob("*")) if p.name.lower().endswith(SUFFIXES) and p.is_file())
+                found.update(dict.fromkeys(inside))
+            elif path.exists():
+                found[path] = None
+            else:
+                raise InputRefused("There is no such file or directory.", where=str(path), hint="check the path")
+        return sorted(found, key=lambda p: rank(head(p)))
+
+    def size(self, path: Path) -> int:
+        """Bytes of the file as it lies there, compressed or not."""
+        return path.stat().st_size
+
+    def read(self, path: Path, name: str, wanted: frozenset[int] | None = None) -> Iterator[Batch]:
+        """Batches of one resource type each, of at most `BATCH_RESOURCES`.
+
+        Raises InputRefused when the file can be opened neither as JSON, NDJSON, XML nor ZIP.
+        """
+        desks: dict[str, Desk] = {}
+        setting = self._setting(Shelf())
+        for raw in records(path, name):
+            if wanted is not None and raw.no not in wanted:
+                continue
+            if raw.shelf is not setting.shelf:
+                setting = self._setting(raw.shelf)
+            kind = raw.node.get("resourceType")
+            part = kind if isinstance(kind, str) and kind in resource_types() else ""
+            desk = desks.get(part)
+            if desk is None:
+                desk = desks[part] = Desk(part)
+            _take(desk, raw, part, setting)
+            if len(desk) >= BATCH_RESOURCES:
+                yield desk.take()
+        for desk in desks.values():
+            if len(desk):
+                yield desk.take()
+
+    def _setting(self, shelf: Shelf) -> Setting:
+        return Setting(self._clock, self._lexicon, shelf, self.author_system)
+
+
+def _take(desk: Desk, raw: Raw, part: str, setting: Setting) -> None:
+    """Write one record and what it states, or why it is refused."""
+    time, statements, fault = 0, None, raw.fault
+    if fault is None:
+        try:
+            time = _event_time(raw, setting.clock)
+            mapping = _MAPPINGS.get(part)
+            if mapping is None:
+                raise _unknown(raw.node, part)
+            statements = mapping(raw.node, setting)
+        except Unreadable as error:
+            fault = error
+        except _SHAPES:
+            fault = Unreadable(part, "malformed", "An element of the resource is not of the type that FHIR gives it.")
+    row = desk.record(raw.no, raw.line, time, raw.content)
+    if fault is not None:
+        desk.refuse(row, fault.field, fault.code, fault.reason)
+    elif type(statements) is list:
+        for one in statements:
+            desk.write(row, one)
+    else:
+        desk.write(row, statements)  # type: ignore[arg-type]
+
+
+def _event_time(raw: Raw, clock: Clock) -> int:
+    """When this version was written: meta.lastUpdated, else meta.versionId as a number, else 0.
+
+    A document that replaces another comes at least one microsecond after an undated one.
+    """
+    node = raw.node
+    meta = node.get("meta")
+    told = meta.get("lastUpdated") if meta else None
+    if told is None:
+        told = raw.modified
+    if told is not None:
+        return clock.micros(told, f"{node.get('resourceType')}.meta.lastUpdated") or 0
+    version = meta.get("versionId") if meta else None
+    if type(version) is str and version.isascii() and version.isdigit() and len(version) < 18:
+        return int(version)
+    return 1 if "relatesTo" in node and writings.replaces(node) else 0
+
+
+def _unknown(node: Node, part: str) -> Unreadable:
+    if part:
+        because = _BECAUSE.get(part, "no table of the warehouse takes it")
+        return Unreadable("resourceType", "unknown-type", f"Resource type {part} is not read yet: {because}.")
+    if "exportId" in node and "eventId" in node:
+        return Unreadable("resourceType", "unknown-type", "A Bulk Data log line, not a resource.")
+    if "resourceType" not in node:
+        return Unreadable("resourceType", "missing", "The record does not say which resource it is.")
+    return Unreadable("resourceType", "unknown-type", "The resource type is not one of FHIR R4.")

@@ -1,0 +1,119 @@
+"""What one resource states, checked and complete, before any of it enters a batch.
+
+A resource is first read whole into these tuples; only then are they written. A resource that turns
+out to be unreadable half way through therefore leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from estran.model.codes import DocumentStatus, FactStatus
+from estran.model.moments import Moment
+from estran.sources.records import Code, PatientKey, Person, UnitKey
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class Attribute(NamedTuple):
+    """What few facts have: a route, a site, a frequency."""
+
+    name: Code
+    value: float | None = None
+    code: Code | None = None
+    text: str | None = None
+
+
+class Fact(NamedTuple):
+    """A coded fact; `rare` holds the less used columns of FACTS, `value_code` still a Code."""
+
+    code: Code
+    start: Moment | None
+    value: float | None = None
+    unit: str | None = None
+    status: FactStatus = FactStatus.FINAL
+    end: Moment | None = None
+    rare: Mapping[str, Any] = NOTHING
+    attributes: tuple[Attribute, ...] = ()
+    child: bool = False  # hangs off the first fact of its document
+
+
+class Document(NamedTuple):
+    """A document with its facts; `stay` is (system, number)."""
+
+    key: str
+    patient: PatientKey
+    stay: tuple[str, str] | None
+    kind: str
+    title: str | None
+    start: Moment | None
+    facts: tuple[Fact, ...] = ()
+    text: str | None = None
+    status: DocumentStatus = DocumentStatus.CURRENT
+    known_at: int | None = None
+    confidential: bool | None = None
+    lang: str | None = None
+    media: tuple[dict[str, Any], ...] = ()
+
+
+class Stay(NamedTuple):
+    """A statement about a stay; `parent` is its number."""
+
+    patient: PatientKey
+    number: tuple[str, str]
+    parent: tuple[str, str] | None
+    unit: UnitKey | None
+    columns: dict[str, Any]
+
+
+class Movement(NamedTuple):
+    """A movement of the stay numbered `stay`."""
+
+    patient: PatientKey
+    key: str
+    stay: tuple[str, str]
+    unit: UnitKey | None
+    columns: dict[str, Any]
+
+
+class Identity(NamedTuple):
+    """A person, the numbers they have and the records they were merged with."""
+
+    patient: PatientKey
+    aliases: tuple[PatientKey, ...]
+    person: Person
+    ins: str | None
+    merges: tuple[tuple[PatientKey, PatientKey], ...]  # (kept, gone)
+
+
+class Permit(NamedTuple):
+    """A consent or an opposition."""
+
+    patient: PatientKey
+    scope: str
+    kind: str
+    from_date: dt.date
+    to_date: dt.date | None
+    proof: str
+
+
+class Units(NamedTuple):
+    """Wards that a record introduces."""
+
+    units: tuple[UnitKey, ...]
+
+
+class Drug(NamedTuple):
+    """A Medication resource: the codes that stand behind the local code `name`."""
+
+    name: Code
+
+
+class Nothing(NamedTuple):
+    """A record that was used through another one."""
+
+
+Statement = Document | Stay | Movement | Identity | Permit | Units | Drug | Nothing

@@ -1,0 +1,186 @@
+"""Cuts a file into messages: bare, in MLLP frames, in batches, in NDJSON, gzipped or not."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import orjson
+
+from estran.sources.hl7v2.refused import Refused
+
+_BLOCK = 4 << 20
+_START, _END = b"\x0b", b"\x1c"
+_LINE_STARTS = frozenset(b"\r\n\x0b\x1c")
+_BOM = b"\xef\xbb\xbf"
+_BATCH_LINE = re.compile(rb"(?:(?<=[\r\n\x0b\x1c])|\A)(?:FHS|BHS|BTS|FTS)[^A-Za-z0-9\r\n][^\r\n]*")
+_BATCH_NAMES = (b"BTS", b"FTS", b"BHS", b"FHS")
+_BLANK = b" \t\r\n\x0b\x1c\x00"
+_CUT_SHORT = Refused("file", "truncated", "The compressed file stops before its end.")
+_NO_MSH = Refused("MSH", "malformed", "There is no MSH segment where a message should begin.")
+
+
+class Frame(NamedTuple):
+    """One message as bytes, the line it begins on, and why it cannot be read, if so.
+
+    `utf8` is True when the bytes are UTF-8 whatever the message declares (it came through JSON).
+    """
+
+    line: int
+    data: bytes
+    problem: Refused | None = None
+    utf8: bool = False
+
+
+def open_file(path: Path) -> IO[bytes]:
+    """The file's bytes, decompressed when it is gzip."""
+    with path.open("rb") as file:
+        zipped = file.read(2) == b"\x1f\x8b"
+    return gzip.open(path, "rb") if zipped else path.open("rb")
+
+
+def frames(path: Path, name: str) -> Iterator[Frame]:
+    """The messages of the file at `path`, called `name`; OSError when it cannot be opened."""
+    with open_file(path) as stream:
+        head = _read(stream)
+        if isinstance(head, Refused):
+            yield Frame(1, b"", head)
+            return
+        data = head.removeprefix(_BOM)
+        if not data.strip(_BLANK):
+            yield Frame(1, b"", Refused("MSH", "malformed", "The file is empty."))
+        elif data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            yield Frame(1, data, Refused("MSH-18", "encoding", "The file is UTF-16: convert it to UTF-8 first."))
+        elif _is_ndjson(name, data):
+            yield from _json_frames(data, stream)
+        else:
+            yield from _text_frames(data, stream)
+
+
+def _is_ndjson(name: str, data: bytes) -> bool:
+    plain = name.lower().removesuffix(".gz")
+    return plain.endswith((".ndjson", ".jsonl")) or data.lstrip()[:1] == b"{"
+
+
+def _read(stream: IO[bytes], size: int = _BLOCK) -> bytes | Refused:
+    """The next block, `_CUT_SHORT` when a compressed file breaks off."""
+    try:
+        return stream.read(size)
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        return _CUT_SHORT
+
+
+def _json_frames(data: bytes, stream: IO[bytes]) -> Iterator[Frame]:
+    line, held = 1, data
+    while True:
+        *lines, held = held.split(b"\n")
+        for text in lines:
+            yield from _json_line(text, line)
+            line += 1
+        block = _read(stream)
+        if isinstance(block, Refused) or not block:
+            yield from _json_line(held, line)
+            if isinstance(block, Refused):
+                yield Frame(line, b"", block)
+            return
+        held += block
+
+
+def _json_line(text: bytes, line: int) -> Iterator[Frame]:
+    if not text.strip():
+        return
+    try:
+        row = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        yield Frame(line, text, Refused("hl7", "malformed", "The line is not valid JSON."))
+        return
+    message = row.get("hl7") if isinstance(row, dict) else None
+    if not isinstance(message, str):
+        yield Frame(line, text, Refused("hl7", "malformed", 'The line has no text under "hl7".'))
+        return
+    found = list(_pieces(message.encode(), 1))
+    if not found:
+        yield Frame(line, text, Refused("MSH", "malformed", "The message is empty."))
+    for frame in found:
+        yield frame._replace(line=line, utf8=True)
+
+
+def _text_frames(data: bytes, stream: IO[bytes]) -> Iterator[Frame]:
+    line, held = 1, data
+    while True:
+        block = _read(stream)
+        last = isinstance(block, Refused) or not block
+        if isinstance(block, bytes):
+            held += block
+        cut = len(held) if last else _last_start(held)
+        ready, held = held[:cut], held[cut:]
+        for frame in _pieces(ready, line):
+            yield frame
+        line += _line_ends(ready)
+        if last:
+            if isinstance(block, Refused):
+                yield Frame(line, b"", block)
+            return
+
+
+def _starts(data: bytes) -> list[int]:
+    """Where messages begin: 'MSH' and a separator, first on its line."""
+    found, at, size = [], data.find(b"MSH"), len(data)
+    while at >= 0:
+        if (at == 0 or data[at - 1] in _LINE_STARTS) and at + 3 < size and not data[at + 3 : at + 4].isalnum():
+            found.append(at - 1 if at and data[at - 1] == 0x0B else at)
+        at = data.find(b"MSH", at + 3)
+    return found
+
+
+def _last_start(data: bytes) -> int:
+    """Where the last message begins; 0 when there is none or only one."""
+    at = data.rfind(b"MSH")
+    while at > 0:
+        if data[at - 1] in _LINE_STARTS and at + 3 < len(data) and not data[at + 3 : at + 4].isalnum():
+            return at - 1 if data[at - 1] == 0x0B else at
+        at = data.rfind(b"MSH", 0, at)
+    return 0
+
+
+def _pieces(data: bytes, line: int) -> Iterator[Frame]:
+    starts = _starts(data)
+    for begin, end in zip([0, *starts], [*starts, len(data)], strict=True):
+        if begin == end:
+            continue
+        piece = data[begin:end]
+        yield from _message(piece, line, is_message=bool(starts) and begin >= starts[0])
+        line += _line_ends(piece)
+
+
+def _line_ends(data: bytes) -> int:
+    returns = data.count(b"\r")
+    return returns + data.count(b"\n") - data.count(b"\r\n") if returns else data.count(b"\n")
+
+
+def _message(piece: bytes, line: int, *, is_message: bool) -> Iterator[Frame]:
+    """The message that `piece` begins with, then whatever else it holds that is not blank."""
+    rest, framed = piece, piece.startswith(_START)
+    if is_message:
+        body = piece[1:] if framed else piece
+        closed = _END in body
+        body, mark, rest = body.partition(_END) if closed else body.partition(_START)
+        body = _without_batch(body).rstrip(b"\r\n")
+        short = framed and not closed
+        yield Frame(line, body, Refused("MLLP", "truncated", "The MLLP frame is not closed.") if short else None)
+        if not mark:
+            return
+    for junk in re.split(rb"[\x0b\x1c]", rest):
+        if _without_batch(junk).strip(_BLANK):
+            yield Frame(line, junk, _NO_MSH)
+
+
+def _without_batch(data: bytes) -> bytes:
+    """`data` without the headers and trailers of batches."""
+    if any(name in data for name in _BATCH_NAMES):
+        return _BATCH_LINE.sub(b"", data)
+    return data

@@ -1,0 +1,232 @@
+"""OBX and NTE: results become facts, words become the document's text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from estran.model.codes import FactStatus
+from estran.model.moments import Moment
+from estran.sources.hl7v2.embedded import Embedded, read_embedded
+from estran.sources.hl7v2.gathering import CodeCache, Gathering, Sender
+from estran.sources.hl7v2.message import Segment, get, part, parts, plain
+from estran.sources.hl7v2.values import REMOVED, STATUSES, read_label, read_structured
+from estran.sources.records import FactRow
+
+_CODED = frozenset(("CE", "CWE", "CNE", "CF", "IS", "ID"))
+_WORDS = frozenset(("TX", "FT"))
+_UNTOLD = frozenset(("XPN", "XCN", "XAD", "XTN", "XON", "CX", "PN", "CN", "PPN", "PL", "AD", "TN"))  # people, places
+_LONG = 200  # characters from which a string is text to read, not a value
+_INTERPRETATIONS = frozenset(("S", "I", "R", "SDD", "NS", "MS", "VS"))
+_TABLE_78 = "HL70078"
+_DMP_METADATA = "MetaDMPMSS"  # how the ANS profile says to whom a document may be shown
+_MAIL_SUBJECT = "XDM/1.0/DDM"  # of the mail that carries a document
+_PAD = [""] * 15
+
+
+@dataclass
+class Draft:
+    """A document being gathered from its OBR and OBX."""
+
+    start: Moment | None
+    cache: CodeCache
+    sender: Sender
+    kind: str  # of its codes
+    title: str = ""
+    rows: list[FactRow] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+    media: list[Embedded] = field(default_factory=list)
+    isolates: dict[str, int] = field(default_factory=dict)  # OBX-4 → fact of the isolate or group
+    parent: int | None = None  # fact of the isolate that the current OBR is about (OBR-26)
+    letters: set[str] = field(default_factory=set)  # of OBX-11
+    removed: int = 0
+    alive: int = 0
+    confidential: bool = False
+    label: str = ""
+
+    @property
+    def text(self) -> str | None:
+        return "\n".join(self.lines) or None
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether every result was taken back."""
+        return self.removed > 0 and self.alive == 0
+
+
+def observe(gathering: Gathering, draft: Draft, fields: list[Segment]) -> None:
+    """Add OBX and NTE segments to `draft`, in order; Refused when OBX-14 or a document is malformed."""
+    held, rows, cache, letters = gathering.held, draft.rows, draft.cache, draft.letters
+    last_text, last_moment, alive = "", draft.start, 0
+    for obx in fields:
+        if len(obx) < 15:
+            obx.extend(_PAD[len(obx) :])
+        # The common case, a number that stands alone, costs no call that a dictionary can spare.
+        if obx[2] == "NM" and not obx[4] and obx[8] not in _INTERPRETATIONS:
+            number = held.number(obx[5])
+            code = cache.get(obx[3])
+            letter = obx[11]
+            if number is not None and code is not None and letter not in REMOVED:
+                when = obx[14]
+                if when != last_text:
+                    last_text, last_moment = when, gathering.clock.moment(when, "OBX-14") or draft.start
+                low, high = held.range(obx[7])
+                letters.add(letter)
+                alive += 1
+                rows.append((
+                    code, last_moment, number.value, held.unit(obx[6]), STATUSES.get(letter, 0), low, high,
+                    number.comparator, None, None, draft.parent, None,
+                ))  # fmt: skip
+                continue
+        if obx[0] == "NTE":
+            note(draft, obx)
+        else:
+            _observe(gathering, draft, obx)
+    draft.alive += alive
+
+
+def note(draft: Draft, nte: Segment) -> None:
+    """A comment is text of the document."""
+    text = plain(get(nte, 3).replace("~", "\n")).strip()
+    if text:
+        draft.lines.append(text)
+
+
+def _observe(gathering: Gathering, draft: Draft, obx: Segment) -> None:
+    kind, identifier = obx[2].strip().upper(), obx[3]
+    if _is_metadata(draft, obx):
+        return
+    letter = obx[11]
+    draft.letters.add(letter)
+    if letter in REMOVED:
+        draft.removed += 1
+    else:
+        draft.alive += 1
+    value = "" if obx[5] == '""' else obx[5]
+    if kind == "ED":
+        _embed(draft, value, letter)
+    elif kind == "RP":
+        draft.media.append(Embedded(None, part(parts(value), 3) or "reference"))
+    elif _is_text(kind, value):
+        _words(draft, identifier, value, letter)
+    else:
+        _results(gathering, draft, obx, kind, value)
+
+
+def _is_metadata(draft: Draft, obx: Segment) -> bool:
+    """Whether the OBX speaks of how a document is sent; 'hidden from professionals' makes it confidential."""
+    identifier = obx[3]
+    if _DMP_METADATA not in identifier and _MAIL_SUBJECT not in identifier:
+        return False
+    if identifier.startswith("MASQUE_PS") and obx[5][:1].upper() in ("Y", "O"):
+        draft.confidential = True
+    return True
+
+
+def _is_text(kind: str, value: str) -> bool:
+    if kind in _WORDS:
+        return value.strip() not in _INTERPRETATIONS
+    return kind in ("ST", "") and (len(value) > _LONG or "\\.br\\" in value)
+
+
+def _words(draft: Draft, identifier: str, value: str, letter: str) -> None:
+    if letter in REMOVED:
+        return
+    text = plain(value.replace("~", "\n")).strip("\n").rstrip()
+    if not text.strip():
+        return
+    label = read_label(identifier)
+    if label and label not in (draft.label, draft.title):
+        text = f"{label} : {text}"
+    draft.label = label or draft.label
+    draft.lines.append(text)
+
+
+def _embed(draft: Draft, value: str, letter: str) -> None:
+    if letter in REMOVED or not value:
+        return
+    content = read_embedded(value)
+    if content.text is None:
+        draft.media.append(content)
+    elif content.text and content.text not in draft.lines:  # senders repeat a document level by level
+        draft.lines.append(content.text)
+
+
+def _results(gathering: Gathering, draft: Draft, obx: Segment, kind: str, value: str) -> None:
+    code = gathering.code(draft.cache, obx[3], draft.sender, draft.kind)
+    status = STATUSES.get(obx[11], FactStatus.FINAL)
+    if code is None:
+        if value and status != FactStatus.CANCELLED:
+            _words(draft, obx[3], "^".join(filter(None, value.split("^"))) if kind not in _CODED else value, obx[11])
+        return
+    if not value and status in (FactStatus.FINAL, FactStatus.PRELIMINARY):
+        return  # nothing was said
+    start = gathering.clock.moment(obx[14], "OBX-14") or draft.start
+    for repetition in value.split("~") if kind != "ST" else (value,):
+        _result(gathering, draft, obx, kind, repetition, (code, start, int(status)))
+
+
+def _result(
+    gathering: Gathering, draft: Draft, obx: Segment, kind: str, value: str, base: tuple[int, Moment | None, int]
+) -> None:
+    code, start, status = base
+    unit, (low, high) = gathering.held.unit(obx[6]), gathering.held.range(obx[7])
+    number, value_code, text = None, None, None
+    if kind in _CODED:
+        value_code, text = _coded(gathering, draft, kind, value)
+    elif kind == "SN":
+        number, said = read_structured(value)
+        text = None if number else said or None
+    elif kind not in _UNTOLD:
+        text = plain(value.replace("~", "\n")).strip() or None
+        number = gathering.held.number(text) if text and kind not in ("DT", "TM", "TS", "DTM") else None
+        if number and kind != "NM" and not unit and number.comparator is None:
+            number = None  # a string of digits with no unit may well be a name
+        text = None if number else text
+    flag = obx[8].partition("~")[0].partition("^")[0]
+    is_tested = flag in _INTERPRETATIONS or text in _INTERPRETATIONS
+    if is_tested and value_code is None:
+        value_code = _interpretation(gathering, draft, flag if flag in _INTERPRETATIONS else text or "")
+    tested = is_tested or value.partition("^")[0] in _INTERPRETATIONS
+    parent = _parent(draft, obx[4], value_code is not None and not tested, tested)
+    draft.rows.append((
+        code, start, number.value if number else None, unit, status, low, high, number.comparator if number else None,
+        value_code, text, parent, None,
+    ))  # fmt: skip
+
+
+def _coded(gathering: Gathering, draft: Draft, kind: str, value: str) -> tuple[int | None, str | None]:
+    """Index of a coded value; its words when there is no code or no coding system."""
+    cwe = parts(value)
+    if kind in ("IS", "ID") or (len(cwe) == 1 and part(cwe, 1) not in _INTERPRETATIONS):
+        return None, part(cwe, 1) or None
+    system = _TABLE_78 if part(cwe, 1) in _INTERPRETATIONS else ""
+    found = gathering.code(draft.cache, value, draft.sender, "other", system)
+    return found, None if found is not None else read_label(value) or None
+
+
+def _interpretation(gathering: Gathering, draft: Draft, letter: str) -> int | None:
+    return gathering.code(draft.cache, letter, draft.sender, "other", _TABLE_78)
+
+
+def _parent(draft: Draft, sub_id: str, is_group: bool, is_tested: bool) -> int | None:
+    """The fact that this one belongs to: '1.2' to '1', a susceptibility to the isolate of its sub-id."""
+    key = plain(sub_id).strip()
+    own = draft.isolates.get(key) if key and is_tested else None
+    above = key.rpartition(".")[0]
+    while own is None and above:
+        own = draft.isolates.get(above)
+        above = above.rpartition(".")[0]
+    if key and key not in draft.isolates and (is_group or "." not in key) and not is_tested:
+        draft.isolates[key] = len(draft.rows)
+    return own if own is not None else draft.parent
+
+
+def store_media(gathering: Gathering, document: int, draft: Draft, record_no: int) -> None:
+    """Rows for what cannot be read as text yet; the bytes stay in the landed message."""
+    for number, content in enumerate(draft.media, 1):
+        gathering.builder.media(
+            document, modality=content.media_type, uri=f"landing:record={record_no};document={number}",
+            shape=f"{len(content.data)} bytes" if content.data else None,
+            checksum=sha256(content.data).hexdigest() if content.data else None,
+        )  # fmt: skip

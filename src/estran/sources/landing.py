@@ -1,0 +1,130 @@
+"""The landing: the bytes of every input file, kept as they came, compressed and encrypted.
+
+A file is stored once under a keyed hash of its content, so an identical file lands on itself. It
+is written to a temporary name and renamed when whole: a half-written file is never seen.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import struct
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import pyarrow as pa
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from estran.model.errors import StoreError
+
+_MAGIC = b"ESTRANL1"
+_CHUNK = 1 << 20
+_CODEC = pa.Codec("zstd", compression_level=1)
+
+
+class Landing:
+    """`directory` holds the encrypted files; `key` is 32 bytes made for this purpose only."""
+
+    def __init__(self, directory: Path, key: bytes) -> None:
+        self._directory = directory
+        self._cipher = AESGCM(key)
+        self._key = key
+
+    def digest(self, path: Path) -> str:
+        """Keyed hash of the file's content, in hexadecimal: its name in the landing."""
+        digest = hashlib.blake2b(key=self._key, digest_size=20)
+        with path.open("rb") as source:
+            while chunk := source.read(_CHUNK):
+                digest.update(chunk)
+        return digest.hexdigest()
+
+    def keep(self, path: Path) -> str:
+        """Store the file at `path` durably; returns its digest. Storing it twice changes nothing."""
+        name = self.digest(path)
+        target = self._place(name)
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with self._temporary(target) as out, path.open("rb") as source:
+                self._encrypt(source, out, name)
+        return name
+
+    @contextlib.contextmanager
+    def restored(self, digest: str, suffix: str) -> Iterator[Path]:
+        """The file in clear, in a private directory that is gone when the block ends."""
+        with tempfile.TemporaryDirectory(prefix="estran-") as folder:
+            path = Path(folder) / f"file{suffix}"
+            with path.open("wb") as out:
+                for chunk in self._decrypt(digest):
+                    out.write(chunk)
+            yield path
+
+    def forget(self, digest: str) -> None:
+        """Remove one file (erasure)."""
+        self._place(digest).unlink(missing_ok=True)
+
+    def _place(self, name: str) -> Path:
+        return self._directory / name[:2] / f"{name}.land"
+
+    @contextlib.contextmanager
+    def _temporary(self, target: Path) -> Iterator[BinaryIO]:
+        scratch = target.with_suffix(f".{os.getpid()}.part")
+        try:
+            with scratch.open("wb") as out:
+                yield out
+                out.flush()
+                os.fsync(out.fileno())
+            scratch.replace(target)
+            _sync_directory(target.parent)
+        finally:
+            scratch.unlink(missing_ok=True)
+
+    def _encrypt(self, source: BinaryIO, out: BinaryIO, name: str) -> None:
+        salt = os.urandom(8)
+        out.write(_MAGIC + salt)
+        number = 0
+        while True:
+            chunk = source.read(_CHUNK)
+            body = struct.pack("<I", len(chunk)) + (_CODEC.compress(chunk, asbytes=True) if chunk else b"")
+            sealed = self._cipher.encrypt(salt + struct.pack("<I", number), body, name.encode())
+            out.write(struct.pack("<I", len(sealed)) + sealed)
+            if not chunk:  # the empty chunk seals the end: a truncated file is noticed
+                return
+            number += 1
+
+    def _decrypt(self, name: str) -> Iterator[bytes]:
+        place = self._place(name)
+        damaged = StoreError("A landed file is damaged.", where=str(place), hint="restore it from a backup")
+        try:
+            source = place.open("rb")
+        except FileNotFoundError:
+            raise StoreError("A landed file is missing.", where=str(place), hint="restore it from a backup") from None
+        with source:
+            if source.read(len(_MAGIC)) != _MAGIC:
+                raise damaged
+            salt, number = source.read(8), 0
+            while True:
+                head = source.read(4)
+                if len(head) != 4:
+                    raise damaged
+                sealed = source.read(struct.unpack("<I", head)[0])
+                try:
+                    body = self._cipher.decrypt(salt + struct.pack("<I", number), sealed, name.encode())
+                except InvalidTag:
+                    raise damaged from None
+                size = struct.unpack("<I", body[:4])[0]
+                if not size:
+                    return
+                yield _CODEC.decompress(body[4:], decompressed_size=size, asbytes=True)
+                number += 1
+
+
+def _sync_directory(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

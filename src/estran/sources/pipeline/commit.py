@@ -1,0 +1,383 @@
+"""One commit: settled documents, their masked texts, stays and patients become a snapshot.
+
+The vault is durable before the warehouse: a crash in between leaves numbers that nothing uses yet,
+and the rerun finds the same ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+from estran.identity.deid import DEID_VERSION, Deidentifier
+
+from estran.identity import vault as vaults
+from estran.model.codes import DocumentStatus
+from estran.model.tables import (
+    DOCUMENT,
+    FACT,
+    FACT_ATTRIBUTE,
+    MEDIA,
+    MOVEMENT,
+    PATIENT,
+    PERMISSION,
+    RELATION,
+    STAY_EVENT,
+    TEXT,
+)
+from estran.sources.pipeline.columns import fetch, put
+from estran.sources.pipeline.mask import Masker, coarsen_moments, mask_column
+from estran.sources.pipeline.originals import Originals
+from estran.sources.pipeline.resolve import Gathered
+from estran.sources.pipeline.settle import new_statements, settle_documents, settle_rows
+from estran.sources.pipeline.stored import stored
+from estran.sources.pipeline.tally import Tally
+from estran.warehouse import Changes, Snapshot, Writer, fold_stays
+
+Int32s = npt.NDArray[np.int32]
+Int64s = npt.NDArray[np.int64]
+
+
+@dataclass
+class People:
+    """What the vault says of the patients of one commit, asked once."""
+
+    vault: vaults.Vault
+
+    def patients(self, identities: Int32s) -> Int32s:
+        return np.asarray(self.vault.patient_of(identities), dtype=np.int32)
+
+    def births(self, patients: Int32s) -> Int32s:
+        """Birth date of each patient in days, NO_BIRTH when unknown."""
+        if not len(patients):
+            return np.zeros(0, dtype=np.int32)
+        distinct, back = np.unique(patients, return_inverse=True)
+        return np.asarray(self.vault.birth_dates(distinct), dtype=np.int32)[back]
+
+    def canonical(self, stays: pa.ChunkedArray | pa.Array, patients: Int32s) -> pa.Array:
+        """Stay ids with the stays that a merge made one brought together."""
+        mapping = self.vault.canonical_stays(np.unique(patients))
+        if not mapping:
+            return stays
+        values = [None if s is None else mapping.get(s, s) for s in stays.to_pylist()]
+        return pa.array(values, pa.int32())
+
+    def masker(self) -> Masker:
+        return Masker(lambda patient: Deidentifier(self.vault.known([patient])[patient]))
+
+
+@dataclass
+class Committer:
+    """Turns what was gathered into the changes of one snapshot."""
+
+    writer: Writer
+    vault: vaults.Vault
+    gathered: Gathered
+    tally: Tally
+
+    def __post_init__(self) -> None:
+        self.snapshot: Snapshot = self.writer.snapshot
+        self.people = People(self.vault)
+        self.changes = Changes()
+        self.connection = stored(self.snapshot)
+
+    def prepare(self) -> Changes:
+        """All changes but the tally's own rows; the tally knows each record's outcome afterwards."""
+        self._dictionaries()
+        self._patients()
+        self._stay_events()
+        self._movements()
+        self._small_tables()
+        self._documents()
+        return self.changes
+
+    # people ---------------------------------------------------------------------------------------
+
+    def _dictionaries(self) -> None:
+        for table, parts in self.gathered.concept_rows.items():
+            rows = pa.concat_tables(parts)
+            (self.changes.upsert if table == "concept" else self.changes.append)[table] = rows
+
+    def _patients(self) -> None:
+        """Patient rows that differ from the snapshot's, and rows of identities merged away."""
+        touched = np.array(sorted(self.gathered.identities), dtype=np.int32)
+        if not len(touched):
+            return
+        patients = self.people.patients(touched)
+        rows = self.vault.patient_rows(np.unique(patients)).cast(PATIENT)
+        self.connection.register("touched", rows)
+        changed = fetch(self.connection, "select * from touched except select * exclude (bucket) from raw_patient")
+        self.connection.unregister("touched")
+        if changed.num_rows:
+            self.changes.upsert["patient"] = changed.cast(PATIENT)
+        gone = touched[patients != touched]
+        if len(gone):
+            self.changes.remove["patient"] = pa.table({"patient_id": gone})
+
+    # stays ----------------------------------------------------------------------------------------
+
+    def _stay_events(self) -> None:
+        if not self.gathered.stay_events:
+            return
+        events = pa.concat_tables(self.gathered.stay_events)
+        new = new_statements(events, self.connection, "raw_stay_event")
+        self.tally.load(events["record"].to_numpy()[new])
+        events = events.filter(pa.array(new))
+        if not events.num_rows:
+            return
+        identities = events["identity_id"].to_numpy()
+        patients = self.people.patients(identities)
+        births = self.people.births(patients)
+        events, _ = self._coarsen_stays(events, births)
+        events = events.select(STAY_EVENT.names)
+        stays = fold_all(self.connection, events, self.people)
+        self.changes.append["stay_event"] = events.append_column("patient_id", pa.array(patients))
+        self.changes.upsert["stay"] = stays
+
+    def _coarsen_stays(self, events: pa.Table, births: Int32s) -> tuple[pa.Table, npt.NDArray[np.bool_]]:
+        coarse, hit = coarsen_moments(events, births, ("start", "end"))
+        for place in np.flatnonzero(hit).tolist():
+            row = events.slice(place, 1).to_pylist()[0]
+            self.vault.keep_originals([(row["identity_id"], row["content"] ^ row["stay_id"], stay_blob(row))])
+        return coarse, hit
+
+    def _movements(self) -> None:
+        if not self.gathered.movements:
+            return
+        rows = pa.concat_tables(self.gathered.movements)
+        wins = settle_rows(rows, "movement_id", self.connection, "raw_movement")
+        self.tally.load(rows["record"].to_numpy()[wins])
+        rows = rows.filter(pa.array(wins))
+        if not rows.num_rows:
+            return
+        patients = self.people.patients(rows["identity_id"].to_numpy())
+        rows, _ = coarsen_moments(rows, self.people.births(patients), ("start", "end"))
+        rows = put(rows, "patient_id", pa.array(patients))
+        rows = put(rows, "stay_id", self.people.canonical(rows["stay_id"], patients))
+        self.changes.upsert["movement"] = rows.select(MOVEMENT.names).cast(MOVEMENT)
+
+    def _small_tables(self) -> None:
+        for name, schema, rows in (
+            ("relation", RELATION, self.gathered.relations),
+            ("permission", PERMISSION, self.gathered.permissions),
+        ):
+            if not rows:
+                continue
+            records = np.array([row["record"] for row in rows], dtype=np.int64)
+            table = pa.Table.from_pylist([{k: v for k, v in r.items() if k != "record"} for r in rows], schema)
+            for column in ("patient_id", "other_id"):
+                if column in table.column_names:
+                    table = put(table, column, pa.array(self.people.patients(table[column].to_numpy())))
+            held = set(map(_row_key, fetch(self.connection, f"select * from raw_{name}").to_pylist()))
+            fresh = []
+            for place, row in enumerate(table.to_pylist()):
+                if _row_key(row) not in held:
+                    held.add(_row_key(row))
+                    fresh.append(place)
+            self.tally.load(records[fresh])
+            if fresh:
+                self.changes.append[name] = table.take(pa.array(fresh))
+
+    # documents ------------------------------------------------------------------------------------
+
+    def _documents(self) -> None:
+        if not self.gathered.documents:
+            return
+        documents = pa.concat_tables(self.gathered.documents, promote_options="default")
+        verdict = settle_documents(documents, self.connection, empty=not self.snapshot.record.tables["document"].rows())
+        self.tally.load(documents["record"].to_numpy()[verdict.wins])
+        if verdict.losers.num_rows:
+            self.changes.retire = verdict.losers
+        rows = np.flatnonzero(verdict.wins)
+        if not len(rows):
+            return
+        patients = self.people.patients(documents["identity_id"].to_numpy()[rows])
+        dates = pc.fill_null(documents["start_date"].cast(pa.int32()), 0).to_numpy()[rows]
+        order = np.lexsort((rows, dates, patients))
+        rows, patients = rows[order], patients[order]
+        first = self.writer.counter("document")
+        self.changes.counters["document"] = first + len(rows)
+        numbers = np.full(documents.num_rows, -1, dtype=np.int32)
+        numbers[rows] = np.arange(first, first + len(rows), dtype=np.int32)
+        Issuer(self, documents.take(pa.array(rows)), rows, numbers, patients).issue()
+
+
+@dataclass
+class Issuer:
+    """Issues the winning documents: ids, masked texts, coarse moments, facts."""
+
+    committer: Committer
+    documents: pa.Table  # winners, in id order
+    rows: Int64s  # their gathered row numbers
+    numbers: Int32s  # document_id of each gathered row, -1 if it lost
+    patients: Int32s
+
+    def issue(self) -> None:
+        self.originals = Originals()
+        self.births = self.committer.people.births(self.patients)
+        self.masker = self.committer.people.masker()
+        self.first = int(self.numbers[self.rows[0]])
+        self._documents()
+        self._facts()
+        self._attributes()
+        self._keep_originals()
+
+    def _documents(self) -> None:
+        table = self.documents
+        ids = pa.array(self.numbers[self.rows])
+        texts = table["text"]
+        for name in ("text", "title"):
+            for row in np.flatnonzero(table[name].is_valid().to_numpy()).tolist() if name == "text" else ():
+                self.originals.text(row, name, texts[row].as_py())
+        table, hit = coarsen_moments(table, self.births, ("start",))
+        for row in np.flatnonzero(hit).tolist():
+            start = self.documents.slice(row, 1)
+            self.originals.start(
+                row,
+                start["start_date"].cast(pa.int32())[0].as_py(),
+                start["start_minute"][0].as_py(),
+                start["precision"][0].as_py(),
+            )
+        titles = self._titles(table)
+        table = put(table, "title", titles)
+        table = put(table, "document_id", ids)
+        table = put(table, "patient_id", pa.array(self.patients))
+        table = put(table, "stay_id", self.committer.people.canonical(table["stay_id"], self.patients))
+        self.stays = table["stay_id"]
+        self.committer.changes.append["document"] = table.select(DOCUMENT.names).cast(DOCUMENT)
+        self._texts(texts, ids)
+
+    def _titles(self, table: pa.Table) -> pa.Array:
+        """Titles repeat: each distinct (patient, title) is masked once."""
+        masked = mask_column(table.select(["title"]), "title", self.patients, self.masker)["title"]
+        before, after = table["title"].to_pylist(), masked.to_pylist()
+        for row, (old, new) in enumerate(zip(before, after, strict=True)):
+            if old != new:
+                self.originals.text(row, "title", old)
+        return masked
+
+    def _texts(self, texts: pa.ChunkedArray, ids: pa.Array) -> None:
+        live = pc.not_equal(self.documents["status"], int(DocumentStatus.CANCELLED)).to_numpy()
+        places = np.flatnonzero(texts.is_valid().to_numpy() & live)
+        if not len(places):
+            return
+        chosen = pa.array(places)
+        self.committer.changes.append["text"] = pa.table(
+            {
+                "document_id": ids.take(chosen),
+                "patient_id": pa.array(self.patients[places]),
+                "text": self.masker.texts(texts.take(chosen), self.patients[places]),
+                "deid_version": np.full(len(places), DEID_VERSION, dtype=np.int16),
+            },
+            schema=TEXT,
+        )
+
+    def _facts(self) -> None:
+        gathered = self.committer.gathered
+        if not gathered.facts:
+            return
+        facts = pa.concat_tables(gathered.facts, promote_options="default")
+        facts, local, patients = self._of_winners(facts)
+        births = self.births[local]
+        before = facts
+        facts, hit = coarsen_moments(facts, births, ("start", "end"))
+        rows = np.flatnonzero(hit)
+        self.originals.moments(before, rows, local[rows])
+        facts = self._words(facts, local, patients)
+        facts = put(facts, "patient_id", pa.array(patients))
+        stays = self.stays.take(pa.array(local))
+        facts = put(facts, "stay_id", stays)
+        self._count_unknown_stays(stays, local)
+        self.committer.changes.append["fact"] = facts.select(FACT.names).cast(FACT)
+        if gathered.media:
+            media, _, patients = self._of_winners(pa.concat_tables(gathered.media))
+            self.committer.changes.append["media"] = (
+                put(media, "patient_id", pa.array(patients)).select(MEDIA.names).cast(MEDIA)
+            )
+
+    def _words(self, facts: pa.Table, local: Int64s, patients: Int32s) -> pa.Table:
+        before = facts["value_text"]
+        facts = mask_column(facts, "value_text", patients, self.masker)
+        changed = np.flatnonzero(pc.fill_null(pc.not_equal(before, facts["value_text"]), False).to_numpy())
+        for place in changed.tolist():
+            self.originals.words(int(local[place]), facts["fact_no"][place].as_py(), before[place].as_py())
+        return facts
+
+    def _attributes(self) -> None:
+        if not self.committer.gathered.attributes:
+            return
+        table = pa.concat_tables(self.committer.gathered.attributes, promote_options="default")
+        table, _, patients = self._of_winners(table)
+        table = mask_column(table, "value_text", patients, self.masker)
+        table = put(table, "patient_id", pa.array(patients))
+        self.committer.changes.append["fact_attribute"] = table.select(FACT_ATTRIBUTE.names).cast(FACT_ATTRIBUTE)
+
+    def _of_winners(self, table: pa.Table) -> tuple[pa.Table, Int64s, Int32s]:
+        """Rows of winning documents with document_id, their row in `documents`, their patient."""
+        ids = self.numbers[table["document"].to_numpy()]
+        kept = ids >= 0
+        table = table.filter(pa.array(kept))
+        ids = ids[kept]
+        local = (ids - self.first).astype(np.int64)
+        return put(table, "document_id", pa.array(ids)), local, self.patients[local]
+
+    def _count_unknown_stays(self, stays: pa.ChunkedArray, local: Int64s) -> None:
+        """Facts whose stay nobody has introduced count, per load row, as facts with no stay."""
+        named = stays.is_valid().to_numpy()
+        if not named.any():
+            return
+        known = self.committer.snapshot.known_stays()
+        folded = self.committer.changes.upsert.get("stay")
+        introduced = np.union1d(
+            np.array(known, dtype=np.int64), folded["stay_id"].to_numpy() if folded is not None else []
+        )
+        values = pc.fill_null(stays, -1).to_numpy()
+        missing = named & ~np.isin(values, introduced)
+        if missing.any():
+            places = self.documents["record"].to_numpy()[local[missing]]
+            self.committer.tally.count_unknown_stays(places)
+
+    def _keep_originals(self) -> None:
+        identities = self.documents["identity_id"].to_numpy()
+        keys = self.documents["record_key"].to_numpy()
+        self.committer.vault.keep_originals(
+            [(int(identities[row]), int(keys[row]), blob) for row, blob in self.originals.blobs().items()]
+        )
+
+
+def fold_all(connection: duckdb.DuckDBPyConnection, events: pa.Table, people: People) -> pa.Table:
+    """STAY rows of every stay that `events` speak of, folded with the statements already stored."""
+    patients = people.patients(events["identity_id"].to_numpy())
+    mapping = people.vault.canonical_stays(np.unique(patients))
+    affected = np.unique(events["stay_id"].to_numpy())
+    aliases = {s for s, c in mapping.items()} | set(mapping.values())
+    wanted = pa.table({"stay_id": np.union1d(affected, np.array(sorted(aliases), dtype=np.int32)).astype(np.int32)})
+    connection.register("wanted", wanted)
+    stored = fetch(connection, "select e.* from raw_stay_event e semi join wanted using (stay_id)")
+    connection.unregister("wanted")
+    return fold_stays_of(pa.concat_tables([events, stored.select(events.column_names).cast(events.schema)]), people)
+
+
+def fold_stays_of(both: pa.Table, people: People) -> pa.Table:
+    """STAY rows of a set of statements that is complete for the stays it speaks of."""
+    identities = both["identity_id"].to_numpy()
+    both = put(both, "stay_id", people.canonical(both["stay_id"], people.patients(identities)))
+    distinct = np.unique(identities)
+    owners = dict(zip(distinct.tolist(), people.patients(distinct).tolist(), strict=True))
+    return fold_stays(both, owners)
+
+
+def stay_blob(row: dict[str, object]) -> bytes:
+    """The moments of a stay statement before they were made coarse, for the vault."""
+    return orjson.dumps(
+        {k: row[k] for k in ("stay_id", "start_date", "start_minute", "end_date", "end_minute", "precision")}
+    )
+
+
+def _row_key(row: dict[str, object]) -> tuple[object, ...]:
+    return tuple(row.values())

@@ -1,0 +1,55 @@
+"""Originals: what masking altered in a document, kept encrypted in the vault.
+
+A blob is JSON: `text`, `title`, `start` of the document, and per fact number its `moments`
+(start date, start minute, end date, end minute, precision) and `words`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import pyarrow as pa
+
+_MOMENTS = ("start_date", "start_minute", "end_date", "end_minute", "precision")
+
+
+@dataclass
+class Originals:
+    """Collects the originals of one commit, by document row."""
+
+    _of: dict[int, dict[str, object]] = field(default_factory=dict)
+
+    def text(self, row: int, name: str, value: str) -> None:
+        """`name` is text or title."""
+        self._of.setdefault(row, {})[name] = value
+
+    def start(self, row: int, date: int | None, minute: int | None, precision: int) -> None:
+        self._of.setdefault(row, {})["start"] = [date, minute, precision]
+
+    def moments(self, facts: pa.Table, rows: npt.NDArray[np.int64], documents: npt.NDArray[np.int64]) -> None:
+        """Keep the moments of these rows of `facts`, before they are coarsened."""
+        if not len(rows):
+            return
+        columns = [_days(facts[n].take(pa.array(rows))) for n in _MOMENTS]
+        numbers = facts["fact_no"].take(pa.array(rows)).to_pylist()
+        for place, number in enumerate(numbers):
+            kept = self._of.setdefault(int(documents[place]), {}).setdefault("moments", {})
+            kept[str(number)] = [c[place] for c in columns]  # type: ignore[index]
+
+    def words(self, row: int, fact_no: int, value: str) -> None:
+        kept = self._of.setdefault(row, {}).setdefault("words", {})
+        kept[str(fact_no)] = value  # type: ignore[index]
+
+    def blobs(self) -> dict[int, bytes]:
+        """The blob of each document row that has one."""
+        return {row: orjson.dumps(value) for row, value in self._of.items()}
+
+
+def _days(column: pa.ChunkedArray) -> list[int | None]:
+    if pa.types.is_date32(column.type):
+        column = column.cast(pa.int32())
+    values: list[int | None] = column.to_pylist()
+    return values

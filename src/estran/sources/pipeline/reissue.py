@@ -1,0 +1,355 @@
+"""Issuing a patient's documents anew, when what is known of the identity changed.
+
+A name learnt later is masked in texts that came earlier; a corrected birth date gives moments back
+and hides others; a merge or split moves documents, stays and movements to their patient. What to
+do is noted in the vault in the same transaction as the change, so a crash in between loses nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+from estran.identity.deid import DEID_VERSION
+
+from estran.identity import vault as vaults
+from estran.model.tables import DOCUMENT, FACT, FACT_ATTRIBUTE, MEDIA, MOVEMENT, PATIENT, STAY_EVENT, TEXT
+from estran.sources.pipeline.columns import fetch, put
+from estran.sources.pipeline.commit import People, fold_stays_of, stay_blob
+from estran.sources.pipeline.mask import coarsen_moments, mask_column
+from estran.sources.pipeline.originals import Originals
+from estran.sources.pipeline.stored import stored
+from estran.warehouse import Changes, Writer
+
+Int32s = npt.NDArray[np.int32]
+_MOMENTS = ("start_date", "start_minute", "end_date", "end_minute", "precision")
+
+
+class Reissuer:
+    """Brings the stored rows of pending patients up to date with the vault."""
+
+    def __init__(self, writer: Writer, vault: vaults.Vault) -> None:
+        self._writer, self._vault = writer, vault
+        self._people = People(vault)
+        self._changes = Changes()
+
+    def run(self) -> int:
+        """Commit one snapshot if anything differs; returns how many documents were issued anew."""
+        pending = self._vault.upkeep.pending()
+        if not len(pending):
+            return 0
+        identities = self._family(pending)
+        self._connection = stored(self._writer.snapshot)
+        self._connection.register("family", pa.table({"identity_id": identities}))
+        with self._vault.transaction():
+            self._patients(identities)
+            self._stays()
+            self._movements()
+            self._ties(identities)
+            count = self._documents()
+        self._connection.unregister("family")
+        if any((self._changes.append, self._changes.upsert, self._changes.remove)) or count:
+            self._writer.commit(self._changes)
+        self._vault.upkeep.settle(pending)
+        return count
+
+    def _family(self, pending: Int32s) -> Int32s:
+        """The pending identities and all that share a patient with them."""
+        members = {int(i) for i in pending}
+        for patient in np.unique(self._people.patients(pending)).tolist():
+            members.update(self._vault.identities_of(patient))
+        return np.array(sorted(members), dtype=np.int32)
+
+    def _patients(self, identities: Int32s) -> None:
+        patients = self._people.patients(identities)
+        rows = self._vault.patient_rows(np.unique(patients)).cast(PATIENT)
+        self._changes.upsert["patient"] = rows
+        gone = identities[patients != identities]
+        if len(gone):
+            self._changes.remove["patient"] = pa.table({"patient_id": gone})
+
+    # stays and movements --------------------------------------------------------------------------
+
+    def _stays(self) -> None:
+        """Statements with their own moments back, coarse where they must be, folded again."""
+        events = fetch(self._connection, "select e.* from raw_stay_event e semi join family using (identity_id)")
+        if not events.num_rows:
+            return
+        events = events.select(STAY_EVENT.names).cast(STAY_EVENT)
+        identities = events["identity_id"].to_numpy()
+        patients = self._people.patients(identities)
+        restored = self._restore_stays(events)
+        coarse, hit = coarsen_moments(restored, self._people.births(patients), ("start", "end"))
+        for place in np.flatnonzero(hit).tolist():
+            row = restored.slice(place, 1).to_pylist()[0]
+            self._vault.keep_originals([(row["identity_id"], row["content"] ^ row["stay_id"], stay_blob(row))])
+        keys = coarse.select(["stay_id", "content"])
+        self._changes.remove["stay_event"] = keys
+        self._changes.append["stay_event"] = coarse.append_column("patient_id", pa.array(patients))
+        folded = fold_stays_of(coarse, self._people)
+        self._changes.upsert["stay"] = folded
+        stale = np.setdiff1d(events["stay_id"].to_numpy(), folded["stay_id"].to_numpy())
+        if len(stale):
+            self._changes.remove["stay"] = pa.table({"stay_id": stale.astype(np.int32)})
+
+    def _restore_stays(self, events: pa.Table) -> pa.Table:
+        rows = events.to_pylist()
+        for row in rows:
+            blob = self._vault.original(row["identity_id"], row["content"] ^ row["stay_id"])
+            if blob:
+                kept = orjson.loads(blob)
+                row |= {n: kept[n] for n in _MOMENTS}
+                for name in ("start_date", "end_date"):
+                    row[name] = _date(row[name])
+        return pa.Table.from_pylist(rows, STAY_EVENT)
+
+    def _movements(self) -> None:
+        rows = fetch(self._connection, "select m.* from raw_movement m semi join family using (identity_id)")
+        if not rows.num_rows:
+            return
+        identities = rows["identity_id"].to_numpy()
+        patients = self._people.patients(identities)
+        rows, _ = coarsen_moments(rows, self._people.births(patients), ("start", "end"))
+        rows = put(rows, "patient_id", pa.array(patients))
+        rows = put(rows, "stay_id", self._people.canonical(self._own_stays(rows, identities), patients))
+        self._changes.upsert["movement"] = rows.select(MOVEMENT.names).cast(MOVEMENT)
+
+    def _own_stays(self, rows: pa.Table, identities: Int32s) -> pa.Array:
+        """Stay ids as each row's own identity knows them: undoes what an earlier merge united."""
+        stays = pc.fill_null(rows["stay_id"], -1).to_numpy()
+        own = self._vault.own_stays(list(zip(stays.tolist(), identities.tolist(), strict=True)))
+        return pa.array(own, pa.int32(), mask=np.asarray(stays) < 0)
+
+    def _ties(self, identities: Int32s) -> None:
+        """Relations and permissions follow merges; after a split every part keeps the permissions."""
+        for name, columns in (("relation", ("patient_id", "other_id")), ("permission", ("patient_id",))):
+            table = fetch(self._connection, f"select * from raw_{name}")
+            if not table.num_rows:
+                continue
+            moved = table
+            for column in columns:
+                moved = put(moved, column, pa.array(self._people.patients(moved[column].to_numpy())))
+            if not moved.equals(table):
+                self._changes.remove[name] = table
+                self._changes.append[name] = moved.cast(table.schema)
+
+    # documents ------------------------------------------------------------------------------------
+
+    def _documents(self) -> int:
+        stored = fetch(
+            self._connection,
+            "select d.* from stored_document d semi join family using (identity_id) order by document_id",
+        )
+        if not stored.num_rows:
+            return 0
+        stored = stored.select(DOCUMENT.names).cast(DOCUMENT)
+        before = Content.read(self._connection, stored)
+        after, originals = Renewal(self._people, self._vault, self._own_stays).renew(before)
+        changed = before.differs(after)
+        if not changed.any():
+            return 0
+        self._issue(before, after, changed, originals)
+        return int(changed.sum())
+
+    def _issue(self, before: Content, after: Content, changed: npt.NDArray[np.bool_], originals: Originals) -> None:
+        first = self._writer.counter("document")
+        places = np.flatnonzero(changed)
+        old = before.documents["document_id"].to_numpy()[places]
+        new = np.arange(first, first + len(places), dtype=np.int32)
+        self._changes.counters["document"] = first + len(places)
+        self._changes.retire = before.documents.select(["document_id", "patient_id"]).take(pa.array(places))
+        for name, table in after.tables().items():
+            kept = after.renumber(table, old, new)
+            if kept.num_rows:
+                self._changes.append[name] = kept
+        identities = after.documents["identity_id"].to_numpy()
+        keys = after.documents["record_key"].to_numpy()
+        blobs = originals.blobs()
+        self._vault.keep_originals(
+            [(int(identities[p]), int(keys[p]), blobs[p]) for p in places.tolist() if p in blobs]
+        )
+
+
+@dataclass(frozen=True)
+class Content:
+    """Documents with all that hangs off them, in document_id order."""
+
+    documents: pa.Table
+    texts: pa.Table
+    facts: pa.Table
+    attributes: pa.Table
+    media: pa.Table
+
+    @classmethod
+    def read(cls, connection: Any, documents: pa.Table) -> Content:
+        connection.register("wanted", documents.select(["document_id"]))
+        parts = []
+        for name, schema, order in (
+            ("text", TEXT, ""),
+            ("fact", FACT, ", fact_no"),
+            ("fact_attribute", FACT_ATTRIBUTE, ", fact_no, attribute_id"),
+            ("media", MEDIA, ", uri"),
+        ):
+            sql = f"select t.* from raw_{name} t semi join wanted using (document_id) order by document_id{order}"
+            parts.append(fetch(connection, sql).select(schema.names).cast(schema))
+        connection.unregister("wanted")
+        return cls(documents, *parts)
+
+    def tables(self) -> dict[str, pa.Table]:
+        return {
+            "document": self.documents,
+            "text": self.texts,
+            "fact": self.facts,
+            "fact_attribute": self.attributes,
+            "media": self.media,
+        }
+
+    def row_of(self, table: pa.Table) -> npt.NDArray[np.int64]:
+        """Row in `documents` of each row of `table`."""
+        ids = self.documents["document_id"].to_numpy()
+        rows: npt.NDArray[np.int64] = np.searchsorted(ids, table["document_id"].to_numpy())
+        return rows
+
+    def differs(self, other: Content) -> npt.NDArray[np.bool_]:
+        """Which documents have a row of any table that is not the same in `other`."""
+        changed = np.zeros(self.documents.num_rows, dtype=bool)
+        for name, mine in self.tables().items():
+            theirs = other.tables()[name]
+            rows = self.row_of(mine)
+            for column in mine.column_names:
+                if column == "deid_version":
+                    continue
+                a, b = mine[column], theirs[column]
+                same = pc.or_kleene(pc.equal(a, b), pc.and_(pc.is_null(a), pc.is_null(b)))
+                changed[rows[~pc.fill_null(same, False).to_numpy()]] = True
+        return changed
+
+    def renumber(self, table: pa.Table, old: Int32s, new: Int32s) -> pa.Table:
+        """Rows of the documents `old`, under the ids `new`."""
+        ids = table["document_id"].to_numpy()
+        place = np.clip(np.searchsorted(old, ids), 0, len(old) - 1)
+        kept = old[place] == ids
+        chosen = table.filter(pa.array(kept))
+        return put(chosen, "document_id", pa.array(new[place[kept]])).cast(table.schema)
+
+
+@dataclass
+class Renewal:
+    """Computes documents as they should be from what is stored and the originals in the vault."""
+
+    people: People
+    vault: vaults.Vault
+    own_stays: Any
+
+    def renew(self, content: Content) -> tuple[Content, Originals]:
+        documents = content.documents
+        identities = documents["identity_id"].to_numpy()
+        keys = documents["record_key"].to_numpy()
+        kept = [self._original(int(i), int(k)) for i, k in zip(identities, keys, strict=True)]
+        self.originals = Originals({row: dict(blob) for row, blob in enumerate(kept) if blob})
+        self.kept = kept
+        self.patients = self.people.patients(identities)
+        self.births = self.people.births(self.patients)
+        self.masker = self.people.masker()
+        documents = self._documents(documents, identities)
+        facts = self._facts(content, documents)
+        return Content(
+            documents,
+            self._texts(content),
+            facts,
+            self._of_patient(content, content.attributes),
+            self._of_patient(content, content.media),
+        ), self.originals
+
+    def _original(self, identity: int, key: int) -> dict[str, Any]:
+        blob = self.vault.original(identity, key)
+        return orjson.loads(blob) if blob else {}
+
+    def _documents(self, table: pa.Table, identities: Int32s) -> pa.Table:
+        rows = table.select(["title", "start_date", "start_minute", "precision"]).to_pylist()
+        for row, kept in zip(rows, self.kept, strict=True):
+            row["title"] = kept.get("title", row["title"])
+            if "start" in kept:
+                day, row["start_minute"], row["precision"] = kept["start"]
+                row["start_date"] = _date(day)
+        fresh = pa.Table.from_pylist(rows, pa.schema([table.schema.field(n) for n in rows[0]]))
+        for name in fresh.column_names:
+            table = put(table, name, fresh[name])
+        coarse, hit = coarsen_moments(table, self.births, ("start",))
+        for row in np.flatnonzero(hit).tolist():
+            start = table.slice(row, 1)
+            day = start["start_date"].cast(pa.int32())[0].as_py()
+            self.originals.start(row, day, start["start_minute"][0].as_py(), start["precision"][0].as_py())
+        titles = coarse["title"]
+        coarse = mask_column(coarse, "title", self.patients, self.masker)
+        for row in np.flatnonzero(pc.fill_null(pc.not_equal(titles, coarse["title"]), False).to_numpy()).tolist():
+            self.originals.text(row, "title", titles[row].as_py())
+        coarse = put(coarse, "patient_id", pa.array(self.patients))
+        stays = self.people.canonical(self.own_stays(coarse, identities), self.patients)
+        return put(coarse, "stay_id", stays).cast(DOCUMENT)
+
+    def _texts(self, content: Content) -> pa.Table:
+        table = content.texts
+        if not table.num_rows:
+            return table
+        rows = content.row_of(table)
+        texts = [self.kept[r].get("text", t) for r, t in zip(rows.tolist(), table["text"].to_pylist(), strict=True)]
+        masked = self.masker.texts(pa.array(texts, pa.string()), self.patients[rows])
+        table = put(table, "text", masked)
+        table = put(table, "deid_version", pa.array(np.full(table.num_rows, DEID_VERSION, dtype=np.int16)))
+        return put(table, "patient_id", pa.array(self.patients[rows])).cast(TEXT)
+
+    def _facts(self, content: Content, documents: pa.Table) -> pa.Table:
+        table = content.facts
+        if not table.num_rows:
+            return table
+        local = content.row_of(table)
+        table = self._restore_facts(table, local)
+        coarse, hit = coarsen_moments(table, self.births[local], ("start", "end"))
+        rows = np.flatnonzero(hit)
+        self.originals.moments(table, rows, local[rows])
+        words = coarse["value_text"]
+        coarse = mask_column(coarse, "value_text", self.patients[local], self.masker)
+        for place in np.flatnonzero(pc.fill_null(pc.not_equal(words, coarse["value_text"]), False).to_numpy()).tolist():
+            self.originals.words(int(local[place]), coarse["fact_no"][place].as_py(), words[place].as_py())
+        coarse = put(coarse, "patient_id", pa.array(self.patients[local]))
+        return put(coarse, "stay_id", documents["stay_id"].take(pa.array(local))).cast(FACT)
+
+    def _restore_facts(self, table: pa.Table, local: npt.NDArray[np.int64]) -> pa.Table:
+        altered = np.array([bool(k.get("moments") or k.get("words")) for k in self.kept], dtype=bool)
+        places = np.flatnonzero(altered[local])
+        if not len(places):
+            return table
+        names = (*_MOMENTS, "value_text")
+        columns = {n: table[n].to_pylist() for n in names}
+        numbers = table["fact_no"].to_pylist()
+        for place in places.tolist():
+            kept, number = self.kept[int(local[place])], str(numbers[place])
+            if number in kept.get("moments", {}):
+                values = kept["moments"][number]
+                for name, value in zip(_MOMENTS, values, strict=True):
+                    columns[name][place] = _date(value) if name.endswith("_date") else value
+            columns["value_text"][place] = kept.get("words", {}).get(number, columns["value_text"][place])
+        for name in names:
+            table = put(table, name, pa.array(columns[name], table.schema.field(name).type))
+        return table
+
+    def _of_patient(self, content: Content, table: pa.Table) -> pa.Table:
+        if not table.num_rows:
+            return table
+        patients = self.patients[content.row_of(table)]
+        if "value_text" in table.column_names:
+            table = mask_column(table, "value_text", patients, self.masker)
+        return put(table, "patient_id", pa.array(patients)).cast(table.schema)
+
+
+def _date(value: Any) -> Any:
+    """Days since 1970 or an ISO date, as a date."""
+    if value is None:
+        return None
+    return np.datetime64(value, "D").astype(object) if isinstance(value, (int, str)) else value

@@ -1,0 +1,325 @@
+"""The load: landing, reading, resolving, settling, masking, committing, replaying.
+
+landing keeps the bytes -> a reader yields identified records -> the vault numbers patients and
+stays -> terminology numbers codes -> versions are settled -> texts are masked -> one snapshot
+-> records that waited for a patient come back by themselves
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from estran.identity import vault as vaults
+from estran.identity.keys import SiteKey
+from estran.model.errors import InputRefused
+from estran.settings import Settings
+from estran.sources.landing import Landing
+from estran.sources.pipeline.columns import fetch
+from estran.sources.pipeline.commit import Committer
+from estran.sources.pipeline.reissue import Reissuer
+from estran.sources.pipeline.resolve import Resolver
+from estran.sources.pipeline.tally import LoadRow
+from estran.sources.pipeline.units import UnitBook
+from estran.sources.records import Batch, Reader
+from estran.terminology.book import ConceptBook
+from estran.warehouse import Changes, Warehouse, Writer
+
+FACTS_PER_COMMIT = 4_000_000
+
+Key = tuple[int, int, str]  # load_id, file_no, part
+Wanted = dict[str, dict[int, int]]  # part -> record_no -> load_id of its quarantine row
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a load works with."""
+
+    warehouse: Warehouse
+    vault: vaults.Vault
+    landing: Landing
+    key: SiteKey
+    settings: Settings
+    readers: dict[str, Reader]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Told after every batch: the file, its place among the files, records read so far."""
+
+    file: str
+    number: int
+    files: int
+    read: int
+
+
+@dataclass(frozen=True)
+class FileCount:
+    """What became of one part of one file in this load."""
+
+    file: str
+    part: str
+    read: int
+    loaded: int
+    superseded: int
+    quarantined: int
+
+
+@dataclass
+class Report:
+    """What a load did. read = loaded + superseded + quarantined, in every line and in the sum."""
+
+    source: str
+    files: list[FileCount] = field(default_factory=list)
+    replayed: int = 0  # records set free from quarantine by this load, of whatever source
+    unknown_stays: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+    refused_files: dict[str, str] = field(default_factory=dict)
+    snapshot: int = 0
+    seconds: float = 0.0
+
+    def total(self, name: str) -> int:
+        """Sum of `read`, `loaded`, `superseded` or `quarantined`."""
+        return sum(getattr(item, name) for item in self.files)
+
+
+def ingest(
+    parts: Parts,
+    format_name: str,
+    paths: list[Path],
+    *,
+    name: str = "",
+    progress: Callable[[Progress], None] = lambda _: None,
+) -> Report:
+    """Load `paths` with the reader of `format_name`; see Report. Raises InputRefused when nothing
+    at all could be read, StoreError when another load holds the site."""
+    started = time.perf_counter()
+    reader = parts.readers[format_name]
+    files = reader.files(paths)
+    if not files:
+        raise InputRefused(f"No file of format '{format_name}' was found.", where=", ".join(map(str, paths)))
+    with parts.warehouse.writer() as writer:
+        load = Load(parts, writer, format_name, f"{format_name}/{name}" if name else format_name)
+        for number, path in enumerate(files, start=1):
+            for read in load.file(reader, path):
+                progress(Progress(path.name, number, len(files), read))
+        load.commit()
+        load.reissue()
+        load.replay()
+        report = load.report()
+        report.snapshot = writer.snapshot.version
+    report.seconds = time.perf_counter() - started
+    if report.refused_files and not report.total("read"):
+        raise InputRefused(
+            "Nothing of the input could be read.", where="; ".join(f"{f}: {w}" for f, w in report.refused_files.items())
+        )
+    return report
+
+
+class Load:
+    """One load in progress; holds the writer's lock through its writer."""
+
+    def __init__(self, parts: Parts, writer: Writer, format_name: str, source: str) -> None:
+        self._parts, self._writer, self._source, self._format = parts, writer, source, format_name
+        tables = writer.snapshot.connect()
+
+        def read(name: str) -> pa.Table:
+            return fetch(tables, f"select * from raw_{name}")
+
+        self._units = UnitBook(read("unit"), writer.counter("unit"))
+        self._resolver = Resolver(
+            parts.vault,
+            parts.key,
+            ConceptBook(*(read(name) for name in ("concept", "concept_ancestor", "concept_map", "concept_synonym"))),
+            self._units,
+            writer.counter("concept"),
+        )
+        self._loads = read("load")
+        held = tables.execute("select source, part, content from raw_quarantine").fetchall()
+        self._held: set[tuple[str, str, int]] = {(s, p, c) for s, p, c in held}
+        self._load_id = writer.counter("load")
+        self._names: dict[int, str] = {}
+        self._report = Report(source)
+        self._rows: dict[tuple[int, int, str], LoadRow] = {}
+        self._skipped: dict[tuple[int, str], int] = {}  # records of (file, part) already committed
+
+    # reading --------------------------------------------------------------------------------------
+
+    def file(self, reader: Reader, path: Path) -> Iterator[int]:
+        """Land one file and gather its batches, committing whenever enough has come together; tells
+        after each batch how many records of the file were read."""
+        digest = self._parts.landing.keep(path)
+        file_no, _ = self._parts.vault.keep_file(digest, path.name, path.stat().st_size, self._format)
+        self._names[file_no] = path.name
+        done = self._interrupted(file_no)
+        read = 0
+        try:
+            for batch in reader.read(path, path.name):
+                read += batch.records.num_rows
+                self._add(batch, file_no, done)
+                yield read
+        except InputRefused as refusal:
+            self._report.refused_files[path.name] = refusal.what
+            return
+        for row in self._rows.values():
+            if row.file_no == file_no:
+                row.complete, row.finished = True, _now()
+
+    def _interrupted(self, file_no: int) -> dict[str, LoadRow]:
+        """Rows of an earlier load of this file that never ended: this load goes on from there."""
+        rows = [r for r in self._loads.to_pylist() if r["file_no"] == file_no and r["source"] == self._source]
+        return {r["part"]: LoadRow(**r) for r in rows if not r["complete"]}
+
+    def _add(self, batch: Batch, file_no: int, done: dict[str, LoadRow]) -> None:
+        row = self._row(batch.part, file_no, done)
+        skip = done[batch.part].read if batch.part in done else 0
+        if skip and row.read == skip:
+            seen = self._skipped.setdefault((file_no, batch.part), 0)
+            if seen < skip:
+                # batches are cut the same way at every reading, and commits fall between batches
+                self._skipped[file_no, batch.part] = seen + batch.records.num_rows
+                return
+        with self._parts.vault.transaction():
+            self._resolver.add(batch, row)
+        enough = self._parts.settings.commit_records
+        if self._resolver.tally.records >= enough or self._resolver.gathered.fact_rows >= FACTS_PER_COMMIT:
+            self.commit()
+
+    def _row(self, part: str, file_no: int, done: dict[str, LoadRow]) -> LoadRow:
+        key = (self._load_id, file_no, part)
+        if part in done:
+            key = done[part].key
+        if key not in self._rows:
+            self._rows[key] = done.get(part) or LoadRow(self._load_id, file_no, part, self._source, _now())
+        return self._rows[key]
+
+    # committing -----------------------------------------------------------------------------------
+
+    def commit(self) -> None:
+        """Make everything gathered a snapshot: vault first, then warehouse."""
+        with self._parts.vault.transaction():  # originals are durable before what was masked is
+            changes = Committer(
+                self._writer, self._parts.vault, self._resolver.gathered, self._resolver.tally
+            ).prepare()
+        closed = self._resolver.tally.close(self._held)
+        self._add_rows(changes, closed.load_table(), closed.quarantine_table(), closed.released_table())
+        self._writer.commit(changes)
+        self._report.replayed += len(closed.released)
+        self._resolver.fresh()
+
+    def _add_rows(self, changes: Changes, loads: pa.Table, entries: pa.Table, released: pa.Table) -> None:
+        keys = {tuple(k) for k in zip(*(loads[n].to_pylist() for n in ("load_id", "file_no", "part")), strict=True)}
+        rest = [row for key, row in self._rows.items() if key not in keys]
+        if rest:
+            loads = pa.concat_tables([loads, pa.Table.from_pylist([dict(vars(r)) for r in rest], loads.schema)])
+        if loads.num_rows:
+            changes.upsert["load"] = loads
+        if entries.num_rows:
+            changes.upsert["quarantine"] = entries
+        if released.num_rows:
+            changes.remove["quarantine"] = released
+        units = self._units.changed()
+        if units.num_rows:
+            changes.upsert["unit"] = units
+        changes.counters |= {
+            "concept": self._resolver.next_concept,
+            "unit": self._units.next_id,
+            "load": self._load_id + 1,
+        }
+
+    # afterwards -----------------------------------------------------------------------------------
+
+    def reissue(self) -> None:
+        """Mask and place anew the documents of patients whose identity changed."""
+        Reissuer(self._writer, self._parts.vault).run()
+
+    def replay(self) -> None:
+        """Load the quarantined records whose patient is known by now, until nothing moves."""
+        for _ in range(10):  # a replayed record can introduce a patient in its turn
+            waiting = self._ready()
+            if not waiting.num_rows:
+                return
+            before = self._report.replayed
+            self._replay_rows(waiting)
+            if self._report.replayed == before:
+                return
+
+    def _ready(self) -> pa.Table:
+        connection = self._writer.snapshot.connect()
+        waits = fetch(connection, "select distinct waits_for from raw_quarantine where waits_for is not null")
+        hashes = waits["waits_for"].to_numpy()
+        known = pa.table({"waits_for": hashes[self._parts.vault.known_hashes(hashes)]})
+        connection.register("known", known)
+        rows = fetch(
+            connection,
+            "select file_no, part, source, load_id, record_no from raw_quarantine semi join known using (waits_for)",
+        )
+        connection.unregister("known")
+        return rows
+
+    def _replay_rows(self, waiting: pa.Table) -> None:
+        loads: dict[Key, LoadRow] = {
+            (r["load_id"], r["file_no"], r["part"]): LoadRow(**r) for r in self._stored_loads()
+        }
+        loads |= self._rows
+        by_file: dict[tuple[int, str], Wanted] = {}
+        for row in waiting.to_pylist():
+            parts = by_file.setdefault((row["file_no"], row["source"]), {})
+            parts.setdefault(row["part"], {})[row["record_no"]] = row["load_id"]
+        for (file_no, source), wanted in by_file.items():
+            self._replay_file(file_no, source, wanted, loads)
+        self.commit()
+        self.reissue()
+
+    def _replay_file(self, file_no: int, source: str, wanted: Wanted, loads: dict[Key, LoadRow]) -> None:
+        landed = self._parts.vault.file(file_no)
+        reader = self._parts.readers[source.partition("/")[0]]
+        numbers = frozenset(n for part in wanted.values() for n in part)
+        suffix = "".join(Path(landed.name).suffixes[-2:])
+        with self._parts.landing.restored(landed.sha256, suffix) as copy:
+            for batch in reader.read(copy, landed.name, numbers):
+                if not batch.records.num_rows or batch.part not in wanted:
+                    continue
+                load_id = wanted[batch.part][int(batch.records["record_no"][0].as_py())]
+                row = self._rows.setdefault((load_id, file_no, batch.part), loads[load_id, file_no, batch.part])
+                with self._parts.vault.transaction():
+                    self._resolver.add(batch, row, replayed=True)
+
+    def _stored_loads(self) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = fetch(self._writer.snapshot.connect(), "select * from raw_load").to_pylist()
+        return rows
+
+    def report(self) -> Report:
+        """What this load came to, replays included."""
+        rows = (
+            self._writer.snapshot.connect()
+            .execute(
+                "select code || ': ' || reason, count(*) from raw_quarantine where load_id = ? group by 1 order by 2 desc, 1",
+                [self._load_id],
+            )
+            .fetchall()
+        )
+        self._report.reasons = dict(rows)
+        for row in self._rows.values():
+            if row.load_id == self._load_id or row.file_no in self._names:
+                self._report.files.append(
+                    FileCount(
+                        self._names.get(row.file_no, ""),
+                        row.part,
+                        row.read,
+                        row.loaded,
+                        row.superseded,
+                        row.quarantined,
+                    )
+                )
+                self._report.unknown_stays += row.unknown_stays
+        return self._report
+
+
+def _now() -> int:
+    return int(time.time() * 1_000_000)

@@ -1,0 +1,107 @@
+"""Settling versions: of all versions of one record key, the latest by event time, then by content,
+is current; every other is superseded. Order of arrival has no say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from estran.sources.pipeline.columns import fetch
+
+Bools = npt.NDArray[np.bool_]
+Int64s = npt.NDArray[np.int64]
+
+_KEYS = ("identity_id", "record_key")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`wins` marks the candidate rows that become current; `losers` are stored documents that go."""
+
+    wins: Bools
+    losers: pa.Table  # document_id, patient_id
+
+
+def latest(keys: list[Int64s], event_time: Int64s, content: Int64s) -> Bools:
+    """Mask of the latest row of each key; among identical rows the first."""
+    count = len(event_time)
+    if not count:
+        return np.zeros(0, dtype=bool)
+    order = np.lexsort((-np.arange(count), content, event_time, *keys))
+    last = np.ones(count, dtype=bool)
+    same = np.ones(count - 1, dtype=bool)
+    for key in keys:
+        sorted_key = key[order]
+        same &= sorted_key[1:] == sorted_key[:-1]
+    last[:-1] = ~same
+    wins = np.zeros(count, dtype=bool)
+    wins[order[last]] = True
+    return wins
+
+
+def settle_documents(candidates: pa.Table, connection: duckdb.DuckDBPyConnection, *, empty: bool) -> Verdict:
+    """Compare candidates with each other and with the stored documents of the same record keys.
+
+    `connection` sees `stored_document`, the documents not yet retired (whatever their status);
+    `empty` says that there are none, which spares the look-up.
+    """
+    columns = {n: candidates[n].to_numpy() for n in (*_KEYS, "event_time", "content")}
+    wins = latest([columns[k] for k in _KEYS], columns["event_time"], columns["content"])
+    nothing = pa.table({"document_id": pa.array([], pa.int32()), "patient_id": pa.array([], pa.int32())})
+    if empty or not wins.any():
+        return Verdict(wins, nothing)
+    places = np.flatnonzero(wins)
+    batch = pa.table({"place": places, **{n: columns[n][places] for n in columns}})
+    connection.register("candidate", batch)
+    stored = fetch(
+        connection,
+        """
+        select c.place, d.document_id, d.patient_id,
+               (d.event_time, d.content) >= (c.event_time, c.content) or d.content = c.content as stays
+        from candidate c join stored_document d using (identity_id, record_key)
+        """,
+    )
+    connection.unregister("candidate")
+    stays = stored["stays"].to_numpy()
+    wins[stored["place"].to_numpy()[stays]] = False
+    return Verdict(wins, stored.filter(pa.array(~stays)).select(["document_id", "patient_id"]))
+
+
+def settle_rows(candidates: pa.Table, key: str, connection: duckdb.DuckDBPyConnection, stored: str) -> Bools:
+    """Mask of the candidates that are newer than the row of the same key in table `stored`."""
+    times, contents = candidates["event_time"].to_numpy(), candidates["content"].to_numpy()
+    keys = candidates[key].to_numpy()
+    wins = latest([keys], times, contents)
+    places = np.flatnonzero(wins)
+    batch = pa.table({"place": places, key: keys[places], "event_time": times[places], "content": contents[places]})
+    connection.register("candidate", batch)
+    beaten = fetch(
+        connection,
+        f"""
+        select c.place from candidate c join {stored} d using ({key})
+        where (d.event_time, d.content) >= (c.event_time, c.content)
+        """,
+    )
+    connection.unregister("candidate")
+    wins[beaten["place"].to_numpy()] = False
+    return wins
+
+
+def new_statements(candidates: pa.Table, connection: duckdb.DuckDBPyConnection, stored: str) -> Bools:
+    """Mask of the stay statements (stay_id, content) that `stored` does not hold yet."""
+    keys = [candidates["stay_id"].to_numpy(), candidates["content"].to_numpy()]
+    count = candidates.num_rows
+    first = latest(keys, np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64))
+    places = np.flatnonzero(first)
+    connection.register(
+        "candidate", pa.table({"place": places, "stay_id": keys[0][places], "content": keys[1][places]})
+    )
+    held = fetch(connection, f"select distinct c.place from candidate c join {stored} d using (stay_id, content)")
+    connection.unregister("candidate")
+    first[held["place"].to_numpy()] = False
+    return first

@@ -1,0 +1,18 @@
+"""The application's own database: accounts, sessions, saved cohorts, drafts and the audit trail.
+
+SQLite by default (`SITE/state.sqlite`), PostgreSQL by URL. Nothing here holds a value of a patient,
+except what a person typed in a question.
+"""
+
+from estran.state.accounts import Account, Accounts
+from estran.state.audit import AuditBook, AuditEntry, AuditLine
+from estran.state.cohorts import CohortShelf, CohortVersion, SavedCohort
+from estran.state.database import StateDatabase
+from estran.state.drafts import Drafts
+from estran.state.lockouts import Lockouts
+from estran.state.sessions import Session, Sessions
+
+__all__ = [
+    "Account", "Accounts", "AuditBook", "AuditEntry", "AuditLine", "CohortShelf", "CohortVersion", "Drafts",
+    "Lockouts", "SavedCohort", "Session", "Sessions", "StateDatabase",
+]

@@ -1,0 +1,86 @@
+"""Opening the application's database, brought to the current schema on the way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+
+from estran.model.errors import StoreError
+from estran.state.accounts import Accounts
+from estran.state.audit import AuditBook
+from estran.state.cohorts import CohortShelf
+from estran.state.drafts import Drafts
+from estran.state.lockouts import Lockouts
+from estran.state.sessions import Sessions
+from estran.state.transactions import writing
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+FILE_NAME = "state.sqlite"
+
+
+class StateDatabase:
+    """One open database; each attribute is one book of it."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.engine = engine
+        self.accounts = Accounts(engine)
+        self.sessions = Sessions(engine)
+        self.lockouts = Lockouts(engine)
+        self.cohorts = CohortShelf(engine)
+        self.drafts = Drafts(engine)
+        self.audit = AuditBook(engine)
+
+    @classmethod
+    def open(cls, where: Path | str) -> StateDatabase:
+        """`where` is a SQLite file (a Path) or an SQLAlchemy URL; StoreError when it cannot be opened.
+
+        Missing tables are created and old ones migrated before the database is returned.
+        """
+        engine = _engine(f"sqlite:///{where}" if isinstance(where, Path) else where)
+        try:
+            _migrate(engine)
+        except sa.exc.DBAPIError as error:
+            raise StoreError(
+                f"The application's database cannot be opened ({type(error.orig).__name__}).",
+                where=engine.url.render_as_string(hide_password=True),
+                hint="check that the folder is writable, or that the PostgreSQL server answers",
+            ) from None
+        return cls(engine)
+
+    def close(self) -> None:
+        """Give connections back; the object is not used afterwards."""
+        self.engine.dispose()
+
+
+def _engine(url: str) -> sa.Engine:
+    engine = sa.create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+    if engine.dialect.name == "sqlite":
+        sa.event.listen(engine, "connect", _prepare_sqlite)
+        sa.event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    """WAL lets pages read while one writes; FULL keeps an audit line across a power cut."""
+    connection.isolation_level = None  # transactions are ours, see _begin_sqlite
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    """Take the write lock at once when the caller will write, so that read-then-write cannot be overtaken."""
+    write = connection.get_execution_options().get("write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _migrate(engine: sa.Engine) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    with writing(engine) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+

@@ -1,0 +1,115 @@
+"""The tables of the application's database. Migrations build them; this file is what code reads and writes.
+
+Times are aware UTC. `query` columns hold the canonical JSON of a cohort question.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.types import TypeDecorator
+
+metadata = sa.MetaData()
+
+
+class Utc(TypeDecorator[dt.datetime]):
+    """An aware UTC datetime; SQLite, which has no time zones, stores it without one."""
+
+    impl = sa.DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: dt.datetime | None, dialect: Any) -> dt.datetime | None:
+        return None if value is None else value.astimezone(dt.UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: dt.datetime | None, dialect: Any) -> dt.datetime | None:
+        return None if value is None else value.replace(tzinfo=dt.UTC)
+
+
+account = sa.Table(
+    "account",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("login", sa.String(120), nullable=False, unique=True),  # lower case
+    sa.Column("password_hash", sa.String(200), nullable=False),  # argon2id, parameters included
+    sa.Column("role", sa.String(30), nullable=False),
+    sa.Column("language", sa.String(5), nullable=False, server_default=""),  # "" = the site's
+    sa.Column("theme", sa.String(10), nullable=False, server_default="auto"),  # auto, light, dark
+    sa.Column("created", Utc, nullable=False),
+    sa.Column("disabled", sa.Boolean, nullable=False, server_default=sa.false()),
+)
+
+session = sa.Table(
+    "session",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("account_id", sa.ForeignKey("account.id"), nullable=False),
+    sa.Column("token_hash", sa.String(64), nullable=False, unique=True),  # SHA-256 of the cookie's value
+    sa.Column("csrf", sa.String(64), nullable=False),
+    sa.Column("created", Utc, nullable=False),
+    sa.Column("seen", Utc, nullable=False),
+    sa.Column("expires", Utc, nullable=False),
+    sa.Column("revoked", Utc),
+)
+
+lockout = sa.Table(
+    "lockout",
+    metadata,
+    sa.Column("subject", sa.String(160), primary_key=True),  # login:<login> or address:<ip>
+    sa.Column("failures", sa.Integer, nullable=False),
+    sa.Column("first", Utc, nullable=False),
+    sa.Column("until", Utc),
+)
+
+saved_cohort = sa.Table(
+    "saved_cohort",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("owner_id", sa.ForeignKey("account.id"), nullable=False),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("created", Utc, nullable=False),
+    sa.Column("archived", Utc),
+    sa.UniqueConstraint("owner_id", "name", name="saved_cohort_owner_name"),
+)
+
+saved_cohort_version = sa.Table(
+    "saved_cohort_version",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("cohort_id", sa.ForeignKey("saved_cohort.id"), nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),  # 1, 2, 3 within the cohort
+    sa.Column("author_id", sa.ForeignKey("account.id"), nullable=False),
+    sa.Column("query", sa.Text, nullable=False),
+    sa.Column("note", sa.Text, nullable=False, server_default=""),
+    sa.Column("snapshot", sa.Integer, nullable=False),  # the warehouse snapshot it was counted on
+    sa.Column("total", sa.Integer, nullable=False),  # patients on that snapshot, exact: shown through the gate
+    sa.Column("created", Utc, nullable=False),
+    sa.UniqueConstraint("cohort_id", "number", name="saved_cohort_version_number"),
+)
+
+draft = sa.Table(
+    "draft",
+    metadata,
+    sa.Column("account_id", sa.ForeignKey("account.id"), primary_key=True),
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("history", sa.Text, nullable=False),  # JSON list of builder states, oldest first
+    sa.Column("changed", Utc, nullable=False),
+)
+
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at", Utc, nullable=False),
+    sa.Column("login", sa.String(120), nullable=False),
+    sa.Column("role", sa.String(30), nullable=False),
+    sa.Column("action", sa.String(40), nullable=False),
+    sa.Column("allowed", sa.Boolean, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("target", sa.Text, nullable=False, server_default=""),
+    sa.Column("query", sa.Text, nullable=False, server_default=""),
+    sa.Column("snapshot", sa.Integer),
+    sa.Column("chain", sa.String(64), nullable=False),  # SHA-256 of the line before and of this one
+)
+sa.Index("audit_at", audit.c.at)

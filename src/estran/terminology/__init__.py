@@ -1,0 +1,1 @@
+"""What is true without any patient: vocabularies, hierarchy, units, mapping."""

@@ -1,0 +1,200 @@
+"""How French clinical text is cut into words and compared: one set of rules, for index and query alike.
+
+1. *Folding*, one character at a time: lower case; accents, cedillas and combining marks taken off;
+   œ → oe, æ → ae, ß → ss, ø → o, ł → l, µ and μ → u (so `µg` is found by `ug`); superscripts and full-width
+   forms become plain; every dash becomes `-`, every apostrophe `'`; soft hyphens and zero-width
+   characters vanish. A text and its unaccented twin fold to the same string.
+2. *Words* are runs of letters and digits of the folded text. Everything else separates: `l'œdème`
+   is l + oedeme, `pseudo-kyste` two words, `1,8` and `1.8` both 1 + 8. A word longer than
+   `LONGEST_WORD` letters is cut there.
+3. *Tags* that de-identification left (`[NOM]`, `[TEL]` …) count as one word of the text, which no
+   query can name: searching `nom` does not find every redacted letter.
+4. *Stem*: a few irregular words, then endings that the Snowball stemmer knows with their accents only
+   or not at all (-ee → -e, -iere → -ier, -oux → -ou, -yaux → -yau, and an s after a, i, o or u in
+   words of five letters and more), then Snowball French. It is a function of the folded word
+   alone, so accents typed or not can make no difference; words with a digit are left alone.
+   Plural and feminine forms meet (`opérées` = `opere`, `rénaux` = `rénale`, `tissus` = `tissu`).
+5. A query word matches the words of the same stem; a prefix matches folded words, before stemming.
+
+`ANALYSIS_VERSION` changes with these rules: an index remembers the one it was built with.
+Production stems in Rust (tantivy's Snowball, 1 µs a word); the tests' plain scan uses the
+independent `snowballstemmer`.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+import tantivy
+
+ANALYSIS_VERSION: Final = 1
+LONGEST_WORD: Final = 64
+TAGS: Final = (
+    "NOM", "PRENOM", "DATE_NAISSANCE", "DATE", "TEL", "MAIL", "ADRESSE", "NUMERO", "VILLE", "CODE_POSTAL", "NSS", "IPP",
+    "NDA", "HOPITAL", "ZIP", "SECU",
+)  # fmt: skip
+
+_SPECIAL = {"œ": "oe", "æ": "ae", "ß": "ss", "ø": "o", "ł": "l", "đ": "d", "ı": "i", "µ": "u", "μ": "u"}
+_APOSTROPHES = frozenset("'’‘ʼ′`´‛ʹʻ")
+_MARKS = "\u0300-\u036f\u00ad\u200b-\u200d\u2060\ufeff"
+_TAG = rf"\[(?:{'|'.join(TAGS)})\]"
+_CHUNK = re.compile(rf"{_TAG}|[\w{_MARKS}]+")
+_TAG_ONLY = re.compile(_TAG)
+_WORD = re.compile(r"[^\W_]+")
+_ENDINGS = ((re.compile(r"(?<=..)ee(s?)$"), r"e\1"), (re.compile(r"iere(s?)$"), r"ier\1"),
+            (re.compile(r"(?<=..)oux$"), "ou"), (re.compile(r"yaux$"), "yau"),
+            (re.compile(r"(?<=...[aiou])s$"), ""))  # fmt: skip
+_IRREGULAR = {
+    "yeux": "oeil", "benigne": "benin", "benignes": "benin", "maligne": "malin", "malignes": "malin",
+    "seche": "sec", "seches": "sec", "grosse": "gros", "grosses": "gros", "basse": "bas", "basses": "bas",
+    "epaisse": "epais", "epaisses": "epais", "active": "actif", "actives": "actif", "travaux": "travail",
+    "cheveux": "cheveu", "maux": "mal",
+}  # fmt: skip
+_CACHED_WORDS = 400_000
+
+
+class _FoldTable(dict[int, str]):
+    """Code point → its folded string, filled as characters are met."""
+
+    def __missing__(self, code: int) -> str:
+        self[code] = folded = _fold_character(chr(code))
+        return folded
+
+
+def _fold_character(char: str) -> str:
+    if char in _APOSTROPHES:
+        return "'"
+    category = unicodedata.category(char)
+    if category == "Pd" or char == "−":
+        return "-"
+    if category == "Cf":
+        return ""
+    lower = char.lower()
+    plain = _SPECIAL.get(lower) or unicodedata.normalize("NFKD", lower)
+    return "".join(_SPECIAL.get(c, c) for c in plain.lower() if not unicodedata.category(c).startswith("M"))
+
+
+_FOLD = _FoldTable()
+
+
+def fold(text: str) -> str:
+    """`text` in lower case, without accents, ligatures or typographic signs (rule 1)."""
+    return text.translate(_FOLD)
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """A folded text that still knows where it came from: `origins[i]` is the index, in the original,
+    of the character that gave folded character `i`; one more entry holds the original's length."""
+
+    text: str
+    origins: tuple[int, ...]
+
+    def span(self, start: int, end: int) -> tuple[int, int]:
+        """The original span of folded characters `start` to `end` (end excluded, not empty)."""
+        return self.origins[start], self.origins[end - 1] + 1
+
+
+def fold_with_offsets(text: str) -> Folded:
+    """`fold` with the way back to the original's offsets."""
+    pieces = [_FOLD[ord(char)] for char in text]
+    origins = [index for index, piece in enumerate(pieces) for _ in piece]
+    return Folded("".join(pieces), (*origins, len(text)))
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One word of a text: its stem, its folded form, and its span in the original text."""
+
+    stem: str
+    word: str
+    start: int
+    end: int
+
+
+def tokens(text: str) -> list[Token]:
+    """The words of `text` in order; the list index is the position that phrases count with."""
+    found: list[Token] = []
+    for chunk in _CHUNK.finditer(text):
+        if _TAG_ONLY.fullmatch(chunk[0]):
+            found.append(Token(chunk[0], "", chunk.start(), chunk.end()))
+        else:
+            found += _tokens_of_chunk(chunk[0], chunk.start())
+    return found
+
+
+def _tokens_of_chunk(chunk: str, base: int) -> list[Token]:
+    folded = fold_with_offsets(chunk)
+    found = []
+    for match in _WORD.finditer(folded.text):
+        start, end = folded.span(match.start(), match.end())
+        end = _past_marks(chunk, end)
+        word = match[0][:LONGEST_WORD]
+        found.append(Token(stem(word), word, base + start, base + end))
+    return found
+
+
+def _past_marks(chunk: str, end: int) -> int:
+    """Combining accents that follow a letter belong to its span."""
+    while end < len(chunk) and not _FOLD[ord(chunk[end])]:
+        end += 1
+    return end
+
+
+def words(text: str) -> list[str]:
+    """The folded words of `text` in order, tags left out."""
+    return [token.word for token in tokens(text) if token.word]
+
+
+_snowball = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.raw()).filter(tantivy.Filter.stemmer("french")).build()
+
+
+@lru_cache(maxsize=1 << 16)
+def stem(word: str) -> str:
+    """The stem of one folded word (rule 4)."""
+    if not word.isalpha():
+        return word
+    if word in _IRREGULAR:
+        word = _IRREGULAR[word]
+    for ending, replacement in _ENDINGS:
+        word = ending.sub(replacement, word)
+    return str(_snowball.analyze(word)[0]) or word
+
+
+class _Terms(dict[str, str]):
+    """Raw chunk of text → what the index stores for it, joined by spaces; emptied when too large."""
+
+    def __init__(self, stemmed: bool) -> None:
+        super().__init__()
+        self._stemmed = stemmed
+
+    def __missing__(self, chunk: str) -> str:
+        if len(self) >= _CACHED_WORDS:
+            self.clear()
+        self[chunk] = terms = " ".join(self._terms(chunk))
+        return terms
+
+    def _terms(self, chunk: str) -> list[str]:
+        if _TAG_ONLY.fullmatch(chunk):
+            return [chunk] if self._stemmed else []
+        found = [word[:LONGEST_WORD] for word in _WORD.findall(fold(chunk))]
+        if self._stemmed:
+            return [stem(word) for word in found]
+        return [word for word in found if len(word) > 1 and not word[0].isdigit()]
+
+
+_STEMS, _WORDS = _Terms(stemmed=True), _Terms(stemmed=False)
+
+
+def index_terms(text: str) -> tuple[str, str]:
+    """What an index stores of `text`: its stems in order, and its distinct folded words.
+
+    Both are joined by spaces. The second leaves out what no prefix can ask for: single letters
+    and words that begin with a digit.
+    """
+    chunks = _CHUNK.findall(text)
+    return " ".join(map(_STEMS.__getitem__, chunks)), " ".join(map(_WORDS.__getitem__, set(chunks)))

@@ -1,0 +1,87 @@
+"""Upkeep: fewer, larger files without retired rows; and removal of what no snapshot names."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from pyroaring import BitMap
+
+from estran.model.tables import BUCKETED, TABLES
+from estran.warehouse import record as records
+from estran.warehouse import texts
+from estran.warehouse.draft import PIECE_ROWS, Draft
+from estran.warehouse.files import FileRef
+from estran.warehouse.hidden import Hidden, write_hidden
+from estran.warehouse.rebuild import Gone, holds_gone, rebuild
+from estran.warehouse.record import WHOLE_BUCKET
+from estran.warehouse.snapshot import Snapshot
+
+_OF_DOCUMENT = ("document", "text", "fact", "fact_by_concept", "fact_attribute", "media", "stay_link")
+_DATA_FOLDERS = ("tables", "presence", "hidden", "text")
+
+
+def compact(draft: Draft, snapshot: Snapshot) -> None:
+    """Merge the files of every table, drop the rows of retired documents, forget their list."""
+    for bucket in [*snapshot.buckets, WHOLE_BUCKET]:
+        retired = snapshot.retired(bucket)
+        with Gone(documents=retired).connection() as connection:
+            for table in TABLES:
+                if (table in BUCKETED) == (bucket != WHOLE_BUCKET) and _worth(draft, connection, table, bucket):
+                    rebuild(draft, connection, table, bucket)
+        if bucket != WHOLE_BUCKET:
+            texts.merge(draft, bucket, retired)
+            set_hidden(draft, bucket, Hidden(BitMap(), snapshot.hidden(bucket).cancelled - retired))
+
+
+def _worth(draft: Draft, connection: object, table: str, bucket: int) -> bool:
+    refs = draft.files(table, bucket)
+    few = 1 if table in _OF_DOCUMENT else 1 + sum(ref.rows for ref in refs) // PIECE_ROWS
+    if len(refs) > few:
+        return True
+    return table in _OF_DOCUMENT and holds_gone(connection, table, draft.paths(table, bucket))  # type: ignore[arg-type]
+
+
+def set_hidden(draft: Draft, bucket: int, hidden: Hidden) -> None:
+    """Write the bucket's hidden documents anew, or drop the file when there are none."""
+    draft.hidden.pop(bucket, None)
+    if hidden != Hidden():
+        path = draft.place(f"hidden/{bucket}", ".bits")
+        size, count = write_hidden(path, hidden)
+        draft.hidden[bucket] = FileRef(draft.relative(path), size, count)
+
+
+def vacuum(directory: Path, keep: int) -> int:
+    """Forget all but the last `keep` snapshots and delete what no other one names; returns bytes freed.
+
+    To be called under the writer's lock: files being written would look like litter.
+    """
+    known = records.versions(directory)
+    for version in known[:-keep]:
+        records.path_of(directory, version).unlink()
+    named = {ref.path for version in known[-keep:] for ref in records.read_record(directory, version).named()}
+    freed = sum(_delete(path) for path in litter(directory, named))
+    for path in (directory / records.FOLDER).glob(".*"):
+        path.unlink()
+    return freed
+
+
+def litter(directory: Path, named: set[str]) -> list[Path]:
+    """Files and text index folders that are not among `named`."""
+    found: list[Path] = []
+    for folder in _DATA_FOLDERS:
+        pattern = "*/*" if folder != "tables" else "**/*.parquet"
+        for path in (directory / folder).glob(pattern):
+            if path.relative_to(directory).as_posix() not in named and "_delta_log" not in path.parts:
+                found.append(path)
+    return found
+
+
+def _delete(path: Path) -> int:
+    if path.is_dir():
+        size = texts.folder_size(path)
+        shutil.rmtree(path)
+        return size
+    size = path.stat().st_size
+    path.unlink()
+    return size

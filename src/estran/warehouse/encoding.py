@@ -1,0 +1,161 @@
+"""How each table is sorted and encoded in Parquet.
+
+Sorted integers become small differences (DELTA_BINARY_PACKED), whatever repeats becomes a
+dictionary; then zstd. Statistics are kept on the columns by which files are searched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from estran.model.errors import StoreError
+from estran.model.tables import TABLES
+from estran.warehouse.files import flush
+
+ORDER: dict[str, tuple[str, ...]] = {
+    "patient": ("patient_id",),
+    "stay": ("patient_id", "start_date", "start_minute", "stay_id"),
+    "stay_event": ("stay_id", "event_time", "content"),
+    "stay_link": ("stay_id", "document_id"),
+    "movement": ("patient_id", "start_date", "start_minute", "movement_id"),
+    "document": ("patient_id", "start_date", "start_minute", "document_id"),
+    "text": ("patient_id", "document_id"),
+    "fact": ("patient_id", "start_date", "start_minute"),
+    "fact_by_concept": ("concept_id", "patient_id", "start_date", "start_minute"),
+    "fact_attribute": ("patient_id", "document_id", "fact_no"),
+    "media": ("patient_id", "document_id"),
+    "relation": ("patient_id", "other_id", "kind"),
+    "permission": ("patient_id", "from_date", "scope", "kind"),
+    "unit": ("unit_id",),
+    "concept": ("concept_id",),
+    "concept_ancestor": ("ancestor_id", "descendant_id"),
+    "concept_synonym": ("concept_id", "synonym"),
+    "concept_map": ("source_id", "target_id"),
+    "load": ("load_id", "file_no", "part"),
+    "quarantine": ("file_no", "record_no", "part"),
+}
+
+_DELTA = frozenset({"patient_id", "other_id", "document_id", "stay_id", "movement_id", "identity_id", "start_date",
+                    "known_at", "event_time", "record_no", "descendant_id"})  # fmt: skip
+_SPLIT: frozenset[str] = frozenset()
+_PLAIN = frozenset({"content", "record_key", "text"})  # hashes have no pattern, texts never repeat
+_SEARCHED = frozenset({"patient_id", "concept_id", "start_date", "document_id", "stay_id", "identity_id", "ancestor_id",
+                       "source_id", "record_key", "value"})  # fmt: skip
+_ZSTD_LEVEL = 3
+_FINE = 4  # one patient's timeline decodes whole row groups: those of `fact` are this much smaller
+
+
+def conform(table: str, rows: pa.Table) -> pa.Table:
+    """Rows with exactly the table's columns and types; StoreError names what does not fit."""
+    schema = TABLES[table]
+    missing = [name for name in schema.names if name not in rows.column_names]
+    if missing:
+        raise StoreError(f"Rows for table '{table}' lack {', '.join(missing)}.")
+    try:
+        fitted = rows.select(schema.names).cast(pa.schema([f.with_nullable(True) for f in schema]))
+    except pa.ArrowInvalid as error:
+        raise StoreError(f"Rows for table '{table}' do not have its types.") from error
+    for field in schema:
+        if not field.nullable and fitted.column(field.name).null_count:
+            raise StoreError(f"Rows for table '{table}' have no {field.name}.")
+    return pa.Table.from_arrays(fitted.columns, schema=schema)
+
+
+def ordered(table: str, rows: pa.Table) -> pa.Table:
+    """Rows in the table's own order, strings as dictionaries where the file will hold them so."""
+    rows = _dictionaries(table, rows)
+    if len(rows) < 2:
+        return rows
+    if table == "fact":
+        return rows.take(pa.array(_time_order(rows)))
+    if table == "fact_by_concept":
+        return by_concept(rows.take(pa.array(_time_order(rows))))
+    return rows.take(pc.sort_indices(rows, [(name, "ascending") for name in ORDER[table]]))
+
+
+def by_concept(rows: pa.Table) -> pa.Table:
+    """Facts already in patient order, in concept order with the columns of `fact_by_concept`."""
+    rows = rows.select(TABLES["fact_by_concept"].names)
+    encoded = rows.column("concept_id").combine_chunks()
+    encoded = (encoded.chunk(0) if isinstance(encoded, pa.ChunkedArray) else encoded).dictionary_encode()
+    ranks = np.argsort(np.argsort(encoded.dictionary.to_numpy()))
+    small = np.uint16 if len(ranks) <= 65_536 else np.int32  # numpy sorts 16 bits by radix, ten times faster
+    order = np.argsort(ranks.astype(small)[encoded.indices.to_numpy()], kind="stable")
+    return rows.take(pa.array(order))
+
+
+def _time_order(rows: pa.Table) -> npt.NDArray[np.int64]:
+    """Order by patient, date, minute through one integer key of 31 + 18 + 11 bits."""
+    patient = numbers(rows, "patient_id").astype(np.int64)
+    date = numbers(rows, "start_date", -(1 << 17)).astype(np.int64) + (1 << 17)
+    minute = numbers(rows, "start_minute", -1).astype(np.int64) + 1
+    key = (patient << 29) | (np.clip(date, 0, (1 << 18) - 1) << 11) | np.clip(minute, 0, (1 << 11) - 1)
+    return np.argsort(key, kind="stable")
+
+
+def numbers(rows: pa.Table, column: str, null: int = -1) -> npt.NDArray[np.int64]:
+    """An integer or date column as numpy, nulls replaced by `null`."""
+    values = rows.column(column)
+    if pa.types.is_date32(values.type):
+        values = values.cast(pa.int32())
+    if values.null_count:
+        values = pc.fill_null(values, pa.scalar(null, values.type))
+    result: npt.NDArray[np.int64] = values.to_numpy()
+    return result
+
+
+def _dictionaries(table: str, rows: pa.Table) -> pa.Table:
+    for index, name in enumerate(rows.column_names):
+        column = rows.column(index)
+        if name not in _PLAIN and pa.types.is_string(column.type):
+            rows = rows.set_column(index, name, column.dictionary_encode().unify_dictionaries())
+    return rows
+
+
+def _options(table: str) -> dict[str, object]:
+    names = TABLES[table].names
+    plain = {n: "DELTA_BINARY_PACKED" for n in names if n in _DELTA}
+    plain |= {n: "BYTE_STREAM_SPLIT" for n in names if n in _SPLIT}
+    return {
+        "use_dictionary": [n for n in names if n not in plain and n not in _PLAIN],
+        "column_encoding": plain,
+        "write_statistics": [n for n in names if n in _SEARCHED],
+        "compression": "zstd",
+        "compression_level": _ZSTD_LEVEL,
+        "version": "2.6",
+        "store_schema": False,
+        "dictionary_pagesize_limit": 1 << 21,
+    }
+
+
+def write_file(path: Path, table: str, pieces: Iterable[pa.Table], row_group_rows: int) -> tuple[int, int]:
+    """Write sorted pieces of rows to a new Parquet file, forced to the disk; returns its bytes and rows."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    groups = max(1024, row_group_rows // _FINE) if table == "fact" else row_group_rows
+    pieces = iter(pieces)
+    first = next(pieces)
+    rows = 0
+    with pq.ParquetWriter(path, first.schema, **_options(table)) as writer:
+        for piece in chain([first], pieces):
+            writer.write_table(piece, row_group_size=groups)
+            rows += len(piece)
+    flush(path)
+    return path.stat().st_size, rows
+
+
+def read_files(table: str, paths: list[str], columns: list[str] | None = None) -> pa.Table:
+    """Rows of Parquet files in the table's types; an empty table when there is no file."""
+    schema = TABLES[table] if columns is None else pa.schema([TABLES[table].field(c) for c in columns])
+    parts = [pq.ParquetFile(path, memory_map=True).read(columns=schema.names) for path in paths]
+    if not parts:
+        return schema.empty_table()
+    rows = pa.concat_tables([part.select(schema.names).cast(schema) for part in parts])
+    return rows

@@ -1,0 +1,256 @@
+"""A snapshot: everything the warehouse held after one commit, unchanged by later ones."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+from collections.abc import Iterable
+from functools import cached_property, lru_cache
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyroaring import BitMap
+
+from estran.model.tables import BUCKETED, TABLES
+from estran.settings import Settings
+from estran.warehouse import slices
+from estran.warehouse.encoding import numbers, read_files
+from estran.warehouse.hidden import Hidden, read_hidden
+from estran.warehouse.presence import Presence, bitmap, members
+from estran.warehouse.record import WHOLE_BUCKET, Record
+from estran.warehouse.text_index import TextIndex
+from estran.warehouse.views import open_database
+
+Ints = npt.NDArray[np.int64]
+
+
+class Snapshot:
+    """One immutable state of the warehouse; may be shared between threads.
+
+    Patients with an opposition (or an erasure on its way) active on `date`, or in the newer
+    snapshot given as `newer`, are invisible in every view and bitmap but the raw ones.
+    """
+
+    def __init__(self, directory: Path, settings: Settings, record: Record, newer: Record | None = None) -> None:
+        self.directory = directory
+        self.settings = settings
+        self.record = record
+        self._newer = newer
+        self._lock = threading.RLock()
+        self._database: duckdb.DuckDBPyConnection | None = None
+        self._concepts = lru_cache(maxsize=512)(self._find_concepts)
+        self._descendants = lru_cache(maxsize=256)(self._find_descendants)
+
+    @property
+    def version(self) -> int:
+        return self.record.version
+
+    @property
+    def created(self) -> dt.datetime:
+        """When it was committed, UTC."""
+        return self.record.created
+
+    @property
+    def date(self) -> dt.date:
+        """The site's calendar date when it was committed."""
+        return self.created.astimezone(ZoneInfo(self.settings.zone)).date()
+
+    @property
+    def buckets(self) -> list[int]:
+        return self.record.buckets()
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """Rows per table as stored; `document` without hidden ones; `retired` and `cancelled` documents."""
+        counts = {name: table.rows() for name, table in self.record.tables.items()}
+        hidden = [self.hidden(bucket) for bucket in self.record.hidden]
+        counts["retired"] = sum(len(h.retired) for h in hidden)
+        counts["cancelled"] = sum(len(h.cancelled - h.retired) for h in hidden)
+        counts["document"] -= counts["retired"] + counts["cancelled"]
+        return counts
+
+    def bucket_of(self, patient_id: int) -> int:
+        return patient_id // self.record.bucket_patients
+
+    def schema(self, table: str) -> pa.Schema:
+        """Arrow schema of a table."""
+        return TABLES[table]
+
+    def files(self, table: str, bucket: int | None = None) -> list[str]:
+        """Absolute paths of a table's Parquet files, of one bucket or of all."""
+        files = self.record.tables[table].files
+        if bucket is not None:
+            chosen = files.get(bucket if table in BUCKETED else WHOLE_BUCKET, ())
+            return [str(self.directory / ref.path) for ref in chosen]
+        return [str(self.directory / ref.path) for ref in self.record.tables[table].all()]
+
+    def connect(self) -> duckdb.DuckDBPyConnection:
+        """A DuckDB connection of your own with a view per table and `raw_<table>` without any filter.
+
+        Views of bucketed tables have one more column, `bucket`. Close it when done; the database
+        behind it, with its caches, stays with the snapshot.
+        """
+        with self._lock:
+            if self._database is None:
+                files = {table: self.files(table) for table in TABLES}
+                temporary = self.directory / "tmp"
+                self._database = open_database(files, self._hidden_everywhere, self.opposed(), temporary)
+            return self._database.cursor()
+
+    def close(self) -> None:
+        """Let go of the database and its caches; the next `connect` opens them again."""
+        with self._lock:
+            if self._database is not None:
+                self._database.close()
+                self._database = None
+
+    # Sets of patients, stays and documents
+
+    def hidden(self, bucket: int) -> Hidden:
+        """Retired and cancelled documents of a bucket."""
+        ref = self.record.hidden.get(bucket)
+        return _hidden(self.directory / ref.path) if ref else Hidden()
+
+    def retired(self, bucket: int) -> BitMap:
+        """Documents of a bucket that a newer version replaced."""
+        return self.hidden(bucket).retired.copy()
+
+    @cached_property
+    def _hidden_everywhere(self) -> BitMap:
+        found = [self.hidden(bucket).any() for bucket in self.record.hidden]
+        return BitMap.union(*found) if found else BitMap()
+
+    def hidden_documents(self) -> BitMap:
+        """Retired and cancelled documents of all buckets."""
+        return self._hidden_everywhere.copy()
+
+    @cached_property
+    def _opposed(self) -> BitMap:
+        found = BitMap()
+        for record in (self.record, self._newer):
+            if record is not None:
+                paths = [str(self.directory / ref.path) for ref in record.tables["permission"].all()]
+                day = record.created.astimezone(ZoneInfo(self.settings.zone)).date()
+                found |= opposed_on(read_files("permission", paths), day)
+        return found
+
+    def opposed(self) -> BitMap:
+        """Patients whom no read may show."""
+        return self._opposed.copy()
+
+    @cached_property
+    def _population(self) -> BitMap:
+        parts = [bitmap(slices.column(path, "patient_id")) for path in self.files("patient")]
+        return BitMap.union(*parts) - self._opposed if parts else BitMap()
+
+    def population(self) -> BitMap:
+        """Visible patients: introduced and not opposed."""
+        return self._population.copy()
+
+    @cached_property
+    def _confidential(self) -> BitMap:
+        rows = read_files("patient", self.files("patient"), ["patient_id", "confidential"])
+        return bitmap(rows.filter(rows.column("confidential")).column("patient_id").to_numpy())
+
+    def confidential(self) -> BitMap:
+        """Patients flagged confidential, opposed or not."""
+        return self._confidential.copy()
+
+    @cached_property
+    def _known_stays(self) -> BitMap:
+        rows = read_files("stay", self.files("stay"), ["stay_id", "patient_id", "status"])
+        rows = rows.filter(pc.not_equal(rows.column("status"), "cancelled"))
+        stays = rows.column("stay_id").to_numpy()
+        if self._opposed:
+            stays = stays[~np.isin(rows.column("patient_id").to_numpy(), members(self._opposed))]
+        return bitmap(stays)
+
+    def known_stays(self) -> BitMap:
+        """Stays that a source introduced, not cancelled, of visible patients."""
+        return self._known_stays.copy()
+
+    def presence(self, bucket: int) -> Presence:
+        """Presence bitmaps of a bucket, of all patients: AND them with `population()`, `known_stays()`."""
+        ref = self.record.presence.get(bucket)
+        return _presence(self.directory / ref.path if ref else None)
+
+    # Concepts
+
+    def concept_ids(self, vocabulary: str, code: str) -> list[int]:
+        """Ids of a code, none when the site does not know it."""
+        return list(self._concepts(vocabulary, code))
+
+    def _find_concepts(self, vocabulary: str, code: str) -> tuple[int, ...]:
+        with self.connect() as connection:
+            query = "SELECT concept_id FROM raw_concept WHERE vocabulary = ? AND code = ? ORDER BY 1"
+            return tuple(row[0] for row in connection.execute(query, [vocabulary, code]).fetchall())
+
+    def descendants(self, concept_ids: Iterable[int]) -> Ints:
+        """The concepts and all their descendants, sorted."""
+        return self._descendants(tuple(sorted({int(c) for c in concept_ids}))).copy()
+
+    def _find_descendants(self, concept_ids: tuple[int, ...]) -> Ints:
+        own = np.array(concept_ids, np.int64)
+        if not concept_ids or not self.record.tables["concept_ancestor"].rows():
+            return own
+        with self.connect() as connection:
+            connection.register("wanted", pa.table({"ancestor_id": own.astype(np.int32)}))
+            found = connection.execute(
+                "SELECT DISTINCT descendant_id AS d FROM raw_concept_ancestor SEMI JOIN wanted USING (ancestor_id)"
+            ).to_arrow_table()
+        return np.union1d(own, found.column("d").to_numpy())
+
+    # Facts by the shortest way
+
+    def fact_slice(
+        self, concept_ids: Iterable[int], bucket: int, columns: Iterable[str] = slices.USUAL, live: bool = True
+    ) -> pa.Table:
+        """Facts of a bucket with one of the concepts (as `concept_id`), in concept order per file.
+
+        Hidden documents and opposed patients are left out; `live` keeps live facts only.
+        """
+        wanted = np.unique(np.fromiter(concept_ids, np.int64))
+        return slices.by_concept(
+            self.files("fact_by_concept", bucket), wanted, list(columns), live, self.hidden(bucket).any(), self._opposed
+        )
+
+    def patient_facts(self, patient_id: int) -> pa.Table:
+        """All visible facts of a patient, live or not, in order of time; none when opposed."""
+        if patient_id in self._opposed:
+            return TABLES["fact"].empty_table()
+        bucket = self.bucket_of(patient_id)
+        return slices.of_patient(self.files("fact", bucket), patient_id, self.hidden(bucket).any())
+
+    @cached_property
+    def text(self) -> TextIndex:
+        """The text index of this snapshot, without hidden documents and opposed patients."""
+        folders = [self.directory / ref.path for bucket in sorted(self.record.text) for ref in self.record.text[bucket]]
+        return TextIndex(folders, self._hidden_everywhere, self._opposed, people=self._people)
+
+    def _people(self) -> pa.Table:
+        return read_files("patient", self.files("patient"), ["patient_id", "sex", "birth_month"])
+
+
+def opposed_on(permissions: pa.Table, day: dt.date) -> BitMap:
+    """Patients hidden on a day: opposition to the warehouse or to research, or erasure; last day included."""
+    kind, scope = permissions.column("kind"), permissions.column("scope")
+    opposition = pc.and_(pc.equal(kind, "opposition"), pc.is_in(scope, pa.array(["warehouse", "research"])))
+    since = pc.less_equal(permissions.column("from_date"), pa.scalar(day))
+    until = pc.fill_null(pc.greater_equal(permissions.column("to_date"), pa.scalar(day)), True)
+    active = pc.and_(pc.or_(opposition, pc.equal(kind, "erasure")), pc.and_(since, until))
+    return bitmap(permissions.filter(active).column("patient_id").to_numpy())
+
+
+@lru_cache(maxsize=64)
+def _hidden(path: Path) -> Hidden:
+    return read_hidden(path)
+
+
+@lru_cache(maxsize=64)
+def _presence(path: Path | None) -> Presence:
+    return Presence(path)

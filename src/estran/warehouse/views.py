@@ -1,0 +1,96 @@
+"""The DuckDB side of a snapshot: a view per table, and a raw view without any filter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from pyroaring import BitMap
+
+from estran.model.tables import BUCKETED, TABLES
+from estran.warehouse.presence import members
+
+_OF_DOCUMENT = ("document", "text", "fact", "fact_by_concept", "fact_attribute", "media", "stay_link")
+_OF_PATIENT = ("patient", "relation", "stay", "movement", "document", "text", "fact", "fact_by_concept",
+               "fact_attribute", "media")  # fmt: skip
+_CONDITIONS = {"stay": "status <> 'cancelled'", "movement": "status <> 'cancelled'"}
+
+
+def open_database(
+    files: Mapping[str, Sequence[str]], hidden: BitMap, opposed: BitMap, temporary: Path
+) -> duckdb.DuckDBPyConnection:
+    """An in-memory database with the views; nothing is fetched, spills go to `temporary`."""
+    connection = duckdb.connect(
+        config={
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "allow_community_extensions": "false",
+            "temp_directory": str(temporary),
+        }
+    )
+    connection.execute("SET parquet_metadata_cache = true")
+    # Files never change under their name: no need to ask the disk again whether they did.
+    connection.execute("SET validate_external_file_cache = 'NO_VALIDATION'")
+    _keep(connection, "hidden_document", "document_id", hidden)
+    _keep(connection, "opposed_patient", "patient_id", opposed)
+    for table in TABLES:
+        connection.execute(f"CREATE VIEW raw_{table} AS {source(table, files.get(table, ()))}")
+        connection.execute(f"CREATE VIEW {table} AS {_filtered(table, bool(hidden), bool(opposed))}")
+    return connection
+
+
+def _keep(connection: duckdb.DuckDBPyConnection, table: str, column: str, values: BitMap) -> None:
+    connection.execute(f"CREATE TABLE {table} ({column} INTEGER)")
+    if values:
+        connection.register("given", pa.table({column: members(values).astype(np.int32)}))
+        connection.execute(f"INSERT INTO {table} SELECT {column} FROM given ORDER BY 1")
+        connection.unregister("given")
+
+
+def source(table: str, paths: Sequence[str]) -> str:
+    """SQL that reads a table's files as they are; an empty relation of the right types without any."""
+    bucketed = table in BUCKETED
+    if paths:
+        listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
+        hive = ", hive_partitioning = true, hive_types = {'bucket': INTEGER}" if bucketed else ", hive_partitioning = false"
+        return f"SELECT * FROM read_parquet([{listed}]{hive})"
+    columns = [f'CAST(NULL AS {_SQL_TYPES[str(f.type)]}) AS "{f.name}"' for f in TABLES[table]]
+    columns += ["CAST(NULL AS INTEGER) AS bucket"] if bucketed else []
+    return f"SELECT {', '.join(columns)} WHERE false"
+
+
+_SQL_TYPES = {
+    "int8": "TINYINT",
+    "int16": "SMALLINT",
+    "int32": "INTEGER",
+    "int64": "BIGINT",
+    "string": "VARCHAR",
+    "date32[day]": "DATE",
+    "double": "DOUBLE",
+    "bool": "BOOLEAN",
+}
+
+
+def _filtered(table: str, hidden: bool, opposed: bool) -> str:
+    """The view that people read. A filter that would remove nothing is not written at all."""
+    joins, conditions = [], [_CONDITIONS[table]] if table in _CONDITIONS else []
+    if hidden and table in _OF_DOCUMENT:
+        joins.append("ANTI JOIN hidden_document USING (document_id)")
+    if opposed and table in _OF_PATIENT:
+        joins.append("ANTI JOIN opposed_patient USING (patient_id)")
+    if opposed and table == "relation":
+        joins.append("ANTI JOIN opposed_patient o ON raw_relation.other_id = o.patient_id")
+    if opposed and table == "stay_link":
+        joins.append(_belonging("document", "document_id"))
+    if opposed and table == "stay_event":
+        joins.append(_belonging("stay", "stay_id"))
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    return f"SELECT * FROM raw_{table} {' '.join(joins)}{where}"
+
+
+def _belonging(table: str, key: str) -> str:
+    inner = f"SELECT {key} FROM raw_{table} SEMI JOIN opposed_patient USING (patient_id)"
+    return f"ANTI JOIN ({inner}) of_opposed USING ({key})"

@@ -1,0 +1,116 @@
+"""The truth about full-text search, slowly: reads every text and applies the written rules.
+
+Shares nothing with the index but the nodes of the query: its own folding, its own cutting into
+words, and the pure Python `snowballstemmer`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import unicodedata
+from dataclasses import dataclass
+from functools import cache
+
+from snowballstemmer.french_stemmer import FrenchStemmer
+
+from estran.text.query import And, Filtered, Near, Not, Or, Phrase, Prefix, TextQuery, Word
+
+TAGS = ("[NOM]", "[PRENOM]", "[TEL]", "[DATE_NAISSANCE]", "[ADRESSE]", "[MAIL]", "[NUMERO]")
+IRREGULAR = {
+    "yeux": "oeil", "benigne": "benin", "benignes": "benin", "maligne": "malin", "malignes": "malin",
+    "seche": "sec", "seches": "sec", "grosse": "gros", "grosses": "gros", "basse": "bas", "basses": "bas",
+    "epaisse": "epais", "epaisses": "epais", "active": "actif", "actives": "actif", "travaux": "travail",
+    "cheveux": "cheveu", "maux": "mal",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Document:
+    text: str
+    title: str = ""
+    kind: str = "case"
+
+
+def matches(query: TextQuery, document: Document) -> bool:
+    return _matches(query, document, document.text)
+
+
+def _matches(query: TextQuery, document: Document, text: str) -> bool:
+    match query:
+        case And(parts):
+            return all(_matches(part, document, text) for part in parts)
+        case Or(parts):
+            return any(_matches(part, document, text) for part in parts)
+        case Not(part):
+            return not _matches(part, document, text)
+        case Filtered("title", inner):
+            return _matches(inner, document, document.title)
+        case Filtered("kind", Word(kind)):
+            return document.kind == kind
+        case Word(word):
+            return follows(stems(text), stems(word))
+        case Phrase(words):
+            return follows(stems(text), stems(" ".join(words)))
+        case Prefix(beginning):
+            return any(word.startswith(folded_words(beginning)[0]) for word in folded_words(text) if word[0] != "[")
+        case Near(words, distance):
+            return stands_near(stems(text), set(stems(" ".join(words))), distance)
+    raise AssertionError(query)
+
+
+def follows(text: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
+    return any(text[i : i + len(wanted)] == wanted for i in range(len(text) - len(wanted) + 1))
+
+
+def stands_near(text: tuple[str, ...], wanted: set[str], distance: int) -> bool:
+    places = [[i for i, word in enumerate(text) if word == one] for one in wanted]
+    return any(max(chosen) - min(chosen) <= distance for chosen in itertools.product(*places))
+
+
+@cache
+def stems(text: str) -> tuple[str, ...]:
+    return tuple(stem(word) for word in folded_words(text))
+
+
+@cache
+def folded_words(text: str) -> tuple[str, ...]:
+    """Runs of letters and digits of the folded text; a tag counts as a word of its own."""
+    for number, tag in enumerate(TAGS):
+        text = text.replace(tag, f" {chr(0xE000 + number)} ")
+    words, current = [], ""
+    for char in folded(text) + " ":
+        if char.isalnum():
+            current += char
+            continue
+        if current:
+            words.append(current)
+        if 0xE000 <= ord(char) < 0xE000 + len(TAGS):
+            words.append(TAGS[ord(char) - 0xE000])
+        current = ""
+    return tuple(words)
+
+
+def folded(text: str) -> str:
+    lower = text.lower().replace("œ", "oe").replace("æ", "ae").replace("ß", "ss").replace("ʼ", "'")
+    plain = unicodedata.normalize("NFKD", lower).lower()
+    kept = [c for c in plain if unicodedata.category(c) not in ("Mn", "Mc", "Me", "Cf")]
+    return "".join(kept).replace("µ", "u").replace("μ", "u")
+
+
+@cache
+def stem(word: str) -> str:
+    if not word.isalpha():
+        return word
+    word = IRREGULAR.get(word, word)
+    singular, plural = (word[:-1], "s") if word.endswith("s") else (word, "")
+    if singular.endswith("ee") and len(singular) >= 4:
+        word = singular[:-1] + plural
+    elif singular.endswith("iere"):
+        word = singular[:-1] + plural
+    elif word.endswith("oux") and len(word) >= 5:
+        word = word[:-1]
+    elif word.endswith("yaux"):
+        word = word[:-1]
+    elif word.endswith("s") and len(word) >= 5 and word[-2] in "aiou":
+        word = word[:-1]
+    return FrenchStemmer().stemWord(word)
