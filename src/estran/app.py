@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
+import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from estran.identity.keys import SiteKey, create_key, read_key
 from estran.identity.vault import Vault
@@ -20,8 +21,9 @@ from estran.sources.omop import OmopReader
 from estran.sources.pipeline.run import Parts
 from estran.sources.records import Reader
 from estran.sources.report import ReportReader
-from estran.state import Database
-from estran.warehouse import Warehouse
+from estran.state import StateDatabase
+from estran.state.database import FILE_NAME as STATE_FILE
+from estran.warehouse import Snapshot, Warehouse
 
 
 def key_path_of(site: Path) -> Path:
@@ -42,8 +44,16 @@ class Site:
         return Warehouse.open(self.directory / "warehouse", self.settings)
 
     @cached_property
-    def database(self) -> Database:
-        return Database.open(self.directory / "state.sqlite")
+    def state(self) -> StateDatabase:
+        return StateDatabase.open(self.directory / STATE_FILE)
+
+    def snapshot(self) -> Snapshot:
+        """The newest snapshot; the same object as long as nothing was committed."""
+        return self.warehouse.snapshot()
+
+    def today(self) -> dt.date:
+        """The date on the site's clocks."""
+        return dt.datetime.now(ZoneInfo(self.settings.zone)).date()
 
     @cached_property
     def key(self) -> SiteKey:
@@ -89,8 +99,8 @@ def create_site(directory: Path, settings: Settings, key_file: Path | None = Non
     (directory / "landing").mkdir(mode=0o700)
     write_settings(directory, settings)
     site = Site(directory, settings, key_file)
-    site.database.close()
-    return dataclasses.replace(site)
+    site.state.close()
+    return Site(directory, settings, key_file)
 
 
 def open_site(directory: Path, key_file: Path | None = None) -> Site:

@@ -63,8 +63,11 @@ def follows(text: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
 
 
 def stands_near(text: tuple[str, ...], wanted: set[str], distance: int) -> bool:
-    places = [[i for i, word in enumerate(text) if word == one] for one in wanted]
-    return any(max(chosen) - min(chosen) <= distance for chosen in itertools.product(*places))
+    """Every two of the words at most `distance` apart somewhere."""
+    places = {one: [i for i, word in enumerate(text) if word == one] for one in wanted}
+    pairs = itertools.combinations(wanted, 2)
+    near = all(any(abs(i - j) <= distance for i in places[a] for j in places[b]) for a, b in pairs)
+    return near and all(places.values())
 
 
 @cache
@@ -91,6 +94,7 @@ def folded_words(text: str) -> tuple[str, ...]:
 
 
 def folded(text: str) -> str:
+    text = "".join(" " if unicodedata.category(c)[0] == "S" else c for c in text)  # ™ is no letter
     lower = text.lower().replace("œ", "oe").replace("æ", "ae").replace("ß", "ss").replace("ʼ", "'")
     plain = unicodedata.normalize("NFKD", lower).lower()
     kept = [c for c in plain if unicodedata.category(c) not in ("Mn", "Mc", "Me", "Cf")]
@@ -103,14 +107,12 @@ def stem(word: str) -> str:
         return word
     word = IRREGULAR.get(word, word)
     singular, plural = (word[:-1], "s") if word.endswith("s") else (word, "")
-    if singular.endswith("ee") and len(singular) >= 4:
+    if (singular.endswith("ee") and len(singular) >= 4) or singular.endswith("iere"):
         word = singular[:-1] + plural
-    elif singular.endswith("iere"):
-        word = singular[:-1] + plural
-    elif word.endswith("oux") and len(word) >= 5:
-        word = word[:-1]
-    elif word.endswith("yaux"):
-        word = word[:-1]
-    elif word.endswith("s") and len(word) >= 5 and word[-2] in "aiou":
+    elif (
+        (word.endswith("oux") and len(word) >= 5)
+        or word.endswith("yaux")
+        or (word.endswith("s") and len(word) >= 5 and word[-2] in "aiou")
+    ):
         word = word[:-1]
     return FrenchStemmer().stemWord(word)

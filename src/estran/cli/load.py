@@ -38,7 +38,7 @@ def ingest(
     known = house.readers(opened.settings)
     if format_name not in known:
         raise UsageError(f"Format '{format_name}' is not known.", hint=f"use one of {', '.join(sorted(known))}")
-    with opened.loading() as parts, _bar(quiet=json) as bar:
+    with opened.loading() as parts, progress_bar(quiet=json) as bar:
         report = run(parts, format_name, paths, name=source, progress=bar)
     if json:
         emit(_as_json(report))
@@ -48,7 +48,7 @@ def ingest(
         raise typer.Exit(4)
 
 
-class _Bar:
+class ProgressBar:
     """A progress bar over files, with the records read so far; silent when `quiet`."""
 
     def __init__(self, *, quiet: bool) -> None:
@@ -65,7 +65,7 @@ class _Bar:
         )
         self._task = self._progress.add_task("loading", total=None, read="0")
 
-    def __enter__(self) -> _Bar:
+    def __enter__(self) -> ProgressBar:
         self._progress.start()
         return self
 
@@ -82,8 +82,8 @@ class _Bar:
         )
 
 
-def _bar(*, quiet: bool) -> _Bar:
-    return _Bar(quiet=quiet)
+def progress_bar(*, quiet: bool) -> ProgressBar:
+    return ProgressBar(quiet=quiet)
 
 
 def _as_json(report: Report) -> dict[str, object]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +10,7 @@ import typer
 
 from estran import app as house
 from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, number, table
-from estran.projects import operations
+from estran.projects import operations, opposition
 from estran.settings import Settings
 
 
@@ -67,8 +66,8 @@ def check(
     value = None
     if digest:
         with opened.vault() as vault:
-            patients, stays = vault.natural_keys()
-            value = opened.warehouse.digest(patients, stays)
+            keys = vault.natural_keys()
+            value = opened.warehouse.digest(keys.patients, keys.stays)
     if json:
         emit({"findings": [dataclasses.asdict(f) for f in findings], "digest": value})
     else:
@@ -85,7 +84,7 @@ def compact(site: SiteArg, key: KeyOpt = None, json: JsonOpt = False) -> None:
     """Merge small files, drop superseded rows, remove litter."""
     opened = house.open_site(site, key)
     before = _size(site)
-    snapshot = operations.compact(opened)
+    snapshot = operations.compact(opened.warehouse)
     body = {"snapshot": snapshot, "bytes_before": before, "bytes_after": _size(site)}
     if json:
         emit(body)
@@ -103,7 +102,7 @@ def oppose(
 ) -> None:
     """Record a patient's opposition: invisible to every read at once."""
     opened = house.open_site(site, key)
-    snapshot = operations.oppose(opened, patient, scope, dt.date.today(), end=end)
+    snapshot = opposition.oppose(opened.warehouse, patient, scope, opened.today(), end=end)
     if json:
         emit({"snapshot": snapshot})
         return
@@ -121,7 +120,8 @@ def erase(
     if not yes:
         typer.confirm("Erase this patient for ever?", abort=True)
     opened = house.open_site(site, key)
-    snapshot = operations.erase(opened, patient)
+    with opened.loading() as parts:
+        snapshot = opposition.erase(parts.warehouse, parts.vault, parts.landing.forget, patient)
     if json:
         emit({"snapshot": snapshot})
         return

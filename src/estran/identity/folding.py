@@ -12,8 +12,9 @@ from functools import cache
 from importlib import resources
 
 _SAME = str.maketrans({"\u2019": "'", "\u2018": "'", "\u02bc": "'", "\u00a0": " ", "\u202f": " ", "\u2010": "-",
-                       "\u2011": "-", "\u2013": "-", "\u2014": "-"})  # fmt: skip
-_EXTENDED = re.compile("[\u0100-\u024f\u1e00-\u1eff]")
+                       "\u2011": "-", "\u0153": "o", "\u0152": "o", "\u2013": "-", "\u2014": "-"})  # fmt: skip
+_EXTENDED = re.compile("[\u0100-\u0151\u0154-\u024f\u1e00-\u1eff]")  # the ligature oe is not slow
+_COMMON = tuple((chr(c), p) for c, p in _SAME.items())
 WORD = re.compile(r"[^\W\d_]+")
 
 
@@ -30,8 +31,10 @@ def fold(text: str) -> str:
     """`text` in lower case without accents, of the same length."""
     if _EXTENDED.search(text):
         return text.translate(_TABLE)
-    plain = text if text.isascii() else text.replace("\u2019", "'").replace("\u00a0", " ").replace("\u202f", " ")
-    return plain.encode("latin-1", "replace").translate(_LATIN).decode("latin-1")
+    if not text.isascii():
+        for character, plain in _COMMON:
+            text = text.replace(character, plain)
+    return text.encode("latin-1", "replace").translate(_LATIN).decode("latin-1")
 
 
 def words(texts: Iterable[str]) -> list[str]:
@@ -43,4 +46,4 @@ def words(texts: Iterable[str]) -> list[str]:
 def common_words() -> frozenset[str]:
     """Folded words that French clinical texts write in lower case."""
     data = resources.files("estran.identity").joinpath("words_fr.txt").read_text("utf-8")
-    return frozenset(line for line in data.split("\n") if line and not line.startswith("#"))
+    return frozenset(fold(line) for line in data.split("\n") if line and not line.startswith("#"))

@@ -16,7 +16,7 @@ TAG = re.compile(r"\[(?:NOM|PRENOM|DATE_NAISSANCE|TEL|MAIL|ADRESSE|VILLE|NUMERO|
 TITLES = (
     "m.", "mm.", "mm", "mr", "mr.", "mrs", "mrs.", "ms", "ms.", "mme", "mme.", "mmes", "mlle", "mlle.", "monsieur",
     "messieurs", "madame", "mesdames", "mademoiselle", "dr", "dr.", "drs", "docteur", "docteurs", "pr", "pr.",
-    "professeur", "professeurs", "prof", "prof.", "mr.et mme", "dr(e)",
+    "professeur", "professeurs", "prof", "prof.",
 )  # fmt: skip
 PLURAL_TITLES = frozenset(("mm.", "mm", "mmes", "messieurs", "mesdames", "drs", "docteurs", "professeurs"))
 
@@ -27,26 +27,29 @@ LABELS = (
     "nom/prenom", "nom du patient", "nom de la patiente", "patient", "patiente", "signe", "signature", "valide par",
     "redige par", "dicte par", "saisi par", "vu par", "imprime par", "personne a prevenir", "personne de confiance",
     "medecin traitant", "medecin", "medecins", "interne", "internes", "externe", "externes", "chirurgien",
-    "chirurgiens", "operateur", "operateurs", "anesthesiste", "infirmiere", "correspondant", "prescripteur",
+    "chirurgiens", "operateur", "operateurs", "anesthesiste", "infirmiere", "correspondant", "prescripteur", "assure", "assuree", "psychologue", "contact", "investigateur principal",
     "destinataire", "dossier medical pour", "last name", "first name", "name", "surname",
 )  # fmt: skip
 GIVEN_LABELS = frozenset(("prenom", "prenoms", "first name"))
 # A binder is followed by the name at once, with or without a colon.
 BINDERS = ("signe par", "valide par", "redige par", "dicte par", "saisi par", "imprime par", "analyse par",
-           "epouse", "veuve", "nee", "nomme", "nommee", "prenomme", "prenommee", "dossier medical pour")  # fmt: skip
+           "epouse", "veuve", "nee", "nomme", "nommee", "prenomme", "prenommee", "dossier medical pour", "patient", "patiente", "interne")  # fmt: skip
 
 RELATIVES = (
-    "mere", "pere", "mari", "femme", "fils", "fille", "frere", "soeur", "epouse", "epoux", "conjoint", "conjointe",
+    "mere", "pere", "mari", "femme", "fils", "fille", "frere", "soeur", "sour", "epouse", "epoux", "conjoint", "conjointe",
     "compagnon", "compagne", "concubin", "concubine", "tante", "oncle", "cousin", "cousine", "neveu", "niece",
     "grand-mere", "grand-pere", "ami", "amie", "voisin", "voisine", "tuteur", "tutrice", "curateur", "curatrice",
 )  # fmt: skip
 
 BIRTH_CUES = (
-    "ne le", "nee le", "ne(e) le", "ne (e) le", "nee) le", "nes le", "ne en", "nee en", "date de naissance",
+    "ne le", "nee le", "ne(e) le", "ne (e) le", "nee) le", "nes le", "date de naissance",
     "date naissance", "date de nais", "date nais", "naissance", "naiss", "ddn", "d.d.n", "ne(e) :", "nee :", "ne :",
     "born on", "date of birth", "dob", "mise au monde",
 )  # fmt: skip
-BIRTH_PLACE_CUES = ("ne a", "nee a", "ne(e) a", "lieu de naissance", "natif de", "native de")
+TOWN_CUES = (
+    "habite a", "habitent a", "habitant a", "residant a", "reside a", "domicilie a", "domiciliee a", "demeurant a",
+    "ville de", "ne a", "nee a", "ne(e) a", "lieu de naissance", "natif de", "native de",
+)  # fmt: skip
 
 NUMBER_CUES = (
     "ipp", "nip", "nda", "iep", "ins", "ins-c", "nir", "nss", "n° ss", "dossier", "identifiant", "identification",
@@ -60,18 +63,453 @@ WAYS = (
     "rue", "r.", "avenue", "av.", "av", "ave", "avn", "boulevard", "bd", "bld", "blvd", "boul.", "place", "pl.",
     "allee", "allees", "chemin", "impasse", "quai", "cours", "square", "route", "rte", "faubourg", "passage",
     "residence", "lotissement", "lieu-dit", "lieu dit", "villa", "hameau", "esplanade", "promenade", "cite", "voie",
-    "street", "road", "drive", "lane", "crescent", "court", "terrace",
 )  # fmt: skip
 STRONG_WAYS = frozenset(("rue", "avenue", "boulevard", "bd", "impasse", "allee"))
 BOXES = ("bp", "b.p.", "cs", "c.s.", "boite postale")
 
 PARTICLES = frozenset(
-    ["de", "du", "des", "d", "la", "le", "les", "l", "el", "al", "ben", "bin", "ibn", "van", "von", "der", "den", "dos", "da", "di", "abd", "abdel", "bou", "ait", "st", "ste", "saint", "sainte"]
+    [
+        "de",
+        "du",
+        "des",
+        "d",
+        "la",
+        "le",
+        "les",
+        "l",
+        "el",
+        "al",
+        "ben",
+        "bin",
+        "ibn",
+        "van",
+        "von",
+        "der",
+        "den",
+        "dos",
+        "da",
+        "di",
+        "abd",
+        "abdel",
+        "bou",
+        "ait",
+        "st",
+        "ste",
+        "saint",
+        "sainte",
+    ]
 )
 
 # Words that follow a title, a label or a name without being one, even with a capital.
 STOPS = frozenset(
-    ["a", "abord", "age", "agee", "ages", "an", "ans", "apres", "assistant", "assistante", "assiste", "attache", "au", "aucun", "aucune", "aussi", "autre", "aux", "avec", "biologiste", "bonjour", "c", "ca", "cabinet", "cancerologue", "cardiologie", "cardiologue", "cc", "ce", "cedex", "centre", "ces", "cet", "cette", "ch", "chambre", "cher", "chere", "chers", "chef", "chez", "chirurgie", "chirurgien", "chirurgienne", "chirurgical", "chru", "chu", "clinique", "conclusion", "confrere", "consoeur", "consultation", "correspondant", "cr", "compte", "dans", "date", "dates", "de", "dermatologue", "des", "diagnostic", "directeur", "directrice", "docteur", "docteurs", "dont", "dossier", "dr", "du", "e", "elle", "email", "en", "entree", "est", "et", "ete", "examen", "externe", "fait", "fax", "fils", "fille", "gastro", "generaliste", "genre", "geriatre", "gynecologue", "hematologue", "histoire", "homme", "femme", "hopital", "hopitaux", "hospitalier", "hospitaliere", "hospitalise", "hospitalisee", "hospitalisation", "ide", "il", "ils", "infirmier", "infirmiere", "interne", "internes", "ipp", "irm", "is", "je", "kinesitherapeute", "l", "la", "laboratoire", "le", "les", "leur", "lieu", "m", "madame", "mademoiselle", "mail", "mais", "masseur", "me", "medecin", "medecins", "medical", "medicale", "mesdames", "messieurs", "merci", "mlle", "mme", "mmes", "monsieur", "motif", "mr", "n", "nda", "ne", "nee", "neurologue", "ni", "nip", "nom", "noms", "non", "nous", "novembre", "octobre", "decembre", "septembre", "janvier", "fevrier", "mars", "avril", "mai", "juin", "juillet", "aout", "oncologue", "ophtalmologue", "ou", "oui", "par", "pas", "patient", "patiente", "pediatre", "pharmacien", "pharmacienne", "ph", "phc", "pneumologue", "pole", "portable", "pour", "pr", "praticien", "praticienne", "prenom", "prenoms", "prescripteur", "prof", "professeur", "psychiatre", "psychologue", "psychotherapeute", "qualite", "que", "qui", "radiologue", "rapport", "recherche", "rendez", "rpps", "rue", "sa", "sans", "scanner", "se", "secretaire", "secretariat", "selon", "ses", "service", "services", "sexe", "si", "signe", "soins", "son", "sortie", "sous", "specialiste", "sur", "suite", "suivi", "tdm", "tel", "telephone", "traitant", "traitante", "traitement", "tres", "un", "une", "unite", "urgences", "urologue", "va", "valide", "veuve", "vit", "vous", "vu", "y", "son", "sont", "mutuelle", "poids", "taille", "tension", "lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanche", "france", "standard", "antecedents", "allergies", "allergie", "chirurgicaux", "medicaux", "mode", "vie", "indication", "technique", "resultat", "resultats", "the", "of", "and", "in", "on", "at", "was", "is", "has", "had", "he", "she", "his", "her"]
+    [
+        "a",
+        "abord",
+        "age",
+        "agee",
+        "ages",
+        "an",
+        "ans",
+        "apres",
+        "assistant",
+        "assistante",
+        "assiste",
+        "attache",
+        "au",
+        "aucun",
+        "aucune",
+        "aussi",
+        "autre",
+        "aux",
+        "avec",
+        "biologiste",
+        "bonjour",
+        "c",
+        "ca",
+        "cabinet",
+        "cancerologue",
+        "cardiologie",
+        "cardiologue",
+        "cc",
+        "ce",
+        "cedex",
+        "centre",
+        "ces",
+        "cet",
+        "cette",
+        "ch",
+        "chambre",
+        "cher",
+        "chere",
+        "chers",
+        "chef",
+        "chez",
+        "chirurgie",
+        "chirurgien",
+        "chirurgienne",
+        "chirurgical",
+        "chru",
+        "chu",
+        "clinique",
+        "conclusion",
+        "confrere",
+        "consoeur",
+        "consultation",
+        "correspondant",
+        "cr",
+        "compte",
+        "dans",
+        "date",
+        "dates",
+        "de",
+        "dermatologue",
+        "des",
+        "diagnostic",
+        "directeur",
+        "directrice",
+        "docteur",
+        "docteurs",
+        "dont",
+        "dossier",
+        "dr",
+        "du",
+        "e",
+        "elle",
+        "email",
+        "en",
+        "entree",
+        "est",
+        "et",
+        "ete",
+        "examen",
+        "externe",
+        "fait",
+        "fax",
+        "fils",
+        "fille",
+        "gastro",
+        "generaliste",
+        "genre",
+        "geriatre",
+        "gynecologue",
+        "hematologue",
+        "histoire",
+        "homme",
+        "femme",
+        "hopital",
+        "hopitaux",
+        "hospitalier",
+        "hospitaliere",
+        "hospitalise",
+        "hospitalisee",
+        "hospitalisation",
+        "ide",
+        "il",
+        "ils",
+        "infirmier",
+        "infirmiere",
+        "interne",
+        "internes",
+        "ipp",
+        "irm",
+        "is",
+        "je",
+        "kinesitherapeute",
+        "l",
+        "la",
+        "laboratoire",
+        "le",
+        "les",
+        "leur",
+        "lieu",
+        "m",
+        "madame",
+        "mademoiselle",
+        "mail",
+        "mais",
+        "masseur",
+        "me",
+        "medecin",
+        "medecins",
+        "medical",
+        "medicale",
+        "mesdames",
+        "messieurs",
+        "merci",
+        "mlle",
+        "mme",
+        "mmes",
+        "monsieur",
+        "motif",
+        "mr",
+        "n",
+        "nda",
+        "ne",
+        "nee",
+        "neurologue",
+        "ni",
+        "nip",
+        "nom",
+        "noms",
+        "non",
+        "nous",
+        "novembre",
+        "octobre",
+        "decembre",
+        "septembre",
+        "janvier",
+        "fevrier",
+        "mars",
+        "avril",
+        "mai",
+        "juin",
+        "juillet",
+        "aout",
+        "oncologue",
+        "ophtalmologue",
+        "ou",
+        "oui",
+        "par",
+        "pas",
+        "patient",
+        "patiente",
+        "pediatre",
+        "pharmacien",
+        "pharmacienne",
+        "ph",
+        "phc",
+        "pneumologue",
+        "pole",
+        "portable",
+        "pour",
+        "pr",
+        "praticien",
+        "praticienne",
+        "prenom",
+        "prenoms",
+        "prescripteur",
+        "prof",
+        "professeur",
+        "psychiatre",
+        "psychologue",
+        "psychotherapeute",
+        "qualite",
+        "que",
+        "qui",
+        "radiologue",
+        "rapport",
+        "recherche",
+        "rendez",
+        "rpps",
+        "rue",
+        "sa",
+        "sans",
+        "scanner",
+        "se",
+        "secretaire",
+        "secretariat",
+        "selon",
+        "ses",
+        "service",
+        "services",
+        "sexe",
+        "si",
+        "signe",
+        "soins",
+        "son",
+        "sortie",
+        "sous",
+        "specialiste",
+        "sur",
+        "suite",
+        "suivi",
+        "tdm",
+        "tel",
+        "telephone",
+        "traitant",
+        "traitante",
+        "traitement",
+        "tres",
+        "un",
+        "une",
+        "unite",
+        "urgences",
+        "urologue",
+        "va",
+        "valide",
+        "veuve",
+        "vit",
+        "vous",
+        "vu",
+        "y",
+        "son",
+        "sont",
+        "mutuelle",
+        "poids",
+        "taille",
+        "tension",
+        "lundi",
+        "mardi",
+        "mercredi",
+        "jeudi",
+        "vendredi",
+        "samedi",
+        "dimanche",
+        "france",
+        "standard",
+        "antecedents",
+        "allergies",
+        "allergie",
+        "chirurgicaux",
+        "medicaux",
+        "mode",
+        "vie",
+        "indication",
+        "technique",
+        "resultat",
+        "resultats",
+        "the",
+        "of",
+        "and",
+        "in",
+        "on",
+        "at",
+        "was",
+        "is",
+        "has",
+        "had",
+        "he",
+        "she",
+        "his",
+        "her",
+    ]
+)
+
+# Capitals that are no surname, beside a word with a capital.
+ACRONYMS = frozenset(
+    [
+        "adn",
+        "ana",
+        "anca",
+        "anrs",
+        "arn",
+        "asat",
+        "alat",
+        "avc",
+        "avk",
+        "bpco",
+        "chc",
+        "chr",
+        "chru",
+        "chu",
+        "crp",
+        "ct",
+        "ctc",
+        "cvx",
+        "dci",
+        "dfg",
+        "doi",
+        "ecbu",
+        "ecg",
+        "echo",
+        "eeg",
+        "elisa",
+        "emg",
+        "enmg",
+        "fish",
+        "fid",
+        "fogd",
+        "fov",
+        "gcs",
+        "gds",
+        "hba",
+        "hbpm",
+        "hcg",
+        "hla",
+        "hpv",
+        "hsd",
+        "hta",
+        "hiv",
+        "ide",
+        "iec",
+        "igm",
+        "igg",
+        "iga",
+        "imc",
+        "inr",
+        "iot",
+        "irm",
+        "isrs",
+        "iso",
+        "ivg",
+        "lcr",
+        "ldh",
+        "lmc",
+        "lam",
+        "lal",
+        "mrsa",
+        "nfs",
+        "nyha",
+        "oap",
+        "oms",
+        "orl",
+        "pcr",
+        "pet",
+        "pft",
+        "pmid",
+        "pubmed",
+        "psa",
+        "scanner",
+        "score",
+        "tep",
+        "tnm",
+        "tdm",
+        "toeic",
+        "tsh",
+        "uicc",
+        "usa",
+        "ufr",
+        "vhb",
+        "vhc",
+        "vih",
+        "vs",
+        "who",
+        "bcr",
+        "abl",
+        "jak",
+        "hb",
+        "gb",
+        "gr",
+        "pnn",
+        "cmv",
+        "ebv",
+        "hsv",
+        "vzv",
+        "covid",
+        "sars",
+        "rcp",
+        "samu",
+        "smur",
+        "usc",
+        "usi",
+        "rea",
+        "ehpad",
+        "ssr",
+        "had",
+        "fufol",
+        "folfox",
+        "folfiri",
+        "chop",
+        "abvd",
+        "mopp",
+        "holter",
+        "doppler",
+        "mayo",
+        "clinic",
+        "type",
+        "stade",
+        "grade",
+    ]
 )
 
 MONTHS = {
@@ -97,35 +535,64 @@ _ONES = ["premier", "un", "deux", "trois", "quatre", "cinq", "six", "sept", "hui
 _NUMBER_WORDS = rf"(?:(?:{'|'.join(_ONES)})[\s\-]+)"
 DATE_SPELT = re.compile(rf"{_NUMBER_WORDS}{{1,4}}(?:{_MONTH})\s+{_NUMBER_WORDS}{{0,8}}(?:{'|'.join(_ONES)})\b")
 BIRTH_GAP = re.compile(r"(?:\s|[:.(=)|]|\ble\b|\bthe\b|\bon\b){0,8}")
-YEAR = re.compile(r"(?:19|20)[0-9]{2}(?![0-9])")
-
-PHONE_FR = re.compile(r"0[1-9][0-9]{8}")
-PHONE_US = re.compile(r"[0-9]{3}[\-. ][0-9]{3}[\-. ][0-9]{4}")
+# One separator throughout: columns of results are not telephones.
+PHONES = tuple(
+    re.compile(shape)
+    for shape in (
+        r"(?<![0-9.,])0[1-9]([ .\-/]{0,3})[0-9]{2}(?:\1[0-9]{2}){3}(?![0-9])",
+        r"(?<![0-9.,])0[1-9][ .\-]?(?:[0-9]{4}|[0-9]{2}[ .][0-9]{2})[ .\-][0-9]{4}(?![0-9])",
+        r"(?<![0-9.,])33\)?[ .]?0?[1-9]([ .\-/]?)[0-9]{2}(?:\1[0-9]{2}){3}(?![0-9])",
+        r"(?<![0-9.,])00[1-9][0-9]{0,2}(?:[ .\-]{0,2}[0-9]{1,4}){3,6}(?![0-9])",
+        r"(?<![0-9.,])[0-9]{3}([\-.])[0-9]{3}\1[0-9]{4}(?![0-9])",
+        r"(?<![0-9])[0-9]{3}\)[ \-]{0,2}[0-9]{3}-[0-9]{4}(?![0-9])",
+    )
+)
+PHONE_ABROAD = re.compile(r"\+ ?\(?[1-9][0-9]{0,2}\)?(?:[ .\-]?\(0\))?(?:[ .\-]{0,2}[0-9]{1,4}){3,6}(?![0-9])")
 AFTER_PHONE_CUE = re.compile(
     r"[^\S\n]{0,3}(?:\((?:[^()0-9\n]{1,20})\))?(?:[^\S\n]|[.:°n]|portable|mobile|fixe|bureau|fax|au|le|du|\bn°|/){0,8}"
     r"(\+?\(?[0-9](?:[ .\-/()]{0,3}[0-9]){3,16})"
 )
-MAIL_SHAPE = re.compile(r"[\w.+\-]+[ \t]?@[ \t]?[\w\-]+(?:[ \t]?\.[ \t]?[\w\-]+)+", re.ASCII)
-MAIL_LOOSE = re.compile(r"[^\s@<>\[\]:;,()]+@[^\s@<>\[\]:;,()]+")
+MAIL_SHAPE = re.compile(r"[\w.+\-]+[ \t]?@[ \t]?[\w\-]+(?:[ \t]?\.(?:[\w\-]+|[ \t][a-z0-9\-]+))+", re.ASCII)
+MAIL_LOOSE = re.compile(r"[^\s@<>\[\]:;,()]+@[^\s@<>\[\]:;,()]{4,}")
 URL_SHAPE = re.compile(r"(?:https?://|mailto:|www\.)[^\s\[\]<>]*@[^\s\[\]<>]*", re.IGNORECASE)
 AFTER_NUMBER_CUE = re.compile(
     r"(?:[^\S\n]|[:.°=#\-()/]|[nN](?:°|º|o\b)|[a-zéèA-Zû'’]{1,14}\b){0,9}?"
-    r"(?<![^\W_])([A-Za-z]{0,4}[\-]?[0-9](?:[ .\-/]?[0-9A-Z]){5,24})(?![^\W_])"
+    r"(?<![^\W_])([A-Za-z]{0,4}[\-]?[0-9](?:[ .\-/]?[0-9A-Z]){3,24}|[0-9]{1,4}[A-Za-z]{1,4}[0-9]{3,})(?![^\W_])"
 )
-NIR = re.compile(r"[1-478](?:[0-9]{12}|[0-9]{14})")
+NIR = re.compile(r"[1-478][0-9]{2}(?:0[1-9]|1[0-2]|[2-9][0-9])[0-9]{8,11}")
+NIR_SPACED = re.compile(r"(?<![0-9])(?<![0-9] )[1-478](?: [0-9]){12,14}(?! ?[0-9])")
+LAW = re.compile(r"(?:19|20)[0-9]{2}[\-/][0-9]{1,4}")
+AGE_AFTER = re.compile(r"[0-9]{1,2}[/.\-][0-9]{1,2}[/.\-](?:[0-9]{4}|[0-9]{2})(?=[ ]?\([0-9]{1,3}[ ]?ans\))")
 
-TOKEN = re.compile(r"[^\W\d_]+(?:(?:['’]|\s?-\s?)[^\W\d_]+)*")
+TOKEN = re.compile(r"[^\W\d_]+(?:['’\-][^\W\d_]+)*")
+INITIAL = re.compile(
+    r"(?!(?:M|MM|Mr|Dr|Pr|Me|Ms|Mme)\.?\s)(?:[A-ZÀ-Þ][a-zç]?(?:\.?-[A-ZÀ-Þ]|\.[ ]?[A-ZÀ-Þ](?![^\W\d_]))*\.-?"
+    r"|[A-ZÀ-Þ](?:-[A-ZÀ-Þ])?(?=[ ]+[A-ZÀ-Þ][^\W\d_]))"
+)
+SIGNED = re.compile(r"[A-ZÀ-Þ]\.[ ]?-?(?:[A-ZÀ-Þ]\.[ ]?-?){0,2}(?=[A-ZÀ-Þ][^\W\d_]{2})")
+BY_CASE = re.compile(
+    r"[A-ZÀ-Þ](?:[A-ZÀ-Þ]{2,}(?:[\-'’][A-ZÀ-Þ]+)*[ ]{1,2}[A-ZÀ-Þ][a-zß-ÿ]{2,}(?:-[A-ZÀ-Þ][a-zß-ÿ]+)?"
+    r"|[a-zß-ÿ]{2,}(?:-[A-ZÀ-Þ][a-zß-ÿ]+)?[ ]{1,2}[A-ZÀ-Þ]{3,}(?:[\-'’][A-ZÀ-Þ]+)*)(?![\w'’\-])"
+)
 HOUSE_NUMBER = re.compile(
-    r"(?:[0-9]{1,4}(?:[ ]?[\-/][ ]?[0-9]{1,4})?[ ]?(?:bis|ter|quater|[a-dA-D])?|\b(?:un|deux|trois|quatre|cinq|dix))"
-    r"[ ]?,?[ ]?$",
+    r"(?<![0-9])[0-9]{1,4}(?:[ ]?[\-/][ ]?[0-9]{1,4})?[ ]?(?:bis|ter|quater|[a-dA-D])?[ ]?,?[ ]?$",
     re.IGNORECASE,
 )
-WAY_REST = re.compile(
-    r"(?:[ \t]{1,2}(?:d[eu]s?|la|les?|l['’]|aux?|à|du|et|en|sur)|[ \t]{1,2}d['’]|[ \t]?['’])*(?P<body>[ \t]{0,2}"
-    r"(?:[^\W_][\w'’.\-]*)(?:[ \t]{1,2}(?:[^\W\d_][\w'’.\-]*))*)"
+AFTER_ADDRESS = re.compile(
+    r"(?:[ \t]?,?[ \t]?-?[ \t]?(?:appt|apt|appartement|bat|bât|bâtiment|esc|escalier|étage|porte|cs|bp)[. ]{0,2}[0-9A-Z]{1,6}\b){1,3}",
+    re.IGNORECASE,
 )
+HOUSE_NUMBER_SPELT = re.compile(r"\b(?:deux|trois|quatre|cinq|six|sept|huit|neuf|dix) $")
 POSTCODE_TOWN = re.compile(
-    r"(?<![\w.,/\-])(?:F[\- ]?)?(?:0[1-9]|[1-8][0-9]|9[0-8])[0-9]{3}[ \t]{1,2}"
-    r"(?P<town>[^\W\d_][^\W\d_]+(?:[\-' ’](?:[^\W\d_]*[A-ZÀ-Ý][^\W\d_]*|sur|sous|lès|les|la|le|de|du|en|l|d))*(?:[ ]?[0-9]{2}\b)?)"
+    r"(?:0[1-9]|[1-8][0-9]|9[0-8])[0-9]{3}(?P<gap>[ \t]{1,2}|[ \t]?\n)(?P<town>[^\W\d_][^\W\d_]+)"
 )
-ZIP_US = re.compile(r"\b[A-Z]{2}[ ]{1,2}[0-9]{5}(?:-[0-9]{4})?\b")
+AFTER_WAY = re.compile(
+    r"[ \t]{0,2},?[ \t]{0,2}-?[ \t]{0,2}\n?[ \t]{0,2}(?P<code>(?:F-)?[0-9]{2} ?[0-9]{3})(?![0-9])(?:[ \t]{0,2},?[ \t]{0,2}\n?[ \t]{0,2}"
+    r"(?P<town>[A-ZÀ-Þ][^\W\d_]+))?|(?:, ?| à\s{1,2}| à l[ae] )(?P<near>[A-ZÀ-Þ][^\W\d_]+)"
+)
+TOWN_MORE = re.compile(
+    r"-\n?[^\W\d_]+|[ ](?i:cedex)(?:[ ][0-9]{1,2}\b)?|[\n ](?:sur|sous|lès)[ ][A-ZÀ-Þ][^\W\d_]+|[ ](?:en|le|la|les|de|du|l|d)(?=[ '’][A-ZÀ-Þ])"
+    r"|[ '’](?P<next>[A-ZÀ-Þ][^\W\d_]*)"
+)
+FIVE_DIGITS = re.compile(r"[0-9]{5}(?=\s)")
+POSTCODE_ONLY = re.compile(r"[0-9]{5}(?![0-9])")

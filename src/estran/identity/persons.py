@@ -132,7 +132,9 @@ class Persons:
             identities.append(found[0])
             new.append(is_new)
             given = bool(unknown)
-            folds.append((not is_new and (change.masks or given), is_new or change.row, is_new or given or change.stored))
+            folds.append(
+                (not is_new and (change.masks or given), is_new or change.row, is_new or given or change.stored)
+            )
         if next_id > first:
             self._store.set_counter("identity", next_id)
         self._flush()

@@ -80,6 +80,15 @@ class Stays:
             answers.append(mine.get(number_of.get(stay_id, ("", "")), stay_id))
         return answers
 
+    def numbers(self, stay_ids: Iterable[int]) -> dict[int, str]:
+        """The number by which the hospital calls each stay."""
+        found = {}
+        for stay_id in stay_ids:
+            row = self._store.row("SELECT hash, identity_id, sealed FROM stay WHERE stay_id = ?", (int(stay_id),))
+            if row is not None:
+                found[int(stay_id)] = self._open(row[0], int(stay_id), row[1], row[2])[1]
+        return found
+
     def every(self) -> Iterable[tuple[int, int, int, str, str]]:
         """Keyed hash, stay id, identity, assigning authority and number, over the whole vault."""
         for value, stay_id, identity, sealed in self._store.scan("SELECT hash, stay_id, identity_id, sealed FROM stay"):

@@ -234,6 +234,10 @@ class Vault:
         what `canonical_stays` brought together."""
         return self._stays.own(pairs)
 
+    def stay_numbers(self, stay_ids: Iterable[int]) -> dict[int, str]:
+        """The number by which the hospital calls each stay, to be masked in its documents."""
+        return self._stays.numbers(stay_ids)
+
     # What is known of a patient
 
     def traits(self, patient_id: int) -> Traits:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from estran.portal import charts, icons
 from estran.portal.language import LANGUAGES, Language, language
 from estran.portal.words import word
 from estran.projects.gate import FLOOR, Shown
+from estran.text.analysis import tokens
 
 HERE = Path(__file__).parent
 TEMPLATES = HERE / "templates"
@@ -37,6 +38,7 @@ def _environment(code: str) -> Environment:
     environment.filters.update(
         number=spoken.number, date=spoken.date, moment=spoken.moment, percent=spoken.percent, ago=spoken.ago,
         count=lambda shown: shown_text(shown, spoken), word=lambda text, kind: word(spoken, kind, text),
+        tags=tags, replace_word=replace_word, pair=lambda value: (value, value),
     )
     environment.globals.update(
         lang=spoken.code, languages=LANGUAGES, static=static_url, icon=icons.icon, charts=charts, plural=spoken.plural,
@@ -54,18 +56,27 @@ def shown_text(shown: Shown | int | None, spoken: Language) -> str:
     return f"<\u00a0{FLOOR}" if shown.below else spoken.number(shown.value)
 
 
+_TAG = re.compile(r"\[[A-Z][A-Z_]{1,30}\]")
+
+
+def tags(text: str) -> Markup:
+    """The text escaped, with the tags that stand for what was removed set apart."""
+    return Markup(_TAG.sub(lambda m: f'<span class="tag">{m[0]}</span>', str(escape(text))))  # noqa: S704
+
+
+def replace_word(text: str, before: str, after: str) -> str:
+    """The search with one word spelt otherwise, whatever its case and accents."""
+    pieces, at = [], 0
+    for token in tokens(text):
+        if token.word == before:
+            pieces += [text[at : token.start], after]
+            at = token.end
+    return "".join([*pieces, text[at:]])
+
+
 @cache
 def static_url(name: str) -> str:
     """Address of a static file, which changes when the file does."""
     digest = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:10]
     return f"/static/{name}?v={digest}"
 
-
-def day_of(days: int | None) -> dt.date | None:
-    """The date that is `days` after 1970-01-01."""
-    return None if days is None else dt.date(1970, 1, 1) + dt.timedelta(days=days)
-
-
-def safe(markup: str) -> Markup:
-    """Mark text as already escaped; the caller escaped every part that came from elsewhere."""
-    return Markup(markup)  # noqa: S704

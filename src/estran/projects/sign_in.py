@@ -44,6 +44,15 @@ def create_account(
     return state.accounts.add(login.strip(), _hasher.hash(password), str(role), language)
 
 
+def change_password(state: StateDatabase, actor: Actor, account: Account, password: str) -> None:
+    """A new password for an account; its open sessions end."""
+    permit(state, actor, Action.ACCOUNTS, Target(f"password of account:{account.login}"))
+    if len(password) < SHORTEST_PASSWORD:
+        raise UsageError(f"The password must have at least {SHORTEST_PASSWORD} characters.")
+    state.accounts.change(account.id, password_hash=_hasher.hash(password))
+    state.sessions.revoke_all(account.id)
+
+
 def sign_in(state: StateDatabase, login: str, password: str, address: str) -> SignIn:
     """Check a password. Failures are counted per login and per address, and recorded."""
     login = login.strip().lower()[:120]

@@ -22,6 +22,7 @@ import pyarrow as pa
 from estran.identity.traits import Person as Person
 from estran.model.codes import DocumentStatus, FactStatus
 from estran.model.moments import Moment
+from estran.sources.columns import FactColumns, Profile, column, moments
 
 
 class PatientKey(NamedTuple):
@@ -247,6 +248,8 @@ MEDIA = pa.schema(
         ("checksum", STR),
     ]
 )
+# Refusals by the thousand, for columnar sources; the columns are those of Refusal.
+REFUSED = pa.schema([("record", I32), ("field", STR), ("code", STR), ("reason", STR)])
 
 
 @dataclass
@@ -264,6 +267,7 @@ class Batch:
     relations: list[RelationStatement] = field(default_factory=list)
     permissions: list[PermissionStatement] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
+    refused: pa.Table = field(default_factory=REFUSED.empty_table)  # beside `refusals`, never the same record
     stay_events: pa.Table = field(default_factory=STAY_EVENTS.empty_table)
     movements: pa.Table = field(default_factory=MOVEMENTS.empty_table)
     documents: pa.Table = field(default_factory=DOCUMENTS.empty_table)
@@ -298,66 +302,10 @@ class Reader(Protocol):
         ...
 
 
-_NOWHEN = (None, None, 0)
-# What a fact row holds, in order; `start` is a Moment or None and stands for three columns.
-_FACT_ROW = (
-    "code", "start", "value", "unit", "status", "low", "high", "comparator", "value_code", "value_text",
-    "parent_fact_no", "role",
-)
-_DOCUMENT_ROW = ("record", "key", "patient", "stay", "kind", "title", "start", "text", "status")
-
-FactRow = tuple[
-    int, Moment | None, float | None, str | None, int, float | None, float | None, int | None, int | None,
-    str | None, int | None, str | None,
-]
-
-
-class _Rows:
-    """Rows of one schema as tuples, turned into columns once; rare columns are kept apart by row."""
-
-    def __init__(self, schema: pa.Schema, names: tuple[str, ...], defaults: dict[str, Any]) -> None:
-        self.rows: list[tuple[Any, ...]] = []
-        self.rare: dict[str, dict[int, Any]] = {}
-        self._schema, self._names, self._defaults = schema, names, defaults
-
-    def set_rare(self, row: int, columns: dict[str, Any]) -> None:
-        for name, value in columns.items():
-            if value is not None:
-                self.rare.setdefault(name, {})[row] = value
-
-    def cut(self, rows: int) -> None:
-        """Forget every row from `rows` on."""
-        del self.rows[rows:]
-        for values in self.rare.values():
-            for row in [r for r in values if r >= rows]:
-                del values[row]
-
-    def table(self, ready: dict[str, pa.Array]) -> pa.Table:
-        """The finished table; `ready` holds columns that were made elsewhere."""
-        columns = dict(ready)
-        for name, values in zip(self._names, zip(*self.rows, strict=True), strict=False):
-            if name == "start":
-                columns.update(_moments(values))
-            else:
-                columns[name] = values
-        arrays = [self._array(item, columns.get(item.name)) for item in self._schema]
-        return pa.table(arrays, schema=self._schema)
-
-    def _array(self, item: pa.Field, values: Any) -> pa.Array:
-        rare = self.rare.get(item.name)
-        if values is None and not rare:
-            return pa.repeat(pa.scalar(self._defaults.get(item.name), item.type), len(self.rows))
-        if values is not None and not rare:
-            return values if isinstance(values, pa.Array) else pa.array(values, item.type)
-        column = [self._defaults.get(item.name)] * len(self.rows) if values is None else list(values)
-        for row, value in (rare or {}).items():
-            column[row] = value
-        return pa.array(column, item.type)
-
-
-def _moments(starts: tuple[Moment | None, ...]) -> dict[str, Any]:
-    dates, minutes, precisions = zip(*(m or _NOWHEN for m in starts), strict=True)
-    return {"start_date": dates, "start_minute": minutes, "precision": precisions}
+_DOCUMENT_ROW = (
+    "record", "key", "patient", "stay", "kind", "title", "start", "text", "status", "known_at", "unit", "author_role",
+    "confidential", "lang", "key_int",
+)  # fmt: skip
 
 
 class BatchBuilder:
@@ -370,14 +318,21 @@ class BatchBuilder:
         self._stays: dict[StayKey, int] = {}
         self._units: dict[UnitKey, int] = {}
         self._codes: dict[Code, int] = {}
+        self._profiles: dict[Profile, int] = {}
         self.batch = Batch(part, RECORDS.empty_table())
-        self._documents = _Rows(DOCUMENTS, _DOCUMENT_ROW, {"confidential": False})
-        self._facts = _Rows(FACTS, _FACT_ROW, {"context": 0, "origin": 0})
-        self._runs: list[tuple[int, int]] = []  # (document, facts) in the order they came
+        self._document_rows: list[tuple[Any, ...]] = []
+        self._facts = FactColumns()
+        self._runs: list[tuple[int, int]] = []  # (document, place of its first fact)
         self._stay_rows: list[dict[str, Any]] = []
         self._movement_rows: list[dict[str, Any]] = []
         self._attribute_rows: list[dict[str, Any]] = []
         self._media_rows: list[dict[str, Any]] = []
+        batch = self.batch
+        self._undoable: tuple[Any, ...] = (
+            self._patients, self._stays, self._units, self._codes, self._profiles, self._document_rows, self._runs,
+            self._stay_rows, self._movement_rows, self._attribute_rows, self._media_rows, batch.identities,
+            batch.merges, batch.relations, batch.permissions, batch.needs,
+        )  # fmt: skip
 
     def __len__(self) -> int:
         return len(self._records)
@@ -385,7 +340,7 @@ class BatchBuilder:
     @property
     def facts(self) -> int:
         """Facts gathered so far."""
-        return len(self._facts.rows)
+        return len(self._facts)
 
     def record(self, record_no: int, line: int | None, event_time: int, content: int) -> int:
         """Open a record; returns its row, which every statement about it carries."""
@@ -409,6 +364,10 @@ class BatchBuilder:
     def code(self, code: Code) -> int:
         return self._codes.setdefault(code, len(self._codes))
 
+    def profile(self, code: int, unit: str | None = None, low: float | None = None, high: float | None = None) -> int:
+        """What results of one kind share: index of the code, unit and reference range."""
+        return self._profiles.setdefault((code, unit, low, high), len(self._profiles))
+
     def refuse(self, record: int, field_name: str, code: str, reason: str) -> None:
         self.batch.refusals.append(Refusal(record, field_name, code, reason))
 
@@ -424,14 +383,16 @@ class BatchBuilder:
 
     def document(
         self, record: int, key: str, patient: int, stay: int | None, kind: str, title: str, start: Moment | None,
-        text: str | None = None, status: DocumentStatus | int = DocumentStatus.CURRENT, **rare: Any,
-    ) -> int:
-        """Returns the document's row; `rare` are the other columns of DOCUMENTS."""
-        row = len(self._documents.rows)
-        self._documents.rows.append((record, key, patient, stay, kind, title, start, text, int(status)))
-        if rare:
-            self._documents.set_rare(row, rare)
-        return row
+        text: str | None = None, status: DocumentStatus | int = DocumentStatus.CURRENT, *,
+        known_at: int | None = None, unit: int | None = None, author_role: str | None = None,
+        confidential: bool | None = None, lang: str | None = None, key_int: int | None = None,
+    ) -> int:  # fmt: skip
+        """Returns the document's row; the parameters are the columns of DOCUMENTS."""
+        self._document_rows.append((
+            record, key, patient, stay, kind, title, start, text, int(status), known_at, unit, author_role,
+            bool(confidential), lang, key_int,
+        ))  # fmt: skip
+        return len(self._document_rows) - 1
 
     def fact(
         self, document: int, code: int, start: Moment | None, value: float | None = None, unit: str | None = None,
@@ -441,77 +402,69 @@ class BatchBuilder:
 
         Facts of one document are added before the next document is opened.
         """
-        rows, runs, pick = self._facts.rows, self._runs, rare.pop
-        row = len(rows)
-        rows.append((
-            code, start, value, unit, int(status), pick("low", None), pick("high", None), pick("comparator", None),
-            pick("value_code", None), pick("value_text", None), pick("parent_fact_no", None), pick("role", None),
-        ))
+        profile = self.profile(code, unit, rare.pop("low", None), rare.pop("high", None))
+        if status:
+            rare["status"] = int(status)
         if end is not None:
             rare["end_date"], rare["end_minute"] = end.date, end.minute
-        if rare:
-            self._facts.set_rare(row, rare)
-        number = runs[-1][1] if runs and runs[-1][0] == document else 0
-        if number:
-            runs[-1] = (document, number + 1)
-        else:
-            runs.append((document, 1))
-        return number
+        place = self._facts.add(profile, start, value, rare)
+        if not self._runs or self._runs[-1][0] != document:
+            self._runs.append((document, place))
+        return place - self._runs[-1][1]
 
-    def add_facts(self, document: int, rows: list[FactRow]) -> None:
+    def add_facts(self, document: int, facts: FactColumns) -> None:
         """All the facts of `document` at once, numbered from 0: the fast way in."""
-        if rows:
-            self._facts.rows.extend(rows)
-            self._runs.append((document, len(rows)))
+        if len(facts):
+            self._runs.append((document, len(self._facts)))
+            self._facts.extend(facts)
 
     def attribute(self, document: int, fact_no: int, attribute: int, **columns: Any) -> None:
         self._attribute_rows.append({"document": document, "fact_no": fact_no, "attribute": attribute, **columns})
 
     def mark(self) -> tuple[int, ...]:
-        """Where the gathering stands; `undo` comes back to it."""
-        return tuple(map(len, self._gathered()))
+        """Where the gathering stands between two records; `undo` comes back to it."""
+        return (len(self._facts.profiles), *map(len, self._undoable))
 
     def undo(self, mark: tuple[int, ...]) -> None:
         """Forget what was gathered since `mark`, records excepted.
 
-        Indices of patients, stays, units and codes given since are no longer valid.
+        Indices of patients, stays, units, codes and profiles given since are no longer valid.
         """
-        for gathered, size in zip(self._gathered(), mark, strict=True):
+        self._facts.cut(mark[0])
+        for gathered, size in zip(self._undoable, mark[1:], strict=True):
             if isinstance(gathered, dict):
                 while len(gathered) > size:
                     gathered.popitem()
             else:
                 del gathered[size:]
-        self._documents.cut(len(self._documents.rows))
-        self._facts.cut(len(self._facts.rows))
-
-    def _gathered(self) -> tuple[Any, ...]:
-        batch = self.batch
-        return (
-            self._patients, self._stays, self._units, self._codes, self._documents.rows, self._facts.rows, self._runs,
-            self._stay_rows, self._movement_rows, self._attribute_rows, self._media_rows, batch.identities,
-            batch.merges, batch.relations, batch.permissions, batch.needs,
-        )
 
     def _fact_places(self) -> dict[str, pa.Array]:
         """The columns `document` and `fact_no`, from the runs."""
         runs = np.array(self._runs, dtype=np.int64).reshape(-1, 2)
-        first = np.cumsum(runs[:, 1]) - runs[:, 1]
-        numbers = np.arange(len(self._facts.rows)) - np.repeat(first, runs[:, 1])
+        counts = np.diff(runs[:, 1], append=len(self._facts))
+        numbers = np.arange(len(self._facts)) - np.repeat(runs[:, 1], counts)
         return {
-            "document": pa.array(np.repeat(runs[:, 0], runs[:, 1]).astype(np.int32)),
+            "document": pa.array(np.repeat(runs[:, 0], counts).astype(np.int32)),
             "fact_no": pa.array(numbers.astype(np.int32)),
         }
+
+    def _document_table(self) -> pa.Table:
+        rows = self._document_rows
+        columns = moments([row[_DOCUMENT_ROW.index("start")] for row in rows])
+        for at, name in enumerate(_DOCUMENT_ROW):
+            if name != "start":
+                columns[name] = column(rows, at, DOCUMENTS.field(name).type)
+        return pa.table([columns[name] for name in DOCUMENTS.names], schema=DOCUMENTS)
 
     def build(self) -> Batch:
         """The finished batch; the builder is not used afterwards."""
         batch = self.batch
-        columns = list(zip(*self._records, strict=True)) or [(), (), (), ()]
-        batch.records = pa.table([pa.array(c, f.type) for c, f in zip(columns, RECORDS, strict=True)], schema=RECORDS)
+        records = [column(self._records, at, item.type) for at, item in enumerate(RECORDS)]
+        batch.records = pa.table(records, schema=RECORDS)
         batch.patients, batch.stays = list(self._patients), list(self._stays)
         batch.units, batch.codes = list(self._units), list(self._codes)
-        batch.documents = self._documents.table({})
-        batch.facts = self._facts.table(self._fact_places())
+        batch.documents = self._document_table()
+        batch.facts = self._facts.table(FACTS, list(self._profiles), self._fact_places())
         batch.stay_events = pa.Table.from_pylist(self._stay_rows, STAY_EVENTS)
         batch.movements = pa.Table.from_pylist(self._movement_rows, MOVEMENTS)
         batch.attributes = pa.Table.from_pylist(self._attribute_rows, ATTRIBUTES)

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 # Spellings after `_plain` (case kept, spaces dropped, micro sign and exponents made plain).
 _EXACT = {
-    "%": "%", "‰": "[ppth]", "°": "deg", "°C": "Cel", "ºC": "Cel", "degC": "Cel", "Cel": "Cel", "[IU]": "[IU]", "C": "Cel", "Celsius": "Cel",
+    "%": "%", "l": "L", "‰": "[ppth]", "°": "deg", "°C": "Cel", "ºC": "Cel", "degC": "Cel", "Cel": "Cel", "[IU]": "[IU]", "C": "Cel", "Celsius": "Cel",
     "degré": "Cel", "°F": "[degF]", "F": "[degF]", "degF": "[degF]",
     "G/L": "10*9/L", "G/l": "10*9/L", "Giga/L": "10*9/L", "Giga/l": "10*9/L", "giga/l": "10*9/L", "10^9/L": "10*9/L",
     "10^9/l": "10*9/L", "10E9/L": "10*9/L", "10e9/l": "10*9/L", "109/L": "10*9/L", "x10^9/L": "10*9/L",
@@ -20,7 +20,7 @@ _EXACT = {
     "c/min": "/min", "cpm": "/min", "mouvements/min": "/min", "mvt/min": "/min", "beats/min": "/min",
     "breaths/min": "/min", "resp/min": "/min", "{beats}/min": "/min", "{breaths}/min": "/min", "/champ": "/[HPF]",
     "/HPF": "/[HPF]", "/hpf": "/[HPF]", "/LPF": "/[LPF]",
-    "mm3": "uL", "mmc": "uL", "cc": "mL", "cm3": "mL",
+    "y": "a", "mm3": "uL", "mmc": "uL", "cc": "mL", "cm3": "mL",
     "U/L": "U/L", "U/l": "U/L", "u/l": "U/L", "kU/L": "kU/L", "kU/l": "kU/L", "U/mL": "U/mL", "U/ml": "U/mL",
     "UI": "[IU]", "IU": "[IU]", "ui": "[IU]", "U.I.": "[IU]", "UI/L": "[IU]/L", "UI/l": "[IU]/L", "IU/L": "[IU]/L",
     "IU/l": "[IU]/L", "ui/l": "[IU]/L", "UI/mL": "[IU]/mL", "UI/ml": "[IU]/mL", "IU/mL": "[IU]/mL",
@@ -81,7 +81,7 @@ def ucum(unit: str) -> str:
     if plain in _EXACT:
         return _EXACT[plain]
     parts = [_PARTS.get(part, part) for part in plain.split("/")]
-    if plain in _PARTS or (len(parts) > 1 and all(_is_unit(part) for part in parts)):
+    if (plain in _PARTS and plain != "H") or (len(parts) > 1 and all(_is_unit(part) for part in parts)):
         return "/".join(parts)
     return trimmed
 

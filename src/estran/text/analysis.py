@@ -3,7 +3,7 @@
 1. *Folding*, one character at a time: lower case; accents, cedillas and combining marks taken off;
    œ → oe, æ → ae, ß → ss, ø → o, ł → l, µ and μ → u (so `µg` is found by `ug`); superscripts and full-width
    forms become plain; every dash becomes `-`, every apostrophe `'`; soft hyphens and zero-width
-   characters vanish. A text and its unaccented twin fold to the same string.
+   characters vanish; symbols stay (`Doliprane™` is the word doliprane). A text and its unaccented twin fold to the same string.
 2. *Words* are runs of letters and digits of the folded text. Everything else separates: `l'œdème`
    is l + oedeme, `pseudo-kyste` two words, `1,8` and `1.8` both 1 + 8. A word longer than
    `LONGEST_WORD` letters is cut there.
@@ -27,6 +27,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import itemgetter
 from typing import Final
 
 import tantivy
@@ -40,9 +41,8 @@ TAGS: Final = (
 
 _SPECIAL = {"œ": "oe", "æ": "ae", "ß": "ss", "ø": "o", "ł": "l", "đ": "d", "ı": "i", "µ": "u", "μ": "u"}
 _APOSTROPHES = frozenset("'’‘ʼ′`´‛ʹʻ")
-_MARKS = "\u0300-\u036f\u00ad\u200b-\u200d\u2060\ufeff"
 _TAG = rf"\[(?:{'|'.join(TAGS)})\]"
-_CHUNK = re.compile(rf"{_TAG}|[\w{_MARKS}]+")
+_CHUNK = re.compile(rf"{_TAG}|[^\s\x00-/:-@\[-`{{-\x7f’‘“”«»–—…°•]+")  # coarser than words: all that may hold some
 _TAG_ONLY = re.compile(_TAG)
 _WORD = re.compile(r"[^\W_]+")
 _ENDINGS = ((re.compile(r"(?<=..)ee(s?)$"), r"e\1"), (re.compile(r"iere(s?)$"), r"ier\1"),
@@ -73,6 +73,8 @@ def _fold_character(char: str) -> str:
         return "-"
     if category == "Cf":
         return ""
+    if category.startswith("S"):
+        return char
     lower = char.lower()
     plain = _SPECIAL.get(lower) or unicodedata.normalize("NFKD", lower)
     return "".join(_SPECIAL.get(c, c) for c in plain.lower() if not unicodedata.category(c).startswith("M"))
@@ -197,4 +199,6 @@ def index_terms(text: str) -> tuple[str, str]:
     and words that begin with a digit.
     """
     chunks = _CHUNK.findall(text)
-    return " ".join(map(_STEMS.__getitem__, chunks)), " ".join(map(_WORDS.__getitem__, set(chunks)))
+    if len(chunks) < 2:
+        return "".join(_STEMS[chunk] for chunk in chunks), "".join(_WORDS[chunk] for chunk in chunks)
+    return " ".join(itemgetter(*chunks)(_STEMS)), " ".join(itemgetter(*chunks[:1], *set(chunks))(_WORDS))

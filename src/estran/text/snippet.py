@@ -41,7 +41,7 @@ def snippets(query: TextQuery, text: str, *, count: int = 2, length: int = LENGT
     spans = marks(query, text)
     if not spans:
         return [_cut(text, 0, min(length, len(text)), spans)] if text.strip() else []
-    groups = _grouped(spans, length - 2 * _MARGIN)
+    groups = _grouped(spans, max(length // 2, length - 2 * _MARGIN))
     best = sorted(groups, key=lambda group: (-len({text[a:b].lower() for a, b in group}), -len(group), group))[:count]
     return [_cut(text, *_window(text, group, length), spans) for group in sorted(best)]
 
@@ -63,14 +63,13 @@ def _runs(stems: Sequence[str], words: Sequence[Token]) -> list[int]:
 
 
 def _near(leaf: Near, words: Sequence[Token]) -> list[int]:
+    """Places of the words that have another of the words near them."""
     stems = set(leaf.stems)
     places = [i for i, token in enumerate(words) if token.stem in stems]
-    found: list[int] = []
-    for i, first in enumerate(places):
-        window = [place for place in places[i:] if place - first <= leaf.distance]
-        if {words[place].stem for place in window} == stems:
-            found += window
-    return found
+    if len(stems) == 1:
+        return places
+    close = [(a, b) for i, a in enumerate(places) for b in places[i + 1 :] if b - a <= leaf.distance]
+    return [place for a, b in close if words[a].stem != words[b].stem for place in (a, b)]
 
 
 def _grouped(spans: Sequence[Span], width: int) -> list[list[Span]]:

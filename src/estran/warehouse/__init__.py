@@ -1,9 +1,16 @@
 """The warehouse: tables, snapshots, presence bitmaps, text index, compaction. Alone opens the data."""
 
 from estran.warehouse.changes import Changes
+from estran.warehouse.check import Finding
+from estran.warehouse.digest import digest
+from estran.warehouse.folding import fold_stays
 from estran.warehouse.presence import Presence, bitmap, members
+from estran.warehouse.presence_update import LIVE
 from estran.warehouse.snapshot import Snapshot
-from estran.warehouse.store import SnapshotInfo, Warehouse
+from estran.warehouse.store import Compaction, SnapshotInfo, Warehouse
 from estran.warehouse.writer import Writer
 
-__all__ = ["Changes", "Presence", "Snapshot", "SnapshotInfo", "Warehouse", "Writer", "bitmap", "members"]
+__all__ = [
+    "LIVE", "Changes", "Compaction", "Finding", "Presence", "Snapshot", "SnapshotInfo", "Warehouse", "Writer",
+    "bitmap", "digest", "fold_stays", "members",
+]  # fmt: skip

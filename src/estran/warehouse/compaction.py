@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import duckdb
 from pyroaring import BitMap
 
 from estran.model.tables import BUCKETED, TABLES
@@ -34,12 +35,12 @@ def compact(draft: Draft, snapshot: Snapshot) -> None:
             set_hidden(draft, bucket, Hidden(BitMap(), snapshot.hidden(bucket).cancelled - retired))
 
 
-def _worth(draft: Draft, connection: object, table: str, bucket: int) -> bool:
+def _worth(draft: Draft, connection: duckdb.DuckDBPyConnection, table: str, bucket: int) -> bool:
     refs = draft.files(table, bucket)
     few = 1 if table in _OF_DOCUMENT else 1 + sum(ref.rows for ref in refs) // PIECE_ROWS
     if len(refs) > few:
         return True
-    return table in _OF_DOCUMENT and holds_gone(connection, table, draft.paths(table, bucket))  # type: ignore[arg-type]
+    return table in _OF_DOCUMENT and holds_gone(connection, table, draft.paths(table, bucket))
 
 
 def set_hidden(draft: Draft, bucket: int, hidden: Hidden) -> None:

@@ -82,6 +82,6 @@ def _add(path: str, bucket: int, ref: FileRef) -> AddAction:
 
 
 def _remove(path: str, size: int) -> RemoveAction:
-    head, equals, rest = path.partition("=")
+    _, equals, rest = path.partition("=")
     values = {"bucket": rest.partition("/")[0]} if equals else {}
     return RemoveAction(path, True, int(time.time() * 1000), size=size, partition_values=values)

@@ -9,7 +9,6 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -22,6 +21,7 @@ from estran.warehouse.changes import KEYS
 from estran.warehouse.encoding import by_concept, ordered, read_files, write_file
 from estran.warehouse.files import FileRef, flush, fresh_name
 from estran.warehouse.record import Record, TableFiles
+from estran.warehouse.scratch import scratch
 
 PIECE_ROWS = 262_144  # rows per file of the tables whose rows are replaced: what one change rewrites
 _TIER = 8  # so many files of about the same size become one
@@ -198,10 +198,10 @@ def without(path: Path, table: str, keys: pa.Table) -> pa.Table | None:
 def anti_join(rows: pa.Table, keys: pa.Table) -> pa.Table:
     """Rows that agree with no row of `keys` on all of its columns; nulls agree with nulls."""
     conditions = " AND ".join(f'r."{n}" IS NOT DISTINCT FROM k."{n}"' for n in keys.column_names)
-    with duckdb.connect() as connection:
+    with scratch() as connection:
         connection.register("r", rows)
         connection.register("k", keys)
-        kept = connection.execute(f"SELECT r.* FROM r ANTI JOIN k ON {conditions}").to_arrow_table()
+        kept = connection.sql(f"SELECT r.* FROM r ANTI JOIN k ON {conditions}").to_arrow_table()
     return kept.cast(rows.schema)
 
 

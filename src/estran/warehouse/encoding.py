@@ -71,14 +71,14 @@ def conform(table: str, rows: pa.Table) -> pa.Table:
 
 def ordered(table: str, rows: pa.Table) -> pa.Table:
     """Rows in the table's own order, strings as dictionaries where the file will hold them so."""
-    rows = _dictionaries(table, rows)
+    plain, rows = rows, _dictionaries(table, rows)
     if len(rows) < 2:
         return rows
     if table == "fact":
         return rows.take(pa.array(_time_order(rows)))
     if table == "fact_by_concept":
         return by_concept(rows.take(pa.array(_time_order(rows))))
-    return rows.take(pc.sort_indices(rows, [(name, "ascending") for name in ORDER[table]]))
+    return rows.take(pc.sort_indices(plain.select(list(ORDER[table])), [(name, "ascending") for name in ORDER[table]]))
 
 
 def by_concept(rows: pa.Table) -> pa.Table:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,6 +20,7 @@ from estran.warehouse.hidden import Hidden
 from estran.warehouse.presence import bitmap, members, write_presence
 from estran.warehouse.rebuild import Gone, holds_gone, rebuild
 from estran.warehouse.record import WHOLE_BUCKET
+from estran.warehouse.scratch import scratch
 from estran.warehouse.snapshot import Snapshot
 
 
@@ -33,7 +33,7 @@ def pending(snapshot: Snapshot) -> BitMap:
 
 def permissions(snapshot: Snapshot) -> pa.Table:
     with snapshot.connect() as connection:
-        return connection.execute("SELECT * FROM raw_permission").to_arrow_table().cast(PERMISSION)
+        return connection.sql("SELECT * FROM raw_permission").to_arrow_table().cast(PERMISSION)
 
 
 def erase(draft: Draft, snapshot: Snapshot, patients: BitMap, identities: Iterable[int]) -> None:
@@ -56,17 +56,17 @@ def _everything(snapshot: Snapshot, patients: BitMap, identities: BitMap) -> Gon
     """The patients with their stays, and their documents: also retired ones, left under another patient."""
     with snapshot.connect() as connection:
         connection.register("p", pa.table({"patient_id": members(patients).astype(np.int32)}))
-        now = connection.execute(
+        now = connection.sql(
             """SELECT identity_id FROM raw_document ANTI JOIN hidden_document USING (document_id)
                SEMI JOIN p USING (patient_id) UNION SELECT identity_id FROM raw_movement SEMI JOIN p USING (patient_id)"""
         )
         identities = identities | bitmap(now.to_arrow_table().column(0).to_numpy())
         connection.register("i", pa.table({"identity_id": members(identities).astype(np.int32)}))
-        documents = connection.execute(
+        documents = connection.sql(
             """SELECT document_id FROM raw_document SEMI JOIN p USING (patient_id)
                UNION SELECT document_id FROM raw_document SEMI JOIN i USING (identity_id)"""
         ).to_arrow_table()
-        stays = connection.execute(
+        stays = connection.sql(
             """SELECT stay_id FROM raw_stay SEMI JOIN p USING (patient_id)
                UNION SELECT stay_id FROM raw_stay_event SEMI JOIN i USING (identity_id)"""
         ).to_arrow_table()
@@ -80,7 +80,7 @@ def _take_from_presence(draft: Draft, snapshot: Snapshot, bucket: int, gone: Gon
     if len(rows) == 0:
         return
     hidden = snapshot.hidden(bucket).any()
-    with duckdb.connect() as connection:
+    with scratch() as connection:
         connection.register("retiring", rows.select(["document_id"]))
         connection.register("hidden", pa.table({"document_id": members(hidden | gone.documents)}))
         paths = draft.paths("fact", bucket), draft.paths("fact_by_concept", bucket)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import duckdb
 import pyarrow as pa
 
 from estran.model.tables import STAY, STAY_EVENT
+from estran.warehouse.scratch import scratch
 
 
 def fold_stays(events: pa.Table, patients: pa.Table) -> pa.Table:
@@ -15,32 +15,32 @@ def fold_stays(events: pa.Table, patients: pa.Table) -> pa.Table:
     `clears_end` takes back an end (with its exit mode) stated earlier. `patients` maps identity_id to
     patient_id (two int columns); a stay follows the identity of its latest statement.
     """
-    with duckdb.connect() as connection:
+    with scratch() as connection:
         connection.register("events", events.select(STAY_EVENT.names))
         connection.register("patients", patients.select(["identity_id", "patient_id"]))
-        rows = connection.execute(_FOLD).to_arrow_table()
+        rows = connection.sql(_FOLD).to_arrow_table()
     return rows.select(STAY.names).cast(STAY)
 
 
 def _latest(column: str, condition: str = "") -> str:
     """The value of the latest statement that gives the column."""
-    return f"arg_max({column}, at) FILTER (WHERE {column} IS NOT NULL{condition})"
+    return f"arg_max({column}, stamp) FILTER (WHERE {column} IS NOT NULL{condition})"
 
 
-_STANDS = " AND (cleared IS NULL OR at > cleared)"
-_START = "arg_max({}, at) FILTER (WHERE start_date IS NOT NULL)"
-_END = "arg_max({}, at) FILTER (WHERE end_date IS NOT NULL" + _STANDS + ")"
+_STANDS = " AND (cleared IS NULL OR stamp > cleared)"
+_START = "arg_max({}, stamp) FILTER (WHERE start_date IS NOT NULL)"
+_END = "arg_max({}, stamp) FILTER (WHERE end_date IS NOT NULL" + _STANDS + ")"
 
 # A minute belongs to the date it came with, so both are taken from the same statement. arg_max_null
 # gives the minute of that statement even when it is null.
 _FOLD = f"""
 WITH stamped AS (
-    SELECT *, struct_pack(t := event_time, c := content) AS at FROM events
+    SELECT *, struct_pack(t := event_time, c := content) AS stamp FROM events
 ), ends AS (
-    SELECT *, max(at) FILTER (WHERE clears_end) OVER (PARTITION BY stay_id) AS cleared FROM stamped
+    SELECT *, max(stamp) FILTER (WHERE clears_end) OVER (PARTITION BY stay_id) AS cleared FROM stamped
 )
 SELECT e.stay_id,
-    arg_max(p.patient_id, at) AS patient_id,
+    arg_max(p.patient_id, stamp) AS patient_id,
     {_latest("kind")} AS kind,
     {_START.format("start_date")} AS start_date,
     {_START.replace("arg_max", "arg_max_null").format("start_minute")} AS start_minute,
@@ -53,7 +53,7 @@ SELECT e.stay_id,
     {_latest("parent_stay")} AS parent_stay,
     coalesce({_latest("confidential")}, false) AS confidential,
     coalesce({_latest("status")}, 'active') AS status,
-    arg_max(source, at) AS source
+    arg_max(source, stamp) AS source
 FROM ends e LEFT JOIN patients p ON e.identity_id = p.identity_id
 GROUP BY e.stay_id ORDER BY 2, 1
 """

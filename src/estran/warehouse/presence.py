@@ -76,20 +76,23 @@ class Presence:
         return self._union(concept_ids, 1)
 
     def _union(self, concept_ids: Iterable[int] | npt.NDArray[np.generic], kind: int) -> BitMap:
-        found = [self._at(index, kind) for index in self._indices(concept_ids)]
+        found = [self.at(index, kind) for index in self._indices(concept_ids)]
         if not found:
             return BitMap()
         return BitMap.union(*found) if len(found) > 1 else found[0].copy()
 
     def _indices(self, concept_ids: Iterable[int] | npt.NDArray[np.generic]) -> list[int]:
-        wanted = np.unique(np.asarray(concept_ids if isinstance(concept_ids, np.ndarray) else list(concept_ids), np.int64))
+        wanted = np.unique(
+            np.asarray(concept_ids if isinstance(concept_ids, np.ndarray) else list(concept_ids), np.int64)
+        )
         if not len(self.concepts) or not len(wanted):
             return []
         index = np.minimum(np.searchsorted(self.concepts, wanted), len(self.concepts) - 1)
         found: list[int] = index[self.concepts[index] == wanted].tolist()
         return found
 
-    def _at(self, index: int, kind: int) -> BitMap:
+    def at(self, index: int, kind: int) -> BitMap:
+        """Bitmap of the concept numbered `index` in `concepts`, kind 0 patients, 1 stays; do not change it."""
         cache = self._cache[kind]
         known = cache.get(index)
         if known is None:
@@ -99,7 +102,7 @@ class Presence:
     def pair(self, concept: int) -> Pair:
         """Copies of the two bitmaps of one concept, empty when it is absent."""
         index = self._indices([concept])
-        return (self._at(index[0], 0).copy(), self._at(index[0], 1).copy()) if index else (BitMap(), BitMap())
+        return (self.at(index[0], 0).copy(), self.at(index[0], 1).copy()) if index else (BitMap(), BitMap())
 
     def blob(self, index: int, kind: int) -> memoryview:
         """Serialised bitmap number `index`; kind 0 patients, 1 stays."""
@@ -165,4 +168,4 @@ def _frozen(values: BitMap) -> bytes:
 def _thawed(blob: memoryview) -> BitMap:
     if blob[0] == 0:  # a Roaring bitmap starts with 0x3A or 0x3B
         return BitMap(array.array("I", bytes(blob[1:])))
-    return BitMap.deserialize(blob)
+    return BitMap.deserialize(bytes(blob))

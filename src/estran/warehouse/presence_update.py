@@ -86,7 +86,7 @@ def _lost(connection: duckdb.DuckDBPyConnection, column: str) -> pa.Table:
         f"SELECT {concept} AS concept, {column} AS member, document_id FROM own WHERE {concept} >= 0 AND {column} >= 0"
         for concept in ("concept_id", "local_concept_id")
     )
-    return connection.execute(
+    return connection.sql(
         f"""WITH pairs AS ({both})
             SELECT concept, member FROM pairs SEMI JOIN retiring USING (document_id)
             EXCEPT SELECT concept, member FROM pairs ANTI JOIN hidden USING (document_id)"""
@@ -102,13 +102,13 @@ def _unsupported(connection: duckdb.DuckDBPyConnection, paths: list[str], lost: 
         f"SELECT {concept} AS concept, stay_id AS member FROM others WHERE {concept} >= 0"
         for concept in ("concept_id", "local_concept_id")
     )
-    return connection.execute(
+    return connection.sql(
         f"""WITH others AS (
                 SELECT concept_id, local_concept_id, stay_id FROM read_parquet(?)
                 SEMI JOIN (SELECT DISTINCT member AS stay_id FROM lost_stays) USING (stay_id)
                 ANTI JOIN hidden USING (document_id) WHERE {LIVE})
             SELECT concept, member FROM lost_stays EXCEPT ({both})""",
-        [paths],
+        params=[paths],
     ).to_arrow_table()
 
 

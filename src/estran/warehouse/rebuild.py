@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import duckdb
 import numpy as np
@@ -17,6 +18,7 @@ from estran.model.tables import BUCKETED, TABLES
 from estran.warehouse.draft import Draft
 from estran.warehouse.encoding import ORDER, ordered
 from estran.warehouse.presence import members
+from estran.warehouse.scratch import scratch
 
 _PIECE_ROWS = 2_000_000
 _PIECE_TEXTS = 100_000
@@ -29,10 +31,10 @@ _REFERENCES: dict[str, tuple[tuple[str, str], ...]] = {
     "stay_link": (("documents", "document_id"), ("stays", "stay_id")),
     "movement": (("patients", "patient_id"), ("identities", "identity_id")),
     "document": (("documents", "document_id"),),
-    **{
-        name: (("documents", "document_id"), ("patients", "patient_id"))
-        for name in ("text", "fact", "fact_by_concept", "fact_attribute", "media")
-    },
+    **dict.fromkeys(
+        ("text", "fact", "fact_by_concept", "fact_attribute", "media"),
+        (("documents", "document_id"), ("patients", "patient_id")),
+    ),
 }
 
 
@@ -48,10 +50,10 @@ class Gone:
     @contextmanager
     def connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """A DuckDB connection that holds the four sets as tables `gone_<set>(id)`."""
-        with duckdb.connect() as connection:
+        with scratch() as connection:
             for name in ("documents", "patients", "stays", "identities"):
                 connection.register("given", pa.table({"id": members(getattr(self, name)).astype(np.int32)}))
-                connection.execute(f"CREATE TABLE gone_{name} AS SELECT id FROM given")
+                connection.execute(f"CREATE TEMP TABLE gone_{name} AS SELECT id FROM given")
                 connection.unregister("given")
             yield connection
 
@@ -68,8 +70,10 @@ def holds_gone(connection: duckdb.DuckDBPyConnection, table: str, paths: list[st
     """Whether any row of the files must go."""
     if not paths or table not in _REFERENCES:
         return False
-    total = sum(pq.read_metadata(path).num_rows for path in paths)
-    kept = connection.execute(f"SELECT count(*) FROM read_parquet(?, hive_partitioning=false) t {joins(table)}", [paths])
+    total: int = sum(pq.read_metadata(path).num_rows for path in paths)
+    kept = connection.execute(
+        f"SELECT count(*) FROM read_parquet(?, hive_partitioning=false) t {joins(table)}", [paths]
+    )
     return int(kept.fetchall()[0][0]) < total
 
 
@@ -93,11 +97,11 @@ def _pieces(connection: duckdb.DuckDBPyConnection, table: str, paths: list[str])
     limit = _PIECE_TEXTS if table == "text" else _PIECE_ROWS
     edges = _edges(paths, key, limit) if table in BUCKETED else []
     bounds = [None, *edges, None]
-    for low, high in zip(bounds[:-1], bounds[1:], strict=True):
+    for low, high in pairwise(bounds):
         conditions = [f"t.{key} >= {low}"] * (low is not None) + [f"t.{key} < {high}"] * (high is not None)
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
         query = f"SELECT {columns} FROM read_parquet(?, hive_partitioning=false) t {joins(table)} {where}"
-        rows = connection.execute(query, [paths]).to_arrow_table()
+        rows = connection.sql(query, params=[paths]).to_arrow_table()
         if len(rows):
             yield ordered(table, rows.cast(TABLES[table]))
 
@@ -115,4 +119,5 @@ def _edges(paths: list[str], key: str, limit: int) -> list[int]:
 
 
 def _cuts(lows: npt.NDArray[np.int64], part: npt.NDArray[np.int64]) -> list[int]:
-    return np.unique(lows[1:][np.diff(part) > 0]).tolist()
+    cuts: list[int] = np.unique(lows[1:][np.diff(part) > 0]).tolist()
+    return cuts

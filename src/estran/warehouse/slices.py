@@ -149,5 +149,10 @@ def of_patient(paths: list[str], patient_id: int, hidden: BitMap) -> pa.Table:
         return FACT.empty_table()
     rows = pa.concat_tables(parts)
     rows = rows.filter(pa.array(_visible(rows, hidden, BitMap()))) if hidden else rows
-    keys = [("start_date", "ascending"), ("start_minute", "ascending"), ("document_id", "ascending"), ("fact_no", "ascending")]
+    keys = [
+        ("start_date", "ascending"),
+        ("start_minute", "ascending"),
+        ("document_id", "ascending"),
+        ("fact_no", "ascending"),
+    ]
     return rows.take(pc.sort_indices(rows, keys)).cast(FACT)

@@ -19,7 +19,7 @@ from pyroaring import BitMap
 from estran.model.tables import BUCKETED, TABLES
 from estran.settings import Settings
 from estran.warehouse import slices
-from estran.warehouse.encoding import numbers, read_files
+from estran.warehouse.encoding import read_files
 from estran.warehouse.hidden import Hidden, read_hidden
 from estran.warehouse.presence import Presence, bitmap, members
 from estran.warehouse.record import WHOLE_BUCKET, Record
@@ -200,7 +200,7 @@ class Snapshot:
             return own
         with self.connect() as connection:
             connection.register("wanted", pa.table({"ancestor_id": own.astype(np.int32)}))
-            found = connection.execute(
+            found = connection.sql(
                 "SELECT DISTINCT descendant_id AS d FROM raw_concept_ancestor SEMI JOIN wanted USING (ancestor_id)"
             ).to_arrow_table()
         return np.union1d(own, found.column("d").to_numpy())

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -117,7 +118,7 @@ class TextIndexBuilder:
             stems, words = index_terms(text or "")
             values = {"text": stems, "text_word": words, "kind": kind, "row": row}
             if title:
-                values["title"], values["title_word"] = index_terms(title)
+                values["title"], values["title_word"] = _title_terms(title)
             self._writer.add_document(tantivy.Document.from_dict(values, self._schema))
         self._rows += len(texts)
 
@@ -139,6 +140,9 @@ class TextIndexBuilder:
             pa.ipc.new_file(sink, _encoded(table).schema) as out,
         ):
             out.write_table(_encoded(table))
+
+
+_title_terms = lru_cache(maxsize=10_000)(index_terms)  # titles repeat
 
 
 def build_index(directory: Path, table: pa.Table) -> TextIndexInfo:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
@@ -16,7 +16,8 @@ from estran.warehouse.text_folder import Rows
 FacetName: TypeAlias = Literal["kind", "year", "unit", "sex", "age"]
 FACETS: Final[tuple[FacetName, ...]] = ("kind", "year", "unit", "sex", "age")
 AGE_BANDS: Final = ((0, 17), (18, 29), (30, 44), (45, 64), (65, 74), (75, 84), (85, 130))
-NO_AGE: Final = 2**31 - 1
+NO_AGE: Final = -1
+_LARGEST_TABLE = 100_000_000
 People: TypeAlias = Callable[[], pa.Table]
 
 
@@ -32,12 +33,66 @@ class Facet:
 Facets: TypeAlias = dict[FacetName, list[Facet]]
 
 
+_UNKNOWN: Final[dict[FacetName, int]] = {"year": 0, "unit": -1, "age": NO_AGE}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A value per row: numbers, or codes of `names`."""
+
+    values: npt.NDArray[Any]
+    names: tuple[str, ...] = ()
+
+    def among(self, wanted: Iterable[str | int]) -> npt.NDArray[np.bool_]:
+        """Rows whose value is wanted."""
+        known = [self.names.index(str(w)) for w in wanted if w in self.names] if self.names else list(wanted)
+        return np.isin(self.values, np.array(known, np.int64))
+
+    def counted(self, name: FacetName, patients: Rows) -> list[Facet]:
+        """Documents and patients per value; years and ages in order, the others by count."""
+        if not len(self.values):
+            return []
+        first = int(self.values.min())
+        codes = self.values.astype(np.int64) - first
+        documents = np.bincount(codes)
+        people = _distinct(codes, len(documents), patients)
+        facets = [
+            Facet(self._shown(name, int(code) + first), int(documents[code]), int(people[code]))
+            for code in np.flatnonzero(documents)
+        ]
+        return facets if name in ("year", "age") else sorted(facets, key=lambda f: (-f.documents, str(f.value)))
+
+    def _shown(self, name: FacetName, value: int) -> str | int | None:
+        if self.names:
+            return self.names[value]
+        return None if value == _UNKNOWN.get(name) else value
+
+
+def _distinct(codes: Rows, count: int, patients: Rows) -> Rows:
+    """How many different patients each code has: by a table of (code, patient) while it is small."""
+    first = int(patients.min())
+    width = int(patients.max()) - first + 1
+    if count * width > _LARGEST_TABLE:
+        return np.bincount(np.unique(codes << 32 | patients) >> 32, minlength=count)
+    seen = np.zeros(count * width, bool)
+    seen[codes * width + (patients - first)] = True
+    return np.count_nonzero(seen.reshape(count, width), axis=1)
+
+
+def coded(words: Iterable[str]) -> Column:
+    """Words as codes of their sorted names."""
+    listed = list(words)
+    names = tuple(sorted(set(listed)))
+    code = {name: i for i, name in enumerate(names)}
+    return Column(np.array([code[word] for word in listed], np.int64), names)
+
+
 @dataclass(frozen=True)
 class KnownPeople:
-    """Sex and birth year by patient, sorted by patient."""
+    """Sex and birth year by patient, sorted by patient; `sex` has one more value, for the unknown."""
 
     patients: Rows
-    sex: npt.NDArray[Any]
+    sex: Column
     birth_year: npt.NDArray[Any]
 
     @staticmethod
@@ -46,7 +101,7 @@ class KnownPeople:
         year = (table.column("birth_year") if "birth_year" in table.column_names
                 else pc.year(table.column("birth_month")))  # fmt: skip
         return KnownPeople(
-            table.column("patient_id").to_numpy(), np.array(table.column("sex").to_pylist(), object),
+            table.column("patient_id").to_numpy(), coded([*table.column("sex").to_pylist(), "unknown"]),
             pc.fill_null(year, 0).to_numpy(),
         )  # fmt: skip
 
@@ -64,20 +119,3 @@ def age_bands(year: npt.NDArray[Any], birth: npt.NDArray[Any]) -> npt.NDArray[An
     starts = np.array([first for first, _ in AGE_BANDS])
     band = starts[np.clip(np.searchsorted(starts, age, side="right") - 1, 0, None)]
     return np.where((year == 0) | (birth == 0) | (age < 0), NO_AGE, band)
-
-
-_UNKNOWN: Final[dict[FacetName, int]] = {"year": 0, "unit": -1, "age": NO_AGE}
-
-
-def counted(name: FacetName, values: npt.NDArray[Any], patients: Rows) -> list[Facet]:
-    if not len(values):
-        return []
-    found, codes = np.unique(values.astype(str) if values.dtype == object else values, return_inverse=True)
-    documents = np.bincount(codes)
-    pairs = np.unique(codes.astype(np.int64) << 32 | patients)
-    people = np.bincount(pairs >> 32)
-    facets = [
-        Facet(None if value == _UNKNOWN.get(name) else value, int(d), int(p))
-        for value, d, p in zip(found.tolist(), documents, people, strict=True)
-    ]
-    return facets if name in ("year", "age") else sorted(facets, key=lambda f: (-f.documents, str(f.value)))

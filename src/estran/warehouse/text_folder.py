@@ -65,10 +65,10 @@ class Folder:
         """Documents of this folder."""
         return as_bitmap([self.documents])
 
-    def words(self, column: str) -> npt.NDArray[Any]:
+    def words(self, column: str) -> list[str]:
         """The words that the codes of `kind` or `sex` stand for."""
         chunks = self._table.column(column).chunks
-        return np.array(chunks[0].dictionary.to_pylist() if chunks else [], object)
+        return list(chunks[0].dictionary.to_pylist()) if chunks else []
 
     def _count(self, field: str, term: str) -> tuple[int, int]:
         return self._searcher.doc_freq(field, term), self.size

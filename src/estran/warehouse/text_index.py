@@ -26,13 +26,14 @@ from estran.warehouse.text_build import TextIndexBuilder, TextIndexInfo, build_i
 from estran.warehouse.text_facets import (
     AGE_BANDS,
     FACETS,
+    Column,
     Facet,
     FacetName,
     Facets,
     KnownPeople,
     People,
     age_bands,
-    counted,
+    coded,
 )  # fmt: skip
 from estran.warehouse.text_folder import Folder, Hit, Rows, as_array, as_bitmap, open_folder
 from estran.warehouse.text_match import Matcher
@@ -63,7 +64,7 @@ class TextFilters:
 
 @dataclass(frozen=True)
 class Hits:
-    """One page of hits, best first (equal scores by document id), and the exact totals."""
+    """One page of hits, best first (equal scores in order of indexing), and the exact totals."""
 
     hits: list[Hit]
     documents: int
@@ -123,7 +124,7 @@ class TextIndex:
         """Hits `offset` to `offset + limit` of all, best first, with the totals."""
         found = self._matching(query, filters)
         ranked = [hit for i, rows in enumerate(found) for hit in self._best(i, query, rows, offset + limit)]
-        ranked.sort(key=lambda hit: (-hit.score, hit.document_id))
+        ranked.sort(key=lambda hit: -hit.score)  # stable: pages never overlap
         patients = as_bitmap(self._folders[i].columns["patient_id"][rows] for i, rows in enumerate(found))
         return Hits(ranked[offset : offset + limit], sum(map(len, found)), len(patients))
 
@@ -155,55 +156,57 @@ class TextIndex:
         (years and ages in their own order)."""
         found = self._matching(query, filters)
         patients = self._gather(found, "patient_id")
-        return {name: counted(name, self._facet(name, found), patients) for name in FACETS}
+        return {name: self._facet(name, found).counted(name, patients) for name in FACETS}
 
-    def _facet(self, name: FacetName, found: Sequence[Rows]) -> npt.NDArray[Any]:
-        if name in ("sex", "age"):
-            patients = self._gather(found, "patient_id")
-            if name == "sex":
-                return self._sex(patients, found)
-            return age_bands(self._gather(found, "year"), self._birth_year(patients, found))
+    def _facet(self, name: FacetName, found: Sequence[Rows]) -> Column:
         if name == "kind":
             return self._words(found, "kind")
-        return self._gather(found, "year" if name == "year" else "unit_id")
+        if name == "sex":
+            return self._sex(found)
+        if name == "age":
+            return Column(age_bands(self._gather(found, "year"), self._birth_year(found)))
+        return Column(self._gather(found, "year" if name == "year" else "unit_id"))
 
     def _gather(self, found: Sequence[Rows], column: str) -> npt.NDArray[Any]:
         parts = [self._folders[i].columns[column][rows] for i, rows in enumerate(found)]
         return np.concatenate(parts) if parts else np.empty(0, np.int64)
 
-    def _words(self, found: Sequence[Rows], column: str) -> npt.NDArray[Any]:
-        parts = [self._folders[i].words(column)[self._folders[i].columns[column][rows]] for i, rows in enumerate(found)]
-        return np.concatenate(parts) if parts else np.empty(0, object)
+    def _words(self, found: Sequence[Rows], column: str) -> Column:
+        all_words = coded(word for folder in self._folders for word in folder.words(column))
+        starts = np.cumsum([0, *(len(folder.words(column)) for folder in self._folders)])
+        parts = [all_words.values[starts[i] + self._folders[i].columns[column][rows]] for i, rows in enumerate(found)]
+        return Column(np.concatenate(parts) if parts else np.empty(0, np.int64), all_words.names)
 
-    def _sex(self, patients: Rows, found: Sequence[Rows]) -> npt.NDArray[Any]:
+    def _sex(self, found: Sequence[Rows]) -> Column:
         if self._known is None:
             return self._words(found, "sex")
-        at = self._known.find(patients)
-        return np.where(at < 0, "unknown", self._known.sex[at])
+        at = self._known.find(self._gather(found, "patient_id"))
+        return Column(self._known.sex.values[at], self._known.sex.names)
 
-    def _birth_year(self, patients: Rows, found: Sequence[Rows]) -> npt.NDArray[Any]:
+    def _birth_year(self, found: Sequence[Rows]) -> npt.NDArray[Any]:
         if self._known is None:
             return self._gather(found, "birth_year")
-        at = self._known.find(patients)
+        at = self._known.find(self._gather(found, "patient_id"))
         return np.where(at < 0, 0, self._known.birth_year[at])
 
     @cached_property
     def _known(self) -> KnownPeople | None:
-        return KnownPeople.of(self._people()) if self._people else None
+        table = self._people() if self._people else None
+        return KnownPeople.of(table) if table else None
 
     # Words
 
-    def suggest(self, word: str) -> list[Suggestion]:
+    def suggest(self, word: str, filters: TextFilters | None = None) -> list[Suggestion]:
         """Words of visible documents one slip (or two, after the third letter) from `word`, most
         frequent first; empty when `word` itself is found."""
         folded = " ".join(analysis.words(word))
-        if not folded or self.documents(Word(word)):
+        if not folded or self.documents(Word(word), filters):
             return []
         near = Counter[str]()
         for folder in self._folders:
             near.update(folder.near(folded))
         likely = sorted(near, key=lambda w: (slips(folded, w), -near[w], w))[: 3 * _SUGGESTIONS]
-        checked = [Suggestion(w, len(self.documents(Word(w)))) for w in likely]
+        checked = [Suggestion(w, len(self.documents(Word(w), filters))) for w in likely]
         return [s for s in checked if s.documents][:_SUGGESTIONS]
 
     # What is visible, and what the filters leave
@@ -246,7 +249,7 @@ class TextIndex:
         )  # fmt: skip
         for name, values in facets:
             if values:
-                rows = rows[np.isin(self._facet(name, self._alone(number, rows)), list(values))]
+                rows = rows[self._facet(name, self._alone(number, rows)).among(values)]
         return rows
 
     def _alone(self, number: int, rows: Rows) -> list[Rows]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import tantivy
 from tantivy import Occur, Query
@@ -63,19 +63,14 @@ class Matcher:
         return Query.phrase_query(self._schema, field, list(stems), slop=slop)
 
     def _near(self, node: Near, field: str) -> Query:
-        """Within `distance`, in any order. tantivy's slop is exact for two words; for three and more it
-        finds no wrong document but misses some, so the layouts are tried one by one on the documents
-        whose words are pairwise near."""
         stems = node.stems
         if len(stems) == 1:
             return self._phrase(stems, field)
-        if len(stems) == 2:
-            return self._pair(stems[0], stems[1], node.distance, field)
         pairs = [self._pair(a, b, node.distance, field) for a, b in itertools.combinations(stems, 2)]
-        layouts = [Query.phrase_query(self._schema, field, layout) for layout in _layouts(stems, node.distance)]
-        return Query.boolean_query([(Occur.Must, q) for q in [*pairs, _any(layouts)]])
+        return pairs[0] if len(pairs) == 1 else Query.boolean_query([(Occur.Must, pair) for pair in pairs])
 
     def _pair(self, first: str, second: str, distance: int, field: str) -> Query:
+        """Two words, in any order. tantivy's slop is exact for two words (for three it is not)."""
         slop = distance - 1
         return _any([self._phrase((first, second), field, slop), self._phrase((second, first), field, slop)])
 
@@ -83,13 +78,6 @@ class Matcher:
         here = sum(_rarity(*self._here(field, stem)) for stem in stems)
         everywhere = sum(_rarity(*self._everywhere(field, stem)) for stem in stems)
         return query if here == everywhere else Query.boost_query(query, everywhere / here)
-
-
-def _layouts(stems: Sequence[str], distance: int) -> Iterator[list[tuple[int, str]]]:
-    """Each way to place the words with the first at 0 and the last at most at `distance`."""
-    for order in itertools.permutations(stems):
-        for places in itertools.combinations(range(1, distance + 1), len(stems) - 1):
-            yield list(zip((0, *places), order, strict=True))
 
 
 def _any(queries: Sequence[Query]) -> Query:

@@ -10,7 +10,6 @@ import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -21,6 +20,7 @@ from estran.model.tables import TEXT
 from estran.warehouse.draft import Draft
 from estran.warehouse.files import FileRef
 from estran.warehouse.presence import members
+from estran.warehouse.scratch import scratch
 from estran.warehouse.text_build import TextIndexBuilder
 from estran.warehouse.text_folder import open_folder
 
@@ -89,13 +89,13 @@ def _stored(draft: Draft, bucket: int, chosen: BitMap | None, dropped: BitMap) -
 
 def _build(draft: Draft, bucket: int, texts: Iterable[pa.Table], documents: pa.Table | None) -> None:
     folder = draft.place(f"text/{bucket}", "")
-    with duckdb.connect() as connection, TextIndexBuilder(folder) as builder:
+    with scratch() as connection, TextIndexBuilder(folder) as builder:
         connection.register("patients", draft.read("patient", bucket, ["patient_id", "sex", "birth_month"]))
         columns = ["document_id", "kind", "title", "start_date", "unit_id", "stay_id"]
         connection.register("documents", _described(draft, bucket, documents, columns))
         for rows in texts:
             connection.register("texts", rows)
-            builder.add(connection.execute(_INDEXED).to_arrow_table())
+            builder.add(connection.sql(_INDEXED).to_arrow_table())
         info = builder.seal()
     if info.documents == 0:
         shutil.rmtree(folder)

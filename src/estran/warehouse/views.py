@@ -12,6 +12,7 @@ from pyroaring import BitMap
 
 from estran.model.tables import BUCKETED, TABLES
 from estran.warehouse.presence import members
+from estran.warehouse.scratch import OFFLINE
 
 _OF_DOCUMENT = ("document", "text", "fact", "fact_by_concept", "fact_attribute", "media", "stay_link")
 _OF_PATIENT = ("patient", "relation", "stay", "movement", "document", "text", "fact", "fact_by_concept",
@@ -25,9 +26,7 @@ def open_database(
     """An in-memory database with the views; nothing is fetched, spills go to `temporary`."""
     connection = duckdb.connect(
         config={
-            "autoinstall_known_extensions": "false",
-            "autoload_known_extensions": "false",
-            "allow_community_extensions": "false",
+            **OFFLINE,
             "temp_directory": str(temporary),
         }
     )
@@ -38,6 +37,7 @@ def open_database(
     _keep(connection, "opposed_patient", "patient_id", opposed)
     for table in TABLES:
         connection.execute(f"CREATE VIEW raw_{table} AS {source(table, files.get(table, ()))}")
+    for table in TABLES:  # some of them look into the raw view of another table
         connection.execute(f"CREATE VIEW {table} AS {_filtered(table, bool(hidden), bool(opposed))}")
     return connection
 
@@ -55,7 +55,11 @@ def source(table: str, paths: Sequence[str]) -> str:
     bucketed = table in BUCKETED
     if paths:
         listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
-        hive = ", hive_partitioning = true, hive_types = {'bucket': INTEGER}" if bucketed else ", hive_partitioning = false"
+        hive = (
+            ", hive_partitioning = true, hive_types = {'bucket': INTEGER}"
+            if bucketed
+            else ", hive_partitioning = false"
+        )
         return f"SELECT * FROM read_parquet([{listed}]{hive})"
     columns = [f'CAST(NULL AS {_SQL_TYPES[str(f.type)]}) AS "{f.name}"' for f in TABLES[table]]
     columns += ["CAST(NULL AS INTEGER) AS bucket"] if bucketed else []

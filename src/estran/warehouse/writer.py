@@ -6,7 +6,6 @@ import datetime as dt
 from dataclasses import replace
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -21,8 +20,9 @@ from estran.warehouse.changes import KEYS, Changes, split
 from estran.warehouse.draft import Draft
 from estran.warehouse.files import FileRef
 from estran.warehouse.hidden import Hidden, write_hidden
-from estran.warehouse.presence import Pair, bitmap, write_presence
+from estran.warehouse.presence import Pair, bitmap, members, write_presence
 from estran.warehouse.record import write_record
+from estran.warehouse.scratch import scratch
 from estran.warehouse.snapshot import Snapshot
 
 Ints = npt.NDArray[np.int64]
@@ -99,7 +99,9 @@ class _Commit:
         keys = rows.select(list(KEYS[name]))
         if keys.group_by(keys.column_names).aggregate([]).num_rows < len(keys):
             raise StoreError(f"Rows for table '{name}' hold a key twice.")
-        typed = keys.cast(pa.schema([self._snapshot.schema(name).field(n).with_nullable(True) for n in keys.column_names]))
+        typed = keys.cast(
+            pa.schema([self._snapshot.schema(name).field(n).with_nullable(True) for n in keys.column_names])
+        )
         self._draft.put(name, self._draft.take_out(name, typed), dict(split(name, rows, self._bucket_patients)))
 
     def hide(self) -> None:
@@ -156,9 +158,9 @@ class _Commit:
 
     def _removed(self, bucket: int) -> presence_update.Removed:
         documents, patients = self._retiring[bucket]
-        with duckdb.connect() as connection:
+        with scratch() as connection:
             connection.register("retiring", pa.table({"document_id": documents}))
-            connection.register("hidden", pa.table({"document_id": list(self._hidden_now(bucket))}))
+            connection.register("hidden", pa.table({"document_id": members(self._hidden_now(bucket))}))
             paths = self._draft.paths("fact", bucket), self._draft.paths("fact_by_concept", bucket)
             return presence_update.removed(connection, *paths, patients)
 
@@ -167,5 +169,3 @@ class _Commit:
         for bucket, rows in self._append.get("text", {}).items():
             documents = self._append.get("document", {}).get(bucket)
             texts.add_index(self._draft, bucket, rows, documents)
-
-

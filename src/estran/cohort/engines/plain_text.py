@@ -80,7 +80,7 @@ def cut(text: str) -> tuple[str, ...]:
     found: list[str] = []
     at = 0
     for tag in _TAG.finditer(text):
-        found += _runs(text[at : tag.start()]) + [tag.group()]
+        found += [*_runs(text[at : tag.start()]), tag.group()]
         at = tag.end()
     return tuple(found + _runs(text[at:]))
 

@@ -10,6 +10,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    from pyroaring import BitMap
+
     from estran.warehouse import Snapshot
 
 
@@ -210,13 +212,13 @@ _TABLES: dict[str, type] = {
 }  # fmt: skip
 
 
-def read(snapshot: Snapshot) -> Rows:
-    """All the rows of a snapshot that may be seen."""
+def read(snapshot: Snapshot, within: BitMap | None = None) -> Rows:
+    """All the rows of a snapshot that may be seen; `within` keeps some patients only."""
     tables: dict[str, Any] = {}
     with snapshot.connect() as connection:
         for name, kind in _TABLES.items():
             columns = ", ".join(f.name for f in fields(kind))
             tables[name] = [kind(*row) for row in connection.execute(f"SELECT {columns} FROM {name}").fetchall()]
-    visible = snapshot.population()
+    visible = snapshot.population() if within is None else snapshot.population() & within
     tables["patient"] = [row for row in tables["patient"] if row.patient_id in visible]
     return Rows(snapshot.date, snapshot.settings.zone, version=snapshot.version, **tables)

@@ -75,7 +75,7 @@ DOMAINS = {
 }  # fmt: skip
 RESERVED_PREFIXES = frozenset({*DOMAINS, "age", "sex", "sexe", "text", "texte", "type", "kind", "cohort", "cohorte"})
 RESERVED_WORDS = frozenset(
-    "et and ou or sauf except but non not puis then pendant during age sex sexe text texte type kind".split()
+    ["et", "and", "ou", "or", "sauf", "except", "but", "non", "not", "puis", "then", "pendant", "during", "age", "sex", "sexe", "text", "texte", "type", "kind"]
 )
 
 SEXES = {

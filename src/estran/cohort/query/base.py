@@ -6,14 +6,14 @@ import datetime as dt
 import types
 import typing
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from estran.model.errors import UsageError
 
 
-@cache
-def field_hints(kind: type) -> dict[str, Any]:
+@lru_cache(maxsize=256)
+def field_hints(kind: type[object]) -> dict[str, Any]:
     """The types of the fields of a dataclass, in order."""
     hints = typing.get_type_hints(kind)
     return {f.name: hints[f.name] for f in fields(kind)}

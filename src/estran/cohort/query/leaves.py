@@ -14,6 +14,7 @@ LIVE = tuple(sorted(LIVE_STATUS))
 RECORDED = (Origin.CODED, Origin.TEXT)
 AFFIRMED = (Context.AFFIRMED,)
 MAX_TIMES = 10_000
+MAX_APART = 100_000
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class CodeCriterion(Node):
             raise refuse("An empty list of choices can match nothing.", "leave the option out, or give one choice")
         if not 1 <= self.times <= MAX_TIMES:
             raise refuse("The number of times is out of reach.", f"give a number from 1 to {MAX_TIMES}")
-        if self.apart is not None and (self.times < 2 or self.apart < 1):
+        if self.apart is not None and (self.times < 2 or self.apart < 1 or self.apart > MAX_APART):
             raise refuse("'apart' is a number of days between at least two facts.", "give times >= 2 and apart >= 1")
 
     @property

@@ -10,6 +10,7 @@ from estran.cohort.query.base import Node, check_dated, refuse
 from estran.cohort.query.ranges import IntRange
 
 MAX_DAYS = 100_000
+AFTER = IntRange(low=0)
 
 
 class TimeUnit(StrEnum):
@@ -33,7 +34,7 @@ class Sequence(Node):
 
     first: Node
     then: Node
-    delay: IntRange = IntRange(0)
+    delay: IntRange = AFTER
     unit: TimeUnit = TimeUnit.DAY
 
     def check(self) -> None:

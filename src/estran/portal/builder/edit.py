@@ -184,6 +184,11 @@ def _checked(text: str, annotation: Any) -> Any:
     return TypeAdapter(annotation).validate_python(text)
 
 
+def apply_dates(step: TextStep, start: str, end: str) -> None:
+    """Set the period of a criterion from ISO dates."""
+    step.start, step.end = dt.date.fromisoformat(start), dt.date.fromisoformat(end)
+
+
 def _first(form: Form, name: str) -> str:
     values = form.get(name) or [""]
     return values[-1].strip()

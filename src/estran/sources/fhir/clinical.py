@@ -7,7 +7,7 @@ from typing import Any
 
 from estran.model.codes import Context, DocumentKind, DocumentStatus, FactStatus
 from estran.model.moments import Moment
-from estran.sources.fhir.elements import Node, Unreadable, each, first_code, notes, quantity, words
+from estran.sources.fhir.elements import LOCAL, Node, Unreadable, each, first_code, notes, quantity, words
 from estran.sources.fhir.references import key
 from estran.sources.fhir.setting import Setting, confidential, erroneous, spoken
 from estran.sources.fhir.statements import Attribute, Document, Fact
@@ -32,7 +32,7 @@ def main_code(node: Node, setting: Setting, field: str, kind: str) -> tuple[Code
 
 def title(code: Code) -> str | None:
     """The label of a source's own code; words typed by someone make no title."""
-    return None if code.vocabulary == "LOCAL/FHIR" else code.label or None
+    return None if code.vocabulary == LOCAL else code.label or None
 
 
 def period(node: Node, setting: Setting, stem: str) -> tuple[Moment | None, Moment | None]:

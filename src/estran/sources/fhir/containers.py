@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import io
 import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, cast
+from typing import BinaryIO, cast
 
 import orjson
 
@@ -20,21 +21,15 @@ from estran.sources.records import content_hash
 _BOM = b"\xef\xbb\xbf"
 _WIDE = (b"\xff\xfe", b"\xfe\xff")
 _CUT = (EOFError, zlib.error, gzip.BadGzipFile)
+_BAD_ZIP = (zipfile.BadZipFile, RuntimeError, *_CUT)  # RuntimeError: encrypted, or packed in an unknown way
 _LINES = (".ndjson", ".jsonl")
 SUFFIXES = (".ndjson", ".jsonl", ".json", ".xml", ".ndjson.gz", ".jsonl.gz", ".json.gz", ".xml.gz", ".zip")
 _NO_ENTRIES = Shelf()
 
 
-class Raw(NamedTuple):
-    """One record as it lies in the file: a resource, or why there is none."""
-
-    no: int
-    line: int | None
-    node: Node
-    content: int
-    fault: Unreadable | None
-    shelf: Shelf
-    modified: object = None  # when the entry of a Bundle says it was changed
+# One record as it lies in the file: number, line, resource, content, what is wrong with it, the
+# Bundle it stands in, and when the Bundle says it was changed. A plain tuple, for there are millions.
+Raw = tuple[int, int | None, Node, int, Unreadable | None, Shelf, object]
 
 
 def records(path: Path, name: str) -> Iterator[Raw]:
@@ -54,8 +49,8 @@ def records(path: Path, name: str) -> Iterator[Raw]:
 def _stream(stream: BinaryIO, name: str) -> Iterator[Raw]:
     try:
         first = stream.readline()
-        while first and not first.removeprefix(_BOM).strip():
-            first = b"\n" + stream.readline() if stream.peek(1) else b""  # type: ignore[attr-defined]
+        while first and not first.removeprefix(_BOM).strip() and (more := stream.readline()):
+            first += more
     except _CUT:
         raise _cut_short() from None
     yield from _rest(first, stream, name)
@@ -87,8 +82,6 @@ def _json(data: bytes, start: bytes) -> Iterator[Raw]:
     except orjson.JSONDecodeError:
         if not _is_resource(start):
             raise InputRefused("The file is not JSON.", hint="export the file again") from None
-        import io
-
         yield from _lines(b"", io.BytesIO(data))
         return
     if not isinstance(node, dict):
@@ -96,7 +89,7 @@ def _json(data: bytes, start: bytes) -> Iterator[Raw]:
     if node.get("resourceType") == "Bundle":
         yield from _entries(bundles.from_json(node))
     else:
-        yield Raw(0, 1, node, _canonical(node), None, _NO_ENTRIES)
+        yield 0, 1, node, _canonical(node), None, _NO_ENTRIES, None
 
 
 def _is_resource(line: bytes) -> bool:
@@ -116,7 +109,8 @@ def _xml(data: bytes) -> Iterator[Raw]:
         node, fault = markup.resource(root), None
     except Unreadable as error:
         node, fault = {"resourceType": error.field.partition(".")[0]}, error
-    yield Raw(0, root.sourceline, node, _canonical(node) if fault is None else content_hash(data), fault, _NO_ENTRIES)
+    content = _canonical(node) if fault is None else content_hash(data)
+    yield 0, root.sourceline, node, content, fault, _NO_ENTRIES, None
 
 
 def _canonical(node: Node) -> int:
@@ -130,7 +124,7 @@ def _canonical(node: Node) -> int:
 def _entries(entries: list[bundles.Entry]) -> Iterator[Raw]:
     shelf = bundles.shelve(entries)
     for no, entry in enumerate(entries):
-        yield Raw(no, entry.line, entry.node, _canonical(entry.node), entry.fault, shelf, entry.modified)
+        yield no, entry.line, entry.node, _canonical(entry.node), entry.fault, shelf, entry.modified
 
 
 _NOT_JSON = Unreadable("", "malformed", "The line is not JSON.")
@@ -153,13 +147,15 @@ def _lines(first: bytes, stream: BinaryIO) -> Iterator[Raw]:
             try:
                 node = loads(kept)
             except orjson.JSONDecodeError:
-                yield Raw(no, line, {}, content_hash(kept), _bad_line(row), _NO_ENTRIES)
+                yield no, line, {}, content_hash(kept), _bad_line(row), _NO_ENTRIES, None
             else:
-                fault = None if type(node) is dict else _NOT_OBJECT
-                yield Raw(no, line, node if fault is None else {}, content_hash(kept), fault, _NO_ENTRIES)
+                if type(node) is dict:
+                    yield no, line, node, content_hash(kept), None, _NO_ENTRIES, None
+                else:
+                    yield no, line, {}, content_hash(kept), _NOT_OBJECT, _NO_ENTRIES, None
             no += 1
     except _CUT:
-        yield Raw(no, line + 1, {}, 0, _DAMAGED, _NO_ENTRIES)
+        yield no, line + 1, {}, 0, _DAMAGED, _NO_ENTRIES, None
 
 
 def _all_lines(first: bytes, stream: BinaryIO) -> Iterator[bytes]:
@@ -187,20 +183,27 @@ def _zipped(plain: BinaryIO) -> Iterator[Raw]:
             no = 0
             for _, name in ranked:
                 for raw in _member(archive, name):
-                    yield raw._replace(no=no, line=None)
+                    yield no, None, *raw[2:]
                     no += 1
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, *_CUT):
+    except _BAD_ZIP:
         raise InputRefused("The ZIP is damaged, encrypted or ends too early.", hint="copy the file again") from None
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> Iterator[Raw]:
-    with archive.open(name) as packed:
-        stream = cast(BinaryIO, gzip.open(packed) if name.lower().endswith(".gz") else packed)
-        try:
-            yield from _stream(stream, name.removesuffix(".gz"))
-        except InputRefused as error:
-            fault = Unreadable("", "malformed", f"A file of the ZIP could not be read: {error.what}")
-            yield Raw(0, None, {}, content_hash(name.encode()), fault, _NO_ENTRIES)
+    fault = None
+    try:
+        with archive.open(name) as packed:
+            if name.lower().endswith(".gz"):
+                with gzip.open(packed) as stream:
+                    yield from _stream(cast(BinaryIO, stream), name[:-3])
+            else:
+                yield from _stream(cast(BinaryIO, packed), name)
+    except InputRefused as error:
+        fault = Unreadable("", "malformed", f"A file of the ZIP could not be read: {error.what}")
+    except _BAD_ZIP:
+        fault = Unreadable("", "truncated", "A file of the ZIP is damaged, encrypted or ends too early.")
+    if fault is not None:
+        yield 0, None, {}, content_hash(name.encode()), fault, _NO_ENTRIES, None
 
 
 def _head(archive: zipfile.ZipFile, name: str) -> bytes:

@@ -7,6 +7,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from estran.sources.fhir.elements import Node
+from estran.sources.fhir.express import Express
+from estran.sources.fhir.setting import Setting
 from estran.sources.fhir.statements import (
     Document,
     Drug,
@@ -29,6 +32,7 @@ from estran.sources.records import (
     UnitKey,
     Vocabulary,
 )
+from estran.terminology.systems import is_standard
 
 
 class Desk:
@@ -42,6 +46,7 @@ class Desk:
         self._builder = BatchBuilder(self.part)
         self._drugs: list[Code] = []
         self._patients: dict[PatientKey, int] = {}
+        self._express = Express(self._builder)
         self._codes: dict[int, tuple[int, Code]] = {}  # by id(): the Code is kept, so its id stays its own
 
     def __len__(self) -> int:
@@ -61,6 +66,10 @@ class Desk:
             batch.vocabulary = _vocabulary(self._drugs)
         self._open()
         return batch
+
+    def express(self, row: int, node: Node, setting: Setting) -> bool:
+        """Write an Observation of the everyday shape; False, with nothing written, for any other."""
+        return self._express.take(row, node, setting)
 
     def write(self, row: int, statement: Statement) -> None:
         """Write what record `row` states."""
@@ -181,7 +190,7 @@ def _vocabulary(drugs: list[Code]) -> Vocabulary:
         name: pa.array([c[i] for c in concepts], pa.string()) for i, name in enumerate(fields)
     }
     columns["valid_from"] = columns["valid_to"] = pa.nulls(len(concepts), pa.date32())
-    columns["standard"] = pa.repeat(pa.scalar(False), len(concepts))
+    columns["standard"] = pa.array([is_standard(c[0]) for c in concepts])
     maps = [(c.vocabulary, c.code, v, code) for c in rows for v, code, _ in c.also]
     arrows = {
         name: pa.array([m[i] for m in maps], pa.string())

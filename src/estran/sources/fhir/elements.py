@@ -17,6 +17,7 @@ from estran.terminology.systems import fhir_vocabulary
 
 Node = dict[str, Any]
 
+UCUM = "http://unitsofmeasure.org"
 LOCAL = "LOCAL/FHIR"  # vocabulary of the codes that FHIR itself gives a name to
 LAST_DAY = 84_371  # 2200-12-31
 _ENGLISH = frozenset({"RXNORM", "CVX", "SNOMED", "LOINC", "NDC", "ICD10CM", "CPT4"})
@@ -47,22 +48,23 @@ class Clock:
     def __init__(self, zone: str) -> None:
         self._zone = zone
         self._starts: list[int] = midnights(zone).tolist()
-        self._seen: dict[str, Moment] = {}
+        self.moments: dict[str, Moment] = {}
+        self.instants: dict[str, int] = {}
 
     def moment(self, text: Any, path: str) -> Moment | None:
         """The moment that `text` writes, None when there is none."""
         if text is None:
             return None
-        found = self._seen.get(text) if type(text) is str else None
+        found = self.moments.get(text) if type(text) is str else None
         if found is not None:
             return found
         try:
             found = self._read(text)
         except (ValueError, TypeError, OverflowError):
             raise Unreadable(path, "malformed", "The date is not a FHIR date between 1830 and 2200.") from None
-        if len(self._seen) >= _MEMORY:
-            self._seen.clear()
-        self._seen[text] = found
+        if len(self.moments) >= _MEMORY:
+            self.moments.clear()
+        self.moments[text] = found
         return found
 
     def _read(self, text: str) -> Moment:
@@ -92,15 +94,23 @@ class Clock:
         """Microseconds UTC of an instant; a coarser date counts from its beginning."""
         if text is None:
             return None
+        found = self.instants.get(text) if type(text) is str else None
+        if found is None:
+            found = self._instant(text, path)
+            if len(self.instants) >= _MEMORY:
+                self.instants.clear()
+            self.instants[text] = found
+        return found
+
+    def _instant(self, text: Any, path: str) -> int:
         try:
             when = dt.datetime.fromisoformat(text)
             if when.tzinfo is not None:
                 return (when - _UNIX) // _MICROSECOND
         except (ValueError, TypeError, OverflowError):
-            when = None
+            pass  # a date without time, or nonsense: `moment` tells
         found = self.moment(text, path)
-        if found is None:
-            return None
+        assert found is not None  # noqa: S101 - only None gives None
         return (self._starts[found.date - first_day()] + (found.minute or 0)) * 60_000_000
 
 
@@ -146,7 +156,7 @@ class Lexicon:
     def _triple(self, one: Node, path: str) -> tuple[str, str, str]:
         system = words(one.get("system"), path + ".coding.system") or ""
         code = words(one.get("code"), path + ".coding.code") or ""
-        vocabulary = fhir_vocabulary(system) if system else LOCAL
+        vocabulary = fhir_vocabulary(system)
         return vocabulary, code.strip(), words(one.get("display"), path + ".coding.display") or ""
 
     def coding(self, one: Any, kind: str, path: str) -> Code | None:
@@ -188,21 +198,21 @@ def number(value: Any, path: str) -> float | None:
     raise Unreadable(path, "malformed", "The element should be a number.")
 
 
-_COMPARATORS = {"<": 1, "<=": 2, ">": 3, ">=": 4}
+COMPARATORS = {"<": 1, "<=": 2, ">": 3, ">=": 4}
 
 
 def quantity(value: Node, path: str) -> Quantity:
     """A Quantity, SimpleQuantity, Age or Duration."""
-    unit = value.get("code") if value.get("system") == "http://unitsofmeasure.org" else None
+    unit = value.get("code") if value.get("system") == UCUM else None
     if unit is None:
         unit = value.get("unit") or value.get("code")
     bound = value.get("comparator")
-    if bound is not None and bound not in _COMPARATORS:
+    if bound is not None and bound not in COMPARATORS:
         raise Unreadable(path + ".comparator", "malformed", "The comparator is not one of FHIR R4's.")
     return Quantity(
         number(value.get("value"), path + ".value"),
         words(unit, path + ".unit"),
-        None if bound is None else _COMPARATORS[bound],
+        None if bound is None else COMPARATORS[bound],
     )
 
 

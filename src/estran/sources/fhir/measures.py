@@ -6,7 +6,18 @@ from typing import Any
 
 from estran.model.codes import DocumentKind, DocumentStatus, FactStatus
 from estran.model.moments import Moment
-from estran.sources.fhir.elements import Lexicon, Node, Unreadable, codes_in, each, notes, number, quantity, words
+from estran.sources.fhir.elements import (
+    LOCAL,
+    Lexicon,
+    Node,
+    Unreadable,
+    codes_in,
+    each,
+    notes,
+    number,
+    quantity,
+    words,
+)
 from estran.sources.fhir.references import key
 from estran.sources.fhir.setting import Setting, confidential, document_status, spoken
 from estran.sources.fhir.statements import NOTHING, Attribute, Document, Fact
@@ -29,8 +40,8 @@ def observation(node: Node, setting: Setting) -> Document:
     shelf, get = setting.shelf, node.get
     patient = shelf.patient(node, "subject")
     start, end = _when(node, setting)
-    kind = _kind(node)
-    sort = "laboratory" if kind == _LABORATORY else "observation"
+    kind = kind_of(node)
+    sort = sort_of(kind)
     status = document_status(get("status"))
     lang = spoken(node)
     known = get("issued")
@@ -41,7 +52,7 @@ def observation(node: Node, setting: Setting) -> Document:
     if status is DocumentStatus.PRELIMINARY:
         facts = [f._replace(status=FactStatus.PRELIMINARY) if f.status is FactStatus.FINAL else f for f in facts]
     return Document(
-        key(node), patient, setting.stay(node), kind, first.code.label if first.code.vocabulary != "LOCAL/FHIR" else None,
+        key(node), patient, setting.stay(node), kind, None if first.code.vocabulary == LOCAL else first.code.label or None,
         start, tuple(facts), notes(get("note"), "Observation.note") if "note" in node else None, status,
         None if known is None else setting.clock.micros(known, "Observation.issued"),
         confidential(node), lang,
@@ -67,13 +78,19 @@ def _when(node: Node, setting: Setting) -> tuple[Moment | None, Moment | None]:
     return moment(node.get("issued"), "Observation.issued"), None
 
 
-def _kind(node: Node) -> str:
+def kind_of(node: Node) -> str:
+    """Kind of document, from the categories."""
     for category in node.get("category") or ():
         for coding in category.get("coding") or ():
-            found = _KINDS.get(coding.get("code"))
-            if found is not None:
-                return found
+            code = coding.get("code")
+            if code in _KINDS:
+                return _KINDS[code]
     return _ANY
+
+
+def sort_of(kind: str) -> str:
+    """Kind of code in a document of this kind."""
+    return "laboratory" if kind == _LABORATORY else "observation"
 
 
 def _fact(

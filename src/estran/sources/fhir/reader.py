@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from estran.model.errors import InputRefused
 from estran.sources.fhir import clinical, drugs, measures, people, stays, writings
@@ -19,7 +20,7 @@ from estran.sources.records import Batch
 
 BATCH_RESOURCES = 20_000
 
-Mapping = Callable[[Node, Setting], Statement | list[Statement]]
+Mapping = Callable[[Node, Setting], Any]  # a Statement or a list of them
 
 
 def _binary(node: Node, setting: Setting) -> Statement:
@@ -28,7 +29,7 @@ def _binary(node: Node, setting: Setting) -> Statement:
     raise Unreadable("Binary", "unknown-type", "A Binary is read through the document of the same file that shows it.")
 
 
-_MAPPINGS: dict[str, Callable[[Node, Setting], object]] = {
+_MAPPINGS: dict[str, Mapping] = {
     "Patient": people.patient,
     "Consent": people.consent,
     "Organization": stays.ward,
@@ -106,16 +107,18 @@ class FhirReader:
         desks: dict[str, Desk] = {}
         setting = self._setting(Shelf())
         for raw in records(path, name):
-            if wanted is not None and raw.no not in wanted:
+            if wanted is not None and raw[0] not in wanted:
                 continue
-            if raw.shelf is not setting.shelf:
-                setting = self._setting(raw.shelf)
-            kind = raw.node.get("resourceType")
-            part = kind if isinstance(kind, str) and kind in resource_types() else ""
-            desk = desks.get(part)
+            if raw[5] is not setting.shelf:
+                setting = self._setting(raw[5])
+            kind = raw[2].get("resourceType")
+            desk = desks.get(kind) if type(kind) is str else None
             if desk is None:
-                desk = desks[part] = Desk(part)
-            _take(desk, raw, part, setting)
+                part = kind if type(kind) is str and kind in resource_types() else ""
+                desk = desks.get(part)
+                if desk is None:
+                    desk = desks[part] = Desk(part)
+            _take(desk, raw, setting)
             if len(desk) >= BATCH_RESOURCES:
                 yield desk.take()
         for desk in desks.values():
@@ -126,42 +129,53 @@ class FhirReader:
         return Setting(self._clock, self._lexicon, shelf, self.author_system)
 
 
-def _take(desk: Desk, raw: Raw, part: str, setting: Setting) -> None:
+def _take(desk: Desk, raw: Raw, setting: Setting) -> None:
     """Write one record and what it states, or why it is refused."""
-    time, statements, fault = 0, None, raw.fault
+    no, line, node, content, fault, _, modified = raw
+    part = desk.part
     if fault is None:
         try:
-            time = _event_time(raw, setting.clock)
-            mapping = _MAPPINGS.get(part)
-            if mapping is None:
-                raise _unknown(raw.node, part)
-            statements = mapping(raw.node, setting)
-        except Unreadable as error:
-            fault = error
-        except _SHAPES:
-            fault = Unreadable(part, "malformed", "An element of the resource is not of the type that FHIR gives it.")
-    row = desk.record(raw.no, raw.line, time, raw.content)
+            row = desk.record(no, line, _event_time(node, modified, setting.clock), content)
+        except (*_SHAPES, Unreadable):
+            row = desk.record(no, line, 0, content)
+            fault = Unreadable(part + ".meta", "malformed", "The resource's date of change or version is not one.")
+        else:
+            if part == "Observation" and desk.express(row, node, setting):
+                return
+            fault = _map(desk, row, node, setting)
+    else:
+        row = desk.record(no, line, 0, content)
     if fault is not None:
         desk.refuse(row, fault.field, fault.code, fault.reason)
-    elif type(statements) is list:
-        for one in statements:
-            desk.write(row, one)
-    else:
-        desk.write(row, statements)  # type: ignore[arg-type]
 
 
-def _event_time(raw: Raw, clock: Clock) -> int:
+def _map(desk: Desk, row: int, node: Node, setting: Setting) -> Unreadable | None:
+    """Write what a resource states once all of it is read; what is wrong with it otherwise."""
+    try:
+        mapping = _MAPPINGS.get(desk.part)
+        if mapping is None:
+            raise _unknown(node, desk.part)
+        statements = mapping(node, setting)
+    except Unreadable as error:
+        return error
+    except _SHAPES:
+        return Unreadable(desk.part, "malformed", "An element of the resource is not of the type that FHIR gives it.")
+    for one in statements if type(statements) is list else [statements]:
+        desk.write(row, one)
+    return None
+
+
+def _event_time(node: Node, modified: object, clock: Clock) -> int:
     """When this version was written: meta.lastUpdated, else meta.versionId as a number, else 0.
 
     A document that replaces another comes at least one microsecond after an undated one.
     """
-    node = raw.node
     meta = node.get("meta")
     told = meta.get("lastUpdated") if meta else None
     if told is None:
-        told = raw.modified
+        told = modified
     if told is not None:
-        return clock.micros(told, f"{node.get('resourceType')}.meta.lastUpdated") or 0
+        return clock.micros(told, "meta.lastUpdated") or 0
     version = meta.get("versionId") if meta else None
     if type(version) is str and version.isascii() and version.isdigit() and len(version) < 18:
         return int(version)

@@ -33,7 +33,7 @@ class Shelf:
             return found
         if reference.startswith(("#", "urn:")) or "?" in reference:
             return reference
-        parts = reference.split("/_history/")[0].split("/")
+        parts = reference.partition("/_history/")[0].split("/")
         return "/".join(parts[-2:])
 
     def node(self, reference: str) -> Node | None:
@@ -115,6 +115,7 @@ class Shelf:
             self._used.add(self.name(reference))
 
     def used(self, name: str) -> bool:
+        """Whether the resource called `name` is read through another one."""
         return name in self._used
 
     def unit(self, target: Any, path: str) -> UnitKey | None:

@@ -49,8 +49,8 @@ _RESTRICTED = frozenset({"R", "V"})
 def confidential(node: Node) -> bool:
     """Whether a security label says restricted or very restricted."""
     meta = node.get("meta")
-    labels = meta.get("security") if meta else None
-    return bool(labels) and any(one.get("code") in _RESTRICTED for one in labels)
+    labels = (meta.get("security") if meta else None) or ()
+    return any(one.get("code") in _RESTRICTED for one in labels)
 
 
 def spoken(node: Node) -> str | None:

@@ -106,8 +106,7 @@ def _replaced(node: Node, here: Document, setting: Setting) -> list[Document]:
 
 def replaces(node: Node) -> bool:
     """Whether the resource replaces another: it must then come after it."""
-    links = node.get("relatesTo")
-    return bool(links) and any(link.get("code") == "replaces" for link in links)
+    return any(link.get("code") == "replaces" for link in node.get("relatesTo") or ())
 
 
 def _contents(attachments: list[Any], path: str, setting: Setting) -> tuple[list[str], list[dict[str, Any]]]:

@@ -9,7 +9,7 @@ from estran.model.moments import MICROS_PER_MINUTE, Moment, instant, midnights, 
 from estran.sources.hl7v2.refused import Refused
 
 _MINUTE, _HOUR = Precision.MINUTE, Precision.HOUR
-_PLAIN = re.compile(r"[0-9]{10}(?:[0-9]{2}(?:[0-9]{2}(?:\.[0-9]{1,6})?)?)?", re.ASCII)
+_FRACTION = re.compile(r"[0-9]{14}\.[0-9]{1,6}", re.ASCII)
 _SECONDS = re.compile(r"[0-9]{12}([0-9]{2})(?:\.([0-9]{1,6}))?", re.ASCII)
 _FIRST_DAY, _LAST_DAY = -51_134, 84_370
 _MAX_DAYS = 50_000
@@ -26,7 +26,7 @@ class Clock:
         """The moment that `text` writes, None when it is empty; Refused naming `field` when it is none."""
         if not text or text == '""':
             return None
-        day = self._ordinary(text)
+        day = self._days.get(text[:8]) if text.isdigit() and text.isascii() and len(text) == 14 else self._ordinary(text)
         if day is not None:
             size = len(text)
             hour = int(text[8:10])
@@ -46,22 +46,26 @@ class Clock:
 
     def micros(self, text: str, field: str) -> int:
         """Microseconds UTC of a timestamp, seconds and their fraction included; 0 when it is empty."""
+        return self.stamp(text, field)[1]
+
+    def stamp(self, text: str, field: str) -> tuple[Moment | None, int]:
+        """`moment` and `micros` at once."""
         moment = self.moment(text, field)
         if moment is None:
-            return 0
-        day = self._ordinary(text)
-        start = day[1] + (moment.minute or 0) * MICROS_PER_MINUTE if day is not None else instant(moment, self._zone)
+            return None, 0
+        day = self._days.get(text[:8]) if len(text) == 14 else None
+        if day is not None:  # the common case
+            return moment, day[1] + (moment.minute or 0) * MICROS_PER_MINUTE + min(int(text[12:14]), 59) * 1_000_000
+        start = instant(moment, self._zone)
         found = _SECONDS.match(text)
         if not found:
-            return start
+            return moment, start
         fraction = int((found.group(2) or "").ljust(6, "0"))
-        return start + min(int(found.group(1)), 59) * 1_000_000 + fraction
+        return moment, start + min(int(found.group(1)), 59) * 1_000_000 + fraction
 
     def _ordinary(self, text: str) -> tuple[int, int] | None:
         """Day and midnight of a timestamp without offset on a day of 24 hours; None otherwise."""
-        if len(text) < 10 or not (text.isascii() and text.isdigit()) and not _PLAIN.fullmatch(text):
-            return None
-        if len(text) not in (10, 12, 14) and "." not in text:
+        if not (text.isdigit() and text.isascii() and len(text) in (10, 12, 14)) and not _FRACTION.fullmatch(text):
             return None
         date = text[:8]
         try:

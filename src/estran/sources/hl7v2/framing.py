@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import gzip
+import io
 import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 import orjson
 
 from estran.sources.hl7v2.refused import Refused
 
+_Stream = gzip.GzipFile | io.BufferedReader
 _BLOCK = 4 << 20
 _START, _END = b"\x0b", b"\x1c"
 _LINE_STARTS = frozenset(b"\r\n\x0b\x1c")
@@ -36,7 +38,7 @@ class Frame(NamedTuple):
     utf8: bool = False
 
 
-def open_file(path: Path) -> IO[bytes]:
+def open_file(path: Path) -> _Stream:
     """The file's bytes, decompressed when it is gzip."""
     with path.open("rb") as file:
         zipped = file.read(2) == b"\x1f\x8b"
@@ -66,7 +68,7 @@ def _is_ndjson(name: str, data: bytes) -> bool:
     return plain.endswith((".ndjson", ".jsonl")) or data.lstrip()[:1] == b"{"
 
 
-def _read(stream: IO[bytes], size: int = _BLOCK) -> bytes | Refused:
+def _read(stream: _Stream, size: int = _BLOCK) -> bytes | Refused:
     """The next block, `_CUT_SHORT` when a compressed file breaks off."""
     try:
         return stream.read(size)
@@ -74,7 +76,7 @@ def _read(stream: IO[bytes], size: int = _BLOCK) -> bytes | Refused:
         return _CUT_SHORT
 
 
-def _json_frames(data: bytes, stream: IO[bytes]) -> Iterator[Frame]:
+def _json_frames(data: bytes, stream: _Stream) -> Iterator[Frame]:
     line, held = 1, data
     while True:
         *lines, held = held.split(b"\n")
@@ -109,7 +111,7 @@ def _json_line(text: bytes, line: int) -> Iterator[Frame]:
         yield frame._replace(line=line, utf8=True)
 
 
-def _text_frames(data: bytes, stream: IO[bytes]) -> Iterator[Frame]:
+def _text_frames(data: bytes, stream: _Stream) -> Iterator[Frame]:
     line, held = 1, data
     while True:
         block = _read(stream)
@@ -118,9 +120,8 @@ def _text_frames(data: bytes, stream: IO[bytes]) -> Iterator[Frame]:
             held += block
         cut = len(held) if last else _last_start(held)
         ready, held = held[:cut], held[cut:]
-        for frame in _pieces(ready, line):
-            yield frame
-        line += _line_ends(ready)
+        yield from _pieces(ready, line)
+        line += _line_ends(ready) if not last else 0
         if last:
             if isinstance(block, Refused):
                 yield Frame(line, b"", block)
@@ -149,34 +150,43 @@ def _last_start(data: bytes) -> int:
 
 def _pieces(data: bytes, line: int) -> Iterator[Frame]:
     starts = _starts(data)
-    for begin, end in zip([0, *starts], [*starts, len(data)], strict=True):
-        if begin == end:
-            continue
+    is_plain = not any(mark in data for mark in (_START, _END, *_BATCH_NAMES))
+    if starts and starts[0] > 0:
+        yield from _junk(data[: starts[0]], line)
+        line += _line_ends(data[: starts[0]])
+    elif not starts:
+        yield from _junk(data, line)
+    for begin, end in zip(starts, [*starts[1:], len(data)], strict=True):
         piece = data[begin:end]
-        yield from _message(piece, line, is_message=bool(starts) and begin >= starts[0])
+        if is_plain:
+            yield Frame(line, piece.rstrip(b"\r\n"))
+        else:
+            yield from _message(piece, line)
         line += _line_ends(piece)
 
 
 def _line_ends(data: bytes) -> int:
-    returns = data.count(b"\r")
-    return returns + data.count(b"\n") - data.count(b"\r\n") if returns else data.count(b"\n")
+    returns, feeds = data.count(b"\r"), data.count(b"\n")
+    return returns + feeds - data.count(b"\r\n") if returns and feeds else returns + feeds
 
 
-def _message(piece: bytes, line: int, *, is_message: bool) -> Iterator[Frame]:
+def _message(piece: bytes, line: int) -> Iterator[Frame]:
     """The message that `piece` begins with, then whatever else it holds that is not blank."""
-    rest, framed = piece, piece.startswith(_START)
-    if is_message:
-        body = piece[1:] if framed else piece
-        closed = _END in body
-        body, mark, rest = body.partition(_END) if closed else body.partition(_START)
-        body = _without_batch(body).rstrip(b"\r\n")
-        short = framed and not closed
-        yield Frame(line, body, Refused("MLLP", "truncated", "The MLLP frame is not closed.") if short else None)
-        if not mark:
-            return
-    for junk in re.split(rb"[\x0b\x1c]", rest):
-        if _without_batch(junk).strip(_BLANK):
-            yield Frame(line, junk, _NO_MSH)
+    framed = piece.startswith(_START)
+    body = piece[1:] if framed else piece
+    closed = _END in body
+    body, mark, rest = body.partition(_END if closed else _START)
+    short = Refused("MLLP", "truncated", "The MLLP frame is not closed.") if framed and not closed else None
+    yield Frame(line, _without_batch(body).rstrip(b"\r\n"), short)
+    if mark:
+        yield from _junk(rest, line)
+
+
+def _junk(data: bytes, line: int) -> Iterator[Frame]:
+    """Text that is neither message nor batch line is refused, frame by frame."""
+    for text in re.split(rb"[\x0b\x1c]", data):
+        if _without_batch(text).strip(_BLANK):
+            yield Frame(line, text, _NO_MSH)
 
 
 def _without_batch(data: bytes) -> bytes:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from estran.model.codes import Precision
 from estran.model.moments import Moment
 from estran.sources.hl7v2.clock import Clock
 from estran.sources.hl7v2.message import Message, Segment, first, get
@@ -15,7 +17,16 @@ from estran.sources.records import Batch, BatchBuilder, IdentityStatement
 
 _MAX_HELD = 100_000
 
-CodeCache = dict[str, int | None]
+
+@dataclass
+class Codes:
+    """Indices of codes and profiles in a batch, by the fields they were read from."""
+
+    authority: str  # to whom codes without a coding system belong
+    lang: str
+    kind: str
+    codes: dict[str, int | None] = field(default_factory=dict)
+    profiles: dict[tuple[str, str, str], int] = field(default_factory=dict)  # by OBX-3, OBX-6 and OBX-7
 
 
 class Held:
@@ -26,6 +37,7 @@ class Held:
         self.default_system = default_system
         self.identities: dict[str, Identity] = {}
         self.visits: dict[tuple[str, str], Visit] = {}
+        self.senders: dict[tuple[str, str, str], tuple[str, str, str]] = {}
         self.numbers: dict[str, Number | None] = {}
         self.ranges: dict[str, tuple[float | None, float | None]] = {"": (None, None)}
         self.units: dict[str, str | None] = {"": None}
@@ -58,7 +70,7 @@ class Held:
 
     def trim(self) -> None:
         """Forget what has grown too large; between batches."""
-        for held in (self.identities, self.visits, self.numbers):
+        for held in (self.identities, self.visits, self.numbers, self.senders):
             if len(held) > _MAX_HELD:
                 held.clear()
         for small in (self.ranges, self.units):
@@ -67,15 +79,21 @@ class Held:
                 small[""] = (None, None) if small is self.ranges else None  # type: ignore[assignment]
 
 
-@dataclass(frozen=True)
-class Sender:
+class Sender(NamedTuple):
     """Who speaks, in which language, and when: what a message's header says."""
 
     authority: str  # to whom local codes and unqualified numbers belong
     facility: str
     lang: str
     sent: int  # microseconds UTC, 0 unknown
+    moment: Moment | None  # of sending
     control_id: str
+
+    @property
+    def day(self) -> Moment | None:
+        """The day of sending: the date of a document that gives none."""
+        moment = self.moment
+        return None if moment is None else Moment(moment.date, None, min(moment.precision, Precision.DAY))
 
 
 @dataclass
@@ -87,7 +105,6 @@ class Subject:
     identity: Identity
     visit: Visit
     pid: str  # the lines the identity was read from
-    unit: int | None = None
 
 
 @dataclass
@@ -96,7 +113,7 @@ class Gathering:
 
     held: Held
     builder: BatchBuilder = field(default_factory=BatchBuilder)
-    codes: dict[tuple[str, str, str], CodeCache] = field(default_factory=dict)
+    codes: dict[tuple[str, str, str], Codes] = field(default_factory=dict)
     # Identity lines → latest (event time, record) that stated them.
     stated: dict[str, tuple[int, int, Identity]] = field(default_factory=dict)
 
@@ -106,15 +123,15 @@ class Gathering:
 
     def sender(self, message: Message) -> Sender:
         """Raises Refused when MSH-7 is not a timestamp."""
-        application, facility = message.header(3), message.header(4)
-        lang = message.header(19)[:2].lower()
-        return Sender(
-            authority=application or facility,
-            facility=facility or application,
-            lang=lang if lang in ("fr", "en") else "fr",
-            sent=self.clock.micros(message.header(7), "MSH-7"),
-            control_id=message.header(10),
-        )
+        msh = message.msh
+        key = (get(msh, 3), get(msh, 4), get(msh, 19))
+        known = self.held.senders.get(key)
+        if known is None:
+            application, facility, lang = first(key[0]), first(key[1]), first(key[2])[:2].lower()
+            known = application or facility, facility or application, lang if lang in ("fr", "en") else "fr"
+            self.held.senders[key] = known
+        moment, sent = self.clock.stamp(first(get(msh, 7)), "MSH-7")
+        return Sender(*known, sent, moment, get(msh, 10))
 
     def subject(self, pid: str, relatives: list[str], pv1: str) -> Subject:
         """Who PID (with NK1) and PV1 are about; Refused when there is no patient number."""
@@ -133,7 +150,7 @@ class Gathering:
             self.held.visits[account, pv1] = visit
         patient = self.builder.patient(*identity.key)
         stay = self.builder.stay(patient, *visit.number) if visit.number else None
-        return Subject(patient, stay, identity, visit, lines, self.unit(visit.ward))
+        return Subject(patient, stay, identity, visit, lines)
 
     def unit(self, ward: Ward | None) -> int | None:
         """Index of a ward."""
@@ -153,20 +170,35 @@ class Gathering:
         """Make the statement of this very record: for messages that say nothing else."""
         self.builder.batch.identities.append(_statement(subject.identity, record, subject.patient))
 
-    def code_cache(self, sender: Sender, kind: str) -> CodeCache:
-        """Indices of codes by the field they were read from."""
-        return self.codes.setdefault((sender.authority, sender.lang, kind), {})
+    def codes_of(self, sender: Sender, kind: str) -> Codes:
+        """What is known of a sender's codes of one kind."""
+        key = (sender.authority, sender.lang, kind)
+        found = self.codes.get(key)
+        if found is None:
+            found = self.codes[key] = Codes(*key)
+        return found
 
-    def code(self, cache: CodeCache, field_text: str, sender: Sender, kind: str, system: str = "") -> int | None:
-        """Index of the code of a CE or CWE, None when it holds none."""
+    def code(self, codes: Codes, text: str, system: str = "") -> int | None:
+        """Index of the code of a CE or CWE, None when it holds none; `system` stands in for a missing one."""
+        key = f"{text}|{system}" if system else text
         try:
-            return cache[field_text]
+            return codes.codes[key]
         except KeyError:
-            code = read_code(field_text, sender.authority, sender.lang, kind, system)
-            found = None if code is None else self.builder.code(code)
-            if not system:
-                cache[field_text] = found
+            code = read_code(text, codes.authority, codes.lang, codes.kind, system)
+            found = codes.codes[key] = None if code is None else self.builder.code(code)
             return found
+
+    def profile(self, codes: Codes, obx: Segment) -> int | None:
+        """What an OBX shares with others of its kind: code, unit and range; None when it has no code."""
+        key = (obx[3], obx[6], obx[7])
+        found = codes.profiles.get(key)
+        if found is None:
+            code = self.code(codes, obx[3])
+            if code is None:
+                return None
+            found = self.builder.profile(code, self.held.unit(obx[6]), *self.held.range(obx[7]))
+            codes.profiles[key] = found
+        return found
 
     def undo(self, mark: tuple[int, ...]) -> None:
         """Forget what a refused message gave."""

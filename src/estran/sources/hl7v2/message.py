@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from codecs import lookup
+from collections.abc import Iterator
 
 from estran.sources.hl7v2.refused import Refused
 
@@ -16,13 +17,15 @@ _CHARSETS = {
     "8859/9": "iso8859-9", "8859/15": "iso8859-15", "UNICODE": "utf-8", "UNICODE UTF-8": "utf-8", "UTF-8": "utf-8",
     "UTF8": "utf-8", "GB 18030-2000": "gb18030", "KS X 1001": "euc-kr", "BIG-5": "big5",
 }  # fmt: skip
-_ISO_FORMATTING = re.compile(r"\.(?:in|ti|fi|nf|ce|sk)[+-]?\d*|C[0-9A-F]{4}|M[0-9A-F]{4,6}", re.IGNORECASE)
-_NAME = re.compile(r"(?:ISO[ -]?)?8859[/-](\d+)")
+_FORMATTING = re.compile(r"\.(?:in|ti|fi|nf|ce|sk)[+-]?\d*|C[0-9A-F]{4}|M[0-9A-F]{4,6}", re.IGNORECASE)
+_ISO_NAME = re.compile(r"(?:ISO[ -]?)?8859[/-](\d+)")
 _ESCAPE = re.compile(r"\\([^\\]*)\\")
 _ESCAPED = {"F": "|", "S": "^", "T": "&", "R": "~", "E": "\\", "H": "", "N": "", ".br": "\n", ".BR": "\n"}
-_FORMATTING = re.compile(r"\.(?:in|ti|fi|nf|ce|sk)[+-]?\d*|C[0-9A-F]{4}|M[0-9A-F]{4,6}", re.IGNORECASE)
 _NAME = re.compile(r"[A-Z][A-Z0-9]{2}")
 _LOST_BREAK = re.compile(r"\n(?=[A-Z][A-Z0-9]{2}(?:\||\n|$))")
+_KNOWN = frozenset(
+    f"{name}|" for name in ("MSH", "EVN", "PID", "PD1", "NK1", "PV1", "PV2", "ORC", "OBR", "OBX", "NTE", "SPM", "ZBE", "DG1")
+)
 _BATCH = frozenset(("FHS", "BHS", "BTS", "FTS"))
 
 
@@ -82,10 +85,7 @@ def _charset(declared: str) -> str:
 
 def _declared(data: bytes, charset: str) -> str:
     try:
-        if charset == "cp1252":
-            text = _latin(data)
-        else:
-            text = data.decode(charset)
+        text = _latin(data) if charset == "cp1252" else data.decode(charset)
     except UnicodeDecodeError:
         raise Refused("MSH-18", "encoding", "The bytes are not in the character set that MSH-18 declares.") from None
     if charset not in ("utf-8", "ascii") and not data.isascii() and _is_utf8(data):
@@ -137,16 +137,21 @@ def _lines(text: str) -> list[str]:
     if "\n" in text:
         text = text.replace("\r\n", "\r")
         text = _LOST_BREAK.sub("\r", text) if "\r" in text else text.replace("\n", "\r")
-    lines = []
-    for number, line in enumerate(text.split("\r"), 1):
+    lines = text.split("\r")
+    if all([line[:4] in _KNOWN for line in lines]):  # a list: a generator would cost more than it spares
+        return lines
+    return list(_checked(lines))
+
+
+def _checked(lines: list[str]) -> Iterator[str]:
+    for number, line in enumerate(lines, 1):
         if line[3:4] != "|" or not _NAME.match(line):
             line = line.strip()
             if not line:
                 continue
             _check(line, number)
         if line[:3] not in _BATCH:
-            lines.append(line)
-    return lines
+            yield line
 
 
 def _check(line: str, number: int) -> None:

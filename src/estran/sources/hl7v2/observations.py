@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import Any
 
 from estran.model.codes import FactStatus
 from estran.model.moments import Moment
+from estran.sources.columns import FactColumns
 from estran.sources.hl7v2.embedded import Embedded, read_embedded
-from estran.sources.hl7v2.gathering import CodeCache, Gathering, Sender
+from estran.sources.hl7v2.gathering import Codes, Gathering
 from estran.sources.hl7v2.message import Segment, get, part, parts, plain
-from estran.sources.hl7v2.values import REMOVED, STATUSES, read_label, read_structured
-from estran.sources.records import FactRow
+from estran.sources.hl7v2.values import REMOVED, STATUSES, Number, read_label, read_structured
 
 _CODED = frozenset(("CE", "CWE", "CNE", "CF", "IS", "ID"))
 _WORDS = frozenset(("TX", "FT"))
+_TIMES = frozenset(("DT", "TM", "TS", "DTM"))
 _UNTOLD = frozenset(("XPN", "XCN", "XAD", "XTN", "XON", "CX", "PN", "CN", "PPN", "PL", "AD", "TN"))  # people, places
 _LONG = 200  # characters from which a string is text to read, not a value
 _INTERPRETATIONS = frozenset(("S", "I", "R", "SDD", "NS", "MS", "VS"))
@@ -29,14 +31,14 @@ class Draft:
     """A document being gathered from its OBR and OBX."""
 
     start: Moment | None
-    cache: CodeCache
-    sender: Sender
-    kind: str  # of its codes
+    codes: Codes  # of OBX-3
+    values: Codes  # of coded OBX-5
     title: str = ""
-    rows: list[FactRow] = field(default_factory=list)
+    facts: FactColumns = field(default_factory=FactColumns)
     lines: list[str] = field(default_factory=list)
     media: list[Embedded] = field(default_factory=list)
-    isolates: dict[str, int] = field(default_factory=dict)  # OBX-4 → fact of the isolate or group
+    isolates: dict[str, int] = field(default_factory=dict)  # OBX-4 → fact of the isolate, or first of the group
+    coded: set[str] = field(default_factory=set)  # those OBX-4 whose fact has a coded value
     parent: int | None = None  # fact of the isolate that the current OBR is about (OBR-26)
     letters: set[str] = field(default_factory=set)  # of OBX-11
     removed: int = 0
@@ -54,35 +56,40 @@ class Draft:
         return self.removed > 0 and self.alive == 0
 
 
-def observe(gathering: Gathering, draft: Draft, fields: list[Segment]) -> None:
+def observe(gathering: Gathering, draft: Draft, lines: list[str]) -> None:
     """Add OBX and NTE segments to `draft`, in order; Refused when OBX-14 or a document is malformed."""
-    held, rows, cache, letters = gathering.held, draft.rows, draft.cache, draft.letters
-    last_text, last_moment, alive = "", draft.start, 0
-    for obx in fields:
+    facts, clock = draft.facts, gathering.clock
+    number_of, profile_of = gathering.held.numbers.get, draft.codes.profiles.get
+    add_profile, add_value = facts.profiles.append, facts.values.append
+    is_plain, written, moment, count, alive = draft.parent is None, "", draft.start, 0, 0
+    for line in lines:
+        obx = line.split("|")
         if len(obx) < 15:
-            obx.extend(_PAD[len(obx) :])
-        # The common case, a number that stands alone, costs no call that a dictionary can spare.
-        if obx[2] == "NM" and not obx[4] and obx[8] not in _INTERPRETATIONS:
-            number = held.number(obx[5])
-            code = cache.get(obx[3])
-            letter = obx[11]
-            if number is not None and code is not None and letter not in REMOVED:
-                when = obx[14]
-                if when != last_text:
-                    last_text, last_moment = when, gathering.clock.moment(when, "OBX-14") or draft.start
-                low, high = held.range(obx[7])
-                letters.add(letter)
-                alive += 1
-                rows.append((
-                    code, last_moment, number.value, held.unit(obx[6]), STATUSES.get(letter, 0), low, high,
-                    number.comparator, None, None, draft.parent, None,
-                ))  # fmt: skip
+            obx += _PAD[len(obx) :]
+        # The common case, a final number that stands alone and of a kind already seen, costs no call.
+        if obx[2] == "NM" and obx[11] == "F" and is_plain and not obx[4] and obx[8] not in _INTERPRETATIONS:
+            number, profile = number_of(obx[5]), profile_of((obx[3], obx[6], obx[7]))
+            if number is not None and profile is not None:
+                if obx[14] != written:
+                    facts.at(moment, count)
+                    alive, count, written = alive + count, 0, obx[14]
+                    moment = clock.moment(written, "OBX-14") or draft.start
+                if number[1] is not None:
+                    facts.rare.setdefault("comparator", {})[len(facts)] = number[1]
+                add_profile(profile)
+                add_value(number[0])
+                count += 1
                 continue
+        facts.at(moment, count)
+        alive, count = alive + count, 0
         if obx[0] == "NTE":
             note(draft, obx)
         else:
             _observe(gathering, draft, obx)
-    draft.alive += alive
+    facts.at(moment, count)
+    draft.alive += alive + count
+    if alive + count:
+        draft.letters.add("F")
 
 
 def note(draft: Draft, nte: Segment) -> None:
@@ -153,24 +160,25 @@ def _embed(draft: Draft, value: str, letter: str) -> None:
 
 
 def _results(gathering: Gathering, draft: Draft, obx: Segment, kind: str, value: str) -> None:
-    code = gathering.code(draft.cache, obx[3], draft.sender, draft.kind)
-    status = STATUSES.get(obx[11], FactStatus.FINAL)
-    if code is None:
+    profile = gathering.profile(draft.codes, obx)
+    status = STATUSES.get(obx[11], 0)
+    if profile is None:
         if value and status != FactStatus.CANCELLED:
-            _words(draft, obx[3], "^".join(filter(None, value.split("^"))) if kind not in _CODED else value, obx[11])
+            _words(draft, obx[3], value if kind in _CODED else " ".join(filter(None, value.split("^"))), obx[11])
         return
     if not value and status in (FactStatus.FINAL, FactStatus.PRELIMINARY):
         return  # nothing was said
     start = gathering.clock.moment(obx[14], "OBX-14") or draft.start
     for repetition in value.split("~") if kind != "ST" else (value,):
-        _result(gathering, draft, obx, kind, repetition, (code, start, int(status)))
+        number, rare = _result(gathering, draft, obx, kind, repetition)
+        rare["status"] = int(status) or None
+        draft.facts.add(profile, start, number.value if number else None, rare)
 
 
 def _result(
-    gathering: Gathering, draft: Draft, obx: Segment, kind: str, value: str, base: tuple[int, Moment | None, int]
-) -> None:
-    code, start, status = base
-    unit, (low, high) = gathering.held.unit(obx[6]), gathering.held.range(obx[7])
+    gathering: Gathering, draft: Draft, obx: Segment, kind: str, value: str
+) -> tuple[Number | None, dict[str, Any]]:
+    """The number of an OBX-5, and whatever else its fact needs."""
     number, value_code, text = None, None, None
     if kind in _CODED:
         value_code, text = _coded(gathering, draft, kind, value)
@@ -178,21 +186,25 @@ def _result(
         number, said = read_structured(value)
         text = None if number else said or None
     elif kind not in _UNTOLD:
-        text = plain(value.replace("~", "\n")).strip() or None
-        number = gathering.held.number(text) if text and kind not in ("DT", "TM", "TS", "DTM") else None
-        if number and kind != "NM" and not unit and number.comparator is None:
-            number = None  # a string of digits with no unit may well be a name
-        text = None if number else text
+        number, text = _plain_value(gathering, kind, value, has_unit=bool(obx[6]))
     flag = obx[8].partition("~")[0].partition("^")[0]
     is_tested = flag in _INTERPRETATIONS or text in _INTERPRETATIONS
     if is_tested and value_code is None:
         value_code = _interpretation(gathering, draft, flag if flag in _INTERPRETATIONS else text or "")
-    tested = is_tested or value.partition("^")[0] in _INTERPRETATIONS
-    parent = _parent(draft, obx[4], value_code is not None and not tested, tested)
-    draft.rows.append((
-        code, start, number.value if number else None, unit, status, low, high, number.comparator if number else None,
-        value_code, text, parent, None,
-    ))  # fmt: skip
+    is_tested = is_tested or value.partition("^")[0] in _INTERPRETATIONS
+    parent = _parent(draft, obx[4], value_code is not None and not is_tested, is_tested)
+    return number, {
+        "value_code": value_code, "value_text": text, "parent_fact_no": parent,
+        "comparator": number.comparator if number else None,
+    }  # fmt: skip
+
+
+def _plain_value(gathering: Gathering, kind: str, value: str, *, has_unit: bool) -> tuple[Number | None, str | None]:
+    text = plain(value.replace("~", "\n")).strip() or None
+    number = gathering.held.number(text) if text and kind not in _TIMES else None
+    if number and kind != "NM" and not has_unit and number.comparator is None:
+        number = None  # digits without a unit may well be a name
+    return number, None if number else text
 
 
 def _coded(gathering: Gathering, draft: Draft, kind: str, value: str) -> tuple[int | None, str | None]:
@@ -201,12 +213,12 @@ def _coded(gathering: Gathering, draft: Draft, kind: str, value: str) -> tuple[i
     if kind in ("IS", "ID") or (len(cwe) == 1 and part(cwe, 1) not in _INTERPRETATIONS):
         return None, part(cwe, 1) or None
     system = _TABLE_78 if part(cwe, 1) in _INTERPRETATIONS else ""
-    found = gathering.code(draft.cache, value, draft.sender, "other", system)
+    found = gathering.code(draft.values, value, system)
     return found, None if found is not None else read_label(value) or None
 
 
 def _interpretation(gathering: Gathering, draft: Draft, letter: str) -> int | None:
-    return gathering.code(draft.cache, letter, draft.sender, "other", _TABLE_78)
+    return gathering.code(draft.values, letter, _TABLE_78)
 
 
 def _parent(draft: Draft, sub_id: str, is_group: bool, is_tested: bool) -> int | None:
@@ -217,8 +229,10 @@ def _parent(draft: Draft, sub_id: str, is_group: bool, is_tested: bool) -> int |
     while own is None and above:
         own = draft.isolates.get(above)
         above = above.rpartition(".")[0]
-    if key and key not in draft.isolates and (is_group or "." not in key) and not is_tested:
-        draft.isolates[key] = len(draft.rows)
+    if key and not is_tested and (key not in draft.isolates or (is_group and key not in draft.coded)):
+        draft.isolates[key] = len(draft.facts)
+        if is_group:
+            draft.coded.add(key)
     return own if own is not None else draft.parent
 
 

@@ -21,9 +21,13 @@ _HOSPITAL_TYPES = {"PI": 0, "MR": 1, "PT": 2, "MRT": 3, "": 4}
 _OTHER_HOSPITAL_TYPE = 5
 # Types of HL7 table 0203 that number something else than a patient of this hospital.
 _FOREIGN_TYPES = frozenset(
-    "SS PPN DL DN AN ANC AND ANT VN VS MA MC MCN MCD MCR MCT MI NI NII NIIP NNFRA NH NS BA BC BR BRN CC CY CZ DDS DEA"
-    " DFN DI DO DP DPM DR EI EN ESN FI GI GL GN HC JHN LN LR MB MD MS ND NP NPI OD PA PC PN PPIN PRC PRN QA RI RN RPH"
-    " RR RRI SL SN SP SR TAX TN TPR UPIN WC WCN WP XX".split()
+    (
+        "SS", "PPN", "DL", "DN", "AN", "ANC", "AND", "ANT", "VN", "VS", "MA", "MC", "MCN", "MCD", "MCR", "MCT",
+        "MI", "NI", "NII", "NIIP", "NNFRA", "NH", "NS", "BA", "BC", "BR", "BRN", "CC", "CY", "CZ", "DDS", "DEA",
+        "DFN", "DI", "DO", "DP", "DPM", "DR", "EI", "EN", "ESN", "FI", "GI", "GL", "GN", "HC", "JHN", "LN",
+        "LR", "MB", "MD", "MS", "ND", "NP", "NPI", "OD", "PA", "PC", "PN", "PPIN", "PRC", "PRN", "QA", "RI",
+        "RN", "RPH", "RR", "RRI", "SL", "SN", "SP", "SR", "TAX", "TN", "TPR", "UPIN", "WC", "WCN", "WP", "XX",
+    )
 )
 _BIRTH_NAMES = {"B": 0, "M": 1, "L": 2, "": 3, "D": 4}
 _SEXES = {

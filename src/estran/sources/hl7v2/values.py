@@ -15,9 +15,10 @@ _DIGITS = r"(?:[0-9]+(?:[.,][0-9]*)?|[.,][0-9]+)(?:[eE][+-]?[0-9]{1,3})?"
 _NUMBER = re.compile(rf"\s*(<=|>=|=<|=>|<|>|≤|≥|=)?\s*([+-]?{_DIGITS})\s*")
 _INTERVAL = re.compile(rf"\s*([+-]?{_DIGITS})\s*(?:-|–|—|\bto\b|à)\s*([+-]?{_DIGITS})(?![0-9.,]).*", re.DOTALL)
 _BOUND = re.compile(rf"\s*(<=|>=|=<|=>|<|>|≤|≥)\s*([+-]?{_DIGITS})(?![0-9.,]).*", re.DOTALL)
-COMPARATORS: dict[str, Comparator | None] = {
-    "": None, "=": None, "<": Comparator.LT, ">": Comparator.GT, "<=": Comparator.LE,
-    "=<": Comparator.LE, "≤": Comparator.LE, ">=": Comparator.GE, "=>": Comparator.GE, "≥": Comparator.GE,
+COMPARATORS: dict[str, int | None] = {
+    "": None, "=": None, "<": int(Comparator.LT), ">": int(Comparator.GT), "<=": int(Comparator.LE),
+    "=<": int(Comparator.LE), "≤": int(Comparator.LE), ">=": int(Comparator.GE), "=>": int(Comparator.GE),
+    "≥": int(Comparator.GE),
 }  # fmt: skip
 # OBX-11 (HL7 table 0085).
 STATUSES = {

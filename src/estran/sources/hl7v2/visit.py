@@ -79,6 +79,13 @@ def organisation(field: str) -> Ward | None:
     return Ward(code or name, name if code else "", level if level in ("UF", "UM") else "UF")
 
 
+def coded_ward(field: str) -> Ward | None:
+    """The ward of a CWE (ORC-17)."""
+    cwe = parts(field.partition("~")[0])
+    code = part(cwe, 1)
+    return Ward(code, part(cwe, 2)) if code else None
+
+
 def is_confidential(pd1: Segment | None, pv1: Segment | None, pv2: Segment | None) -> bool | None:
     """True when the message protects the stay (PV1-16, PV2-22 or PD1-12); None when it does not say so."""
     said = [first(get(s, n)).upper() for s, n in ((pv1, 16), (pv2, 22), (pd1, 12)) if s is not None]

@@ -12,30 +12,51 @@ import pyarrow as pa
 
 Uint64s = npt.NDArray[np.uint64]
 Int64s = npt.NDArray[np.int64]
+Bytes = npt.NDArray[np.uint8]
 
 _P1, _P2, _P3 = np.uint64(0x9E3779B185EBCA87), np.uint64(0xC2B2AE3D27D4EB4F), np.uint64(0x165667B19E3779F9)
+_63, _ONE = np.uint64(63), np.uint64(1)
+_AT_ONCE = 16_384  # slices hashed together: their state stays in the processor's cache
 _NULL = np.uint64(0x27D4EB2F165667C5)
 # Masks that keep the first n bytes of a little-endian word.
 _MASKS = np.array([(1 << (8 * n)) - 1 for n in range(9)], dtype=np.uint64)
 
 
-def hash_slices(data: npt.NDArray[np.uint8], starts: Int64s, lengths: Int64s) -> Uint64s:
+def hash_slices(data: Bytes, starts: Int64s, lengths: Int64s) -> Uint64s:
     """Hash of each byte slice of `data`."""
-    padded = np.concatenate([data, np.zeros(8, dtype=np.uint8)])
-    words = np.ndarray(shape=(len(padded) - 7,), dtype="<u8", buffer=padded, strides=(1,))
+    padded = np.zeros(len(data) + 16 + (-len(data)) % 8, dtype=np.uint8)
+    padded[: len(data)] = data
+    words = padded.view("<u8")
+    result = np.empty(len(starts), dtype=np.uint64)
+    for first in range(0, len(starts), _AT_ONCE):
+        part = slice(first, first + _AT_ONCE)
+        result[part] = _hash_some(words, starts[part], lengths[part])
+    return _finish(result)
+
+
+def _hash_some(words: Uint64s, starts: Int64s, lengths: Int64s) -> Uint64s:
+    """Eight bytes of every slice at a time, put together from two aligned words."""
     state = lengths.astype(np.uint64) * _P1
-    active = np.flatnonzero(lengths > 0)
-    done = 0
+    place, shift = starts >> 3, ((starts & 7) * 8).astype(np.uint64)
+    back, low = _63 - shift, words[place]
+    whole = int(lengths.min()) // 8
+    for _ in range(whole):
+        place = place + 1
+        high = words[place]
+        state, low = _step(state, (low >> shift) | ((high << back) << _ONE)), high
+    left = lengths - 8 * whole
+    active = np.flatnonzero(left > 0)
+    shift, back, place, low, left = shift[active], back[active], place[active], low[active], left[active]
     while len(active):
-        left = np.minimum(lengths[active] - done, 8)
-        word = words[starts[active] + done] & _MASKS[left]
-        if len(active) == len(state):
-            state = _step(state, word)
-        else:
-            state[active] = _step(state[active], word)
-        done += 8
-        active = active[lengths[active] > done]
-    return _finish(state)
+        place = place + 1
+        high = words[place]
+        word = ((low >> shift) | ((high << back) << _ONE)) & _MASKS[np.minimum(left, 8)]
+        state[active] = _step(state[active], word)
+        left = left - 8
+        more = np.flatnonzero(left > 0)
+        active, place, left = active[more], place[more], left[more]
+        shift, back, low = shift[more], back[more], high[more]
+    return state
 
 
 def hash_columns(table: pa.Table) -> Int64s:
@@ -49,7 +70,8 @@ def hash_columns(table: pa.Table) -> Int64s:
 def _step(state: Uint64s, word: Uint64s) -> Uint64s:
     state = state ^ (word * _P2)
     state = (state << np.uint64(31)) | (state >> np.uint64(33))
-    return state * _P1
+    state *= _P1
+    return state
 
 
 def _finish(state: Uint64s) -> Uint64s:

@@ -68,7 +68,7 @@ class People:
         return pa.array(values, pa.int32())
 
     def masker(self) -> Masker:
-        return Masker(lambda patient: Deidentifier(self.vault.known([patient])[patient]))
+        return Masker(lambda p: Deidentifier(self.vault.known([p])[p]), self.vault.stay_numbers)
 
 
 @dataclass
@@ -271,7 +271,7 @@ class Issuer:
             {
                 "document_id": ids.take(chosen),
                 "patient_id": pa.array(self.patients[places]),
-                "text": self.masker.texts(texts.take(chosen), self.patients[places]),
+                "text": self.masker.texts(texts.take(chosen), self.patients[places], self.stays.take(chosen)),
                 "deid_version": np.full(len(places), DEID_VERSION, dtype=np.int16),
             },
             schema=TEXT,
@@ -368,7 +368,7 @@ def fold_stays_of(both: pa.Table, people: People) -> pa.Table:
     identities = both["identity_id"].to_numpy()
     both = put(both, "stay_id", people.canonical(both["stay_id"], people.patients(identities)))
     distinct = np.unique(identities)
-    owners = dict(zip(distinct.tolist(), people.patients(distinct).tolist(), strict=True))
+    owners = pa.table({"identity_id": distinct, "patient_id": people.patients(distinct)})
     return fold_stays(both, owners)
 
 

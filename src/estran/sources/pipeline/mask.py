@@ -61,20 +61,29 @@ def coarsen_moments(
 
 @dataclass
 class Masker:
-    """Masks texts with what is known of each patient; deidentifiers are kept for the commit."""
+    """Masks texts with what is known of each patient; deidentifiers are kept for the commit.
+
+    `stay_numbers` gives the hospital's number of a stay, masked in the documents of that stay.
+    """
 
     known: Callable[[int], Deidentifier]
+    stay_numbers: Callable[[list[int]], dict[int, str]]
 
     def __post_init__(self) -> None:
         self._of: dict[int, Deidentifier] = {}
 
-    def texts(self, column: pa.ChunkedArray | pa.Array, patients: Int32s) -> pa.Array:
-        """Masked texts; nulls stay null."""
+    def texts(
+        self, column: pa.ChunkedArray | pa.Array, patients: Int32s, stays: pa.ChunkedArray | pa.Array | None = None
+    ) -> pa.Array:
+        """Masked texts; nulls stay null. `stays` are the stays of the texts' documents."""
         values = column.to_pylist()
-        return pa.array(
-            [None if v is None else self._for(int(p)).redact(v) for v, p in zip(values, patients, strict=True)],
-            pa.string(),
-        )
+        named = stays.to_pylist() if stays is not None else [None] * len(values)
+        numbers = self.stay_numbers(sorted({s for s in named if s is not None})) if stays is not None else {}
+        masked = [
+            None if v is None else self._for(int(p)).redact(v, (numbers[s],) if s in numbers else ())
+            for v, p, s in zip(values, patients, named, strict=True)
+        ]
+        return pa.array(masked, pa.string())
 
     def _for(self, patient: int) -> Deidentifier:
         found = self._of.get(patient)

@@ -260,7 +260,7 @@ class Renewal:
         facts = self._facts(content, documents)
         return Content(
             documents,
-            self._texts(content),
+            self._texts(content, documents),
             facts,
             self._of_patient(content, content.attributes),
             self._of_patient(content, content.media),
@@ -293,13 +293,14 @@ class Renewal:
         stays = self.people.canonical(self.own_stays(coarse, identities), self.patients)
         return put(coarse, "stay_id", stays).cast(DOCUMENT)
 
-    def _texts(self, content: Content) -> pa.Table:
+    def _texts(self, content: Content, documents: pa.Table) -> pa.Table:
         table = content.texts
         if not table.num_rows:
             return table
         rows = content.row_of(table)
         texts = [self.kept[r].get("text", t) for r, t in zip(rows.tolist(), table["text"].to_pylist(), strict=True)]
-        masked = self.masker.texts(pa.array(texts, pa.string()), self.patients[rows])
+        stays = documents["stay_id"].take(pa.array(rows))
+        masked = self.masker.texts(pa.array(texts, pa.string()), self.patients[rows], stays)
         table = put(table, "text", masked)
         table = put(table, "deid_version", pa.array(np.full(table.num_rows, DEID_VERSION, dtype=np.int16)))
         return put(table, "patient_id", pa.array(self.patients[rows])).cast(TEXT)

@@ -1,0 +1,67 @@
+"""Accounts: `estran user add|list|disable`."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from estran import app as house
+from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, table
+from estran.model.errors import UsageError
+from estran.projects.actors import KEY_HOLDER, Role
+from estran.projects.sign_in import create_account
+
+users = typer.Typer(help="Accounts of the portal.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    users.command("add", epilog="Example: ESTRAN_PASSWORD=... estran user add mysite jdoe --role researcher")(add)
+    users.command("list", epilog="Example: estran user list mysite")(listing)
+    users.command("disable", epilog="Example: estran user disable mysite jdoe")(disable)
+    app.add_typer(users, name="user")
+
+
+def add(
+    site: SiteArg,
+    login: Annotated[str, typer.Argument(help="Login name.")],
+    role: Annotated[Role, typer.Option(help="What the person may do.")] = Role.VIEWER,
+    key: KeyOpt = None,
+    json: JsonOpt = False,
+) -> None:
+    """Make an account; the password is asked for, or taken from ESTRAN_PASSWORD."""
+    opened = house.open_site(site, key)
+    with opened.vault():
+        pass  # only the key's holder makes accounts
+    password = os.environ.get("ESTRAN_PASSWORD") or typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    made = create_account(opened.state, KEY_HOLDER, login, password, role)
+    if json:
+        emit({"login": made.login, "role": made.role})
+        return
+    console.print(f"{made.login} may sign in as {made.role}.")
+
+
+def listing(site: SiteArg, key: KeyOpt = None, json: JsonOpt = False) -> None:
+    """List the accounts."""
+    opened = house.open_site(site, key)
+    with opened.vault():
+        rows = [(a.login, a.role, a.created.date(), "disabled" if a.disabled else "") for a in opened.state.accounts.all()]
+    if json:
+        emit({"accounts": [dict(zip(("login", "role", "created", "state"), row, strict=True)) for row in rows]})
+        return
+    table("Accounts", ("login", "role", "created", "state"), rows)
+
+
+def disable(site: SiteArg, login: str, key: KeyOpt = None, json: JsonOpt = False) -> None:
+    """Shut an account and end its sessions."""
+    opened = house.open_site(site, key)
+    with opened.vault():
+        found = opened.state.accounts.find(login)
+        if found is None:
+            raise UsageError("There is no such account.", hint=f"estran user list {site}")
+        opened.state.accounts.change(found.id, disabled=True)
+    if json:
+        emit({"login": login, "disabled": True})
+        return
+    console.print(f"{login} may no longer sign in.")

@@ -1,0 +1,174 @@
+"""The search bar's use case: what a person typed → a page of ranked documents, marked and counted.
+
+Only the texts of the page's hits are read, and they are the de-identified ones. Totals and facets
+are exact. What stays confidential is left out unless the caller's scope opens it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+from pyroaring import BitMap
+
+from estran.model.errors import StoreError, UsageError
+from estran.text import analysis
+from estran.text.parse import parse
+from estran.text.query import Near, Phrase, TextQuery, Word, wanted
+from estran.text.snippet import Snippet, snippets
+from estran.warehouse.snapshot import Snapshot
+from estran.warehouse.text_index import Facets, Hit, Suggestion, TextFilters
+
+LARGEST_PAGE: Final = 200
+
+
+@dataclass(frozen=True)
+class FoundDocument:
+    """A document of the page. `date` is its local date, `unit` the ward's label (or its code)."""
+
+    document_id: int
+    patient_id: int
+    score: float
+    kind: str
+    title: str | None
+    date: dt.date | None
+    unit: str | None
+    snippets: tuple[Snippet, ...]
+
+
+@dataclass(frozen=True)
+class UnknownWord:
+    """A word that no visible document holds, with words that some do hold."""
+
+    word: str
+    suggestions: tuple[Suggestion, ...]
+
+
+@dataclass(frozen=True)
+class SearchPage:
+    """Hits `offset` and following, totals of all hits, facets of all hits; `elapsed` is in seconds.
+
+    `units` gives the label of each unit that `facets` names. `unknown` is filled when nothing was
+    found: the words to spell otherwise.
+    """
+
+    query: TextQuery
+    hits: tuple[FoundDocument, ...]
+    offset: int
+    documents: int
+    patients: int
+    facets: Facets
+    units: dict[int, str]
+    unknown: tuple[UnknownWord, ...]
+    elapsed: float
+
+    def notice(self, language: str = "fr") -> str:
+        """Why there is nothing to show, in a sentence or two; empty when there is something."""
+        if self.documents:
+            return ""
+        if not self.unknown:
+            return "Aucun document ne répond." if language == "fr" else "No document matches."
+        return " ".join(_about(word, language) for word in self.unknown)
+
+
+def search(
+    snapshot: Snapshot, text: str | TextQuery, filters: TextFilters | None = None,
+    limit: int = 20, offset: int = 0, *, confidential: bool = False,
+) -> SearchPage:  # fmt: skip
+    """The page of documents that match `text` and `filters`, best first.
+
+    `confidential` opens confidential documents, stays and patients. Raises UsageError when the text
+    cannot be read as a question (with the place), or when the page asked for is out of range.
+    """
+    started = time.perf_counter()
+    if not 1 <= limit <= LARGEST_PAGE or offset < 0:
+        raise UsageError("This page of results does not exist.", hint=f"ask for 1 to {LARGEST_PAGE} results from 0 on")
+    query = parse(text) if isinstance(text, str) else text
+    narrowed = _narrowed(snapshot, filters or TextFilters(), confidential)
+    found = snapshot.text.search(query, narrowed, limit=limit, offset=offset)
+    facets = snapshot.text.facets(query, narrowed)
+    hits, units = _shown(snapshot, query, found.hits, facets)
+    unknown = () if found.documents else _unknown(snapshot, query, narrowed)
+    elapsed = time.perf_counter() - started
+    return SearchPage(query, hits, offset, found.documents, found.patients, facets, units, unknown, elapsed)
+
+
+_confidential: WeakKeyDictionary[Snapshot, BitMap] = WeakKeyDictionary()
+
+
+def _narrowed(snapshot: Snapshot, filters: TextFilters, confidential: bool) -> TextFilters:
+    if confidential:
+        return filters
+    if snapshot not in _confidential:
+        _confidential[snapshot] = _confidential_documents(snapshot)
+    return replace(filters, excluded=filters.excluded | _confidential[snapshot])
+
+
+def _confidential_documents(snapshot: Snapshot) -> BitMap:
+    with snapshot.connect() as connection:
+        rows = connection.execute(
+            """SELECT d.document_id FROM document d
+               LEFT JOIN stay s ON s.stay_id = d.stay_id LEFT JOIN patient p ON p.patient_id = d.patient_id
+               WHERE d.confidential OR s.confidential OR p.confidential"""
+        ).fetchnumpy()
+    return BitMap(rows["document_id"])
+
+
+def _shown(
+    snapshot: Snapshot, query: TextQuery, hits: Sequence[Hit], facets: Facets
+) -> tuple[tuple[FoundDocument, ...], dict[int, str]]:
+    with snapshot.connect() as connection:
+        rows = {row[0]: row[1:] for row in _documents(connection, hits)}
+        units = dict(connection.execute("SELECT unit_id, coalesce(label, code) FROM unit").fetchall())
+    if missing := [hit for hit in hits if hit.document_id not in rows]:
+        raise StoreError(f"The text index names {len(missing)} documents that the tables do not hold.",
+                         hint="estran check, then estran compact")  # fmt: skip
+    shown = tuple(_found(query, hit, rows[hit.document_id], units) for hit in hits)
+    named = {facet.value for facet in facets["unit"]}
+    return shown, {unit: label for unit, label in units.items() if unit in named}
+
+
+def _documents(connection: Any, hits: Sequence[Hit]) -> list[tuple[Any, ...]]:
+    """Row per hit: id, kind, title, date, unit, text. The patients are given too: files are sorted by them."""
+    if not hits:
+        return []
+    documents = ", ".join(str(hit.document_id) for hit in hits)
+    patients = ", ".join(str(hit.patient_id) for hit in hits)
+    rows: list[tuple[Any, ...]] = connection.execute(
+        f"""SELECT d.document_id, d.kind, d.title, d.start_date, d.unit_id, t.text
+            FROM (SELECT * FROM document WHERE patient_id IN ({patients}) AND document_id IN ({documents})) d
+            LEFT JOIN (SELECT * FROM text WHERE patient_id IN ({patients}) AND document_id IN ({documents})) t
+            ON t.document_id = d.document_id"""
+    ).fetchall()
+    return rows
+
+
+def _found(query: TextQuery, hit: Hit, row: tuple[Any, ...], units: dict[int, str]) -> FoundDocument:
+    kind, title, date, unit, text = row
+    pieces = tuple(snippets(query, text or ""))
+    return FoundDocument(hit.document_id, hit.patient_id, hit.score, kind, title, date, units.get(unit), pieces)
+
+
+def _unknown(snapshot: Snapshot, query: TextQuery, filters: TextFilters) -> tuple[UnknownWord, ...]:
+    typed = dict.fromkeys(word for leaf in wanted(query) for word in _words(leaf))
+    absent = [word for word in typed if not snapshot.text.documents(Word(word), filters)]
+    return tuple(UnknownWord(word, tuple(snapshot.text.suggest(word, filters))) for word in absent)
+
+
+def _words(leaf: TextQuery) -> list[str]:
+    if isinstance(leaf, Phrase | Near):
+        return analysis.words(" ".join(leaf.words))
+    return analysis.words(leaf.text) if isinstance(leaf, Word) else []
+
+
+def _about(unknown: UnknownWord, language: str) -> str:
+    listed = ", ".join(suggestion.word for suggestion in unknown.suggestions)
+    if language == "fr":
+        hint = f" Vouliez-vous dire : {listed} ?" if listed else ""
+        return f"Aucun document ne contient « {unknown.word} ».{hint}"
+    hint = f" Did you mean: {listed}?" if listed else ""
+    return f"No document holds “{unknown.word}”.{hint}"

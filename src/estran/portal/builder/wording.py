@@ -1,0 +1,115 @@
+"""Criteria in words: short names for buttons and steps, the explanation, the text form."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from estran.cohort.language.explain import explain
+from estran.cohort.language.text import to_text
+from estran.cohort.query import Node, codes_of
+from estran.portal.builder.draft import (
+    AnyStep,
+    CodeStep,
+    DocumentStep,
+    Draft,
+    GroupStep,
+    PatientStep,
+    SequenceStep,
+    StayStep,
+    TextStep,
+    walk,
+)
+from estran.portal.builder.translate import Built
+from estran.portal.language import Language
+from estran.portal.words import word
+
+if TYPE_CHECKING:
+    from estran.portal.visitor import Visitor
+
+Labels = dict[tuple[str, str], str]
+
+
+def names(who: Visitor, draft: Draft) -> dict[str, str]:
+    """A short name for every step of a draft."""
+    from estran.portal.builder.board import labels
+
+    known = labels(who, draft)
+    return {step.id: name(step, known, who.spoken) for step in walk(draft.root)}
+
+
+def path_names(who: Visitor, draft: Draft, built: Built) -> dict[str, str]:
+    """The name of the step at each path of the question, the innermost when several share it."""
+    known = names(who, draft)
+    return {built.paths[step.id]: known[step.id] for step in walk(draft.root) if step.id in built.paths}
+
+
+def name(step: AnyStep, labels: Labels, spoken: Language) -> str:
+    """A few words that tell the step from its neighbours."""
+    said = _name(step, labels, spoken)
+    return spoken.text("not %(what)s", what=said) if step.negated else said
+
+
+def _name(step: AnyStep, labels: Labels, spoken: Language) -> str:
+    if isinstance(step, CodeStep):
+        return _code(step, labels, spoken)
+    if isinstance(step, TextStep):
+        return spoken.text("text: %(words)s", words=step.words) if step.words else spoken.text("unfinished text")
+    if isinstance(step, PatientStep):
+        return _patient(step, spoken)
+    if isinstance(step, StayStep):
+        kind = word(spoken, "stay", step.stay_kind) if step.stay_kind else spoken.text("Stay")
+        return kind + _span(step.days_low, step.days_high, spoken, "%(span)s days")
+    if isinstance(step, DocumentStep):
+        return word(spoken, "document", step.document_kind) if step.document_kind else spoken.text("Document")
+    if isinstance(step, SequenceStep):
+        return f"{_name(step.first, labels, spoken)} → {_name(step.then, labels, spoken)}"
+    if isinstance(step, GroupStep):
+        return _group(step, spoken)
+    return spoken.text("As written")
+
+
+def _code(step: CodeStep, labels: Labels, spoken: Language) -> str:
+    if not step.codes:
+        return spoken.text("unfinished code")
+    first = step.codes[0]
+    said = labels.get((first.vocabulary, first.code), first.code)
+    if len(step.codes) > 1:
+        said += spoken.text(" and %(count)s more", count=len(step.codes) - 1)
+    if step.comparison and step.low is not None:
+        sign = {">=": "≥", "<=": "≤"}.get(step.comparison, step.comparison)
+        bounds = f"{spoken.number(step.low)}–{spoken.number(step.high)}" if sign == ".." else f"{sign} {spoken.number(step.low)}"
+        said += f" {bounds} {step.unit}".rstrip()
+    return said
+
+
+def _patient(step: PatientStep, spoken: Language) -> str:
+    said = word(spoken, "sex", step.sex) if step.sex else spoken.text("Patient")
+    alive = {"yes": spoken.text(", alive"), "no": spoken.text(", deceased")}.get(step.alive, "")
+    return said + _span(step.age_low, step.age_high, spoken, "%(span)s years") + alive
+
+
+def _span(low: int | None, high: int | None, spoken: Language, message: str) -> str:
+    if low is None and high is None:
+        return ""
+    span = f"≥ {low}" if high is None else f"≤ {high}" if low is None else f"{low}–{high}"
+    return ", " + spoken.text(message, span=span)
+
+
+def _group(step: GroupStep, spoken: Language) -> str:
+    said = {
+        "all": spoken.text("Group: all"), "any": spoken.text("Group: any"),
+        "at_least": spoken.text("Group: at least %(number)s", number=step.number),
+    }[step.mode]
+    return f"{said} ({spoken.text('in the same stay')})" if step.same_stay else said
+
+
+def explanation(who: Visitor, query: Node) -> str:
+    """The question in plain words of the person's language."""
+    pairs = [(code.vocabulary, code.code) for code in codes_of(query)]
+    known = {pair: concept.label(who.spoken.code) for pair, concept in who.desk.labels(pairs).items()}
+    return explain(query, "en" if who.spoken.code == "en" else "fr", known)
+
+
+def as_text(who: Visitor, query: Node) -> str:
+    """The question in its text form, with the words of the person's language."""
+    return to_text(query, "en" if who.spoken.code == "en" else "fr")

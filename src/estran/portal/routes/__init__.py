@@ -1,0 +1,1 @@
+"""One file per page: parse the request, ask the desk, draw."""

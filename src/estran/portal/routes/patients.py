@@ -1,0 +1,81 @@
+"""One pseudonymous patient's timeline."""
+
+from __future__ import annotations
+
+import datetime as dt
+import gzip
+
+import orjson
+from fastapi import APIRouter, HTTPException
+from fastapi.responses import HTMLResponse, Response
+
+from estran.portal.language import Language
+from estran.portal.visitor import Reader
+from estran.portal.words import word
+from estran.projects.patients import LANES, Event, Timeline
+from estran.projects.rows import When
+
+router = APIRouter()
+TABLE_ROWS = 300
+_EPOCH = dt.date(1970, 1, 1)
+
+
+@router.get("/patients/{patient_id}")
+def timeline(who: Reader, patient_id: int) -> HTMLResponse:
+    found = _timeline(who, patient_id)
+    counts = [sum(e.lane == lane for e in found.events) for lane in range(len(LANES))]
+    return who.page(
+        "timeline.html", patient=found.patient, lanes=LANES, counts=counts, total=len(found.events),
+        latest=found.events[: -TABLE_ROWS - 1 : -1], most=TABLE_ROWS,
+        event_label=lambda e: event_label(e, who.spoken), event_detail=lambda e: event_detail(e, who.spoken),
+    )
+
+
+@router.get("/patients/{patient_id}/events")
+def events(who: Reader, patient_id: int) -> Response:
+    """The events as columns; times are minutes since 1970 on the patient's own clock."""
+    body = orjson.dumps(_columns(_timeline(who, patient_id), who.spoken))
+    headers = {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+    return Response(gzip.compress(body, 5), media_type="application/json", headers=headers)
+
+
+def _timeline(who: Reader, patient_id: int) -> Timeline:
+    found = who.desk.timeline(patient_id)
+    if found is None:
+        raise HTTPException(404)
+    return found
+
+
+def _columns(found: Timeline, spoken: Language) -> dict[str, object]:
+    labels: dict[str, int] = {}
+    columns: dict[str, list[object]] = {"start": [], "end": [], "lane": [], "label": [], "detail": [], "document": []}
+    for event in found.events:
+        columns["start"].append(_minutes(event.start))
+        columns["end"].append(_minutes(event.end, last=True))
+        columns["lane"].append(event.lane)
+        columns["label"].append(labels.setdefault(event_label(event, spoken), len(labels)))
+        columns["detail"].append(event_detail(event, spoken))
+        columns["document"].append(event.document_id)
+    return {"lanes": [word(spoken, "lane", lane) for lane in LANES], "labels": list(labels), **columns}
+
+
+def _minutes(when: When, last: bool = False) -> int | None:
+    if when.date is None:
+        return None
+    known = when.minute is not None
+    return (when.date - _EPOCH).days * 1440 + (when.minute if known and when.minute is not None else 1439 if last else 0)
+
+
+def event_label(event: Event, spoken: Language) -> str:
+    """What the event is, in words."""
+    kind = LANES[event.lane]
+    if kind in ("stay", "document"):
+        return word(spoken, kind, event.label[0])
+    return event.label[1 if spoken.code == "en" else 0]
+
+
+def event_detail(event: Event, spoken: Language) -> str:
+    """Its value, ward or title."""
+    if event.value is not None:
+        return f"{spoken.number(event.value)} {event.unit}".strip()
+    return event.value_text

@@ -1,0 +1,117 @@
+"""The portal as an ASGI application."""
+
+from __future__ import annotations
+
+import logging
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.middleware.base import RequestResponseEndpoint
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from estran.model.errors import EstranError, NotAllowed, UsageError
+from estran.portal.pages import STATIC, render
+from estran.portal.routes import account, cohorts, concepts, documents, home, patients, saved, search, sign_in
+from estran.portal.security import LARGEST_BODY, SecureHeaders
+from estran.portal.visitor import Forged, SignInNeeded, spoken_code, to_door
+from estran.projects.desk import ReadingRoom
+from estran.projects.site import SiteServices
+
+log = logging.getLogger(__name__)
+
+
+def create_app(site: SiteServices) -> FastAPI:
+    """The portal of an open site. It fetches nothing from any other host, and offers no generated API pages."""
+    app = FastAPI(title="Estran", docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.room = ReadingRoom(site)
+    app.mount("/static", _Static(directory=STATIC), name="static")
+    for room in (home, sign_in, account, search, cohorts, saved, concepts, documents, patients):
+        app.include_router(room.router)
+    app.add_middleware(SecureHeaders)
+    app.middleware("http")(_limit_body)
+    _answer_errors(app)
+
+    @app.get("/healthz")
+    def healthz() -> JSONResponse:
+        """Whether the site answers; says nothing about what it holds."""
+        return JSONResponse({"status": "ok", "snapshot": site.snapshot().version})
+
+    return app
+
+
+class _Static(StaticFiles):
+    """Files whose address changes with their content may be kept for ever."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        answer = await super().get_response(path, scope)
+        if b"v=" in scope.get("query_string", b""):
+            answer.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        else:
+            answer.headers["Cache-Control"] = "no-cache"
+        return answer
+
+
+async def _limit_body(request: Request, call_next: RequestResponseEndpoint) -> Response:
+    length = request.headers.get("content-length", "0")
+    if not length.isdigit() or int(length) > LARGEST_BODY or "chunked" in request.headers.get("transfer-encoding", ""):
+        return JSONResponse({"error": "The request is too large."}, 413)
+    return await call_next(request)
+
+
+def _answer_errors(app: FastAPI) -> None:
+    """Every error ends on a page that says what happened and what to do."""
+
+    @app.exception_handler(SignInNeeded)
+    def sign_in_first(request: Request, error: SignInNeeded) -> Response:
+        return to_door(request, error.back if request.method == "GET" else "/")
+
+    @app.exception_handler(Forged)
+    def forged(request: Request, error: Forged) -> Response:
+        return error_page(request, 403, "forged")
+
+    @app.exception_handler(NotAllowed)
+    def refused(request: Request, error: NotAllowed) -> Response:
+        return error_page(request, 403, "refused", error.what)
+
+    @app.exception_handler(UsageError)
+    def malformed(request: Request, error: UsageError) -> Response:
+        return error_page(request, 422, "malformed", error.what, error.hint)
+
+    @app.exception_handler(RequestValidationError)
+    def unreadable(request: Request, error: RequestValidationError) -> Response:
+        return error_page(request, 422, "malformed")
+
+    @app.exception_handler(EstranError)
+    def broken(request: Request, error: EstranError) -> Response:
+        log.error("%s: %s", type(error).__name__, error.what)
+        return error_page(request, 503, "broken", error.what, error.hint)
+
+    @app.exception_handler(HTTPException)
+    def plain(request: Request, error: HTTPException) -> Response:
+        return error_page(request, error.status_code, "missing" if error.status_code == 404 else "malformed")
+
+    @app.exception_handler(Exception)
+    def unforeseen(request: Request, error: Exception) -> Response:
+        log.error("unforeseen %s at %s", type(error).__name__, request.url.path)
+        return error_page(request, 500, "unforeseen")
+
+
+def error_page(request: Request, status: int, kind: str, what: str = "", hint: str = "") -> HTMLResponse:
+    """A readable page; a short fragment when htmx asked."""
+    template = "parts/error.html" if "hx-request" in request.headers else "error.html"
+    code = spoken_code(request)
+    answer = HTMLResponse(
+        render(template, code, kind=kind, what=what, hint=hint, status=status, theme="auto", site=_name(request)), status
+    )
+    if "hx-request" in request.headers:
+        answer.headers["HX-Retarget"] = "#said"
+        answer.headers["HX-Reswap"] = "innerHTML"
+    return answer
+
+
+def _name(request: Request) -> str:
+    room: ReadingRoom = request.app.state.room
+    return room.site.settings.name

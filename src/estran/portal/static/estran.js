@@ -1,0 +1,70 @@
+/* What plain HTML cannot do for every page: dialogs, menus that close, focus after an edit, undo by keyboard. */
+"use strict";
+
+function byId(id) { return document.getElementById(id); }
+
+document.addEventListener("click", (event) => {
+  const opener = event.target.closest("[data-open]");
+  if (opener) byId(opener.dataset.open).showModal();
+  const closer = event.target.closest("[data-close]");
+  if (closer) byId(closer.dataset.close).close();
+  const menu = byId("account");
+  if (menu && menu.open && !menu.contains(event.target)) menu.open = false;
+});
+
+document.addEventListener("keydown", (event) => {
+  const menu = byId("account");
+  if (event.key === "Escape" && menu && menu.open) {
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  }
+  const typing = event.target.closest("input, textarea, select");
+  if (typing || !(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "z") return;
+  const button = byId(event.shiftKey ? "redo" : "undo");
+  if (button && !button.disabled) {
+    event.preventDefault();
+    button.click();
+  }
+});
+
+/* A morph keeps what was typed in a field; after an edit the server's word is the true one. */
+function takeServersWord(root) {
+  for (const field of root.querySelectorAll("input, select")) {
+    if (field === document.activeElement && field.type !== "checkbox") continue;
+    if (field.type === "checkbox") field.checked = field.hasAttribute("checked");
+    else if (field.tagName === "SELECT") {
+      const chosen = field.querySelector("option[selected]");
+      field.value = chosen ? chosen.value : (field.options[0] || { value: "" }).value;
+    } else if (field.type !== "hidden") field.value = field.getAttribute("value") || "";
+  }
+}
+
+/* Where the focus goes when an edit added, removed or moved something. */
+let wantedFocus = "";
+
+document.addEventListener("htmx:before:request", (event) => {
+  const source = event.detail.ctx && event.detail.ctx.sourceElement;
+  wantedFocus = source && source.id ? source.id : "";
+});
+
+document.addEventListener("htmx:after:request", (event) => {
+  const response = event.detail.ctx && event.detail.ctx.response;
+  const asked = response && response.headers && response.headers.get("X-Focus");
+  if (asked) wantedFocus = asked;
+});
+
+document.addEventListener("htmx:after:swap", () => {
+  const tree = byId("tree");
+  if (!tree) return;
+  takeServersWord(tree);
+  const here = document.activeElement;
+  if (wantedFocus.startsWith("s-")) {
+    const step = byId(wantedFocus);
+    const field = step && (step.querySelector('input:not([type="hidden"]), select') || step.querySelector("button"));
+    if (field && !step.contains(here)) field.focus();
+  } else if ((!here || here === document.body) && wantedFocus) {
+    const again = byId(wantedFocus);
+    if (again && !again.disabled) again.focus();
+  }
+  wantedFocus = "";
+});

@@ -1,0 +1,300 @@
+"""The desk: everything a signed-in person can ask of a site. Each question is decided, recorded, then run."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from estran.cohort.language import json as question_json
+from estran.cohort.query import Node
+from estran.model.errors import UsageError
+from estran.projects import finding
+from estran.projects.actors import Actor
+from estran.projects.audit import permit
+from estran.projects.concepts import Concept, ConceptShelf
+from estran.projects.documents import Document, read_document
+from estran.projects.gate import Gate, Shown
+from estran.projects.holdings import Holdings, SourceLine, read_holdings
+from estran.projects.patients import PatientLine, Timeline, read_patients, read_timeline
+from estran.projects.policy import Action, Target, decide
+from estran.projects.questions import Answers, Counted, names_patients, open_names, shown
+from estran.projects.rows import fetch
+from estran.projects.site import SiteServices
+from estran.state import CohortVersion, SavedCohort, StateDatabase
+from estran.warehouse import Snapshot
+
+
+class View:
+    """What is kept as long as a snapshot is the newest: open answers, concepts, totals."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self.concepts = ConceptShelf(snapshot)
+        self.units: dict[frozenset[tuple[str, str]], tuple[str, ...]] = {}
+
+    @cached_property
+    def answers(self) -> Answers:
+        return Answers(self.snapshot)
+
+    @cached_property
+    def holdings(self) -> Holdings:
+        return read_holdings(self.snapshot)
+
+    @cached_property
+    def wards(self) -> tuple[tuple[str, str], ...]:
+        """Code and label of the units."""
+        rows = fetch(self.snapshot, "SELECT code, coalesce(label, code) AS label FROM unit ORDER BY label, code")
+        return tuple((row["code"], row["label"]) for row in rows)
+
+
+class ReadingRoom:
+    """A site with the view of its newest snapshot; made once per process, shared by all desks."""
+
+    def __init__(self, site: SiteServices) -> None:
+        self.site = site
+        self._lock = threading.Lock()
+        self._view: View | None = None
+
+    def view(self) -> View:
+        """The view of the newest snapshot."""
+        snapshot = self.site.snapshot()
+        with self._lock:
+            if self._view is None or self._view.snapshot.version != snapshot.version:
+                self._view = View(snapshot)
+            return self._view
+
+
+@dataclass(frozen=True)
+class HoldingsShown:
+    """The home page's numbers, through the gate. Sources count records, not patients: they are exact."""
+
+    version: int
+    created: object
+    patients: Shown
+    stays: Shown
+    documents: Shown
+    facts: Shown
+    texts: Shown
+    concepts: Shown
+    sources: tuple[SourceLine, ...]
+    kinds: tuple[tuple[str, Shown], ...]
+    years: tuple[tuple[int, Shown], ...]
+    women: tuple[Shown, ...]
+    men: tuple[Shown, ...]
+
+
+@dataclass(frozen=True)
+class ConceptShown:
+    """A code offered by a picker."""
+
+    concept: Concept
+    patients: Shown
+
+
+@dataclass(frozen=True)
+class PatientPage:
+    """Some of the patients of a cohort; `total` is how many there are."""
+
+    patients: tuple[PatientLine, ...]
+    total: int
+
+
+@dataclass(frozen=True)
+class EvidenceLine:
+    """A row of a patient that a criterion found."""
+
+    date: object
+    document_id: int | None
+    label_fr: str
+    label_en: str
+
+
+class Desk:
+    """One person at one site. NotAllowed when the policy says no; the refusal is recorded too."""
+
+    def __init__(self, room: ReadingRoom, actor: Actor) -> None:
+        self._room = room
+        self._view = room.view()
+        self.actor = actor
+        self._gate = Gate.of(actor)
+
+    @property
+    def state(self) -> StateDatabase:
+        return self._room.site.state
+
+    @property
+    def site_name(self) -> str:
+        return self._room.site.settings.name
+
+    def _permit(self, action: Action, target: Target | None = None, query: str = "") -> None:
+        permit(self.state, self.actor, action, target, query=query, snapshot=self._view.snapshot.version)
+
+    # Totals and codes
+
+    def holdings(self) -> HoldingsShown:
+        """What the site holds."""
+        self._permit(Action.HOLDINGS)
+        held, show = self._view.holdings, self._gate.show
+        return HoldingsShown(
+            version=held.version, created=held.created, patients=show(held.patients), stays=show(held.stays),
+            documents=show(held.documents), facts=show(held.facts), texts=show(held.texts),
+            concepts=Shown(held.concepts), sources=held.sources, kinds=tuple((k, show(n)) for k, n in held.kinds),
+            years=tuple((y, show(n)) for y, n in held.years), women=tuple(map(show, held.pyramid.women)),
+            men=tuple(map(show, held.pyramid.men)),
+        )
+
+    def concepts(self, words: str, kind: str = "") -> list[ConceptShown]:
+        """Codes whose label or code holds the words, those that patients have first."""
+        self._permit(Action.CONCEPTS, Target(f"words:{words} kind:{kind}"))
+        return [ConceptShown(c, self._gate.show(c.patients)) for c in self._view.concepts.look_up(words, kind)]
+
+    def labels(self, codes: list[tuple[str, str]]) -> dict[tuple[str, str], Concept]:
+        """What is known of codes; says nothing of any patient."""
+        return self._view.concepts.of_codes(codes)
+
+    def wards(self) -> tuple[tuple[str, str], ...]:
+        """Code and label of the wards; says nothing of any patient."""
+        return self._view.wards
+
+    def value_units(self, codes: list[tuple[str, str]]) -> tuple[str, ...]:
+        """Units in which values of these codes are recorded here, most frequent first."""
+        key = frozenset(codes)
+        if key not in self._view.units:
+            self._view.units[key] = _value_units(self._view.snapshot, codes)
+        return self._view.units[key]
+
+    # Searching and reading
+
+    def search(self, text: str, filters: Mapping[str, str], limit: int, offset: int) -> finding.Found:
+        """Documents that hold the words; UsageError when they cannot be read as a search."""
+        self._permit(Action.SEARCH, Target("filters:" + ",".join(f"{k}={v}" for k, v in filters.items())), text)
+        readable = decide(self.actor, Action.SNIPPETS).allowed
+        if readable:
+            self._permit(Action.SNIPPETS, Target(f"results:{offset}-{offset + limit}"), text)
+        return finding.find(self._view.snapshot, self._gate, text, filters, limit, offset, readable)
+
+    def document(self, document_id: int, words: str = "") -> tuple[Document, tuple[finding.Piece, ...]] | None:
+        """A document, and its text cut at the words; None when nothing may be seen under this number."""
+        self._permit(Action.DOCUMENT, Target(f"document:{document_id}"), words)
+        found = read_document(self._view.snapshot, self._view.concepts, document_id)
+        return None if found is None else (found, finding.pieces(found.text, words))
+
+    def timeline(self, patient_id: int) -> Timeline | None:
+        """Everything of a patient; None when nobody may be seen under this number."""
+        self._permit(Action.TIMELINE, Target(f"patient:{patient_id}"))
+        return read_timeline(self._view.snapshot, self._view.concepts, patient_id)
+
+    # Cohorts
+
+    def count(self, query: Node) -> Counted:
+        """The question counted, with its steps and breakdowns."""
+        opened = self._asked(Action.COUNT, query)
+        return shown(self._view.answers.run(opened), len(self._view.snapshot.population()), self._gate)
+
+    def patients(self, query: Node, limit: int, offset: int) -> PatientPage:
+        """The patients of a question, by pseudonymous number."""
+        opened = self._asked(Action.PATIENTS, query, Target(f"patients:{offset}-{offset + limit}"))
+        numbers = self._view.answers.run(opened).patients
+        page = [int(number) for number in numbers[offset : offset + limit]]
+        return PatientPage(tuple(read_patients(self._view.snapshot, page)), len(numbers))
+
+    def evidence(self, query: Node, patient_id: int) -> dict[str, list[EvidenceLine]]:
+        """Per path of the question, what was found in this patient."""
+        opened = self._asked(Action.PATIENTS, query, Target(f"evidence:patient:{patient_id}"))
+        found = self._view.answers.run(opened).evidence(patient_id)
+        ids = {m.concept_id for matches in found.values() for m in matches if m.concept_id is not None}
+        known = self._view.concepts.of_ids(ids)
+        return {
+            path: [
+                EvidenceLine(
+                    m.date, m.document_id, *((known[m.concept_id].label("fr"), known[m.concept_id].label("en"))
+                                             if m.concept_id in known else ("", "")),
+                )
+                for m in matches
+            ]
+            for path, matches in found.items()
+        }  # fmt: skip
+
+    def _asked(self, action: Action, query: Node, target: Target | None = None) -> Node:
+        opened = open_names(query, self._query_named)
+        what = target.what if target else ""
+        self._permit(action, Target(what, names_patients=names_patients(opened)), question_json.dumps(query))
+        return opened
+
+    def _query_named(self, name: str) -> str | None:
+        mine = [c for c in self.cohorts() if c.name == name and c.versions]
+        return mine[0].versions[0].query if mine else None
+
+    def cohorts(self) -> list[SavedCohort]:
+        """My saved cohorts, last changed first."""
+        return [] if self.actor.account_id is None else self.state.cohorts.owned_by(self.actor.account_id)
+
+    def save(self, name: str, query: Node, note: str) -> CohortVersion:
+        """A new version of my cohort `name`; UsageError when the name is empty or too long."""
+        name = " ".join(name.split())
+        if not 1 <= len(name) <= 200:
+            raise UsageError("A cohort needs a name of 1 to 200 characters.")
+        if self.actor.account_id is None:
+            raise UsageError("Cohorts are saved under an account.", hint="sign in to the portal")
+        opened = self._asked(Action.SAVE, query, Target(f"cohort:{name}"))
+        total = len(self._view.answers.run(opened).patients)
+        text = question_json.dumps(query)
+        return self.state.cohorts.save(
+            self.actor.account_id, name, text, note.strip()[:2000], self._view.snapshot.version, total
+        )
+
+    def version(self, version_id: int) -> tuple[SavedCohort, CohortVersion] | None:
+        """A saved version with its cohort; None when there is none."""
+        version = self.state.cohorts.version(version_id)
+        cohort = self.state.cohorts.cohort(version.cohort_id) if version else None
+        if version is None or cohort is None:
+            return None
+        self._permit(Action.OPEN, Target(f"cohort:{cohort.name} version:{version.number}", cohort.owner_id))
+        return cohort, version
+
+    def archive(self, cohort_id: int) -> None:
+        """Take one of my cohorts off the list."""
+        cohort = self.state.cohorts.cohort(cohort_id)
+        if cohort is None or cohort.owner_id != self.actor.account_id:
+            raise UsageError("You have no such cohort.")
+        self._permit(Action.SAVE, Target(f"archive:{cohort.name}", cohort.owner_id))
+        self.state.cohorts.archive(cohort_id)
+
+    # The cohort being built: what the person typed, nobody else's business
+
+    def draft(self) -> str | None:
+        """The state of the builder, or None."""
+        return None if self.actor.account_id is None else self.state.drafts.current(self.actor.account_id)
+
+    def draft_reach(self) -> tuple[int, int]:
+        """How many steps can be undone and redone."""
+        return (0, 0) if self.actor.account_id is None else self.state.drafts.reach(self.actor.account_id)
+
+    def keep_draft(self, state: str) -> None:
+        """A new state of the builder, one step after the current one."""
+        if self.actor.account_id is not None:
+            self.state.drafts.put(self.actor.account_id, state)
+
+    def step_draft(self, steps: int) -> None:
+        """Undo (-1) or redo (+1)."""
+        if self.actor.account_id is not None:
+            self.state.drafts.move(self.actor.account_id, steps)
+
+    def shown(self, count: int) -> Shown:
+        """A count kept with a saved version, through the gate."""
+        return self._gate.show(count)
+
+
+def _value_units(snapshot: Snapshot, codes: list[tuple[str, str]]) -> tuple[str, ...]:
+    ids = [number for code in codes for number in snapshot.concept_ids(*code)]
+    if not ids:
+        return ()
+    below = ", ".join(str(int(number)) for number in snapshot.descendants(ids)[:5000])
+    rows = fetch(
+        snapshot,
+        f"SELECT unit, count(*) AS n FROM fact_by_concept WHERE concept_id IN ({below}) AND value IS NOT NULL "
+        "AND unit IS NOT NULL GROUP BY unit ORDER BY n DESC, unit LIMIT 12",
+    )
+    return tuple(row["unit"] for row in rows)

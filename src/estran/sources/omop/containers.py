@@ -1,0 +1,238 @@
+"""Where tables come from: a delimited file, a zip of them, or a DuckDB file, plain or gzipped."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, Protocol, cast
+
+import duckdb
+import numpy as np
+
+from estran.model.errors import InputRefused
+from estran.sources.omop.blocks import TABLE_SHIFT, Block
+from estran.sources.omop.content import hash_columns
+from estran.sources.omop.delimited import read_blocks, read_header
+from estran.sources.omop.layout import KEYS, ORDER, PLACE
+
+_TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
+_DUCKDB_SUFFIXES = (".duckdb", ".ddb", ".db")
+_ROWS = 200_000
+_PLAIN_TYPES = {
+    "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "FLOAT", "DOUBLE", "DATE",
+    "TIMESTAMP", "VARCHAR",
+}  # fmt: skip
+
+
+class Table(Protocol):
+    """A table somewhere in a file."""
+
+    name: str  # lower case, as the model names it
+
+    def columns(self) -> list[str]:
+        """Column names in lower case."""
+        ...
+
+    def blocks(self, keep: list[str]) -> Iterator[Block]:
+        """Its records, with the columns `keep` (those it has)."""
+        ...
+
+
+def suffix_of(name: str) -> str:
+    """csv, zip, duckdb, or '' when the name does not look like a source; `.gz` aside."""
+    lower = PurePosixPath(name.lower().removesuffix(".gz"))
+    if lower.name.startswith(".") or "__macosx" in lower.parts:
+        return ""
+    if lower.suffix in _TEXT_SUFFIXES:
+        return "csv"
+    return "duckdb" if lower.suffix in _DUCKDB_SUFFIXES else "zip" if lower.suffix == ".zip" else ""
+
+
+def table_of(name: str) -> str:
+    """The table that a file's name announces."""
+    stem = PurePosixPath(name.replace("\\", "/").lower().removesuffix(".gz")).stem
+    return stem.split(".")[-1]
+
+
+@contextmanager
+def open_tables(path: Path, name: str) -> Iterator[list[Table]]:
+    """The tables of the file at `path`, in reading order; InputRefused when it cannot be read."""
+    kind = suffix_of(name)
+    opener = {"csv": _open_text, "zip": _open_zip, "duckdb": _open_duckdb}.get(kind)
+    if opener is None:
+        raise InputRefused(
+            "This file is neither delimited text, nor a zip of it, nor a DuckDB file.",
+            where=PurePosixPath(name).name, hint="give a folder of CSV files, a .zip or a .duckdb file",
+        )  # fmt: skip
+    with opener(path, name) as tables:
+        yield sorted(tables, key=lambda t: (PLACE.get(t.name, len(ORDER)), t.name))
+
+
+class TextTable:
+    """A delimited file; `base` is the number of its first record."""
+
+    def __init__(self, name: str, opened: Callable[[], BinaryIO], base: int) -> None:
+        self._open, self._base = opened, base
+        with opened() as stream:
+            self._header = read_header(stream)
+        self.name = _recognised(name, self._header.names)
+
+    def columns(self) -> list[str]:
+        return self._header.names
+
+    def blocks(self, keep: list[str]) -> Iterator[Block]:
+        with self._open() as stream:
+            header = read_header(stream)
+            yield from read_blocks(stream, header, keep or header.names[:1], self._base)
+
+
+@contextmanager
+def _open_text(path: Path, name: str) -> Iterator[list[Table]]:
+    try:
+        yield [TextTable(table_of(name), lambda: _stream(path, name), 0)]
+    except (OSError, EOFError, gzip.BadGzipFile) as error:
+        raise InputRefused("The file cannot be unpacked to its end.", where=PurePosixPath(name).name) from error
+
+
+def _stream(path: Path, name: str) -> BinaryIO:
+    raw = path.open("rb")
+    return cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if name.lower().endswith(".gz") else raw
+
+
+@contextmanager
+def _open_zip(path: Path, name: str) -> Iterator[list[Table]]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = sorted(m for m in archive.namelist() if suffix_of(m) == "csv")
+            if not members:
+                raise InputRefused("The archive holds no CSV file.", where=PurePosixPath(name).name)
+            places = _places([table_of(m) for m in members])
+            yield [
+                TextTable(table_of(m), _member(archive, m), place << TABLE_SHIFT)
+                for m, place in zip(members, places, strict=True)
+            ]
+    except (zipfile.BadZipFile, EOFError) as error:
+        raise InputRefused("The archive is damaged.", where=PurePosixPath(name).name) from error
+
+
+def _member(archive: zipfile.ZipFile, member: str) -> Callable[[], BinaryIO]:
+    def opened() -> BinaryIO:
+        raw = archive.open(member)
+        if member.lower().endswith(".gz"):
+            return cast(BinaryIO, gzip.GzipFile(fileobj=raw))
+        return cast(BinaryIO, io.BufferedReader(raw, 1 << 20))
+
+    return opened
+
+
+def _places(names: list[str]) -> list[int]:
+    """A number per table: its place in the model, or after the model's for others and repeats."""
+    places, after = [], len(ORDER)
+    for position, name in enumerate(names):
+        known = name in PLACE and name not in names[:position]
+        places.append(PLACE[name] if known else after)
+        after += not known
+    return places
+
+
+def _recognised(name: str, columns: list[str]) -> str:
+    """The table's name; its columns tell it when the file name does not (`measurement_01.csv`)."""
+    if name in PLACE:
+        return name
+    found = [table for table, key in KEYS.items() if key in columns]
+    return found[0] if len(found) == 1 else name
+
+
+class DuckTable:
+    """A table of a DuckDB file, typed as it is there."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection, source: str, name: str, place: int, view: bool) -> None:
+        self._con, self._base = con, place << TABLE_SHIFT
+        if view:  # a view has no row numbers: give it some
+            con.execute(f"CREATE TEMP TABLE view_{place} AS SELECT * FROM {source}")
+            source = f"view_{place}"
+        self._source = source
+        described = con.sql(f"DESCRIBE {source}").fetchall()
+        self._names = [str(row[0]) for row in described]
+        self._types = [str(row[1]) for row in described]
+        self._renamed = self._first_row_names() or [n.lower() for n in self._names]
+        self.name = _recognised(name, self._renamed)
+
+    def _first_row_names(self) -> list[str] | None:
+        """Names given by the first row, when the columns are called column0, column1, …"""
+        if not all(n.lower().rstrip("0123456789") == "column" for n in self._names):
+            return None
+        rows = self._con.execute(f"SELECT * FROM {self._source} ORDER BY rowid LIMIT 1").fetchall()
+        names = [str(value).strip().lower() for value in (rows or [()])[0]]
+        return names if names and len(set(names)) == len(names) else None
+
+    def columns(self) -> list[str]:
+        return self._renamed
+
+    def blocks(self, keep: list[str]) -> Iterator[Block]:
+        rows = self._con.execute(f"SELECT max(rowid) FROM {self._source}").fetchall()
+        last = -1 if rows[0][0] is None else int(rows[0][0])
+        columns = ", ".join(
+            f"{_quoted(n) if t in _PLAIN_TYPES else f'CAST({_quoted(n)} AS VARCHAR)'} AS {_quoted(r)}"
+            for n, t, r in zip(self._names, self._types, self._renamed, strict=True)
+        )
+        for first in range(0, last + 1, _ROWS):
+            where = f"rowid >= {first} AND rowid < {first + _ROWS}"
+            table = self._con.sql(f"SELECT {columns}, rowid AS _place FROM {self._source} WHERE {where}").to_arrow_table()
+            if len(table):
+                numbers = self._base + table["_place"].to_numpy().astype(np.int64)
+                content = hash_columns(table.drop_columns(["_place"]))
+                yield Block(table.select(keep), numbers, content, None, np.zeros(len(table), dtype=np.int8))
+
+
+@contextmanager
+def _open_duckdb(path: Path, name: str) -> Iterator[list[Table]]:
+    with tempfile.TemporaryDirectory(prefix="estran-") as folder:
+        if name.lower().endswith(".gz"):
+            path = _unpacked(path, Path(folder) / "unpacked.duckdb", name)
+        con = duckdb.connect(config={"autoinstall_known_extensions": "false"})
+        try:
+            with _attached(con, path, name) as found:
+                places = _places([str(table).lower() for _, table, _ in found])
+                tables = [
+                    DuckTable(con, f"source.{_quoted(s)}.{_quoted(t)}", str(t).lower(), place, k == "VIEW")
+                    for (s, t, k), place in zip(found, places, strict=True)
+                ]
+                yield list(tables)
+        finally:
+            con.close()
+
+
+@contextmanager
+def _attached(con: duckdb.DuckDBPyConnection, path: Path, name: str) -> Iterator[list[tuple[str, str, str]]]:
+    file = str(path).replace("'", "''")
+    try:
+        con.execute(f"ATTACH '{file}' AS source (READ_ONLY)")
+    except duckdb.Error as error:
+        raise InputRefused("The file is not a DuckDB database that can be opened.", where=PurePosixPath(name).name) from error
+    yield con.sql(
+        "SELECT table_schema, table_name, table_type FROM information_schema.tables "
+        "WHERE table_catalog = 'source' ORDER BY lower(table_name), table_schema"
+    ).fetchall()
+
+
+def _unpacked(path: Path, target: Path, name: str) -> Path:
+    try:
+        with gzip.open(path, "rb") as packed, target.open("wb") as plain:
+            shutil.copyfileobj(packed, plain, 1 << 20)
+    except (OSError, EOFError) as error:
+        raise InputRefused("The file cannot be unpacked to its end.", where=PurePosixPath(name).name) from error
+    return target
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+__all__ = ["Table", "open_tables", "suffix_of", "table_of"]

@@ -1,0 +1,238 @@
+"""Delimited text in blocks of whole records.
+
+A block is parsed by pyarrow as text. Its records are found a second time in its bytes, to hash
+each one and to tell its line. When both do not agree (unbalanced quotes, stray bytes), that block
+alone is read again line by line, so that a bad line costs itself and not its neighbours.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.csv
+
+from estran.sources.omop.blocks import Block
+from estran.sources.omop.content import hash_slices
+
+Int64s = npt.NDArray[np.int64]
+
+BLOCK_BYTES = 24 << 20
+_LOOK_BACK = 1 << 20  # how far before a block's end a quoted line end may move the cut
+_MOST_LINES = 200  # of one quoted record, when lines are read one by one
+_NULLS = ("", "\\N", "NULL")
+_DELIMITERS = "\t,;|"
+
+
+@dataclass(frozen=True)
+class Header:
+    """The first line: column names in lower case, and how columns are parted.
+
+    Athena writes tabs and never quotes.
+    """
+
+    names: list[str]
+    delimiter: str
+    quoted: bool
+
+
+def read_header(stream: BinaryIO) -> Header:
+    """Read the first line of `stream`; no names when it is empty."""
+    line = _decoded(stream.readline()).removeprefix("\ufeff").rstrip("\r\n")
+    delimiter = max(_DELIMITERS, key=line.count)
+    quoted = delimiter != "\t" or '"' in line
+    fields = next(csv.reader([line], delimiter=delimiter), []) if quoted else line.split(delimiter)
+    names: list[str] = []
+    for name in (f.strip().lower() for f in fields):
+        names.append(name if name not in names else f"{name}_{len(names)}")
+    return Header(names, delimiter, quoted)
+
+
+def read_blocks(
+    stream: BinaryIO, header: Header, keep: list[str], base: int, size: int = BLOCK_BYTES
+) -> Iterator[Block]:
+    """Blocks of what follows the header, with the columns `keep`; `base` is the first record number."""
+    parser, number, line = _Parser(header, keep), base, 2
+    for data in _pieces(stream, header.quoted, size):
+        block = parser.parse(data, number, line)
+        line += data.count(b"\n")
+        number += len(block)
+        if len(block):
+            yield block
+
+
+def _pieces(stream: BinaryIO, quoted: bool, size: int) -> Iterator[bytes]:
+    """Byte blocks that end where a record ends."""
+    carry = b""
+    while fresh := stream.read(size):
+        data = carry + fresh
+        cut = _cut(data, quoted)
+        carry = data[cut:]
+        if cut:
+            yield data[:cut]
+    if carry:
+        yield carry if carry.endswith(b"\n") else carry + b"\n"
+
+
+def _cut(data: bytes, quoted: bool) -> int:
+    last = data.rfind(b"\n") + 1
+    if not quoted or data.count(b'"', 0, last) % 2 == 0:
+        return last
+    near, end, odd = max(0, last - _LOOK_BACK), last, True
+    while odd and (before := data.rfind(b"\n", near, end - 1) + 1) > near:
+        odd = (data.count(b'"', before, end) + odd) % 2 == 1
+        end = before
+    if not odd:
+        return end
+    return last if last > _LOOK_BACK else 0
+
+
+class _Parser:
+    def __init__(self, header: Header, keep: list[str]) -> None:
+        self._header, self._keep = header, keep
+        self._parse_options = {
+            "delimiter": header.delimiter,
+            "quote_char": '"' if header.quoted else False,
+            "double_quote": header.quoted,
+            "ignore_empty_lines": False,
+        }
+        self._convert = pa.csv.ConvertOptions(
+            column_types=dict.fromkeys(header.names, pa.string()), include_columns=keep, null_values=list(_NULLS),
+            strings_can_be_null=True, quoted_strings_can_be_null=True,
+        )  # fmt: skip
+
+    def parse(self, data: bytes, number: int, line: int) -> Block:
+        starts, lengths, lines = _records(data, self._header.quoted)
+        try:
+            parsed = None if b"\0" in data else self._fast(data, len(starts), len(lines) > len(starts))
+        except pa.ArrowInvalid:
+            parsed = self._second_try(data, len(starts), len(lines) > len(starts))
+        if parsed is None:
+            table, bad, starts, lengths = self._line_by_line(data)
+        else:
+            table, bad = parsed
+        which = np.flatnonzero(lengths > 0)  # blank lines are not records
+        content = hash_slices(np.frombuffer(data, dtype=np.uint8), starts[which], lengths[which]).view(np.int64)
+        where = np.searchsorted(lines, starts[which]) + line
+        if len(which) < len(starts):
+            table, bad = table.take(pa.array(which)), bad[which]
+        return Block(table, number + np.arange(len(which), dtype=np.int64), content, where.astype(np.int64), bad)
+
+    def _second_try(self, data: bytes, count: int, multiline: bool) -> tuple[pa.Table, npt.NDArray[np.int8]] | None:
+        """Lines that are not UTF-8 are taken as Latin-1."""
+        try:
+            plain = b"\n".join(_decoded(one).encode() for one in data.split(b"\n"))
+            return self._fast(plain, count, multiline)
+        except pa.ArrowInvalid:
+            return None
+
+    def _fast(self, data: bytes, count: int, multiline: bool) -> tuple[pa.Table, npt.NDArray[np.int8]] | None:
+        """The whole block at once; None when its records are not those found in the bytes."""
+        invalid: list[pa.csv.InvalidRow] = []
+
+        def note(row: pa.csv.InvalidRow) -> str:
+            invalid.append(row)
+            return "skip"
+
+        table = pa.csv.read_csv(
+            pa.BufferReader(data),
+            pa.csv.ReadOptions(column_names=self._header.names, use_threads=False, block_size=len(data) + 1),
+            pa.csv.ParseOptions(newlines_in_values=multiline, invalid_row_handler=note, **self._parse_options),
+            self._convert,
+        )
+        if len(table) + len(invalid) != count or (not multiline and any("\n" in row.text for row in invalid)):
+            return None
+        bad = np.zeros(count, dtype=np.int8)
+        if not invalid:
+            return table, bad
+        if multiline:  # a quote that was never closed may have swallowed good lines
+            return None
+        for row in invalid:
+            bad[row.number - 1] = 1 if row.actual_columns < row.expected_columns else 2
+        return _with_gaps(table, bad == 0), bad
+
+    def _line_by_line(self, data: bytes) -> tuple[pa.Table, npt.NDArray[np.int8], Int64s, Int64s]:
+        """Records of a damaged block: a quoted record may span lines, a stray quote may not."""
+        rows: list[list[str] | None] = []
+        bad: list[int] = []
+        spans: list[tuple[int, int]] = []
+        lines, place, offset = data.split(b"\n")[:-1], 0, 0
+        while place < len(lines):
+            used, fields, why = self._record(lines, place)
+            raw = b"\n".join(lines[place : place + used])
+            spans.append((offset, len(raw.removesuffix(b"\r"))))
+            rows.append(fields if not why else None)
+            bad.append(why)
+            offset, place = offset + len(raw) + 1, place + used
+        columns = [self._header.names.index(name) for name in self._keep]
+        arrays = [pa.array([None if r is None or r[c] in _NULLS else r[c] for r in rows], pa.string()) for c in columns]
+        where = np.array(spans, dtype=np.int64).reshape(-1, 2)
+        return pa.table(arrays, names=self._keep), np.array(bad, dtype=np.int8), where[:, 0], where[:, 1]
+
+    def _record(self, lines: list[bytes], place: int) -> tuple[int, list[str] | None, int]:
+        """Number of lines of the record at `place`, its fields, and what is wrong with it."""
+        first = lines[place]
+        if b"\0" in first:
+            return 1, None, 4
+        if not first.strip(b"\r"):
+            return 1, [""] * len(self._header.names), 0
+        used = 1
+        if self._header.quoted and first.count(b'"') % 2:
+            odd = (n for n in range(place + 1, min(place + _MOST_LINES, len(lines))) if lines[n].count(b'"') % 2)
+            used = next(odd, place) - place + 1
+        if used > 1:
+            fields = self._fields(b"\n".join(lines[place : place + used]))
+            if len(fields) == len(self._header.names):
+                return used, fields, 0
+        fields = self._fields(first)
+        missing = len(self._header.names) - len(fields)
+        if not missing:
+            return 1, fields, 0
+        odd_quotes = self._header.quoted and first.count(b'"') % 2
+        return 1, None, 3 if odd_quotes else 1 if missing > 0 else 2
+
+    def _fields(self, raw: bytes) -> list[str]:
+        text = _decoded(raw).removesuffix("\r")
+        if not self._header.quoted:
+            return text.split(self._header.delimiter)
+        lines = text.replace("\r", " ").splitlines(keepends=True)
+        try:
+            found = list(csv.reader(lines, delimiter=self._header.delimiter))
+        except csv.Error:
+            return []
+        return found[0] if len(found) == 1 else []
+
+
+def _records(data: bytes, quoted: bool) -> tuple[Int64s, Int64s, Int64s]:
+    """Starts and lengths of the records, and the places of all line ends.
+
+    A line end inside quotes does not end a record.
+    """
+    content = np.frombuffer(data, dtype=np.uint8)
+    lines = np.flatnonzero(content == ord("\n")).astype(np.int64)
+    ends = lines
+    if quoted and b'"' in data:
+        quotes = np.flatnonzero(content == ord('"'))
+        ends = lines[np.searchsorted(quotes, lines) % 2 == 0]
+    starts = np.concatenate([np.zeros(1, dtype=np.int64), ends[:-1] + 1])[: len(ends)]
+    lengths = ends - starts
+    lengths = lengths - ((lengths > 0) & (content[np.maximum(ends - 1, 0)] == ord("\r")))
+    return starts, lengths, lines
+
+
+def _with_gaps(table: pa.Table, sound: npt.NDArray[np.bool_]) -> pa.Table:
+    """The table with a row of nulls wherever a record is not sound."""
+    places = np.cumsum(sound) - 1
+    return table.take(pa.array(places, mask=~sound))
+
+
+def _decoded(raw: bytes) -> str:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")

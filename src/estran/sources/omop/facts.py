@@ -1,0 +1,171 @@
+"""Clinical and derived tables → one document with one fact per row, whole columns at a time."""
+
+from __future__ import annotations
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from estran.model.codes import DocumentKind, FactStatus, Precision
+from estran.sources.omop.blocks import Block
+from estran.sources.omop.expressions import Query, Rows, moment_columns, one
+from estran.sources.omop.facttables import COMPARATORS
+from estran.sources.omop.interning import Codes, Context, mapped, people, ucum_units
+from estran.sources.omop.layout import Attribute, FactTable
+from estran.sources.records import ATTRIBUTES, DOCUMENTS, FACTS, Batch, Code
+from estran.terminology.systems import local_vocabulary
+
+
+def fact_query(schema: pa.Schema, table: FactTable) -> Query:
+    """What to compute from a block of `table` whose columns have the types of `schema`."""
+    query = Query(schema)
+    query.integer("person", "person_id", required=True)
+    query.integer("key", table.key, required=True)
+    query.integer("visit", "visit_occurrence_id" if table.visit else None)
+    query.integer("concept", table.concept)
+    query.integer("source", table.source_concept)
+    query.text("word", table.source_value)
+    query.moment("start", table.start, table.start_time, required=True)
+    query.moment("stop", table.end or "", table.end_time)
+    for alias, column in (("number", table.number), ("low", table.low), ("high", table.high)):
+        query.number(alias, column)
+    query.integer("value_concept", table.value_concept)
+    query.text("text", *table.texts)
+    query.integer("operator", table.operator)
+    query.integer("unit_concept", table.unit_concept)
+    query.text("unit_source", table.unit_source)
+    query.integer("status", table.status[0] if table.status else None)
+    query.integer("role", table.role[0] if table.role else None)
+    for place, attribute in enumerate(table.attributes):
+        _attribute_query(query, place, attribute)
+    if table.concept:
+        nothing = "concept IS NULL AND coalesce(source, 0) = 0 AND word IS NULL"
+        query.check(nothing, table.concept, "missing", "The row names neither a concept nor a source value.")
+    return query
+
+
+def _attribute_query(query: Query, place: int, attribute: Attribute) -> None:
+    alias = f"attribute_{place}"
+    if attribute.form == "text":
+        query.text(alias, attribute.column)
+    elif attribute.form == "concept":
+        query.integer(alias, attribute.column)
+    else:
+        query.number(alias, attribute.column)
+
+
+def fact_batch(con: duckdb.DuckDBPyConnection, block: Block, table: FactTable, context: Context) -> Batch:
+    """The batch of one block."""
+    result = fact_query(block.table.schema, table).run(con, block)
+    rows, records = result.good()
+    who, codes = people(rows, context.authority, table.visit), Codes()
+    facts = _facts(rows, table, codes, context)
+    attributes = _attributes(rows, table, codes)
+    batch = Batch(table.name, result.records(), refused=result.refused())
+    batch.patients, batch.stays = who.patients, who.stays
+    documents = {"record": records, "patient": who.patient, "stay": who.stay, "kind": _kinds(facts, table)}
+    batch.documents = document_table(rows, documents, table.title, facts)
+    batch.facts, batch.attributes, batch.codes = facts, attributes, list(codes.found)
+    return batch
+
+
+def document_table(rows: pa.Table, given: dict[str, pa.Array], title: str, facts: pa.Table) -> pa.Table:
+    """Documents of the rows, dated like their facts."""
+    count = len(rows)
+    columns = {name: pa.nulls(count, DOCUMENTS.field(name).type) for name in DOCUMENTS.names}
+    columns |= {name: one(facts[name]) for name in ("start_date", "start_minute", "precision")}
+    columns |= {"key_int": one(rows["key"]), "title": pa.repeat(title, count)}
+    columns |= {"status": pa.array(np.zeros(count, np.int8)), "confidential": pa.repeat(pa.scalar(False), count)}
+    return pa.table(columns | given, schema=DOCUMENTS)
+
+
+def _facts(rows: pa.Table, table: FactTable, codes: Codes, context: Context) -> pa.Table:
+    count = len(rows)
+    columns = {name: pa.nulls(count, FACTS.field(name).type) for name in FACTS.names}
+    columns |= {"document": pa.array(np.arange(count, dtype=np.int32))}
+    zeros = {name: pa.array(np.zeros(count, FACTS.field(name).type.to_pandas_dtype())) for name in ("fact_no", "context")}
+    columns |= zeros | dated(rows, context.zone) | _values(rows, table, codes, context)
+    columns["code"] = _fact_codes(rows, table, codes, context)
+    columns["origin"] = pa.array(np.full(count, int(table.origin), np.int8))
+    if table.status:
+        columns["status"] = mapped(rows["status"], table.status[1], table.status[2], pa.int8())
+    else:
+        columns["status"] = zeros["context"]
+    if table.role:
+        columns["role"] = mapped(rows["role"], table.role[1], None, pa.string())
+    return pa.table(columns, schema=FACTS)
+
+
+def dated(rows: pa.Table, zone: str) -> dict[str, pa.Array]:
+    """Start, end and precision of the rows."""
+    start, minute = moment_columns(rows, "start", zone)
+    end, end_minute = moment_columns(rows, "stop", zone)
+    precision = pc.if_else(minute.is_valid(), pa.scalar(Precision.MINUTE, pa.int8()), pa.scalar(Precision.DAY, pa.int8()))
+    names = ("start_date", "start_minute", "end_date", "end_minute", "precision")
+    return dict(zip(names, (start, minute, end, end_minute, precision), strict=True))
+
+
+def _fact_codes(rows: pa.Table, table: FactTable, codes: Codes, context: Context) -> pa.Array:
+    if table.concept is None:
+        fixed = codes.add(Code("ESTRAN", table.name, table.title, kind=table.concept_kind))
+        return pa.array(np.full(len(rows), fixed, np.int32))
+    concept = one(rows["concept"]).fill_null(0)
+    word = pc.if_else(pc.equal(concept, 0), one(rows["word"]), pa.scalar(None, pa.string()))
+    vocabulary = local_vocabulary(f"{context.authority}-{table.name}")
+    return codes.facts(concept, one(rows["source"]), word, table.concept_kind, vocabulary)
+
+
+def _values(rows: pa.Table, table: FactTable, codes: Codes, context: Context) -> dict[str, pa.Array]:
+    columns: dict[str, pa.Array] = {}
+    if table.number:
+        columns["value"] = one(rows["number"])
+        columns["unit"] = ucum_units(rows["unit_concept"], rows["unit_source"], context.units)
+    if table.low:
+        columns |= {"low": one(rows["low"]), "high": one(rows["high"])}
+    if table.operator:
+        columns["comparator"] = mapped(rows["operator"], COMPARATORS, None, pa.int8())
+    if table.value_concept:
+        columns["value_code"] = codes.concepts(rows["value_concept"])
+    if table.texts:
+        empty = pc.and_(one(rows["number"]).is_null(), columns["value_code"].is_null())
+        columns["value_text"] = pc.if_else(empty, one(rows["text"]), pa.scalar(None, pa.string()))
+    return columns
+
+
+def _kinds(facts: pa.Table, table: FactTable) -> pa.Array:
+    """An administered drug is an administration, not a prescription."""
+    usual = pa.scalar(str(table.kind), pa.string())
+    if table.name != "drug_exposure":
+        return pa.repeat(usual, len(facts))
+    given = pc.equal(one(facts["status"]), int(FactStatus.GIVEN))
+    return pc.if_else(given, pa.scalar(str(DocumentKind.ADMINISTRATION), pa.string()), usual)
+
+
+def _attributes(rows: pa.Table, table: FactTable, codes: Codes) -> pa.Table:
+    found = [ATTRIBUTES.empty_table()]
+    for place, attribute in enumerate(table.attributes):
+        column = rows[f"attribute_{place}"]
+        kept = column.is_valid() if attribute.form == "text" else pc.fill_null(pc.not_equal(column, 0), False)
+        which = np.flatnonzero(kept.to_numpy())
+        if len(which):
+            found.append(_attribute_rows(one(column.take(pa.array(which))), which, attribute, codes))
+    return pa.concat_tables(found)
+
+
+def _attribute_rows(
+    values: pa.Array, which: npt.NDArray[np.int64], attribute: Attribute, codes: Codes
+) -> pa.Table:
+    code = codes.add(Code("ESTRAN", attribute.code, attribute.label))
+    columns = {f.name: pa.nulls(len(values), f.type) for f in ATTRIBUTES}
+    columns |= {"document": pa.array(which.astype(np.int32)), "fact_no": pa.array(np.zeros(len(values), np.int32))}
+    columns["attribute"] = pa.array(np.full(len(values), code, np.int32))
+    if attribute.form == "concept":
+        columns["value_code"] = codes.concepts(pa.chunked_array([values]))
+    else:
+        columns["value_text" if attribute.form == "text" else "value"] = values
+    return pa.table(columns, schema=ATTRIBUTES)
+
+
+__all__ = ["Rows", "dated", "document_table", "fact_batch", "fact_query"]

@@ -1,0 +1,106 @@
+"""The OMOP reader: one file → batches, table after table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+import duckdb
+import numpy as np
+
+from estran.sources.omop import persons, stays, vocabularies
+from estran.sources.omop.blocks import TABLE_SHIFT, Block
+from estran.sources.omop.containers import Table, open_tables, suffix_of, table_of
+from estran.sources.omop.expressions import Query, refusals
+from estran.sources.omop.facts import fact_batch
+from estran.sources.omop.facttables import FACT_TABLES
+from estran.sources.omop.interning import Context
+from estran.sources.omop.layout import ORDER, PLACE, UNREAD
+from estran.sources.omop.units import UNITS
+from estran.sources.records import REFUSED, Batch
+from estran.terminology.units import ucum
+
+_META = ("cdm_source", "vocabulary", "domain", "concept_class", "relationship")
+
+
+@dataclass
+class OmopReader:
+    """OMOP CDM 5.3 and 5.4: CSV files, a zip of them, or a DuckDB file.
+
+    `zone` is the site's; `authority` is the system of patient and stay numbers: two OMOP
+    databases loaded into one site need two.
+    """
+
+    zone: str = "Europe/Paris"
+    authority: str = "omop"
+    format: str = "omop"
+    _has_ancestors: bool = field(default=False, repr=False)
+
+    def files(self, paths: list[Path]) -> list[Path]:
+        """The files under `paths`: vocabularies first, then persons, then what needs them."""
+        found: dict[Path, None] = {}
+        for path in paths:
+            inside = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+            names = [str(p.relative_to(path)) if path.is_dir() else p.name for p in inside]
+            found |= dict.fromkeys(p for p, n in zip(inside, names, strict=True) if suffix_of(n) or p == path)
+        ordered = sorted(found, key=lambda p: (PLACE.get(table_of(p.name), len(ORDER)), str(p)))
+        self._has_ancestors = any(table_of(p.name) == "concept_ancestor" and _has_rows(p) for p in ordered)
+        return ordered
+
+    def size(self, path: Path) -> int:
+        """Bytes of the file."""
+        return path.stat().st_size
+
+    def read(self, path: Path, name: str, wanted: frozenset[int] | None = None) -> Iterator[Batch]:
+        """Batches of the file at `path`, called `name`; InputRefused when it cannot be opened.
+
+        Record numbers: the row's place in its file, from 0; in a file of many tables, plus the
+        table's place in `layout.ORDER` times 2^40.
+        """
+        con = duckdb.connect(config={"autoinstall_known_extensions": "false"})
+        try:
+            with open_tables(path, PurePosixPath(name.replace("\\", "/")).name) as tables:
+                context = Context(self.zone, self.authority, self._units(con, tables))
+                for table in tables:
+                    yield from self._table(con, table, tables, context, wanted)
+        finally:
+            con.close()
+
+    def _units(self, con: duckdb.DuckDBPyConnection, tables: list[Table]) -> dict[int, str]:
+        """Units by concept: the usual ones, and those of the CONCEPT table beside the data."""
+        units: dict[int, str] = {}
+        for table in tables if len(tables) > 1 else ():
+            if table.name == "concept":
+                keep = _of(table, ("concept_id", "concept_code", "vocabulary_id"))
+                for block in table.blocks(keep):
+                    units |= vocabularies.unit_concepts(con, block)
+        return {concept: ucum(code) for concept, code in units.items()} | UNITS
+
+    def _table(
+        self, con: duckdb.DuckDBPyConnection, table: Table, tables: list[Table], context: Context,
+        wanted: frozenset[int] | None,
+    ) -> Iterator[Batch]:  # fmt: skip
+        runner = self._runner(table, tables, context)
+        for block in table.blocks(table.columns()):
+            chosen = block.only(wanted)
+            if len(chosen):
+                yield runner(con, chosen)
+        if isinstance(runner, vocabularies.Relationships) and wanted is None and (closure := runner.closure()):
+            batch = Batch(table.name, _no_records())
+            batch.vocabulary = closure
+            yield batch
+
+    def _runner(self, table: Table, tables: list[Table], context: Context) -> vocabularies.Runner:
+        name = table.name
+        if name in FACT_TABLES:
+            return partial(fact_batch, table=FACT_TABLES[name], context=context)
+        if name in _META:
+            return vocabularies.meta_runner(name)
+        if name in _WITH_CONTEXT:
+            return partial(_WITH_CONTEXT[name], context=context)
+        if name == "concept_relationship":
+            known = self._has_ancestors or any(t.name == "concept_ancestor" and _any_row(con=None, table=t) for t in tables)
+            return vocabularies.Relationships(hierarchy=not known)
+        return _VOCABULARY.get(name) or partial(unread_batch, name=name)

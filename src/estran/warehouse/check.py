@@ -1,0 +1,204 @@
+"""Proofs: what must hold of every snapshot, each as a question whose good answer is 'none'."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
+from pyroaring import BitMap
+
+from estran.model.codes import DocumentStatus
+from estran.model.errors import StoreError
+from estran.model.tables import BUCKETED, TABLES
+from estran.warehouse import delta, texts
+from estran.warehouse.presence import bitmap, members
+from estran.warehouse.presence_update import LIVE
+from estran.warehouse.snapshot import Snapshot
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is not as it must be: a word, a sentence, where, and how many."""
+
+    code: str
+    what: str
+    where: str
+    count: int
+
+
+def check(snapshot: Snapshot) -> list[Finding]:
+    """Everything that is wrong with a snapshot; nothing else is looked at when files are missing."""
+    findings = [*_files(snapshot), *_logs(snapshot)]
+    if any(f.code == "file" for f in findings):
+        return findings
+    with snapshot.connect() as connection:
+        _hidden(connection, snapshot)
+        for code, what, where, query in _questions(snapshot):
+            count = int(connection.execute(f"SELECT count(*) FROM ({query})").fetchall()[0][0])
+            if count:
+                findings.append(Finding(code, what, where, count))
+        findings += [f for bucket in snapshot.buckets for f in _presence(connection, snapshot, bucket)]
+    return [*findings, *_texts(snapshot)]
+
+
+def _files(snapshot: Snapshot) -> Iterator[Finding]:
+    for ref in snapshot.record.named():
+        if _size(snapshot.directory / ref.path) != ref.size:
+            yield Finding("file", "A file is missing or has another size than recorded.", ref.path, 1)
+
+
+def _size(path: Path) -> int:
+    if path.is_dir():
+        return texts.folder_size(path)
+    return path.stat().st_size if path.exists() else -1
+
+
+def _logs(snapshot: Snapshot) -> Iterator[Finding]:
+    for name, table in snapshot.record.tables.items():
+        prefix = f"{delta.folder_of(name)}/"
+        try:
+            log = DeltaTable(str(snapshot.directory / prefix), version=table.delta)
+        except DeltaError:
+            yield Finding("log", "The Delta log of a table cannot be read.", name, 1)
+            continue
+        listed = set(pa.table(log.get_add_actions(flatten=True)).column("path").to_pylist())
+        differing = listed ^ {ref.path.removeprefix(prefix) for ref in table.all()}
+        if differing:
+            yield Finding("log", "The Delta log lists other files than the snapshot.", name, len(differing))
+
+
+def _hidden(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot) -> None:
+    for name in ("retired", "cancelled"):
+        found = [getattr(snapshot.hidden(bucket), name) for bucket in snapshot.record.hidden]
+        ids = np.concatenate([members(b) for b in found]) if found else np.zeros(0, np.int64)
+        connection.register(f"{name}_now", pa.table({"document_id": ids.astype(np.int32)}))
+
+
+_UNIQUE = {
+    "patient": "patient_id",
+    "stay": "stay_id",
+    "movement": "movement_id",
+    "document": "document_id",
+    "text": "document_id",
+    "fact": "document_id, fact_no",
+    "unit": "unit_id",
+    "concept": "concept_id",
+    "load": "load_id, file_no, part",
+    "quarantine": "file_no, record_no, part",
+}
+
+
+def _questions(snapshot: Snapshot) -> Iterator[tuple[str, str, str, str]]:
+    """Code, sentence, table and the query whose rows are the findings."""
+    size = snapshot.record.bucket_patients
+    for table in BUCKETED:
+        if "patient_id" in TABLES[table].names:
+            query = f"SELECT 1 FROM raw_{table} WHERE patient_id // {size} <> bucket"
+            yield "bucket", "Rows lie in another bucket than their patient's.", table, query
+    for table, key in _UNIQUE.items():
+        query = f"SELECT 1 FROM raw_{table} GROUP BY {key} HAVING count(*) > 1"
+        yield "unique", f"Several rows have the same {key}.", table, query
+    query = "SELECT 1 FROM raw_concept GROUP BY vocabulary, code HAVING count(*) > 1"
+    yield "unique", "Several concepts have the same code.", "concept", query
+    yield from _references()
+    yield from _accounts()
+
+
+def _references() -> Iterator[tuple[str, str, str, str]]:
+    for table in ("text", "fact", "fact_attribute", "media"):
+        query = f"""SELECT 1 FROM raw_{table} t LEFT JOIN raw_document d ON t.document_id = d.document_id
+                    WHERE d.document_id IS NULL OR d.patient_id <> t.patient_id"""
+        yield "orphan", "Rows have no document, or one of another patient.", table, query
+    yield (
+        "orphan",
+        "Links have no document.",
+        "stay_link",
+        "SELECT 1 FROM raw_stay_link ANTI JOIN raw_document USING (document_id)",
+    )
+    query = "SELECT 1 FROM raw_fact_attribute a ANTI JOIN raw_fact f ON a.document_id = f.document_id AND a.fact_no = f.fact_no"
+    yield "orphan", "Attributes have no fact.", "fact_attribute", query
+    for table in ("stay", "movement", "document"):
+        query = f"""SELECT 1 FROM raw_{table} t ANTI JOIN raw_patient p ON t.patient_id = p.patient_id"""
+        if table == "document":
+            query += " ANTI JOIN retired_now r ON t.document_id = r.document_id"
+        yield "patient", "Rows belong to no known patient.", table, query
+    for column in ("concept_id", "local_concept_id", "value_concept"):
+        query = f"""SELECT DISTINCT {column} FROM raw_fact WHERE {column} IS NOT NULL
+                    EXCEPT SELECT concept_id FROM raw_concept"""
+        yield "concept", f"Facts have a {column} that is no concept.", "fact", query
+    yield (
+        "retired",
+        "Retired documents are not stored.",
+        "document",
+        "SELECT 1 FROM retired_now ANTI JOIN raw_document USING (document_id)",
+    )
+    query = f"""(SELECT document_id FROM raw_document WHERE status = {int(DocumentStatus.CANCELLED)}
+                 EXCEPT SELECT document_id FROM cancelled_now) UNION ALL (SELECT document_id FROM cancelled_now
+                 EXCEPT SELECT document_id FROM raw_document WHERE status = {int(DocumentStatus.CANCELLED)})"""
+    yield "cancelled", "Cancelled documents are not listed as such.", "document", query
+    query = """SELECT 1 FROM raw_document d ANTI JOIN retired_now r USING (document_id)
+               GROUP BY identity_id, record_key HAVING count(*) > 1"""
+    yield "version", "Several versions of a document are current.", "document", query
+
+
+def _accounts() -> Iterator[tuple[str, str, str, str]]:
+    names = ", ".join(f'"{name}"' for name in TABLES["fact_by_concept"].names)
+    query = f"SELECT count(*) AS n, sum(hash({names})) AS h FROM raw_{{}}"
+    both = f"({query.format('fact')}) EXCEPT ({query.format('fact_by_concept')})"
+    yield "order", "Facts in concept order differ from facts in patient order.", "fact_by_concept", both
+    query = "SELECT 1 FROM raw_load WHERE complete AND read <> loaded + superseded + quarantined"
+    yield "account", "Loads where read is not loaded + superseded + quarantined.", "load", query
+    query = """SELECT 1 FROM raw_quarantine q ANTI JOIN raw_load l
+               ON q.load_id = l.load_id AND q.file_no = l.file_no AND q.part = l.part"""
+    yield "account", "Quarantined records belong to no load.", "quarantine", query
+    query = """SELECT 1 FROM (SELECT file_no, part, arg_max(quarantined, load_id) AS told FROM raw_load
+                              WHERE complete GROUP BY ALL) l
+               LEFT JOIN (SELECT file_no, part, count(*) AS kept FROM raw_quarantine GROUP BY ALL) q
+               USING (file_no, part) WHERE told <> coalesce(kept, 0)"""
+    yield "account", "Files whose last load counts other quarantined records than are kept.", "quarantine", query
+
+
+def _presence(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, bucket: int) -> Iterator[Finding]:
+    """Bitmaps against SQL, pair by pair, in both directions."""
+    where = f"bitmaps of bucket {bucket}"
+    try:
+        stored = snapshot.presence(bucket)
+        for kind, column in enumerate(("patient_id", "stay_id")):
+            connection.register(
+                "stored_pairs", _pairs(stored.concepts, [stored.at(i, kind) for i in range(len(stored.concepts))])
+            )
+            live = " UNION ".join(
+                f"""SELECT {concept} AS concept, {column} AS member FROM raw_fact ANTI JOIN hidden_document USING (document_id)
+                    WHERE bucket = {bucket} AND {concept} IS NOT NULL AND {column} IS NOT NULL AND {LIVE}"""
+                for concept in ("concept_id", "local_concept_id")
+            )
+            stored_rows = "SELECT concept, member FROM stored_pairs"
+            query = f"((({live}) EXCEPT {stored_rows}) UNION ALL ({stored_rows} EXCEPT ({live})))"
+            count = int(connection.execute(f"SELECT count(*) FROM {query}").fetchall()[0][0])
+            if count:
+                yield Finding("presence", f"Presence bitmaps of {column} differ from the facts.", where, count)
+    except StoreError:
+        yield Finding("presence", "A presence file is damaged.", where, 1)
+
+
+def _pairs(concepts: npt.NDArray[np.int64], sets: list[BitMap]) -> pa.Table:
+    arrays = [members(values) for values in sets]
+    sizes = np.array([len(a) for a in arrays], np.int64)
+    every = np.concatenate(arrays) if arrays else np.zeros(0, np.int64)
+    columns = {"concept": np.repeat(concepts, sizes).astype(np.int32), "member": every.astype(np.int32)}
+    return pa.table(columns)
+
+
+def _texts(snapshot: Snapshot) -> Iterator[Finding]:
+    with snapshot.connect() as connection:
+        rows = connection.sql("SELECT document_id FROM text").to_arrow_table()
+    differing = bitmap(rows.column(0).to_numpy()) ^ snapshot.text.all_documents()
+    if differing:
+        yield Finding("text", "Text indexes hold other documents than the texts.", "text", len(differing))
