@@ -15,7 +15,9 @@ from snowballstemmer.french_stemmer import FrenchStemmer
 
 from estran.text.query import And, Filtered, Near, Not, Or, Phrase, Prefix, TextQuery, Word
 
-TAGS = ("[NOM]", "[PRENOM]", "[TEL]", "[DATE_NAISSANCE]", "[ADRESSE]", "[MAIL]", "[NUMERO]")
+TAGS = ("[NOM]", "[PRENOM]", "[TEL]", "[DATE_NAISSANCE]", "[ADRESSE]", "[MAIL]", "[NUMERO]", "[VILLE]", "[URL]")
+LETTERS = {"œ": "oe", "æ": "ae", "ß": "ss", "ø": "o", "ł": "l", "đ": "d", "ı": "i", "µ": "u", "μ": "u",
+           **dict.fromkeys("ʼʹʻ", "'")}  # fmt: skip
 IRREGULAR = {
     "yeux": "oeil", "benigne": "benin", "benignes": "benin", "maligne": "malin", "malignes": "malin",
     "seche": "sec", "seches": "sec", "grosse": "gros", "grosses": "gros", "basse": "bas", "basses": "bas",
@@ -95,10 +97,11 @@ def folded_words(text: str) -> tuple[str, ...]:
 
 def folded(text: str) -> str:
     text = "".join(" " if unicodedata.category(c)[0] == "S" else c for c in text)  # ™ is no letter
-    lower = text.lower().replace("œ", "oe").replace("æ", "ae").replace("ß", "ss").replace("ʼ", "'")
-    plain = unicodedata.normalize("NFKD", lower).lower()
-    kept = [c for c in plain if unicodedata.category(c) not in ("Mn", "Mc", "Me", "Cf")]
-    return "".join(kept).replace("µ", "u").replace("μ", "u")
+    plain = unicodedata.normalize("NFKD", "".join(c.lower() for c in text)).lower()
+    kept = "".join(c for c in plain if unicodedata.category(c) not in ("Mn", "Mc", "Me", "Cf"))
+    for letter, twin in LETTERS.items():
+        kept = kept.replace(letter, twin)
+    return kept
 
 
 @cache

@@ -102,6 +102,10 @@ def test_a_typo_is_refused_clearly(snapshot: Snapshot) -> None:
     assert search(snapshot, "zzzzzz").notice("en") == "No document holds “zzzzzz”."
 
 
+def test_a_suggestion_is_spelt_as_in_the_texts(snapshot: Snapshot) -> None:
+    assert search(snapshot, '"fiévrre"').notice() == "Aucun document ne contient « fiévrre ». Vouliez-vous dire : fièvre ?"
+
+
 def test_a_suggestion_never_comes_from_what_is_hidden(snapshot: Snapshot) -> None:
     assert search(snapshot, "personel").unknown[0].suggestions == ()
     assert [s.word for s in search(snapshot, "personel", confidential=True).unknown[0].suggestions] == ["personnel"]
@@ -115,4 +119,4 @@ def test_what_makes_no_page(text: str, limit: int, offset: int, snapshot: Snapsh
 
 def test_an_empty_site_answers(tmp_path: Path) -> None:
     page = search(Warehouse.create(tmp_path / "warehouse", Settings()).snapshot(), "fièvre")
-    assert (page.hits, page.documents, page.notice("en")) == ((), 0, "No document holds “fievre”.")
+    assert (page.hits, page.documents, page.notice("en")) == ((), 0, "No document holds “fièvre”.")

@@ -156,13 +156,23 @@ def _found(query: TextQuery, hit: Hit, row: tuple[Any, ...], units: dict[int, st
 def _unknown(snapshot: Snapshot, query: TextQuery, filters: TextFilters) -> tuple[UnknownWord, ...]:
     typed = dict.fromkeys(word for leaf in wanted(query) for word in _words(leaf))
     absent = [word for word in typed if not snapshot.text.documents(Word(word), filters)]
-    return tuple(UnknownWord(word, tuple(snapshot.text.suggest(word, filters))) for word in absent)
+    return tuple(UnknownWord(word, _suggestions(snapshot, word, filters)) for word in absent)
 
 
 def _words(leaf: TextQuery) -> list[str]:
-    if isinstance(leaf, Phrase | Near):
-        return analysis.words(" ".join(leaf.words))
-    return analysis.words(leaf.text) if isinstance(leaf, Word) else []
+    """The words of a leaf, as they were typed."""
+    text = " ".join(leaf.words) if isinstance(leaf, Phrase | Near) else leaf.text if isinstance(leaf, Word) else ""
+    return [text[token.start : token.end] for token in analysis.tokens(text) if token.word]
+
+
+def _suggestions(snapshot: Snapshot, word: str, filters: TextFilters) -> tuple[Suggestion, ...]:
+    """The index knows words without their accents: a document that holds one says how it is spelt."""
+    found = snapshot.text.suggest(word, filters)
+    hits = [hit for s in found for hit in snapshot.text.search(Word(s.word), filters, limit=1).hits]
+    with snapshot.connect() as connection:
+        texts = [row[-1] or "" for row in _documents(connection, hits)]
+    spelt = {t.word: text[t.start : t.end].lower() for text in texts for t in analysis.tokens(text)}
+    return tuple(replace(s, word=spelt.get(s.word, s.word)) for s in found)
 
 
 def _about(unknown: UnknownWord, language: str) -> str:

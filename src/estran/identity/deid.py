@@ -25,7 +25,7 @@ _ORDER = {
     tag: rank for rank, tag in enumerate((p.MAIL, p.URL, p.BIRTH, p.TEL, p.NUMBER, p.NOM, p.PRENOM, p.ADDRESS, p.TOWN))
 }
 _JOINED = frozenset((p.NOM, p.PRENOM, p.ADDRESS, p.TOWN))  # side by side, they are one
-_NARROW = re.compile(r"[\s\-.'’]{0,2}")
+_NARROW = re.compile(r"[\s\-\u2010-\u2015.'’]{0,2}")
 
 
 class Deidentifier:

@@ -120,6 +120,9 @@ class KnownMasks:
             scene.add(at, end, mask.tag)
         if mask.tag == p.TOWN:
             return
+        for near, group in ((part, 1), (right, 2)):
+            if near and text[near.start(group)].isupper() and folded[slice(*near.span(group))] in self._short:
+                scene.add(*near.span(group), p.NOM)
         left, right_initials = _INITIALS_LEFT.search(text, max(0, at - 10), at), _INITIALS_RIGHT.match(text, end)
         for initials, letters in ((left, self._given), (right_initials, self._initials)):
             if initials and set(WORD.findall(folded[initials.start(1) : initials.end(1)])) <= letters:
@@ -171,12 +174,18 @@ class KnownMasks:
                 scene.add(start + a.start(), start + c.end(), p.BIRTH)
 
 
-_DAY_BEFORE = re.compile(r"(?<![a-z0-9])([0-9]{1,2}|premier|[a-z]+(?:[ \-](?:et[ \-])?(?:un|deux|six|sept|huit|neuf|cinq"
-                         r"|quatre|trois))?)(?:er|st|nd|rd|th)?[ \-.\n]{0,2}$")  # fmt: skip
+_DAY_BEFORE = re.compile(
+    r"(?<![a-z0-9])([0-9]{1,2}|premier|[a-z]+(?:[ \-](?:et[ \-])?(?:un|deux|trois|quatre|cinq|six|sept|huit|neuf))?)"
+    r"(?:er|st|nd|rd|th)?[ \-.\n]{0,2}$"
+)
 _YEAR_AFTER = re.compile(r"\.?,?[ \-.\n]{0,2}([0-9]{4}|[0-9]{2})(?![0-9])")
 _DAY_YEAR_AFTER = re.compile(r"\.?[ ]{1,2}([0-9]{1,2})(?:st|nd|rd|th)?,?[ ]{1,2}([0-9]{4})(?![0-9])")
-_DAYS_SPELT = dict(zip(
-    ["un", "deux", "trois", "quatre", "cinq", "six", "sept", "huit", "neuf", "dix", "onze", "douze", "treize", "quatorze", "quinze", "seize", "dix-sept", "dix-huit", "dix-neuf", "vingt", "vingt-et-un", "vingt-deux", "vingt-trois", "vingt-quatre", "vingt-cinq", "vingt-six", "vingt-sept", "vingt-huit", "vingt-neuf", "trente", "trente-et-un"], range(1, 32), strict=True))  # fmt: skip
+_DAYS = """
+un deux trois quatre cinq six sept huit neuf dix onze douze treize quatorze quinze seize dix-sept dix-huit dix-neuf
+vingt vingt-et-un vingt-deux vingt-trois vingt-quatre vingt-cinq vingt-six vingt-sept vingt-huit vingt-neuf
+trente trente-et-un
+"""
+_DAYS_SPELT = {word: day for day, word in enumerate(_DAYS.split(), 1)}
 
 
 def _is_day(written: str, day: int) -> bool:
@@ -243,14 +252,19 @@ def _streets(addresses: Iterable[str]) -> dict[str, list[Street]]:
         for piece in re.split(r"[,;\n]", line):
             tokens = re.findall(r"[^\W_]+", fold(piece))
             number = tokens.pop(0) if tokens and tokens[0].isdigit() else ""
+            if number and tokens and tokens[0] in ("bis", "ter", "quater"):
+                tokens.pop(0)
             plain = [t for t in tokens if t.isalpha() and t not in _NOT_NAMES and t not in p.PARTICLES and len(t) > 2]
             if plain and len(tokens) > 1:
                 streets.setdefault(max(plain, key=lambda t: (len(t), t)), []).append((number, tuple(tokens)))
     return streets
 
 
-_SHORT = {"avenue": "av(?:e|n)?", "boulevard": "b(?:ou)?l?v?d", "saint": "st", "sainte": "ste", "docteur": "dr", "general": "gal",
-          "rue": "r", "place": "pl", "allee": "all", "chemin": "ch(?:em)?", "route": "rte", "residence": "res"}  # fmt: skip
+_SHORT = {
+    "avenue": "av(?:e|n)?", "boulevard": "b(?:ou)?l?v?d", "saint": "st", "sainte": "ste", "docteur": "dr",
+    "general": "gal", "rue": "r", "place": "pl", "allee": "all", "chemin": "ch(?:em)?", "route": "rte",
+    "residence": "res",
+}  # fmt: skip
 
 
 @lru_cache(maxsize=4096)

@@ -71,7 +71,7 @@ def _token(text: str, folded: str, at: int, before: list[_Token], lower: bool) -
     elif _stops(plain):
         taken = False
     elif raw[0].isupper():
-        after_initial = bool(before) and not strong and not raw.isupper()  # 'Mme H. Elle'
+        after_initial = any(t.initial for t in before) and not strong and not raw.isupper()  # 'Mme H. Elle'
         taken = not (common and (strong >= 2 or after_initial))
     else:
         taken = (lower and not before and len(plain) > 2 and not common) or _elided(raw)

@@ -27,17 +27,20 @@ LABELS = (
     "nom/prenom", "nom du patient", "nom de la patiente", "patient", "patiente", "signe", "signature", "valide par",
     "redige par", "dicte par", "saisi par", "vu par", "imprime par", "personne a prevenir", "personne de confiance",
     "medecin traitant", "medecin", "medecins", "interne", "internes", "externe", "externes", "chirurgien",
-    "chirurgiens", "operateur", "operateurs", "anesthesiste", "infirmiere", "correspondant", "prescripteur", "assure", "assuree", "psychologue", "contact", "investigateur principal",
+    "chirurgiens", "operateur", "operateurs", "anesthesiste", "infirmiere", "correspondant", "prescripteur",
+    "assure", "assuree", "psychologue", "contact", "investigateur principal",
     "destinataire", "dossier medical pour", "last name", "first name", "name", "surname",
 )  # fmt: skip
 GIVEN_LABELS = frozenset(("prenom", "prenoms", "first name"))
 # A binder is followed by the name at once, with or without a colon.
-BINDERS = ("signe par", "valide par", "redige par", "dicte par", "saisi par", "imprime par", "analyse par",
-           "epouse", "veuve", "nee", "nomme", "nommee", "prenomme", "prenommee", "dossier medical pour", "patient", "patiente", "interne")  # fmt: skip
+BINDERS = (
+    "signe par", "valide par", "redige par", "dicte par", "saisi par", "imprime par", "analyse par", "epouse", "veuve",
+    "nee", "nomme", "nommee", "prenomme", "prenommee", "dossier medical pour", "patient", "patiente", "interne",
+)  # fmt: skip
 
 RELATIVES = (
-    "mere", "pere", "mari", "femme", "fils", "fille", "frere", "soeur", "sour", "epouse", "epoux", "conjoint", "conjointe",
-    "compagnon", "compagne", "concubin", "concubine", "tante", "oncle", "cousin", "cousine", "neveu", "niece",
+    "mere", "pere", "mari", "femme", "fils", "fille", "frere", "soeur", "sour", "epouse", "epoux", "conjoint",
+    "conjointe", "compagnon", "compagne", "concubin", "concubine", "tante", "oncle", "cousin", "cousine", "neveu", "niece",
     "grand-mere", "grand-pere", "ami", "amie", "voisin", "voisine", "tuteur", "tutrice", "curateur", "curatrice",
 )  # fmt: skip
 
@@ -56,8 +59,10 @@ NUMBER_CUES = (
     "matricule", "securite sociale", "secu", "n° secu", "immatriculation", "n° patient", "id patient", "patient id",
     "n°id", "n° id", "n°", "nº", "numero", "rpps", "adeli", "mrn", "ssn", "venue", "sejour", "episode", "passeport",
 )  # fmt: skip
-PHONE_CUES = ("tel", "tel.", "tél", "telephone", "telephones", "portable", "mobile", "gsm", "fax", "faxer",
-              "telecopie", "joignable", "joignables", "standard", "secretariat", "phone", "appeler", "dect")  # fmt: skip
+PHONE_CUES = (
+    "tel", "tel.", "telephone", "telephones", "portable", "mobile", "gsm", "fax", "faxer",
+    "telecopie", "joignable", "joignables", "standard", "secretariat", "phone", "appeler", "dect",
+)  # fmt: skip
 
 WAYS = (
     "rue", "r.", "avenue", "av.", "av", "ave", "avn", "boulevard", "bd", "bld", "blvd", "boul.", "place", "pl.",
@@ -67,450 +72,42 @@ WAYS = (
 STRONG_WAYS = frozenset(("rue", "avenue", "boulevard", "bd", "impasse", "allee"))
 BOXES = ("bp", "b.p.", "cs", "c.s.", "boite postale")
 
-PARTICLES = frozenset(
-    [
-        "de",
-        "du",
-        "des",
-        "d",
-        "la",
-        "le",
-        "les",
-        "l",
-        "el",
-        "al",
-        "ben",
-        "bin",
-        "ibn",
-        "van",
-        "von",
-        "der",
-        "den",
-        "dos",
-        "da",
-        "di",
-        "abd",
-        "abdel",
-        "bou",
-        "ait",
-        "st",
-        "ste",
-        "saint",
-        "sainte",
-    ]
-)
+_PARTICLES = """
+abd abdel ait al ben bin bou d da de den der des di dos du el ibn l la le les saint sainte st ste van von
+"""
+PARTICLES = frozenset(_PARTICLES.split())
 
 # Words that follow a title, a label or a name without being one, even with a capital.
-STOPS = frozenset(
-    [
-        "a",
-        "abord",
-        "age",
-        "agee",
-        "ages",
-        "an",
-        "ans",
-        "apres",
-        "assistant",
-        "assistante",
-        "assiste",
-        "attache",
-        "au",
-        "aucun",
-        "aucune",
-        "aussi",
-        "autre",
-        "aux",
-        "avec",
-        "biologiste",
-        "bonjour",
-        "c",
-        "ca",
-        "cabinet",
-        "cancerologue",
-        "cardiologie",
-        "cardiologue",
-        "cc",
-        "ce",
-        "cedex",
-        "centre",
-        "ces",
-        "cet",
-        "cette",
-        "ch",
-        "chambre",
-        "cher",
-        "chere",
-        "chers",
-        "chef",
-        "chez",
-        "chirurgie",
-        "chirurgien",
-        "chirurgienne",
-        "chirurgical",
-        "chru",
-        "chu",
-        "clinique",
-        "conclusion",
-        "confrere",
-        "consoeur",
-        "consultation",
-        "correspondant",
-        "cr",
-        "compte",
-        "dans",
-        "date",
-        "dates",
-        "de",
-        "dermatologue",
-        "des",
-        "diagnostic",
-        "directeur",
-        "directrice",
-        "docteur",
-        "docteurs",
-        "dont",
-        "dossier",
-        "dr",
-        "du",
-        "e",
-        "elle",
-        "email",
-        "en",
-        "entree",
-        "est",
-        "et",
-        "ete",
-        "examen",
-        "externe",
-        "fait",
-        "fax",
-        "fils",
-        "fille",
-        "gastro",
-        "generaliste",
-        "genre",
-        "geriatre",
-        "gynecologue",
-        "hematologue",
-        "histoire",
-        "homme",
-        "femme",
-        "hopital",
-        "hopitaux",
-        "hospitalier",
-        "hospitaliere",
-        "hospitalise",
-        "hospitalisee",
-        "hospitalisation",
-        "ide",
-        "il",
-        "ils",
-        "infirmier",
-        "infirmiere",
-        "interne",
-        "internes",
-        "ipp",
-        "irm",
-        "is",
-        "je",
-        "kinesitherapeute",
-        "l",
-        "la",
-        "laboratoire",
-        "le",
-        "les",
-        "leur",
-        "lieu",
-        "m",
-        "madame",
-        "mademoiselle",
-        "mail",
-        "mais",
-        "masseur",
-        "me",
-        "medecin",
-        "medecins",
-        "medical",
-        "medicale",
-        "mesdames",
-        "messieurs",
-        "merci",
-        "mlle",
-        "mme",
-        "mmes",
-        "monsieur",
-        "motif",
-        "mr",
-        "n",
-        "nda",
-        "ne",
-        "nee",
-        "neurologue",
-        "ni",
-        "nip",
-        "nom",
-        "noms",
-        "non",
-        "nous",
-        "novembre",
-        "octobre",
-        "decembre",
-        "septembre",
-        "janvier",
-        "fevrier",
-        "mars",
-        "avril",
-        "mai",
-        "juin",
-        "juillet",
-        "aout",
-        "oncologue",
-        "ophtalmologue",
-        "ou",
-        "oui",
-        "par",
-        "pas",
-        "patient",
-        "patiente",
-        "pediatre",
-        "pharmacien",
-        "pharmacienne",
-        "ph",
-        "phc",
-        "pneumologue",
-        "pole",
-        "portable",
-        "pour",
-        "pr",
-        "praticien",
-        "praticienne",
-        "prenom",
-        "prenoms",
-        "prescripteur",
-        "prof",
-        "professeur",
-        "psychiatre",
-        "psychologue",
-        "psychotherapeute",
-        "qualite",
-        "que",
-        "qui",
-        "radiologue",
-        "rapport",
-        "recherche",
-        "rendez",
-        "rpps",
-        "rue",
-        "sa",
-        "sans",
-        "scanner",
-        "se",
-        "secretaire",
-        "secretariat",
-        "selon",
-        "ses",
-        "service",
-        "services",
-        "sexe",
-        "si",
-        "signe",
-        "soins",
-        "son",
-        "sortie",
-        "sous",
-        "specialiste",
-        "sur",
-        "suite",
-        "suivi",
-        "tdm",
-        "tel",
-        "telephone",
-        "traitant",
-        "traitante",
-        "traitement",
-        "tres",
-        "un",
-        "une",
-        "unite",
-        "urgences",
-        "urologue",
-        "va",
-        "valide",
-        "veuve",
-        "vit",
-        "vous",
-        "vu",
-        "y",
-        "son",
-        "sont",
-        "mutuelle",
-        "poids",
-        "taille",
-        "tension",
-        "lundi",
-        "mardi",
-        "mercredi",
-        "jeudi",
-        "vendredi",
-        "samedi",
-        "dimanche",
-        "france",
-        "standard",
-        "antecedents",
-        "allergies",
-        "allergie",
-        "chirurgicaux",
-        "medicaux",
-        "mode",
-        "vie",
-        "indication",
-        "technique",
-        "resultat",
-        "resultats",
-        "the",
-        "of",
-        "and",
-        "in",
-        "on",
-        "at",
-        "was",
-        "is",
-        "has",
-        "had",
-        "he",
-        "she",
-        "his",
-        "her",
-    ]
-)
+_STOP_WORDS = """
+a abord age agee ages allergie allergies an and ans antecedents aout apres assistant assistante assiste at attache
+au aucun aucune aussi autre aux avec avril biologiste bonjour c ca cabinet cancerologue cardiologie cardiologue cc
+ce cedex centre ces cet cette ch chambre chef cher chere chers chez chirurgical chirurgicaux chirurgie chirurgien
+chirurgienne chru chu clinique compte conclusion confrere consoeur consultation correspondant cr dans date dates de
+decembre dermatologue des diagnostic dimanche directeur directrice docteur docteurs dont dossier dr du e elle email
+en entree est et ete examen externe fait fax femme fevrier fille fils france gastro generaliste genre geriatre
+gynecologue had has he hematologue her his histoire homme hopital hopitaux hospitalier hospitaliere hospitalisation
+hospitalise hospitalisee ide il ils in indication infirmier infirmiere interne internes ipp irm is janvier je jeudi
+juillet juin kinesitherapeute l la laboratoire le les leur lieu lundi m madame mademoiselle mai mail mais mardi mars
+masseur me medecin medecins medical medicale medicaux merci mercredi mesdames messieurs mlle mme mmes mode monsieur
+motif mr mutuelle n nda ne nee neurologue ni nip nom noms non nous novembre octobre of on oncologue ophtalmologue ou
+oui par pas patient patiente pediatre ph pharmacien pharmacienne phc pneumologue poids pole portable pour pr
+praticien praticienne prenom prenoms prescripteur prof professeur psychiatre psychologue psychotherapeute qualite
+que qui radiologue rapport recherche rendez resultat resultats rpps rue sa samedi sans scanner se secretaire
+secretariat selon septembre service services ses sexe she si signe soins son sont sortie sous specialiste standard
+suite suivi sur taille tdm technique tel telephone tension the traitant traitante traitement tres un une unite
+urgences urologue va valide vendredi veuve vie vit vous vu was y
+"""
+STOPS = frozenset(_STOP_WORDS.split())
 
 # Capitals that are no surname, beside a word with a capital.
-ACRONYMS = frozenset(
-    [
-        "adn",
-        "ana",
-        "anca",
-        "anrs",
-        "arn",
-        "asat",
-        "alat",
-        "avc",
-        "avk",
-        "bpco",
-        "chc",
-        "chr",
-        "chru",
-        "chu",
-        "crp",
-        "ct",
-        "ctc",
-        "cvx",
-        "dci",
-        "dfg",
-        "doi",
-        "ecbu",
-        "ecg",
-        "echo",
-        "eeg",
-        "elisa",
-        "emg",
-        "enmg",
-        "fish",
-        "fid",
-        "fogd",
-        "fov",
-        "gcs",
-        "gds",
-        "hba",
-        "hbpm",
-        "hcg",
-        "hla",
-        "hpv",
-        "hsd",
-        "hta",
-        "hiv",
-        "ide",
-        "iec",
-        "igm",
-        "igg",
-        "iga",
-        "imc",
-        "inr",
-        "iot",
-        "irm",
-        "isrs",
-        "iso",
-        "ivg",
-        "lcr",
-        "ldh",
-        "lmc",
-        "lam",
-        "lal",
-        "mrsa",
-        "nfs",
-        "nyha",
-        "oap",
-        "oms",
-        "orl",
-        "pcr",
-        "pet",
-        "pft",
-        "pmid",
-        "pubmed",
-        "psa",
-        "scanner",
-        "score",
-        "tep",
-        "tnm",
-        "tdm",
-        "toeic",
-        "tsh",
-        "uicc",
-        "usa",
-        "ufr",
-        "vhb",
-        "vhc",
-        "vih",
-        "vs",
-        "who",
-        "bcr",
-        "abl",
-        "jak",
-        "hb",
-        "gb",
-        "gr",
-        "pnn",
-        "cmv",
-        "ebv",
-        "hsv",
-        "vzv",
-        "covid",
-        "sars",
-        "rcp",
-        "samu",
-        "smur",
-        "usc",
-        "usi",
-        "rea",
-        "ehpad",
-        "ssr",
-        "had",
-        "fufol",
-        "folfox",
-        "folfiri",
-        "chop",
-        "abvd",
-        "mopp",
-        "holter",
-        "doppler",
-        "mayo",
-        "clinic",
-        "type",
-        "stade",
-        "grade",
-    ]
-)
+_ACRONYMS = """
+abl abvd adn alat ana anca anrs arn asat avc avk bcr bpco chc chop chr chru chu clinic cmv covid crp ct ctc cvx dci
+dfg doi doppler ebv ecbu ecg echo eeg ehpad elisa emg enmg fid fish fogd folfiri folfox fov fufol gb gcs gds gr
+grade had hb hba hbpm hcg hiv hla holter hpv hsd hsv hta ide iec iga igg igm imc inr iot irm iso isrs ivg jak lal
+lam lcr ldh lmc mayo mopp mrsa nfs nyha oap oms orl pcr pet pft pmid pnn psa pubmed rcp rea samu sars scanner score
+smur ssr stade tdm tep tnm toeic tsh type ufr uicc usa usc usi vhb vhc vih vs vzv who
+"""
+ACRONYMS = frozenset(_ACRONYMS.split())
 
 MONTHS = {
     "janvier": 1, "janv": 1, "jan": 1, "january": 1, "fevrier": 2, "fevr": 2, "fev": 2, "feb": 2, "february": 2,
@@ -529,11 +126,16 @@ DATE_WORDS = re.compile(  # on the folded text
     rf"|(?:{_MONTH})\b\.?\s{{1,2}}[0-9]{{1,2}}(?:st|nd|rd|th)?,?\s{{1,2}}[0-9]{{4}}\b)"
 )
 DATE_DIGITS = re.compile(
-    r"[0-9]{1,4}\s?[/.\-|\\ ]\s?[0-9]{1,2}\s?[/.\-|\\ ]\s?[0-9]{1,4}(?![0-9])|[0-9]{8}(?![0-9])|[0-9](?:[ .]{1,3}[0-9]){7}(?![0-9])"
+    r"[0-9](?:[ .]{1,3}[0-9]){7}(?![ ]?[0-9])|[0-9]{8}(?![0-9])"
+    r"|[0-9]{1,4}\s?[/.\-|\\ ]\s?[0-9]{1,2}\s?[/.\-|\\ ]\s?[0-9]{1,4}(?![0-9])"
 )
-_ONES = ["premier", "un", "deux", "trois", "quatre", "cinq", "six", "sept", "huit", "neuf", "dix", "onze", "douze", "treize", "quatorze", "quinze", "seize", "vingt", "vingts", "trente", "quarante", "cinquante", "soixante", "quatre", "cent", "cents", "mille", "mil", "milles", "et"]  # fmt: skip
-_NUMBER_WORDS = rf"(?:(?:{'|'.join(_ONES)})[\s\-]+)"
-DATE_SPELT = re.compile(rf"{_NUMBER_WORDS}{{1,4}}(?:{_MONTH})\s+{_NUMBER_WORDS}{{0,8}}(?:{'|'.join(_ONES)})\b")
+_NUMERALS = """
+premier un deux trois quatre cinq six sept huit neuf dix onze douze treize quatorze quinze seize vingt vingts trente
+quarante cinquante soixante cent cents mille mil milles et
+"""
+_ONE_OF = "|".join(_NUMERALS.split())
+_NUMBER_WORDS = rf"(?:(?:{_ONE_OF})[\s\-]+)"
+DATE_SPELT = re.compile(rf"{_NUMBER_WORDS}{{1,4}}(?:{_MONTH})\s+{_NUMBER_WORDS}{{0,8}}(?:{_ONE_OF})\b")
 BIRTH_GAP = re.compile(r"(?:\s|[:.(=)|]|\ble\b|\bthe\b|\bon\b){0,8}")
 # One separator throughout: columns of results are not telephones.
 PHONES = tuple(
@@ -549,7 +151,8 @@ PHONES = tuple(
 )
 PHONE_ABROAD = re.compile(r"\+ ?\(?[1-9][0-9]{0,2}\)?(?:[ .\-]?\(0\))?(?:[ .\-]{0,2}[0-9]{1,4}){3,6}(?![0-9])")
 AFTER_PHONE_CUE = re.compile(
-    r"[^\S\n]{0,3}(?:\((?:[^()0-9\n]{1,20})\))?(?:[^\S\n]|[.:°n]|portable|mobile|fixe|bureau|fax|au|le|du|\bn°|/){0,8}"
+    r"[^\S\n]{0,3}(?:\((?:[^()0-9\n]{1,20})\))?"
+    r"(?:[^\S\n]|[.:°n]|portable|mobile|fixe|bureau|fax|au|le|du|\bn°|/){0,8}"
     r"(\+?\(?[0-9](?:[ .\-/()]{0,3}[0-9]){3,16})"
 )
 MAIL_SHAPE = re.compile(r"[\w.+\-]+[ \t]?@[ \t]?[\w\-]+(?:[ \t]?\.(?:[\w\-]+|[ \t][a-z0-9\-]+))+", re.ASCII)
@@ -579,7 +182,8 @@ HOUSE_NUMBER = re.compile(
     re.IGNORECASE,
 )
 AFTER_ADDRESS = re.compile(
-    r"(?:[ \t]?,?[ \t]?-?[ \t]?(?:appt|apt|appartement|bat|bât|bâtiment|esc|escalier|étage|porte|cs|bp)[. ]{0,2}[0-9A-Z]{1,6}\b){1,3}",
+    r"(?:[ \t]?,?[ \t]?-?[ \t]?"
+    r"(?:appt|apt|appartement|bat|bât|bâtiment|esc|escalier|étage|porte|cs|bp)[. ]{0,2}[0-9A-Z]{1,6}\b){1,3}",
     re.IGNORECASE,
 )
 HOUSE_NUMBER_SPELT = re.compile(r"\b(?:deux|trois|quatre|cinq|six|sept|huit|neuf|dix) $")
@@ -587,11 +191,12 @@ POSTCODE_TOWN = re.compile(
     r"(?:0[1-9]|[1-8][0-9]|9[0-8])[0-9]{3}(?P<gap>[ \t]{1,2}|[ \t]?\n)(?P<town>[^\W\d_][^\W\d_]+)"
 )
 AFTER_WAY = re.compile(
-    r"[ \t]{0,2},?[ \t]{0,2}-?[ \t]{0,2}\n?[ \t]{0,2}(?P<code>(?:F-)?[0-9]{2} ?[0-9]{3})(?![0-9])(?:[ \t]{0,2},?[ \t]{0,2}\n?[ \t]{0,2}"
-    r"(?P<town>[A-ZÀ-Þ][^\W\d_]+))?|(?:, ?| à\s{1,2}| à l[ae] )(?P<near>[A-ZÀ-Þ][^\W\d_]+)"
+    r"[ \t]{0,2},?[ \t]{0,2}-?[ \t]{0,2}\n?[ \t]{0,2}(?P<code>(?:F-)?[0-9]{2} ?[0-9]{3})(?![0-9])"
+    r"(?:[ \t]{0,2},?[ \t]{0,2}\n?[ \t]{0,2}(?P<town>[A-ZÀ-Þ][^\W\d_]+))?|(?:, ?| à\s{1,2}| à l[ae] )(?P<near>[A-ZÀ-Þ][^\W\d_]+)"
 )
 TOWN_MORE = re.compile(
-    r"-\n?[^\W\d_]+|[ ](?i:cedex)(?:[ ][0-9]{1,2}\b)?|[\n ](?:sur|sous|lès)[ ][A-ZÀ-Þ][^\W\d_]+|[ ](?:en|le|la|les|de|du|l|d)(?=[ '’][A-ZÀ-Þ])"
+    r"-\n?[^\W\d_]+|[ ](?i:cedex)(?:[ ][0-9]{1,2}\b)?|[\n ](?:sur|sous|lès)[ ][A-ZÀ-Þ][^\W\d_]+"
+    r"|[ ](?:en|le|la|les|de|du|l|d)(?=[ '’][A-ZÀ-Þ])"
     r"|[ '’](?P<next>[A-ZÀ-Þ][^\W\d_]*)"
 )
 FIVE_DIGITS = re.compile(r"[0-9]{5}(?=\s)")

@@ -34,9 +34,10 @@ _COLON = re.compile(r"[ \t]{0,3}(?:\([^()\n]{0,15}\))?[ \t]{0,3}(?:\n[ \t]?)?:[ 
 _BIND = re.compile(r"[ \t]{0,2}:?(?:[ \t]{1,2}|\n)(?:le |la |par )?")
 _KIN = re.compile(r"[ \t]{0,2}[:,(]?[ \t]{0,2}")
 _AND = re.compile(r"[ \t]{0,2}(?:,|;|/|&|\bet\b|\band\b)[ \t]{0,2}\n?")
-_ANY_CASE_TITLES = frozenset(("mme", "mme.", "mlle", "mlle.", "monsieur", "madame", "mademoiselle", "docteur", "dr", "dr.",
-                              "mr", "mr.", "prof", "prof.", "professeur", "mesdames", "messieurs", "docteurs", "professeurs"))  # fmt: skip
 _LOWER_TITLES = frozenset(("mme", "mme.", "mlle", "mlle.", "dr", "dr.", "docteur", "madame", "monsieur", "mr", "mr."))
+_ANY_CASE_TITLES = _LOWER_TITLES | frozenset(
+    ("mademoiselle", "prof", "prof.", "professeur", "mesdames", "messieurs", "docteurs", "professeurs")
+)
 _SURE_LABELS = frozenset(label for label in p.LABELS if "nom" in label or "name" in label)
 _NUMBER_ALONE = frozenset(("ipp", "nip", "nda", "iep", "nir", "nss", "ins", "ins-c", "mrn", "ssn", "rpps", "adeli"))
 
@@ -94,7 +95,8 @@ def _birth(scene: Scene, start: int, end: int, cue: str) -> None:
 
 
 def _town(scene: Scene, start: int, end: int, cue: str) -> None:
-    masks = read_names(scene.text, scene.folded, _KIN.match(scene.text, end).end(), cautious=True)  # type: ignore[union-attr]
+    gap = _KIN.match(scene.text, end)
+    masks = read_names(scene.text, scene.folded, gap.end() if gap else end, cautious=True)
     if masks:
         scene.add(masks[0].start, masks[-1].end, p.TOWN)
 
@@ -258,7 +260,7 @@ def digit_rules(scene: Scene, start: int, run: str) -> None:
 
 
 def _inside(text: str, at: int) -> bool:
-    """The place is not the beginning of a word. Checked afterwards: a shape that begins by a capital is found faster."""
+    """The place is not the beginning of a word. Checked afterwards: shapes are found faster by their capital."""
     return at > 0 and (text[at - 1].isalnum() or text[at - 1] in ".'’-_")
 
 

@@ -53,6 +53,10 @@ class Statement:
     event_time: int = 0  # microseconds UTC
     content: int = 0  # hash of the record, breaks ties
 
+    def __post_init__(self) -> None:
+        if not self.numbers:
+            raise ValueError("a statement names at least one number")
+
 
 @dataclass(frozen=True)
 class Known:

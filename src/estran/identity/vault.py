@@ -197,7 +197,8 @@ class Vault:
         sealed = self._store.seal(_LINK.pack(*stamp, active), "link", *link)
         self._store.write("INSERT OR REPLACE INTO link VALUES (?, ?, ?, ?)", (*link, sealed))
         moved = self._groups.settle(link.a)
-        self.upkeep.mark(moved)
+        # What is known of those left behind, or joined, changes as well.
+        self.upkeep.mark({i for pair in moved.values() for patient in pair for i in self._groups.members(patient)})
         if moved or kind != "alias":
             self._trace(kind, (link.a, link.b))
         return moved

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from estran.portal.language import Language
 
 
@@ -53,6 +55,18 @@ WORDS: dict[str, dict[str, str]] = {
     },
     "theme": {"auto": _("Automatic"), "light": _("Light"), "dark": _("Dark")},
 }
+
+
+_UNITS = {"Cel": "°C", "mm[Hg]": "mmHg", "[IU]/L": "UI/L", "{ratio}": "", "1": ""}
+_POWERS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def unit(ucum: str) -> str:
+    """A UCUM unit as people write it: µmol/L, 10⁹/L, °C."""
+    said = _UNITS.get(ucum, ucum)
+    if said.startswith("u") and len(said) > 1 and said[1] in "mgLkU":
+        said = "µ" + said[1:]
+    return re.sub(r"10\*(\d+)", lambda m: "10" + m[1].translate(_POWERS), said)
 
 
 def word(spoken: Language, kind: str, text: str | int) -> str:

@@ -99,9 +99,10 @@ class ConceptShelf:
                              WHEN s.said LIKE {whole} || '%' THEN 2 ELSE 3 END AS rank,
                    length(coalesce(c.label_fr, c.label_en, c.code)) AS length
             FROM concept c
-            JOIN (SELECT k.concept_id,
-                         {_FOLD.format("concat_ws(' ', k.label_fr, k.label_en, string_agg(y.synonym, ' '))")} AS said
-                  FROM concept k LEFT JOIN concept_synonym y USING (concept_id) GROUP BY ALL) s USING (concept_id)
+            JOIN (SELECT k.concept_id, {_FOLD.format("concat_ws(' ', k.label_fr, k.label_en, y.said)")} AS said
+                  FROM concept k LEFT JOIN (SELECT concept_id, string_agg(synonym, ' ') AS said
+                                            FROM concept_synonym GROUP BY concept_id) y USING (concept_id)) s
+              USING (concept_id)
             {"" if tokens else "SEMI JOIN with_data USING (concept_id)"}
             WHERE {" AND ".join(conditions) or "true"}
             ORDER BY rank, length LIMIT 2000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from estran.cohort.language import json as question_json
 from estran.cohort.query import Node
@@ -33,6 +33,8 @@ class View:
         self.snapshot = snapshot
         self.concepts = ConceptShelf(snapshot)
         self.units: dict[frozenset[tuple[str, str]], tuple[str, ...]] = {}
+        # A timeline is asked for twice, for its page and for its drawing.
+        self.timeline = lru_cache(maxsize=8)(lambda patient: read_timeline(snapshot, self.concepts, patient))
 
     @cached_property
     def answers(self) -> Answers:
@@ -184,7 +186,7 @@ class Desk:
     def timeline(self, patient_id: int) -> Timeline | None:
         """Everything of a patient; None when nobody may be seen under this number."""
         self._permit(Action.TIMELINE, Target(f"patient:{patient_id}"))
-        return read_timeline(self._view.snapshot, self._view.concepts, patient_id)
+        return self._view.timeline(patient_id)
 
     # Cohorts
 

@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 
 from estran.model.tables import CONCEPT, CONCEPT_ANCESTOR, CONCEPT_MAP, CONCEPT_SYNONYM
 from estran.terminology.hierarchy import Hierarchy
+from estran.terminology.maps import Maps
 from estran.terminology.systems import LOCAL, RANK, is_standard
 
 Int32s = npt.NDArray[np.int32]
@@ -106,9 +107,7 @@ class ConceptBook:
         self._edges = ancestors if ancestors is not None else CONCEPT_ANCESTOR.empty_table()
         self._synonyms = synonyms if synonyms is not None else CONCEPT_SYNONYM.empty_table()
         maps = maps if maps is not None else CONCEPT_MAP.empty_table()
-        self._map_keys = set(zip(maps["source_id"].to_pylist(), maps["target_id"].to_pylist(), strict=True))
-        self._site_maps: dict[int, int] = {}
-        self._learn_maps(maps)
+        self._maps = Maps(maps)
 
     def _store(self, concepts: pa.Table) -> None:
         self._concepts = concepts.select(CONCEPT.names).cast(CONCEPT).sort_by("concept_id").combine_chunks()
@@ -158,10 +157,10 @@ class ConceptBook:
             ids.append(found)
         best = min(range(len(codings)), key=lambda i: (RANK.get(codings[i][0], len(RANK)), i))
         if not is_standard(codings[best][0]):
-            target = next((self._site_maps[i] for i in ids if i in self._site_maps), None)
+            target = next((found for i in ids if (found := self._maps.target(i)) is not None), None)
             return (ids[0], -1, next_id) if target is None else (target, ids[0], next_id)
         local = ids[0] if best else _first_other(codings, ids)
-        pairs += [(i, ids[best]) for i in ids if i != ids[best] and self._new_map(i, ids[best])]
+        pairs += [(i, ids[best]) for i in ids if i != ids[best] and self._maps.note(i, ids[best])]
         return ids[best], local, next_id
 
     def _create(self, concept_id: int, coding: tuple[str, str], code: CodeLike, label: str) -> None:
@@ -201,19 +200,6 @@ class ConceptBook:
         rows = np.flatnonzero(found.is_valid().to_numpy(zero_copy_only=False))
         for row, needle in zip(rows, found.take(pa.array(rows)).to_pylist(), strict=True):
             self._known[wanted[needle]] = int(self._stored_ids[row])
-
-    def _new_map(self, source: int, target: int) -> bool:
-        if (source, target) in self._map_keys:
-            return False
-        self._map_keys.add((source, target))
-        return True
-
-    def _learn_maps(self, maps: pa.Table) -> None:
-        """Maps made by a table, a person or a vocabulary apply to codes that come alone."""
-        usable = maps.filter(pc.not_equal(maps["method"], "source")).sort_by(
-            [("source_id", "ascending"), ("target_id", "descending")]
-        )
-        self._site_maps |= dict(zip(usable["source_id"].to_pylist(), usable["target_id"].to_pylist(), strict=True))
 
     # ---- vocabularies ------------------------------------------------------------------------
 
@@ -311,12 +297,8 @@ class ConceptBook:
             return CONCEPT_MAP.empty_table(), next_id
         sources, next_id = self._ids(rows["source_vocabulary"], rows["source_code"], next_id)
         targets, next_id = self._ids(rows["target_vocabulary"], rows["target_code"], next_id)
-        pairs = zip(sources.tolist(), targets.tolist(), strict=True)
-        new = pa.array([s != t and self._new_map(s, t) for s, t in pairs], pa.bool_())
         columns = [pa.array(sources), pa.array(targets), _one(rows["relation"]), _one(rows["method"])]
-        table = pa.table(columns, schema=CONCEPT_MAP).filter(new)
-        self._learn_maps(table)
-        return table, next_id
+        return self._maps.add(pa.table(columns, schema=CONCEPT_MAP)), next_id
 
 
 def _keys(vocabularies: pa.ChunkedArray, codes: pa.ChunkedArray) -> pa.Array:

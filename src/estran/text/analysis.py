@@ -3,11 +3,12 @@
 1. *Folding*, one character at a time: lower case; accents, cedillas and combining marks taken off;
    œ → oe, æ → ae, ß → ss, ø → o, ł → l, µ and μ → u (so `µg` is found by `ug`); superscripts and full-width
    forms become plain; every dash becomes `-`, every apostrophe `'`; soft hyphens and zero-width
-   characters vanish; symbols stay (`Doliprane™` is the word doliprane). A text and its unaccented twin fold to the same string.
+   characters vanish; symbols stay (`Doliprane™` is the word doliprane). A text and its unaccented
+   twin fold to the same string.
 2. *Words* are runs of letters and digits of the folded text. Everything else separates: `l'œdème`
    is l + oedeme, `pseudo-kyste` two words, `1,8` and `1.8` both 1 + 8. A word longer than
    `LONGEST_WORD` letters is cut there.
-3. *Tags* that de-identification left (`[NOM]`, `[TEL]` …) count as one word of the text, which no
+3. *Tags* that Estran's de-identification writes (`TAGS`: `[NOM]`, `[TEL]` …) count as one word of the text, which no
    query can name: searching `nom` does not find every redacted letter.
 4. *Stem*: a few irregular words, then endings that the Snowball stemmer knows with their accents only
    or not at all (-ee → -e, -iere → -ier, -oux → -ou, -yaux → -yau, and an s after a, i, o or u in
@@ -34,15 +35,13 @@ import tantivy
 
 ANALYSIS_VERSION: Final = 1
 LONGEST_WORD: Final = 64
-TAGS: Final = (
-    "NOM", "PRENOM", "DATE_NAISSANCE", "DATE", "TEL", "MAIL", "ADRESSE", "NUMERO", "VILLE", "CODE_POSTAL", "NSS", "IPP",
-    "NDA", "HOPITAL", "ZIP", "SECU",
-)  # fmt: skip
+TAGS: Final = ("NOM", "PRENOM", "DATE_NAISSANCE", "TEL", "MAIL", "ADRESSE", "VILLE", "NUMERO", "URL")
 
 _SPECIAL = {"œ": "oe", "æ": "ae", "ß": "ss", "ø": "o", "ł": "l", "đ": "d", "ı": "i", "µ": "u", "μ": "u"}
 _APOSTROPHES = frozenset("'’‘ʼ′`´‛ʹʻ")
 _TAG = rf"\[(?:{'|'.join(TAGS)})\]"
-_CHUNK = re.compile(rf"{_TAG}|[^\s\x00-/:-@\[-`{{-\x7f’‘“”«»–—…°•]+")  # coarser than words: all that may hold some
+_PIECE = r"[^\s\x00-/:-@\[-`{-\x7f’‘“”«»–—…°•]+"  # coarser than words: all that may hold some
+_CHUNK, _UNTAGGED = re.compile(f"{_TAG}|{_PIECE}"), re.compile(_PIECE)
 _TAG_ONLY = re.compile(_TAG)
 _WORD = re.compile(r"[^\W_]+")
 _ENDINGS = ((re.compile(r"(?<=..)ee(s?)$"), r"e\1"), (re.compile(r"iere(s?)$"), r"ier\1"),
@@ -120,24 +119,25 @@ class Token:
 
 def tokens(text: str) -> list[Token]:
     """The words of `text` in order; the list index is the position that phrases count with."""
-    found: list[Token] = []
-    for chunk in _CHUNK.finditer(text):
-        if _TAG_ONLY.fullmatch(chunk[0]):
-            found.append(Token(chunk[0], "", chunk.start(), chunk.end()))
-        else:
-            found += _tokens_of_chunk(chunk[0], chunk.start())
-    return found
+    return [
+        Token(stemmed, word, chunk.start() + start, chunk.start() + end)
+        for chunk in _CHUNK.finditer(text)
+        for stemmed, word, start, end in _tokens_of_chunk(chunk[0])
+    ]
 
 
-def _tokens_of_chunk(chunk: str, base: int) -> list[Token]:
+@lru_cache(maxsize=1 << 16)
+def _tokens_of_chunk(chunk: str) -> tuple[tuple[str, str, int, int], ...]:
+    """Stem, word and span within the chunk, of each word of it."""
+    if _TAG_ONLY.fullmatch(chunk):
+        return ((chunk, "", 0, len(chunk)),)
     folded = fold_with_offsets(chunk)
     found = []
     for match in _WORD.finditer(folded.text):
         start, end = folded.span(match.start(), match.end())
-        end = _past_marks(chunk, end)
         word = match[0][:LONGEST_WORD]
-        found.append(Token(stem(word), word, base + start, base + end))
-    return found
+        found.append((stem(word), word, start, _past_marks(chunk, end)))
+    return tuple(found)
 
 
 def _past_marks(chunk: str, end: int) -> int:
@@ -198,7 +198,7 @@ def index_terms(text: str) -> tuple[str, str]:
     Both are joined by spaces. The second leaves out what no prefix can ask for: single letters
     and words that begin with a digit.
     """
-    chunks = _CHUNK.findall(text)
+    chunks = (_CHUNK if "[" in text else _UNTAGGED).findall(text)
     if len(chunks) < 2:
         return "".join(_STEMS[chunk] for chunk in chunks), "".join(_WORDS[chunk] for chunk in chunks)
     return " ".join(itemgetter(*chunks)(_STEMS)), " ".join(itemgetter(*chunks[:1], *set(chunks))(_WORDS))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -81,9 +82,10 @@ def split(table: str, rows: pa.Table, bucket_patients: int) -> Iterator[tuple[in
     buckets = rows.column("patient_id").to_numpy() // bucket_patients
     rows = conform(table, rows)
     found = np.unique(buckets)
+    if (buckets[1:] >= buckets[:-1]).all():
+        edges = [*np.searchsorted(buckets, found).tolist(), len(buckets)]
+        for bucket, (start, stop) in zip(found, pairwise(edges), strict=True):
+            yield int(bucket), rows.slice(start, stop - start)
+        return
     for bucket in found:
-        yield int(bucket), rows if len(found) == 1 else rows.filter(pa.array(buckets == bucket))
-
-
-def group(values: Mapping[int, list[pa.Table]]) -> dict[int, pa.Table]:
-    return {bucket: pa.concat_tables(parts) for bucket, parts in values.items()}
+        yield int(bucket), rows.filter(pa.array(buckets == bucket))

@@ -53,14 +53,18 @@ def set_hidden(draft: Draft, bucket: int, hidden: Hidden) -> None:
 
 
 def vacuum(directory: Path, keep: int) -> int:
-    """Forget all but the last `keep` snapshots and delete what no other one names; returns bytes freed.
+    """Forget all but the last `keep` snapshots, and those before an erasure; delete what no other one names; returns bytes freed.
 
     To be called under the writer's lock: files being written would look like litter.
     """
     known = records.versions(directory)
-    for version in known[:-keep]:
+    kept = [records.read_record(directory, version) for version in known[-keep:]]
+    # An erasure that was cut short must not leave the snapshots that still hold the patient.
+    erased = [i for i, record in enumerate(kept) if record.operation == "erase"]
+    kept = kept[erased[-1] :] if erased else kept
+    for version in known[: -len(kept)]:
         records.path_of(directory, version).unlink()
-    named = {ref.path for version in known[-keep:] for ref in records.read_record(directory, version).named()}
+    named = {ref.path for record in kept for ref in record.named()}
     freed = sum(_delete(path) for path in litter(directory, named))
     for path in (directory / records.FOLDER).glob(".*"):
         path.unlink()

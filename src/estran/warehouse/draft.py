@@ -25,7 +25,7 @@ from estran.warehouse.scratch import scratch
 
 PIECE_ROWS = 262_144  # rows per file of the tables whose rows are replaced: what one change rewrites
 _TIER = 8  # so many files of about the same size become one
-_SETTLED_ROWS = 2_000_000  # files this large wait for `compact`
+_SETTLED_ROWS = 500_000  # files this large wait for `compact`
 
 
 class Draft:
@@ -186,10 +186,12 @@ def _key_values(path: Path, column: str) -> npt.NDArray[np.int64]:
 def without(path: Path, table: str, keys: pa.Table) -> pa.Table | None:
     """Rows of a file that equal none of `keys`; None when the file holds none of them."""
     names = keys.column_names
-    if len(names) == 1 and names == list(KEYS.get(table, ())):
-        wanted = keys.column(0).to_numpy()
-        hit = np.isin(_key_values(path, names[0]), wanted)
-        return read_files(table, [str(path)]).filter(pa.array(~hit)) if hit.any() else None
+    if pa.types.is_integer(keys.schema.types[0]) and names[0] in KEYS.get(table, ()):
+        hit = np.isin(_key_values(path, names[0]), keys.column(0).to_numpy())
+        if not hit.any():
+            return None
+        if len(names) == len(KEYS[table]) == 1:
+            return read_files(table, [str(path)]).filter(pa.array(~hit))
     rows = read_files(table, [str(path)])
     kept = anti_join(rows, keys)
     return kept if len(kept) < len(rows) else None

@@ -101,8 +101,10 @@ class Presence:
 
     def pair(self, concept: int) -> Pair:
         """Copies of the two bitmaps of one concept, empty when it is absent."""
-        index = self._indices([concept])
-        return (self.at(index[0], 0).copy(), self.at(index[0], 1).copy()) if index else (BitMap(), BitMap())
+        index = int(np.searchsorted(self.concepts, concept))
+        if index == len(self.concepts) or self.concepts[index] != concept:
+            return BitMap(), BitMap()
+        return _thawed(self.blob(index, 0)), _thawed(self.blob(index, 1))
 
     def blob(self, index: int, kind: int) -> memoryview:
         """Serialised bitmap number `index`; kind 0 patients, 1 stays."""

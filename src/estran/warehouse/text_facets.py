@@ -76,7 +76,8 @@ def _distinct(codes: Rows, count: int, patients: Rows) -> Rows:
         return np.bincount(np.unique(codes << 32 | patients) >> 32, minlength=count)
     seen = np.zeros(count * width, bool)
     seen[codes * width + (patients - first)] = True
-    return np.count_nonzero(seen.reshape(count, width), axis=1)
+    people: Rows = np.count_nonzero(seen.reshape(count, width), axis=1)
+    return people
 
 
 def coded(words: Iterable[str]) -> Column:

@@ -197,16 +197,17 @@ class TextIndex:
     # Words
 
     def suggest(self, word: str, filters: TextFilters | None = None) -> list[Suggestion]:
-        """Words of visible documents one slip (or two, after the third letter) from `word`, most
-        frequent first; empty when `word` itself is found."""
+        """Words of visible documents one slip (or two, after the third letter) from `word`, nearest and
+        most frequent first, folded; empty when `word` itself is found."""
         folded = " ".join(analysis.words(word))
         if not folded or self.documents(Word(word), filters):
             return []
         near = Counter[str]()
         for folder in self._folders:
             near.update(folder.near(folded))
-        likely = sorted(near, key=lambda w: (slips(folded, w), -near[w], w))[: 3 * _SUGGESTIONS]
-        checked = [Suggestion(w, len(self.documents(Word(w), filters))) for w in likely]
+        likely = sorted(near, key=lambda w: (slips(folded, w), -near[w], w))[: 6 * _SUGGESTIONS]
+        likely = list({analysis.stem(w): w for w in reversed(likely)}.values())[::-1]  # one word of each stem
+        checked = [Suggestion(w, len(self.documents(Word(w), filters))) for w in likely[: 2 * _SUGGESTIONS]]
         return [s for s in checked if s.documents][:_SUGGESTIONS]
 
     # What is visible, and what the filters leave

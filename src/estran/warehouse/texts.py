@@ -25,7 +25,7 @@ from estran.warehouse.text_build import TextIndexBuilder
 from estran.warehouse.text_folder import open_folder
 
 _TIER = 8  # so many folders of about the same size become one
-_SETTLED_DOCUMENTS = 200_000  # folders this large wait for `compact`
+_SETTLED_DOCUMENTS = 2_000  # folders this large wait for `compact`
 _BATCH_ROWS = 20_000
 
 _INDEXED = """

@@ -61,7 +61,12 @@ def test_the_latest_statement_wins_field_by_field(vault: Vault) -> None:
 
 @pytest.mark.parametrize(
     ("traits", "area"),
-    [({"commune": "2A004"}, "2A"), ({"commune": "97411"}, "974"), ({"postcode": "01000"}, "01"), ({"postcode": "SW1A"}, None)],
+    [
+        ({"commune": "2A004"}, "2A"),
+        ({"commune": "97411"}, "974"),
+        ({"postcode": "01000"}, "01"),
+        ({"postcode": "SW1A"}, None),
+    ],
 )
 def test_residence_is_rolled_up(vault: Vault, traits: dict[str, str], area: str | None) -> None:
     vault.introduce([say("1", **traits)])

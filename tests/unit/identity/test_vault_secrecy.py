@@ -40,7 +40,9 @@ def everything(folder: Path) -> bytes:
 
 
 def clear_forms() -> list[bytes]:
-    texts = [form.encode(code) for s in SECRETS for form in (s, s.lower(), s.upper()) for code in ("utf-8", "utf-16-le")]
+    texts = [
+        form.encode(code) for s in SECRETS for form in (s, s.lower(), s.upper()) for code in ("utf-8", "utf-16-le")
+    ]
     return texts + [EVENT_TIME.to_bytes(8, order) for order in ("big", "little")] + [str(EVENT_TIME).encode()]
 
 

@@ -101,7 +101,7 @@ class Bucket:
         with self.snapshot.connect() as connection:
             if given is not None:
                 connection.register("given", given)
-            return connection.execute(query.replace("$bucket", str(self.number))).to_arrow_table()
+            return connection.sql(query.replace("$bucket", str(self.number))).to_arrow_table()
 
     def _table(self, name: str, columns: str, key: str, more: str = "") -> Table:
         rows = self.sql(f"SELECT {columns} FROM {name} WHERE bucket = $bucket {more} ORDER BY {key}")

@@ -350,7 +350,8 @@ def in_dates(values: Ints, wanted: DateRange) -> Bools:
 def at_age(bucket: Bucket, patients: Ints, at: Ints, wanted: IntRange) -> Bools:
     """Whether the age of patients on days is known and within bounds."""
     years, known = bucket.ages(patients, at)
-    return known & in_range(years, wanted)
+    found: Bools = known & in_range(years, wanted)
+    return found
 
 
 # From events to the units they belong to
@@ -405,9 +406,10 @@ def _inside(bucket: Bucket, events: Events, movements: Ints) -> Bools:
     table = bucket.movements
     start, end = table.day("start_date")[movements], table.day("end_date")[movements]
     first, last = (table.number(name)[movements] for name in ("start_minute", "end_minute"))
-    keep = events.known(Precision.DAY) & (start != NO_DAY) & (table.number("precision")[movements] >= Precision.DAY)
+    keep: Bools = events.known(Precision.DAY) & (start != NO_DAY) & (table.number("precision")[movements] >= Precision.DAY)
     keep &= (events.days >= start) & ((end == NO_DAY) | (events.days <= end))
     timed = events.minutes >= 0
     early = timed & (events.days == start) & (first >= 0) & (events.minutes < first)
     late = timed & (events.days == end) & (last >= 0) & (events.minutes > last)
-    return keep & ~early & ~late
+    keep &= ~early & ~late
+    return keep

@@ -52,7 +52,8 @@ class Events:
     def take(self, rows: Ints | Bools) -> Events:
         """Some rows, by place or by mask."""
         columns: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Events(**{name: None if values is None else values[rows] for name, values in columns.items()})
+        taken: dict[str, Any] = {name: None if values is None else values[rows] for name, values in columns.items()}
+        return Events(**taken)
 
     def keyed(self, rows: Ints, keys: Ints) -> Events:
         """The rows with other keys."""

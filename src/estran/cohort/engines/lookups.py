@@ -35,7 +35,7 @@ class Lookups:
     def sql(self, query: str, values: list[Any] | None = None) -> pa.Table:
         """Rows of a query with bound values."""
         with self.snapshot.connect() as connection:
-            return connection.execute(query, values or []).to_arrow_table()
+            return connection.sql(query, params=values or []).to_arrow_table()
 
     def code_set(self, codes: tuple[Code, ...]) -> Ints:
         """The sorted concepts of a code set: those included minus those excluded, each with its descendants."""

@@ -56,7 +56,7 @@ class Scopes:
         stay_id = found.stay_id if found.stay_id in self.rows.stays else None
         return Seen(found.patient_id, found.start_date, found.start_minute, found.precision, stay_id, number)
 
-    def keys(self, event: Event, unit: Unit) -> set[Key]:  # noqa: PLR0911 - one answer per scope
+    def keys(self, event: Event, unit: Unit) -> set[Key]:
         """The units of a kind that an event belongs to; a stay holds all its documents and movements."""
         kind, number, fact_no = event
         seen = self.see(event)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from estran.cohort.language import options, words
@@ -132,10 +132,10 @@ class _Reader:
             then = self.relation()
             if delay is None:
                 delay, unit = self.delay() or (IntRange(0), TimeUnit.DAY)
-            first = self.made(lambda: Sequence(first, then, delay, unit))
+            first = self.made(partial(Sequence, first, then, delay, unit))
         elif self.operator(words.DURING):
             within = self.relation()
-            first = self.made(lambda: During(first, within))
+            first = self.made(partial(During, first, within))
         self.depth -= 1
         return first
 
@@ -174,10 +174,10 @@ class _Reader:
         cursor.skip()
         start = cursor.at
         if cursor.accept("("):
-            node = self.question()
+            inner = self.question()
             cursor.expect(")")
-            return node
-        node = self.made_at(start, lambda: self.head() or self.prefixed() or self.phrase() or self.coded() or self.bare())
+            return inner
+        node: Node | None = self.made_at(start, lambda: self.head() or self.prefixed() or self.phrase() or self.coded() or self.bare())
         if node is None:
             raise cursor.error("A criterion is expected here.", 'write a word, "a phrase", CIM10:I50, age>=65, sexe:F')
         return node
@@ -285,7 +285,7 @@ class _Reader:
         fields = self.brackets("code")
         if fields.pop("no descendants", False):
             codes = tuple(Code(c.vocabulary, c.code, c.excluded, c.excluded) for c in codes)
-        return replace(CodeCriterion(codes), value=value, **fields)
+        return CodeCriterion(codes, value, **fields)
 
     def bare(self) -> Node | None:
         """Words without quotes: one text criterion for all that follow each other."""

@@ -6,17 +6,19 @@ import datetime as dt
 import types
 import typing
 from dataclasses import dataclass, fields
-from functools import lru_cache
 from typing import Any, ClassVar
 
 from estran.model.errors import UsageError
 
+_hints: dict[type[Part], dict[str, Any]] = {}
 
-@lru_cache(maxsize=256)
-def field_hints(kind: type[object]) -> dict[str, Any]:
-    """The types of the fields of a dataclass, in order."""
-    hints = typing.get_type_hints(kind)
-    return {f.name: hints[f.name] for f in fields(kind)}
+
+def field_hints(kind: type[Part]) -> dict[str, Any]:
+    """The types of the fields of a part, in order."""
+    if kind not in _hints:
+        hints = typing.get_type_hints(kind)
+        _hints[kind] = {f.name: hints[f.name] for f in fields(kind)}
+    return _hints[kind]
 
 
 def fits(value: object, hint: Any) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from estran.cohort.language.explain import explain
 from estran.cohort.language.text import to_text
@@ -21,7 +22,7 @@ from estran.portal.builder.draft import (
 )
 from estran.portal.builder.translate import Built
 from estran.portal.language import Language
-from estran.portal.words import word
+from estran.portal.words import unit, word
 
 if TYPE_CHECKING:
     from estran.portal.visitor import Visitor
@@ -52,20 +53,23 @@ def name(step: AnyStep, labels: Labels, spoken: Language) -> str:
 def _name(step: AnyStep, labels: Labels, spoken: Language) -> str:
     if isinstance(step, CodeStep):
         return _code(step, labels, spoken)
-    if isinstance(step, TextStep):
-        return spoken.text("text: %(words)s", words=step.words) if step.words else spoken.text("unfinished text")
-    if isinstance(step, PatientStep):
-        return _patient(step, spoken)
-    if isinstance(step, StayStep):
-        kind = word(spoken, "stay", step.stay_kind) if step.stay_kind else spoken.text("Stay")
-        return kind + _span(step.days_low, step.days_high, spoken, "%(span)s days")
-    if isinstance(step, DocumentStep):
-        return word(spoken, "document", step.document_kind) if step.document_kind else spoken.text("Document")
     if isinstance(step, SequenceStep):
         return f"{_name(step.first, labels, spoken)} → {_name(step.then, labels, spoken)}"
-    if isinstance(step, GroupStep):
-        return _group(step, spoken)
-    return spoken.text("As written")
+    make = _PLAIN.get(type(step))
+    return make(step, spoken) if make else spoken.text("As written")
+
+
+def _text(step: TextStep, spoken: Language) -> str:
+    return spoken.text("text: %(words)s", words=step.words) if step.words else spoken.text("unfinished text")
+
+
+def _stay(step: StayStep, spoken: Language) -> str:
+    kind = word(spoken, "stay", step.stay_kind) if step.stay_kind else spoken.text("Stay")
+    return kind + _span(step.days_low, step.days_high, spoken, "%(span)s days")
+
+
+def _document(step: DocumentStep, spoken: Language) -> str:
+    return word(spoken, "document", step.document_kind) if step.document_kind else spoken.text("Document")
 
 
 def _code(step: CodeStep, labels: Labels, spoken: Language) -> str:
@@ -78,7 +82,7 @@ def _code(step: CodeStep, labels: Labels, spoken: Language) -> str:
     if step.comparison and step.low is not None:
         sign = {">=": "≥", "<=": "≤"}.get(step.comparison, step.comparison)
         bounds = f"{spoken.number(step.low)}–{spoken.number(step.high)}" if sign == ".." else f"{sign} {spoken.number(step.low)}"
-        said += f" {bounds} {step.unit}".rstrip()
+        said += f" {bounds} {unit(step.unit)}".rstrip()
     return said
 
 
@@ -101,6 +105,11 @@ def _group(step: GroupStep, spoken: Language) -> str:
         "at_least": spoken.text("Group: at least %(number)s", number=step.number),
     }[step.mode]
     return f"{said} ({spoken.text('in the same stay')})" if step.same_stay else said
+
+
+_PLAIN: dict[type[Any], Callable[[Any, Language], str]] = {
+    TextStep: _text, PatientStep: _patient, StayStep: _stay, DocumentStep: _document, GroupStep: _group,
+}
 
 
 def explanation(who: Visitor, query: Node) -> str:

@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse, Response
 
 from estran.portal.language import Language
 from estran.portal.visitor import Reader
-from estran.portal.words import word
+from estran.portal.words import unit, word
 from estran.projects.patients import LANES, Event, Timeline
 from estran.projects.rows import When
 
@@ -77,5 +77,5 @@ def event_label(event: Event, spoken: Language) -> str:
 def event_detail(event: Event, spoken: Language) -> str:
     """Its value, ward or title."""
     if event.value is not None:
-        return f"{spoken.number(event.value)} {event.unit}".strip()
+        return f"{spoken.number(event.value)} {unit(event.unit)}".strip()
     return event.value_text

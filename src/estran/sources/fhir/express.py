@@ -46,6 +46,8 @@ class Express:
             low, high = _bounds(node["referenceRange"]) if "referenceRange" in node else (None, None)
             told = node["effectiveDateTime"]
             start = clock.moments.get(told) or clock.moment(told, "")
+            if start is None:
+                return False
             told = node.get("issued")
             known = None if told is None else clock.instants.get(told) or clock.micros(told, "")
             if type(name) is not str or not name or name.isspace() or "security" in node.get("meta", ()):
@@ -99,7 +101,7 @@ def _measured(quantity: Node) -> tuple[float, str, int | None]:
 
 def _bounds(ranges: list[Node]) -> Bounds:
     (one,) = ranges
-    if "type" in one:
+    if type(one) is not dict or "type" in one:
         raise ValueError
     return _bound(one, "low"), _bound(one, "high")
 

@@ -148,6 +148,6 @@ def _primitive(child: etree._Element, kind: str, path: str) -> Any:
     try:
         if kind == "boolean":
             return {"true": True, "false": False}[text]
-        return float(text) if kind == "decimal" else int(text)
+        return float(text) if kind == "decimal" and not text.lstrip("-").isdigit() else int(text)
     except (KeyError, ValueError):
         raise Unreadable(path, "malformed", "The value does not have the type that FHIR gives it.") from None

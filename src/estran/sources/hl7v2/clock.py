@@ -12,6 +12,7 @@ _MINUTE, _HOUR = Precision.MINUTE, Precision.HOUR
 _FRACTION = re.compile(r"[0-9]{14}\.[0-9]{1,6}", re.ASCII)
 _SECONDS = re.compile(r"[0-9]{12}([0-9]{2})(?:\.([0-9]{1,6}))?", re.ASCII)
 _FIRST_DAY, _LAST_DAY = -51_134, 84_370
+_SIZES = frozenset((10, 12, 14))
 _MAX_DAYS = 50_000
 
 
@@ -26,7 +27,7 @@ class Clock:
         """The moment that `text` writes, None when it is empty; Refused naming `field` when it is none."""
         if not text or text == '""':
             return None
-        day = self._days.get(text[:8]) if text.isdigit() and text.isascii() and len(text) == 14 else self._ordinary(text)
+        day = self._ordinary(text)
         if day is not None:
             size = len(text)
             hour = int(text[8:10])
@@ -65,7 +66,7 @@ class Clock:
 
     def _ordinary(self, text: str) -> tuple[int, int] | None:
         """Day and midnight of a timestamp without offset on a day of 24 hours; None otherwise."""
-        if not (text.isdigit() and text.isascii() and len(text) in (10, 12, 14)) and not _FRACTION.fullmatch(text):
+        if not (text.isdigit() and text.isascii() and len(text) in _SIZES) and not _FRACTION.fullmatch(text):
             return None
         date = text[:8]
         try:

@@ -10,17 +10,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import orjson
 
 from estran.sources.hl7v2.refused import Refused
 
 _Stream = gzip.GzipFile | io.BufferedReader
 _BLOCK = 4 << 20
+_LF, _CR = 10, 13
 _START, _END = b"\x0b", b"\x1c"
 _LINE_STARTS = frozenset(b"\r\n\x0b\x1c")
 _BOM = b"\xef\xbb\xbf"
-_BATCH_LINE = re.compile(rb"(?:(?<=[\r\n\x0b\x1c])|\A)(?:FHS|BHS|BTS|FTS)[^A-Za-z0-9\r\n][^\r\n]*")
-_BATCH_NAMES = (b"BTS", b"FTS", b"BHS", b"FHS")
+_BATCH_LINE = re.compile(rb"(?:(?<=[\r\n])|\A)(?:FHS|BHS|BTS|FTS)[^A-Za-z0-9\r\n][^\r\n]*")
+_TAIL = 600  # bytes in which to look for them
 _BLANK = b" \t\r\n\x0b\x1c\x00"
 _CUT_SHORT = Refused("file", "truncated", "The compressed file stops before its end.")
 _NO_MSH = Refused("MSH", "malformed", "There is no MSH segment where a message should begin.")
@@ -119,9 +121,10 @@ def _text_frames(data: bytes, stream: _Stream) -> Iterator[Frame]:
         if isinstance(block, bytes):
             held += block
         cut = len(held) if last else _last_start(held)
-        ready, held = held[:cut], held[cut:]
-        yield from _pieces(ready, line)
-        line += _line_ends(ready) if not last else 0
+        if cut:
+            yield from _pieces(held[:cut], line)
+            line += _lines_before(held, [cut])[0]
+            held = held[cut:]
         if last:
             if isinstance(block, Refused):
                 yield Frame(line, b"", block)
@@ -150,24 +153,25 @@ def _last_start(data: bytes) -> int:
 
 def _pieces(data: bytes, line: int) -> Iterator[Frame]:
     starts = _starts(data)
-    is_plain = not any(mark in data for mark in (_START, _END, *_BATCH_NAMES))
-    if starts and starts[0] > 0:
-        yield from _junk(data[: starts[0]], line)
-        line += _line_ends(data[: starts[0]])
-    elif not starts:
-        yield from _junk(data, line)
-    for begin, end in zip(starts, [*starts[1:], len(data)], strict=True):
+    is_framed = _START in data or _END in data
+    if not starts or starts[0] > 0:
+        yield from _junk(data[: starts[0]] if starts else data, line)
+    for begin, end, before in zip(starts, [*starts[1:], len(data)], _lines_before(data, starts), strict=True):
         piece = data[begin:end]
-        if is_plain:
-            yield Frame(line, piece.rstrip(b"\r\n"))
+        if is_framed:
+            yield from _message(piece, line + before)
         else:
-            yield from _message(piece, line)
-        line += _line_ends(piece)
+            yield Frame(line + before, _without_batch(piece).rstrip(b"\r\n"))
 
 
-def _line_ends(data: bytes) -> int:
-    returns, feeds = data.count(b"\r"), data.count(b"\n")
-    return returns + feeds - data.count(b"\r\n") if returns and feeds else returns + feeds
+def _lines_before(data: bytes, places: list[int]) -> list[int]:
+    """How many lines end before each of `places`, whatever the convention: LF, CR or CR LF."""
+    values = np.frombuffer(data, dtype=np.uint8)
+    feeds, returns = np.flatnonzero(values == _LF), np.flatnonzero(values == _CR)
+    if len(feeds) and len(returns):
+        lone = returns[~np.isin(returns + 1, feeds, assume_unique=True)]
+        return [int(n) for n in np.searchsorted(feeds, places) + np.searchsorted(lone, places)]
+    return [int(n) for n in np.searchsorted(feeds if len(feeds) else returns, places)]
 
 
 def _message(piece: bytes, line: int) -> Iterator[Frame]:
@@ -190,7 +194,8 @@ def _junk(data: bytes, line: int) -> Iterator[Frame]:
 
 
 def _without_batch(data: bytes) -> bytes:
-    """`data` without the headers and trailers of batches."""
-    if any(name in data for name in _BATCH_NAMES):
-        return _BATCH_LINE.sub(b"", data)
+    """`data` without the headers and trailers of batches, which come last in what follows a message."""
+    tail = data[-_TAIL:]
+    if b"TS" in tail or b"HS" in tail:
+        return data[:-_TAIL] + _BATCH_LINE.sub(b"", tail)
     return data

@@ -12,7 +12,7 @@ from estran.sources.hl7v2.message import Message, Segment, first, get
 from estran.sources.hl7v2.person import Identity, read_identity
 from estran.sources.hl7v2.refused import Refused
 from estran.sources.hl7v2.values import Number, read_code, read_number, read_range, read_unit
-from estran.sources.hl7v2.visit import Visit, Ward, read_visit
+from estran.sources.hl7v2.visit import Visit, Ward, is_confidential, read_visit
 from estran.sources.records import Batch, BatchBuilder, IdentityStatement
 
 _MAX_HELD = 100_000
@@ -37,6 +37,7 @@ class Held:
         self.default_system = default_system
         self.identities: dict[str, Identity] = {}
         self.visits: dict[tuple[str, str], Visit] = {}
+        self.protected: dict[tuple[str, str, str], bool | None] = {}
         self.senders: dict[tuple[str, str, str], tuple[str, str, str]] = {}
         self.numbers: dict[str, Number | None] = {}
         self.ranges: dict[str, tuple[float | None, float | None]] = {"": (None, None)}
@@ -70,7 +71,7 @@ class Held:
 
     def trim(self) -> None:
         """Forget what has grown too large; between batches."""
-        for held in (self.identities, self.visits, self.numbers, self.senders):
+        for held in (self.identities, self.visits, self.numbers, self.senders, self.protected):
             if len(held) > _MAX_HELD:
                 held.clear()
         for small in (self.ranges, self.units):
@@ -177,6 +178,16 @@ class Gathering:
         if found is None:
             found = self.codes[key] = Codes(*key)
         return found
+
+    def is_confidential(self, pd1: str, pv1: str, pv2: str) -> bool | None:
+        """Whether the lines of a message protect the stay; None when they do not say so."""
+        key = (pd1, pv1, pv2)
+        try:
+            return self.held.protected[key]
+        except KeyError:
+            split = (line.split("|") if line else None for line in key)
+            found = self.held.protected[key] = is_confidential(*split)
+            return found
 
     def code(self, codes: Codes, text: str, system: str = "") -> int | None:
         """Index of the code of a CE or CWE, None when it holds none; `system` stands in for a missing one."""

@@ -36,7 +36,7 @@ def read_document(gathering: Gathering, message: Message, record: int, record_no
         raise Refused("TXA", "missing", "The message has no TXA segment.")
     event_time = _event_time(gathering, message, sender) + _RANKS[event]
     draft = _draft(gathering, message, sender, txa)
-    document = _store(gathering, record, subject, sender, draft, (message, txa, event, pv1))
+    document = _store(gathering, record, subject, sender, draft, (message, txa, event))
     if document is not None:
         store_media(gathering, document, draft, record_no)
     gathering.state(subject, record, event_time)
@@ -92,14 +92,14 @@ def _keys(sender: Sender, message: Message, txa: Segment, event: str) -> list[st
 
 def _store(
     gathering: Gathering, record: int, subject: Subject, sender: Sender, draft: Draft,
-    about: tuple[Message, Segment, str, str],
+    about: tuple[Message, Segment, str],
 ) -> int | None:
-    message, txa, event, pv1 = about
+    message, txa, event = about
     builder = gathering.builder
     own, *ended = _keys(sender, message, txa, event)
     status = _status(draft, txa, event)
     is_secret = first(get(txa, 18)).upper() in ("R", "V") or draft.confidential
-    said = is_confidential(message.first("PD1"), pv1.split("|") if pv1 else None, message.first("PV2"))
+    said = is_confidential(message.first("PD1"), message.first("PV1"), message.first("PV2"))
     kind, alive = _kind(message, txa), status != DocumentStatus.CANCELLED
     # A replacement carries a number of its own, and may be replaced in turn: each document that it
     # replaces gets a last, cancelled version. So whatever the order in which the messages come, and

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from codecs import lookup
 from collections.abc import Iterator
+from functools import lru_cache
 
 from estran.sources.hl7v2.refused import Refused
 
@@ -44,17 +45,20 @@ class Message:
         self.msh = msh
 
     def _decode(self, data: bytes) -> str:
-        head = data[: min(x for x in (data.find(b"\r"), data.find(b"\n"), len(data)) if x >= 0)]
-        fields = head.split(head[3:4], 19) if len(head) > 3 else []
+        end = data.find(b"\r")
+        head = data[:end] if end >= 0 else data
+        if b"\n" in head:
+            head = head[: head.find(b"\n")]
+        fields = head.split(head[3:4], 18) if len(head) > 3 else []
         declared = fields[17] if len(fields) > 17 else b""
-        if not declared:
-            try:
-                return data.decode("utf-8")
-            except UnicodeDecodeError:
-                self.charset = "cp1252"
-                return _latin(data)
-        self.charset = _charset(declared.decode("ascii", "replace"))
-        return _declared(data, self.charset)
+        if declared:
+            self.charset = _charset(declared)
+            return _declared(data, self.charset)
+        try:
+            return data.decode("utf-8")
+        except UnicodeDecodeError:
+            self.charset = "cp1252"
+            return _latin(data)
 
     def first(self, name: str) -> Segment | None:
         """The first segment called `name`, split into fields."""
@@ -72,8 +76,9 @@ class Message:
         return first(get(self.msh, number))
 
 
-def _charset(declared: str) -> str:
-    name = declared.partition("~")[0].partition("^")[0].strip().upper()
+@lru_cache(maxsize=256)
+def _charset(field: bytes) -> str:
+    name = field.decode("ascii", "replace").partition("~")[0].partition("^")[0].strip().upper()
     if name in _CHARSETS:
         return _CHARSETS[name]
     numbered = _ISO_NAME.fullmatch(name)
@@ -138,7 +143,7 @@ def _lines(text: str) -> list[str]:
         text = text.replace("\r\n", "\r")
         text = _LOST_BREAK.sub("\r", text) if "\r" in text else text.replace("\n", "\r")
     lines = text.split("\r")
-    if all([line[:4] in _KNOWN for line in lines]):  # a list: a generator would cost more than it spares
+    if _KNOWN.issuperset([line[:4] for line in lines]):
         return lines
     return list(_checked(lines))
 
@@ -192,6 +197,18 @@ def part(components: list[str], number: int) -> str:
     if "&" in value:
         value = value[: value.index("&")]
     return "" if value == '""' else plain(value).strip()
+
+
+def texts(repetition: str, size: int) -> list[str]:
+    """Components of one repetition, unescaped, the first subcomponent of each; at least `size` of them."""
+    if "&" in repetition or "\\" in repetition or '""' in repetition:
+        components = repetition.split("^")
+        found = [part(components, number) for number in range(1, len(components) + 1)]
+    else:
+        found = [component.strip() for component in repetition.split("^")]
+    if len(found) < size:
+        found += [""] * (size - len(found))
+    return found
 
 
 def plain(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
@@ -26,25 +25,26 @@ _MAIL_SUBJECT = "XDM/1.0/DDM"  # of the mail that carries a document
 _PAD = [""] * 15
 
 
-@dataclass
 class Draft:
     """A document being gathered from its OBR and OBX."""
 
-    start: Moment | None
-    codes: Codes  # of OBX-3
-    values: Codes  # of coded OBX-5
-    title: str = ""
-    facts: FactColumns = field(default_factory=FactColumns)
-    lines: list[str] = field(default_factory=list)
-    media: list[Embedded] = field(default_factory=list)
-    isolates: dict[str, int] = field(default_factory=dict)  # OBX-4 → fact of the isolate, or first of the group
-    coded: set[str] = field(default_factory=set)  # those OBX-4 whose fact has a coded value
-    parent: int | None = None  # fact of the isolate that the current OBR is about (OBR-26)
-    letters: set[str] = field(default_factory=set)  # of OBX-11
-    removed: int = 0
-    alive: int = 0
-    confidential: bool = False
-    label: str = ""
+    __slots__ = (
+        "alive", "coded", "codes", "confidential", "facts", "isolates", "label", "letters", "lines", "media", "parent",
+        "removed", "start", "title", "values",
+    )  # fmt: skip
+
+    def __init__(self, start: Moment | None, codes: Codes, values: Codes, title: str) -> None:
+        self.start, self.codes, self.values, self.title = start, codes, values, title
+        self.facts = FactColumns()
+        self.lines: list[str] = []
+        self.media: list[Embedded] = []
+        self.isolates: dict[str, int] = {}  # OBX-4 → fact of the isolate, or first of the group
+        self.coded: set[str] = set()  # those OBX-4 whose fact has a coded value
+        self.parent: int | None = None  # fact of the isolate that the current OBR is about (OBR-26)
+        self.letters: set[str] = set()  # of OBX-11
+        self.removed = self.alive = 0
+        self.confidential = False
+        self.label = ""
 
     @property
     def text(self) -> str | None:

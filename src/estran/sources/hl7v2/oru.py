@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from functools import lru_cache
 
 from estran.model.codes import DocumentKind, DocumentStatus
 from estran.model.moments import Moment
@@ -11,7 +11,7 @@ from estran.sources.hl7v2.message import Message, Segment, first, get, part, par
 from estran.sources.hl7v2.observations import Draft, observe, store_media
 from estran.sources.hl7v2.refused import Refused
 from estran.sources.hl7v2.values import REMOVED, read_label
-from estran.sources.hl7v2.visit import coded_ward, is_confidential, location
+from estran.sources.hl7v2.visit import coded_ward, location
 
 # OBR-24 (HL7 table 0074); what is not named here is laboratory.
 _SECTIONS = {
@@ -39,58 +39,65 @@ _CANCELLING_ORDERS = frozenset(("CA", "OC", "CR"))
 _RANKS = {"P": 0, "R": 0, "S": 0, "I": 0, "O": 0, "C": 2}
 
 
-@dataclass
 class Order:
     """An OBR with the segments that follow it."""
 
-    obr: Segment
-    orc: Segment | None = None
-    results: list[str] = field(default_factory=list)  # OBX and NTE lines
+    __slots__ = ("kind", "label", "obr", "orc", "results", "service")
+
+    def __init__(self, obr: Segment, orc: Segment | None) -> None:
+        self.obr, self.orc = obr, orc
+        self.results: list[str] = []  # OBX and NTE lines
+        self.kind, self.service, self.label = _service(get(obr, 4), get(obr, 24))
 
 
-@dataclass
 class _Patient:
     """A PID with its visit and orders; a message may hold several."""
 
-    pid: str = ""
-    pv1: str = ""
-    relatives: list[str] = field(default_factory=list)
-    pd1: str = ""
-    pv2: str = ""
-    orders: list[Order] = field(default_factory=list)
+    __slots__ = ("lines", "orders", "relatives")
+
+    def __init__(self, pid: str = "") -> None:
+        self.lines = {"PID": pid, "PV1": "", "PD1": "", "PV2": ""}
+        self.relatives: list[str] = []
+        self.orders: list[Order] = []
 
     def take(self, name: str, line: str) -> None:
         """Keep a line that says who the patient is."""
-        if name in ("PID", "PV1", "PD1", "PV2"):
-            setattr(self, name.lower(), line)
+        if name in self.lines:
+            self.lines[name] = line
         elif name == "NK1":
             self.relatives.append(line)
+
+
+@lru_cache(maxsize=1 << 14)
+def _service(identifier: str, section: str) -> tuple[str, str, str]:
+    """Kind of document, code and words of what was asked (OBR-4, OBR-24)."""
+    code, wanted = first(identifier), first(section).upper()
+    kinds, key = (_SECTIONS, wanted) if wanted else (REPORTS, code)
+    kind = kinds.get(key, DocumentKind.LABORATORY)
+    return kind.value, code, read_label(identifier)
 
 
 def read_results(gathering: Gathering, message: Message, record: int, record_no: int) -> int:
     """Add an ORU to the batch; returns its event time. Raises Refused."""
     sender = gathering.sender(message)
-    patients = [p for p in _patients(message) if p.pid or p.orders]
+    patients = [p for p in _patients(message) if p.lines["PID"] or p.orders]
     if not any(p.orders for p in patients):
         raise Refused("OBR", "missing", "The message has no result: neither OBR nor OBX.")
-    rank = 0
+    rank, subjects = 0, []
     for patient in patients:
-        subject = gathering.subject(patient.pid, patient.relatives, patient.pv1)
-        confidential = is_confidential(_split(patient.pd1), _split(patient.pv1), _split(patient.pv2))
-        drafts = _drafts(gathering, sender, patient.orders)
-        for key, draft, order in drafts:
+        lines = patient.lines
+        subject = gathering.subject(lines["PID"], patient.relatives, lines["PV1"])
+        subjects.append(subject)
+        confidential = gathering.is_confidential(lines["PD1"], lines["PV1"], lines["PV2"])
+        for key, draft, order in _drafts(gathering, sender, patient.orders):
             rank = max(rank, _rank(draft))
             document = _store(gathering, record, subject, sender, (key, draft, order), confidential)
-            store_media(gathering, document, draft, record_no)
+            if draft.media:
+                store_media(gathering, document, draft, record_no)
     event_time = sender.sent + rank if sender.sent else 0
-    for patient in patients:
-        subject = gathering.subject(patient.pid, patient.relatives, patient.pv1)
+    for subject in subjects:
         gathering.state(subject, record, event_time)
     return event_time
-
-
-def _split(line: str) -> Segment | None:
-    return line.split("|") if line else None
 
 
 def _patients(message: Message) -> list[_Patient]:
@@ -98,7 +105,7 @@ def _patients(message: Message) -> list[_Patient]:
     patients, order, orc = [current], None, None
     for line in message.lines:
         name = line[:3]
-        if name in ("OBX", "NTE"):
+        if name == "OBX" or name == "NTE":  # noqa: PLR1714 (the common case)
             if order is None and name == "OBX":
                 order = Order(["OBR"], orc)
                 current.orders.append(order)
@@ -109,7 +116,7 @@ def _patients(message: Message) -> list[_Patient]:
             current.orders.append(order)
         elif name == "ORC":
             orc = line.split("|")
-        elif name == "PID" and current.pid:
+        elif name == "PID" and current.lines["PID"]:
             current, order, orc = _Patient(line), None, None
             patients.append(current)
         else:
@@ -153,11 +160,9 @@ def _culture(order: Order, found: list[tuple[str, Draft, Order]]) -> tuple[Draft
 
 
 def _open(gathering: Gathering, sender: Sender, order: Order) -> Draft:
-    obr = order.obr
-    kind = "laboratory" if order_kind(obr) == DocumentKind.LABORATORY else "observation"
-    start = gathering.clock.moment(first(get(obr, 7)), "OBR-7") or _resulted(gathering, order) or sender.day
-    codes, values = gathering.codes_of(sender, kind), gathering.codes_of(sender, "other")
-    return Draft(start, codes, values, read_label(get(obr, 4)))
+    kind = "laboratory" if order.kind == DocumentKind.LABORATORY else "observation"
+    start = gathering.clock.moment(get(order.obr, 7), "OBR-7") or _resulted(gathering, order) or sender.day
+    return Draft(start, gathering.codes_of(sender, kind), gathering.codes_of(sender, "other"), order.label)
 
 
 def _resulted(gathering: Gathering, order: Order) -> Moment | None:
@@ -169,28 +174,21 @@ def _resulted(gathering: Gathering, order: Order) -> Moment | None:
     return moment_of(gathering.clock, order.obr, 22, "OBR")
 
 
-def order_kind(obr: Segment) -> str:
-    """Kind of document from OBR-24, else from OBR-4."""
-    section = first(get(obr, 24)).upper()
-    if section:
-        return _SECTIONS.get(section, DocumentKind.LABORATORY)
-    return REPORTS.get(first(get(obr, 4)), DocumentKind.LABORATORY)
-
-
 def order_key(order: Order, sender: Sender) -> str:
     """The business id of an order: who performs it, under which number, and what it is."""
     obr, orc = order.obr, order.orc or []
-    code = first(get(obr, 4))
-    for role, fields in (("F", (get(obr, 3), get(orc, 3))), ("P", (get(obr, 2), get(orc, 2)))):
-        for field_text in fields:
-            number = first(field_text)
-            if number:
-                return f"ORU|{role}|{number}|{authority_of(field_text) or sender.facility}|{code}"
-    return f"ORU|M|{sender.control_id}|{sender.facility}|{code}"
+    for role, number in (("F", 3), ("P", 2)):
+        for segment in (obr, orc):
+            entity = get(segment, number)
+            if entity and first(entity):
+                return f"ORU|{role}|{first(entity)}|{authority_of(entity) or sender.facility}|{order.service}"
+    return f"ORU|M|{sender.control_id}|{sender.facility}|{order.service}"
 
 
 def authority_of(entity: str) -> str:
     """The assigning authority of an EI."""
+    if "^" not in entity:
+        return ""
     ei = parts(entity.partition("~")[0])
     return part(ei, 2) or part(ei, 3)
 
@@ -198,7 +196,10 @@ def authority_of(entity: str) -> str:
 def _rank(draft: Draft) -> int:
     if draft.is_removed:
         return 3
-    return max((_RANKS.get(letter, 1) for letter in draft.letters if letter not in REMOVED), default=1)
+    letters = draft.letters
+    if len(letters) == 1 and "F" in letters:
+        return 1
+    return max((_RANKS.get(letter, 1) for letter in letters if letter not in REMOVED), default=1)
 
 
 def _status(draft: Draft, order: Order) -> DocumentStatus:
@@ -219,10 +220,10 @@ def _store(
     unit = gathering.unit(subject.visit.ward)
     if unit is None and order.orc:
         unit = gathering.unit(location(get(order.orc, 13)) or coded_ward(get(order.orc, 17)))
-    known = gathering.clock.micros(first(get(order.obr, 22)), "OBR-22") or sender.sent
+    known = gathering.clock.micros(get(order.obr, 22), "OBR-22") or sender.sent
     status = _status(draft, order)
     document = gathering.builder.document(
-        record, key, subject.patient, subject.stay, order_kind(order.obr), draft.title, draft.start,
+        record, key, subject.patient, subject.stay, order.kind, draft.title, draft.start,
         None if status == DocumentStatus.CANCELLED else draft.text, status, known_at=known or None, unit=unit,
         confidential=True if confidential or draft.confidential else None, lang=sender.lang,
     )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from estran.model.codes import Precision, Sex
 from estran.model.moments import EPOCH, Moment
 from estran.sources.hl7v2.clock import Clock
-from estran.sources.hl7v2.message import Segment, first, get, part, parts, plain
+from estran.sources.hl7v2.message import Segment, first, get, plain, texts
 from estran.sources.hl7v2.refused import Refused
 from estran.sources.records import PatientKey, Person
 
@@ -34,6 +34,8 @@ _SEXES = {
     "F": Sex.FEMALE, "FEMALE": Sex.FEMALE, "W": Sex.FEMALE, "M": Sex.MALE, "MALE": Sex.MALE, "H": Sex.MALE,
     "O": Sex.OTHER, "OTHER": Sex.OTHER, "A": Sex.OTHER, "AMBIGUOUS": Sex.OTHER,
 }  # fmt: skip
+_PID_FIELDS = 41
+_NOWHERE = [""] * 9
 _DOUBTFUL = frozenset(("DOUT", "FICT", "DOUTEUX", "FICTIF", "PROV", "VIDE"))
 
 
@@ -56,26 +58,34 @@ class _Number(NamedTuple):
 
 def read_identity(pid: Segment, relatives: list[Segment], clock: Clock, default_system: str) -> Identity:
     """Raises Refused when the PID holds no number of the hospital."""
-    numbers = list(_numbers(get(pid, 3), default_system))
+    if len(pid) < _PID_FIELDS:
+        pid = pid + [""] * (_PID_FIELDS - len(pid))
+    numbers = _numbers(pid[3], default_system)
     own = hospital_numbers(numbers)
     stated = [n.value for n in numbers if n.is_ins]
-    trusted = stated[:1] if not _doubtful(pid) else []
+    trusted = stated[0] if stated and not (pid[32] and _doubtful(pid[32])) else None
     if not own and not stated:
         raise Refused("PID-3", "no-patient", "The message holds no number of the patient (PID-3).")
-    for number in (*_numbers(get(pid, 2), ""), *_numbers(get(pid, 4), "")):
-        if number.system and number.kind in ("PI", "MR", "PT"):
-            own.append(PatientKey(number.system, number.value))
+    if pid[2] or pid[4]:
+        alternates = (*_numbers(pid[2], ""), *_numbers(pid[4], ""))
+        own += [PatientKey(n.system, n.value) for n in alternates if n.system and n.kind in ("PI", "MR", "PT")]
     keys = list(dict.fromkeys(own)) or [PatientKey("INS", stated[0])]
-    known = {k.value for k in keys} | set(trusted)
-    others = [n.value for n in numbers if n.value not in known] + list(_other_numbers(pid, relatives))
-    person = _person(pid, relatives, clock, tuple(dict.fromkeys(o for o in others if o not in known)))
-    introduces = person != Person(other_numbers=person.other_numbers) or bool(trusted)
-    return Identity(keys[0], tuple(keys[1:]), trusted[0] if trusted else None, person, introduces)
+    known = {"", trusted, *(k.value for k in keys)}
+    others = dict.fromkeys((*(n.value for n in numbers), *_other_numbers(pid, relatives)))
+    person = _person(pid, relatives, clock, tuple(o for o in others if o not in known))
+    introduces = trusted is not None or _has_traits(person)
+    return Identity(keys[0], tuple(keys[1:]), trusted, person, introduces)
+
+
+def _has_traits(person: Person) -> bool:
+    return any(
+        value for name, value in vars(person).items() if name not in ("birth_precision", "other_numbers", "deceased")
+    ) or person.deceased is not None  # fmt: skip
 
 
 def merged_numbers(mrg: Segment, default_system: str) -> list[PatientKey]:
     """The numbers that MRG-1 gives up."""
-    numbers = list(_numbers(get(mrg, 1), default_system))
+    numbers = _numbers(get(mrg, 1), default_system)
     return list(dict.fromkeys(hospital_numbers(numbers))) or [PatientKey("INS", n.value) for n in numbers if n.is_ins]
 
 
@@ -86,31 +96,32 @@ def hospital_numbers(numbers: Iterable[_Number]) -> list[PatientKey]:
     return [PatientKey(n.system, n.value) for n in own]
 
 
-def _numbers(field: str, default_system: str) -> Iterable[_Number]:
+def _numbers(field: str, default_system: str) -> list[_Number]:
     """The numbers of a repeated CX field."""
+    found = []
     for repetition in field.split("~") if field else ():
-        cx = parts(repetition)
-        value = part(cx, 1)
-        if not value:
+        cx = texts(repetition, 5)
+        if not cx[0]:
             continue
-        authority = [plain(a).strip() for a in (cx[3].split("&") if len(cx) > 3 else [""])]
-        oid = authority[1] if len(authority) > 1 else ""
-        kind = part(cx, 5).upper()
-        is_ins = oid in _INS_OIDS or authority[0] in _INS_OIDS or kind in _INS_TYPES
-        yield _Number(value, authority[0] or oid or default_system, kind, is_ins)
+        oid = ""
+        if "&" in repetition:
+            authority = repetition.split("^")[3:4]
+            oid = plain((*authority[0].split("&"), "")[1]).strip() if authority else ""
+        kind = cx[4].upper()
+        is_ins = kind in _INS_TYPES or oid in _INS_OIDS or cx[3] in _INS_OIDS
+        found.append(_Number(cx[0], cx[3] or oid or default_system, kind, is_ins))
+    return found
 
 
-def _doubtful(pid: Segment) -> bool:
+def _doubtful(reliability: str) -> bool:
     """Whether PID-32 forbids to trust the INS."""
-    return any(first(code).upper() in _DOUBTFUL for code in get(pid, 32).split("~"))
+    return any(first(code).upper() in _DOUBTFUL for code in reliability.split("~"))
 
 
 def _other_numbers(pid: Segment, relatives: list[Segment]) -> Iterable[str]:
     for number in (2, 4, 18, 19, 20, 21):
-        for repetition in get(pid, number).split("~"):
-            value = first(repetition)
-            if value:
-                yield value
+        if pid[number]:
+            yield from map(first, pid[number].split("~"))
     for relative in relatives:
         for number in (5, 6, 33):
             phones, mails = _telecoms(get(relative, number))
@@ -118,31 +129,29 @@ def _other_numbers(pid: Segment, relatives: list[Segment]) -> Iterable[str]:
 
 
 def _person(pid: Segment, relatives: list[Segment], clock: Clock, others: tuple[str, ...]) -> Person:
-    families, given = _names(get(pid, 5), get(pid, 9))
-    birth, precision = _birth(get(pid, 7), clock)
-    addresses = [parts(a) for a in get(pid, 11).split("~")]
-    homes = [a for a in addresses if part(a, 7) != "BDL"]
-    home = next((a for a in homes if part(a, 5) or part(a, 3)), homes[0] if homes else [])
-    death = clock.moment(first(get(pid, 29)), "PID-29")
-    phones, mails = _telecoms("~".join(get(pid, n) for n in (13, 14, 40)))
+    families, given = _names(f"{pid[5]}~{pid[9]}" if pid[9] else pid[5])
+    birth, precision = _birth(pid[7], clock) if pid[7] else (None, Precision.DAY)
+    addresses = [texts(a, 9) for a in pid[11].split("~")]
+    homes = [a for a in addresses if a[6] != "BDL"]
+    home = next((a for a in homes if a[4] or a[2]), homes[0] if homes else _NOWHERE)
+    phones, mails = _telecoms("~".join(pid[n] for n in (13, 14, 40) if pid[n]))
     return Person(
         family_names=families, given_names=given, birth_date=birth, birth_precision=precision,
-        sex=_sex(get(pid, 8)), addresses=tuple(filter(None, map(_lines, homes))), postcode=part(home, 5) or None,
-        city=part(home, 3) or None, commune=part(home, 9) or None, phones=phones, mails=mails,
-        relatives=_relatives(pid, relatives), birth_place=_birth_place(addresses, get(pid, 23)),
-        death_date=_date(death), deceased=_deceased(get(pid, 30)), other_numbers=others,
+        sex=_sex(pid[8]), addresses=tuple(filter(None, [", ".join(filter(None, (a[0], a[1], a[7]))) for a in homes])),
+        postcode=home[4] or None, city=home[2] or None, commune=home[8] or None, phones=phones, mails=mails,
+        relatives=_relatives(pid[6], relatives) if pid[6] or relatives else (),
+        birth_place=_birth_place(addresses, pid[23]), other_numbers=others,
+        death_date=_date(clock.moment(first(pid[29]), "PID-29")) if pid[29] else None, deceased=_deceased(pid[30]),
     )  # fmt: skip
 
 
-def _names(field: str, aliases: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Family names, birth name first, and given names."""
-    found = []
-    for place, repetition in enumerate((*field.split("~"), *aliases.split("~"))):
-        name = parts(repetition)
-        found.append((_BIRTH_NAMES.get(part(name, 7).upper(), 5), place, name))
-    found.sort(key=lambda item: item[:2])
-    families = dict.fromkeys(part(name, 1) for _, _, name in found)
-    given = dict.fromkeys(part(name, n) for _, _, name in found for n in (2, 3))
+def _names(field: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Family names, birth name first, and given names, of a repeated XPN field."""
+    found = [texts(repetition, 7) for repetition in field.split("~")]
+    if len(found) > 1:
+        found.sort(key=lambda name: _BIRTH_NAMES.get(name[6].upper(), 5))
+    families = dict.fromkeys([name[0] for name in found])
+    given = dict.fromkeys([name[place] for name in found for place in (1, 2)])
     return tuple(filter(None, families)), tuple(filter(None, given))
 
 
@@ -165,42 +174,40 @@ def _date(moment: Moment | None) -> dt.date | None:
 
 def _sex(field: str) -> str | None:
     text = first(field).upper()
-    return _SEXES.get(text, Sex.UNKNOWN).value if text else None
+    return _SEXES.get(text, Sex.UNKNOWN).value if text and text != '""' else None
 
 
 def _deceased(field: str) -> bool | None:
     return {"Y": True, "O": True, "N": False}.get(first(field).upper())
 
 
-def _lines(address: list[str]) -> str:
-    return ", ".join(filter(None, (part(address, n) for n in (1, 2, 8))))
-
-
 def _birth_place(addresses: list[list[str]], field: str) -> str | None:
     for address in addresses:
-        if part(address, 7) == "BDL":
-            return part(address, 3) or part(address, 9) or None
+        if address[6] == "BDL":
+            return address[2] or address[8] or None
     return first(field) or None
 
 
 def _telecoms(field: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Phones and mail addresses of a repeated XTN field."""
+    if not field:
+        return (), ()
     phones: dict[str, None] = {}
     mails: dict[str, None] = {}
-    for repetition in field.split("~") if field else ():
-        xtn = parts(repetition)
-        number = part(xtn, 1) or part(xtn, 12) or "".join(part(xtn, n) for n in (5, 6, 7))
-        for text in (number, part(xtn, 4)):
+    for repetition in field.split("~"):
+        xtn = texts(repetition, 12)
+        number = xtn[0] or xtn[11] or "".join(xtn[4:7])
+        for text in (number, xtn[3]):
             if text:
                 (mails if "@" in text else phones)[text] = None
     return tuple(phones), tuple(mails)
 
 
-def _relatives(pid: Segment, relatives: list[Segment]) -> tuple[str, ...]:
+def _relatives(mother: str, relatives: list[Segment]) -> tuple[str, ...]:
     """Names of the mother (PID-6) and of the contacts (NK1-2)."""
     names: dict[str, None] = {}
-    for field in (get(pid, 6), *(get(r, 2) for r in relatives)):
+    for field in (mother, *(get(r, 2) for r in relatives)):
         for repetition in field.split("~"):
-            name = parts(repetition)
-            names[" ".join(filter(None, (part(name, n) for n in (2, 1))))] = None
+            name = texts(repetition, 2)
+            names[" ".join(filter(None, (name[1], name[0])))] = None
     return tuple(filter(None, names))

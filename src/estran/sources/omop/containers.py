@@ -162,7 +162,7 @@ class DuckTable:
         self._names = [str(row[0]) for row in described]
         self._types = [str(row[1]) for row in described]
         self._renamed = self._first_row_names() or [n.lower() for n in self._names]
-        self.name = _recognised(name, self._renamed)
+        self.name = name
 
     def _first_row_names(self) -> list[str] | None:
         """Names given by the first row, when the columns are called column0, column1, …"""

@@ -81,7 +81,8 @@ class Query:
             self.columns[f"{alias}_day"] = f"coalesce({self.columns[f'{alias}_day']}, {_quoted(clock)})"
         if clock and pa.types.is_string(self.schema.field(clock).type):
             self._wrong(clock, f"{alias}_ts", "a date and time")
-            zoned = f"length({_quoted(clock)}) > 16 AND regexp_matches({_quoted(clock)}, {_OFFSET})"
+            text = _quoted(clock)
+            zoned = f"ends_with({text}, 'Z') OR (length({text}) > 19 AND regexp_matches({text}, {_OFFSET}))"
             self.columns[f"{alias}_z"] = f"CASE WHEN {zoned} THEN epoch_us(TRY_CAST({_quoted(clock)} AS TIMESTAMPTZ)) END"
         else:
             self.columns[f"{alias}_z"] = "NULL::BIGINT"
@@ -153,9 +154,9 @@ class Query:
         kept = [alias for alias in self.columns if not alias.endswith(("_day", "_ts"))]
         moments = [alias[:-2] for alias in self.columns if alias.endswith("_z")]
         outer = ", ".join([*kept, *(sql for m in moments for sql in _moment_sql(m))])
-        found = con.sql(
-            f"SELECT {outer}, (CASE {' '.join(cases)} ELSE 0 END)::INTEGER AS why FROM (SELECT *, {inner} FROM block)"
-        ).to_arrow_table()
+        why = f"(CASE {' '.join(cases)} ELSE 0 END)::INTEGER AS why"
+        source = f"SELECT *, {inner} FROM block" if inner else "SELECT * FROM block"
+        found = con.sql(f"SELECT {', '.join(filter(None, (outer, why)))} FROM ({source})").to_arrow_table()
         con.unregister("block")
         return Rows(block, found.combine_chunks(), tuple(self.checks))
 

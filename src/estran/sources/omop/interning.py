@@ -53,7 +53,7 @@ def combine(*columns: Int32s) -> tuple[Int32s, list[tuple[int, ...]]]:
     return indices, combinations
 
 
-def mapped(values: pa.Array | pa.ChunkedArray, by: Mapping[int, Any], otherwise: Any, form: pa.DataType) -> pa.Array:
+def mapped(values: pa.Array | pa.ChunkedArray, by: Mapping[Any, Any], otherwise: Any, form: pa.DataType) -> pa.Array:
     """Each value looked up in `by`."""
     indices, distinct = encode(values)
     table = pa.array([by.get(v, otherwise) for v in distinct] + [otherwise], form)

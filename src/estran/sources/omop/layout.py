@@ -103,3 +103,13 @@ class FactTable:
     visit: bool = True
     origin: Origin = Origin.CODED
     attributes: tuple[Attribute, ...] = ()
+
+    def columns(self) -> set[str]:
+        """Every column that is read."""
+        single = (
+            self.key, self.start, self.concept, self.start_time, self.end, self.end_time, self.source_concept,
+            self.source_value, self.number, self.value_concept, self.operator, self.unit_concept, self.unit_source,
+            self.low, self.high, self.status and self.status[0], self.role and self.role[0],
+        )  # fmt: skip
+        several = (*self.texts, *(a.column for a in self.attributes), "person_id", "visit_occurrence_id")
+        return {column for column in (*single, *several) if column}

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
 
 import duckdb
-import numpy as np
 
+from estran.model.errors import InputRefused
 from estran.sources.omop import persons, stays, vocabularies
-from estran.sources.omop.blocks import TABLE_SHIFT, Block
+from estran.sources.omop.blocks import Block
 from estran.sources.omop.containers import Table, open_tables, suffix_of, table_of
-from estran.sources.omop.expressions import Query, refusals
+from estran.sources.omop.expressions import Query
 from estran.sources.omop.facts import fact_batch
 from estran.sources.omop.facttables import FACT_TABLES
 from estran.sources.omop.interning import Context
 from estran.sources.omop.layout import ORDER, PLACE, UNREAD
 from estran.sources.omop.units import UNITS
-from estran.sources.records import REFUSED, Batch
+from estran.sources.records import RECORDS, Batch
 from estran.terminology.units import ucum
 
 _META = ("cdm_source", "vocabulary", "domain", "concept_class", "relationship")
+_UNIT_COLUMNS = ("concept_id", "concept_code", "vocabulary_id")
 
 
 @dataclass
@@ -42,11 +43,13 @@ class OmopReader:
         """The files under `paths`: vocabularies first, then persons, then what needs them."""
         found: dict[Path, None] = {}
         for path in paths:
+            if not path.exists():
+                raise InputRefused("There is no such file or directory.", where=str(path), hint="check the path")
             inside = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
             names = [str(p.relative_to(path)) if path.is_dir() else p.name for p in inside]
             found |= dict.fromkeys(p for p, n in zip(inside, names, strict=True) if suffix_of(n) or p == path)
         ordered = sorted(found, key=lambda p: (PLACE.get(table_of(p.name), len(ORDER)), str(p)))
-        self._has_ancestors = any(table_of(p.name) == "concept_ancestor" and _has_rows(p) for p in ordered)
+        self._has_ancestors = any(table_of(p.name) == "concept_ancestor" and _file_holds_rows(p) for p in ordered)
         return ordered
 
     def size(self, path: Path) -> int:
@@ -73,8 +76,7 @@ class OmopReader:
         units: dict[int, str] = {}
         for table in tables if len(tables) > 1 else ():
             if table.name == "concept":
-                keep = _of(table, ("concept_id", "concept_code", "vocabulary_id"))
-                for block in table.blocks(keep):
+                for block in table.blocks([c for c in _UNIT_COLUMNS if c in table.columns()]):
                     units |= vocabularies.unit_concepts(con, block)
         return {concept: ucum(code) for concept, code in units.items()} | UNITS
 
@@ -83,14 +85,12 @@ class OmopReader:
         wanted: frozenset[int] | None,
     ) -> Iterator[Batch]:  # fmt: skip
         runner = self._runner(table, tables, context)
-        for block in table.blocks(table.columns()):
+        for block in table.blocks(_needed(table)):
             chosen = block.only(wanted)
             if len(chosen):
                 yield runner(con, chosen)
         if isinstance(runner, vocabularies.Relationships) and wanted is None and (closure := runner.closure()):
-            batch = Batch(table.name, _no_records())
-            batch.vocabulary = closure
-            yield batch
+            yield Batch(table.name, RECORDS.empty_table(), vocabulary=closure)
 
     def _runner(self, table: Table, tables: list[Table], context: Context) -> vocabularies.Runner:
         name = table.name
@@ -101,6 +101,52 @@ class OmopReader:
         if name in _WITH_CONTEXT:
             return partial(_WITH_CONTEXT[name], context=context)
         if name == "concept_relationship":
-            known = self._has_ancestors or any(t.name == "concept_ancestor" and _any_row(con=None, table=t) for t in tables)
-            return vocabularies.Relationships(hierarchy=not known)
+            beside = any(t.name == "concept_ancestor" and _holds_rows(t) for t in tables)
+            return vocabularies.Relationships(hierarchy=not (beside or self._has_ancestors))
         return _VOCABULARY.get(name) or partial(unread_batch, name=name)
+
+
+_WITH_CONTEXT: dict[str, Callable[..., Batch]] = {
+    "person": persons.person_batch,
+    "death": persons.death_batch,
+    "note": persons.note_batch,
+    "care_site": stays.care_site_batch,
+    "visit_occurrence": stays.visit_batch,
+    "visit_detail": stays.detail_batch,
+}
+_VOCABULARY: dict[str, vocabularies.Runner] = {
+    "concept": vocabularies.concept_batch,
+    "concept_ancestor": vocabularies.ancestor_batch,
+    "concept_synonym": vocabularies.synonym_batch,
+    "source_to_concept_map": vocabularies.source_map_batch,
+}
+
+
+def unread_batch(con: duckdb.DuckDBPyConnection, block: Block, name: str) -> Batch:
+    """Every row of a table that has no place here is refused, and says so."""
+    reason = UNREAD.get(name)
+    why = f"is not read: {reason}" if reason else "is not part of the OMOP common data model"
+    query = Query(block.table.schema)
+    query.check("TRUE", "table", "unknown-type", f"Table {name.upper()} {why}.")
+    result = query.run(con, block)
+    return Batch(name, result.records(), refused=result.refused())
+
+
+def _needed(table: Table) -> list[str]:
+    """The columns to read; the first ones always, since they tell a repeated header."""
+    names = table.columns()
+    if table.name not in FACT_TABLES:
+        return names
+    read = FACT_TABLES[table.name].columns()
+    return [name for place, name in enumerate(names) if place < 3 or name in read]
+
+
+def _holds_rows(table: Table) -> bool:
+    """Whether there is more than a header that was taken for a row."""
+    block = next(table.blocks(table.columns()), None)
+    return block is not None and len(block) > 1
+
+
+def _file_holds_rows(path: Path) -> bool:
+    with open_tables(path, path.name) as tables:
+        return any(_holds_rows(table) for table in tables)

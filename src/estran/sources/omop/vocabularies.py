@@ -141,7 +141,8 @@ def source_map_batch(con: duckdb.DuckDBPyConnection, block: Block) -> Batch:
     query.check("target = 0", "target_concept_id", "missing", "The code is mapped to no concept.")
     result = query.run(con, block)
     rows, _ = result.good()
-    names = mapped(rows["vocabulary"], _Names(), None, pa.string())
+    house = {name: omop_vocabulary(name) for name in encode(rows["vocabulary"])[1]}
+    names = mapped(rows["vocabulary"], house, None, pa.string())
     target = one(rows["target"]).cast(pa.string())
     return _batch("source_to_concept_map", result, Vocabulary(maps=_maps(names, one(rows["code"]), target, "table")))
 
@@ -193,7 +194,7 @@ class Relationships:
         return Vocabulary(ancestors=_edges(_omop(top), top, bottom, distance))
 
 
-def _relations(rows: pa.Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+def _relations(rows: pa.Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Per row: whether a map, whether the concepts are swapped, and why useless (-1: it is not)."""
     indices, names = encode(rows["relation"])
     known = [_RELATIONS.get(name) for name in names]
@@ -221,7 +222,7 @@ def _concepts(
     })  # fmt: skip
 
 
-def _edges(vocabulary: pa.Array, above: pa.Array, below: pa.Array, distance: np.ndarray) -> pa.Table:  # type: ignore[type-arg]
+def _edges(vocabulary: pa.Array, above: pa.Array, below: pa.Array, distance: np.ndarray) -> pa.Table:
     """Edges from codes of `vocabulary` down to OMOP concepts."""
     return pa.table({
         "ancestor_vocabulary": vocabulary, "ancestor_code": above, "descendant_vocabulary": _omop(below),
@@ -248,13 +249,6 @@ def _native(rows: pa.Table) -> pa.Array:
     usable = {name: ours for name, ours in house.items() if is_standard(ours) and ours != "OMOP"}
     native = mapped(rows["vocabulary"], usable, None, pa.string())
     return pc.if_else(one(rows["own"]).is_valid(), native, pa.scalar(None, pa.string()))
-
-
-class _Names(dict[str, str]):
-    """OMOP vocabulary → house name."""
-
-    def get(self, key: str, default: str | None = None) -> str:  # type: ignore[override]
-        return omop_vocabulary(key)
 
 
 def _from(rows: pa.Table) -> pa.Array:

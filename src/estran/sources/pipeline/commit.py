@@ -14,9 +14,9 @@ import numpy.typing as npt
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-from estran.identity.deid import DEID_VERSION, Deidentifier
 
 from estran.identity import vault as vaults
+from estran.identity.deid import DEID_VERSION, Deidentifier
 from estran.model.codes import DocumentStatus
 from estran.model.tables import (
     DOCUMENT,
@@ -231,9 +231,8 @@ class Issuer:
         table = self.documents
         ids = pa.array(self.numbers[self.rows])
         texts = table["text"]
-        for name in ("text", "title"):
-            for row in np.flatnonzero(table[name].is_valid().to_numpy()).tolist() if name == "text" else ():
-                self.originals.text(row, name, texts[row].as_py())
+        for row in np.flatnonzero(texts.is_valid().to_numpy()).tolist():
+            self.originals.text(row, "text", texts[row].as_py())
         table, hit = coarsen_moments(table, self.births, ("start",))
         for row in np.flatnonzero(hit).tolist():
             start = self.documents.slice(row, 1)
@@ -243,23 +242,16 @@ class Issuer:
                 start["start_minute"][0].as_py(),
                 start["precision"][0].as_py(),
             )
-        titles = self._titles(table)
-        table = put(table, "title", titles)
+        safe = frozenset(self.committer.gathered.labels)
+        table, titles = mask_column(table, "title", self.patients, self.masker, safe)
+        for row, title in titles.items():
+            self.originals.text(row, "title", title)
         table = put(table, "document_id", ids)
         table = put(table, "patient_id", pa.array(self.patients))
         table = put(table, "stay_id", self.committer.people.canonical(table["stay_id"], self.patients))
         self.stays = table["stay_id"]
         self.committer.changes.append["document"] = table.select(DOCUMENT.names).cast(DOCUMENT)
         self._texts(texts, ids)
-
-    def _titles(self, table: pa.Table) -> pa.Array:
-        """Titles repeat: each distinct (patient, title) is masked once."""
-        masked = mask_column(table.select(["title"]), "title", self.patients, self.masker)["title"]
-        before, after = table["title"].to_pylist(), masked.to_pylist()
-        for row, (old, new) in enumerate(zip(before, after, strict=True)):
-            if old != new:
-                self.originals.text(row, "title", old)
-        return masked
 
     def _texts(self, texts: pa.ChunkedArray, ids: pa.Array) -> None:
         live = pc.not_equal(self.documents["status"], int(DocumentStatus.CANCELLED)).to_numpy()
@@ -301,11 +293,9 @@ class Issuer:
             )
 
     def _words(self, facts: pa.Table, local: Int64s, patients: Int32s) -> pa.Table:
-        before = facts["value_text"]
-        facts = mask_column(facts, "value_text", patients, self.masker)
-        changed = np.flatnonzero(pc.fill_null(pc.not_equal(before, facts["value_text"]), False).to_numpy())
-        for place in changed.tolist():
-            self.originals.words(int(local[place]), facts["fact_no"][place].as_py(), before[place].as_py())
+        facts, altered = mask_column(facts, "value_text", patients, self.masker)
+        for place, value in altered.items():
+            self.originals.words(int(local[place]), facts["fact_no"][place].as_py(), value)
         return facts
 
     def _attributes(self) -> None:
@@ -313,7 +303,7 @@ class Issuer:
             return
         table = pa.concat_tables(self.committer.gathered.attributes, promote_options="default")
         table, _, patients = self._of_winners(table)
-        table = mask_column(table, "value_text", patients, self.masker)
+        table, _ = mask_column(table, "value_text", patients, self.masker)
         table = put(table, "patient_id", pa.array(patients))
         self.committer.changes.append["fact_attribute"] = table.select(FACT_ATTRIBUTE.names).cast(FACT_ATTRIBUTE)
 

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from estran.identity.deid import Deidentifier
 
+from estran.identity.deid import Deidentifier
 from estran.model.codes import Precision
 
 Int32s = npt.NDArray[np.int32]
@@ -71,6 +71,15 @@ class Masker:
 
     def __post_init__(self) -> None:
         self._of: dict[int, Deidentifier] = {}
+        self._short: dict[tuple[int, str], str] = {}  # titles and values come again and again
+
+    def short(self, value: str, patient: int) -> str:
+        """A masked title or value."""
+        key = (patient, value)
+        found = self._short.get(key)
+        if found is None:
+            found = self._short[key] = self._for(patient).redact(value)
+        return found
 
     def texts(
         self, column: pa.ChunkedArray | pa.Array, patients: Int32s, stays: pa.ChunkedArray | pa.Array | None = None
@@ -92,17 +101,26 @@ class Masker:
         return found
 
 
-def mask_column(table: pa.Table, name: str, patients: Int32s, masker: Masker) -> pa.Table:
-    """Mask the non-null values of one text column."""
+def mask_column(
+    table: pa.Table, name: str, patients: Int32s, masker: Masker, safe: frozenset[str] = frozenset()
+) -> tuple[pa.Table, dict[int, str]]:
+    """Mask the short texts of one column, but those that are `safe`, such as labels of codes.
+
+    Returns the table and, by row, the originals of what was altered.
+    """
     filled = table[name].is_valid().to_numpy()
     if not filled.any():
-        return table
-    places = np.flatnonzero(filled)
-    masked = masker.texts(table[name].take(pa.array(places)), patients[places]).to_pylist()
+        return table, {}
     values = table[name].to_pylist()
-    for place, value in zip(places.tolist(), masked, strict=True):
-        values[place] = value
-    return _set(table, name, pa.array(values, pa.string()))
+    altered: dict[int, str] = {}
+    for row in np.flatnonzero(filled).tolist():
+        value = values[row]
+        if value not in safe:
+            masked = masker.short(value, int(patients[row]))
+            if masked != value:
+                altered[row] = value
+                values[row] = masked
+    return (_set(table, name, pa.array(values, pa.string())) if altered else table), altered
 
 
 def _set(table: pa.Table, name: str, column: pa.Array | pa.ChunkedArray) -> pa.Table:

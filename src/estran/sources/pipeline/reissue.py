@@ -15,9 +15,9 @@ import numpy.typing as npt
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-from estran.identity.deid import DEID_VERSION
 
 from estran.identity import vault as vaults
+from estran.identity.deid import DEID_VERSION
 from estran.model.tables import DOCUMENT, FACT, FACT_ATTRIBUTE, MEDIA, MOVEMENT, PATIENT, STAY_EVENT, TEXT
 from estran.sources.pipeline.columns import fetch, put
 from estran.sources.pipeline.commit import People, fold_stays_of, stay_blob
@@ -149,12 +149,16 @@ class Reissuer:
             return 0
         stored = stored.select(DOCUMENT.names).cast(DOCUMENT)
         before = Content.read(self._connection, stored)
-        after, originals = Renewal(self._people, self._vault, self._own_stays).renew(before)
+        after, originals = Renewal(self._people, self._vault, self._own_stays, self._labels()).renew(before)
         changed = before.differs(after)
         if not changed.any():
             return 0
         self._issue(before, after, changed, originals)
         return int(changed.sum())
+
+    def _labels(self) -> frozenset[str]:
+        rows = fetch(self._connection, "select label_fr, label_en from raw_concept")
+        return frozenset(rows["label_fr"].to_pylist() + rows["label_en"].to_pylist()) - {None}
 
     def _issue(self, before: Content, after: Content, changed: npt.NDArray[np.bool_], originals: Originals) -> None:
         first = self._writer.counter("document")
@@ -245,6 +249,7 @@ class Renewal:
     people: People
     vault: vaults.Vault
     own_stays: Any
+    labels: frozenset[str]  # of the site's codes
 
     def renew(self, content: Content) -> tuple[Content, Originals]:
         documents = content.documents
@@ -285,10 +290,9 @@ class Renewal:
             start = table.slice(row, 1)
             day = start["start_date"].cast(pa.int32())[0].as_py()
             self.originals.start(row, day, start["start_minute"][0].as_py(), start["precision"][0].as_py())
-        titles = coarse["title"]
-        coarse = mask_column(coarse, "title", self.patients, self.masker)
-        for row in np.flatnonzero(pc.fill_null(pc.not_equal(titles, coarse["title"]), False).to_numpy()).tolist():
-            self.originals.text(row, "title", titles[row].as_py())
+        coarse, titles = mask_column(coarse, "title", self.patients, self.masker, self.labels)
+        for row, title in titles.items():
+            self.originals.text(row, "title", title)
         coarse = put(coarse, "patient_id", pa.array(self.patients))
         stays = self.people.canonical(self.own_stays(coarse, identities), self.patients)
         return put(coarse, "stay_id", stays).cast(DOCUMENT)
@@ -314,10 +318,9 @@ class Renewal:
         coarse, hit = coarsen_moments(table, self.births[local], ("start", "end"))
         rows = np.flatnonzero(hit)
         self.originals.moments(table, rows, local[rows])
-        words = coarse["value_text"]
-        coarse = mask_column(coarse, "value_text", self.patients[local], self.masker)
-        for place in np.flatnonzero(pc.fill_null(pc.not_equal(words, coarse["value_text"]), False).to_numpy()).tolist():
-            self.originals.words(int(local[place]), coarse["fact_no"][place].as_py(), words[place].as_py())
+        coarse, words = mask_column(coarse, "value_text", self.patients[local], self.masker)
+        for place, value in words.items():
+            self.originals.words(int(local[place]), coarse["fact_no"][place].as_py(), value)
         coarse = put(coarse, "patient_id", pa.array(self.patients[local]))
         return put(coarse, "stay_id", documents["stay_id"].take(pa.array(local))).cast(FACT)
 
@@ -345,7 +348,7 @@ class Renewal:
             return table
         patients = self.patients[content.row_of(table)]
         if "value_text" in table.column_names:
-            table = mask_column(table, "value_text", patients, self.masker)
+            table, _ = mask_column(table, "value_text", patients, self.masker)
         return put(table, "patient_id", pa.array(patients)).cast(table.schema)
 
 

@@ -43,6 +43,7 @@ class Gathered:
     permissions: list[dict[str, object]] = field(default_factory=list)
     concept_rows: dict[str, list[pa.Table]] = field(default_factory=dict)
     identities: set[int] = field(default_factory=set)  # whose patient row may have changed
+    labels: set[str] = field(default_factory=set)  # of codes: stored in clear, so no title need hide them
     document_rows: int = 0
     fact_rows: int = 0
 
@@ -162,6 +163,7 @@ class Resolver:
     def _codes(self, batch: Batch) -> tuple[Int32s, Int32s]:
         resolved = self.book.resolve(batch.codes, self.next_concept)
         self.next_concept = resolved.next_id
+        self.gathered.labels.update(code.label for code in batch.codes)
         self.gathered.concepts("concept", resolved.new_concepts)
         self.gathered.concepts("concept_map", resolved.new_maps)
         # a last place of -1 so that a missing index (-1) takes nothing

@@ -4,7 +4,7 @@
 const DAY = 1440;
 const LANES = ["stay", "diagnosis", "procedure", "laboratory", "drug", "document", "observation"];
 const LEFT = 128;
-const TOP = 46;
+const TOP = 66;
 const ROWS = 5;
 
 class PatientTimeline extends HTMLElement {
@@ -17,12 +17,24 @@ class PatientTimeline extends HTMLElement {
     const answer = await fetch(this.dataset.source, { credentials: "same-origin" });
     if (!answer.ok) return;
     this.data = await answer.json();
-    this.first = Math.min(...this.data.start.slice(0, 1), Infinity);
+    this.first = this.data.start.length ? this.data.start[0] : 0;
     this.last = this.data.start.reduce((most, start, n) => Math.max(most, start, this.data.end[n] || 0), 0);
-    this.rows = this.data.start.map((start, n) => (this.data.label[n] * 7 + this.data.lane[n]) % ROWS);
+    this.rows = this.spread();
     this.all();
     this.listen();
     this.dispatchEvent(new CustomEvent("ready", { bubbles: true }));
+  }
+
+  /* The row of each event in its lane: one per label, taken in turn. */
+  spread() {
+    const next = LANES.map(() => 0);
+    const rows = new Map();
+    return this.data.label.map((label, n) => {
+      const lane = this.data.lane[n];
+      const key = lane * 1e6 + label;
+      if (!rows.has(key)) { rows.set(key, next[lane] % ROWS); next[lane] += 1; }
+      return rows.get(key);
+    });
   }
 
   listen() {

@@ -50,12 +50,11 @@ PatientTimeline.prototype.grid = function grid(pen, width, height, colour) {
     const x = Math.round(LEFT + (tick.at - this.from) * this.scale) + 0.5;
     if (x < LEFT) continue;
     pen.beginPath();
-    pen.moveTo(x, TOP - 8);
+    pen.moveTo(x, TOP - 20);
     pen.lineTo(x, height);
     pen.stroke();
     pen.fillStyle = colour("soft");
-    if (x < width - 200) pen.fillText(tick.text, x + 5, TOP - 14);
-    else if (x < width - 40) pen.fillText(tick.text, x + 5, TOP - 6);
+    if (x < width - 30) pen.fillText(tick.text, x + 5, TOP - 12);
   }
 };
 
