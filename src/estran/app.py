@@ -18,8 +18,8 @@ from estran.sources.fhir import FhirReader
 from estran.sources.hl7v2 import Hl7v2Reader
 from estran.sources.landing import Landing
 from estran.sources.omop import OmopReader
-from estran.sources.pipeline.run import Parts
-from estran.sources.records import Reader
+from estran.sources.omop.databases import database_of
+from estran.sources.pipeline.run import Parts, ReaderOf
 from estran.sources.report import ReportReader
 from estran.state import StateDatabase
 from estran.state.database import FILE_NAME as STATE_FILE
@@ -73,18 +73,20 @@ class Site:
         """What a load works with."""
         landing = Landing(self.directory / "landing", self.key.subkey("landing"))
         with self.vault() as vault:
-            yield Parts(self.warehouse, vault, landing, self.key, self.settings, readers(self.settings))
+            yield Parts(
+                self.warehouse, vault, landing, self.key, self.settings, readers(self.settings), {"omop": database_of}
+            )
 
 
-def readers(settings: Settings) -> dict[str, Reader]:
-    """One reader per format of the command line."""
-    every: list[Reader] = [
-        FhirReader(settings),
-        Hl7v2Reader(settings),
-        OmopReader(settings),
-        ReportReader(settings),
-    ]
-    return {reader.format: reader for reader in every}
+def readers(settings: Settings) -> dict[str, ReaderOf]:
+    """One reader per format of the command line, made for a source."""
+    zone, authority = settings.zone, settings.author_system
+    return {
+        "fhir": lambda _: FhirReader(settings),
+        "hl7v2": lambda _: Hl7v2Reader(settings),
+        "omop": lambda source: OmopReader(zone, source),
+        "report": lambda _: ReportReader(zone, authority),
+    }
 
 
 def create_site(directory: Path, settings: Settings, key_file: Path | None = None) -> Site:

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pyroaring import BitMap
 
@@ -19,7 +19,8 @@ from tests.generative.strategies import queries, random_dataset
 
 SLOW = "ESTRAN_SLOW" in os.environ
 DATASETS = 40 if SLOW else 5
-EXAMPLES = 20_000 if SLOW else 500
+EXAMPLES = 20_000 if SLOW else 300
+PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -33,7 +34,7 @@ def engines(seed: int) -> tuple[Engine, Engine]:
     return MemoryEngine(snapshot), DuckDBEngine(snapshot)
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES)
 @given(seed=st.integers(0, DATASETS - 1), query=queries)
 def test_engines_agree(seed: int, query: Node) -> None:
     memory, fast = engines(seed)
@@ -49,7 +50,7 @@ def test_engines_agree(seed: int, query: Node) -> None:
     assert found.evidence(patient) == truth.evidence(patient)
 
 
-@settings(max_examples=EXAMPLES // 10, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES // 10, deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES)
 @given(query=queries, kept=st.sets(st.integers(0, 11)))
 def test_engines_agree_within_some_patients(query: Node, kept: set[int]) -> None:
     snapshot = engines(0)[1].snapshot

@@ -179,7 +179,7 @@ queries: st.SearchStrategy[TextQuery] = st.recursive(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(query=queries)
 def test_any_query_finds_what_the_plain_scan_finds(
     query: TextQuery, small: tuple[list[plain_scan.Document], TextIndex]

@@ -103,7 +103,9 @@ def test_a_typo_is_refused_clearly(snapshot: Snapshot) -> None:
 
 
 def test_a_suggestion_is_spelt_as_in_the_texts(snapshot: Snapshot) -> None:
-    assert search(snapshot, '"fiévrre"').notice() == "Aucun document ne contient « fiévrre ». Vouliez-vous dire : fièvre ?"
+    assert (
+        search(snapshot, '"fiévrre"').notice() == "Aucun document ne contient « fiévrre ». Vouliez-vous dire : fièvre ?"
+    )
 
 
 def test_a_suggestion_never_comes_from_what_is_hidden(snapshot: Snapshot) -> None:

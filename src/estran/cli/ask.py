@@ -15,7 +15,7 @@ from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, number, tab
 from estran.cohort.language import json as question_json
 from estran.cohort.language.explain import explain as sentences
 from estran.cohort.language.parser import parse
-from estran.cohort.query import Node
+from estran.cohort.query import Code, Node
 from estran.model.errors import UsageError
 from estran.projects.actors import KEY_HOLDER
 from estran.projects.desk import Desk, ReadingRoom
@@ -54,7 +54,7 @@ def question(text: str) -> Node:
 
 def search(
     site: SiteArg,
-    query: Annotated[str, typer.Argument(metavar="QUERY", help="Words, \"phrases\", prefix*, AND/OR/NOT, ET/OU/SAUF.")],
+    query: Annotated[str, typer.Argument(metavar="QUERY", help='Words, "phrases", prefix*, AND/OR/NOT, ET/OU/SAUF.')],
     limit: Annotated[int, typer.Option(help="Documents shown.", min=1, max=200)] = 10,
     offset: Annotated[int, typer.Option(help="Documents skipped.", min=0)] = 0,
     lang: LangOpt = "fr",
@@ -75,8 +75,12 @@ def search(
     console.print(f"{number(found.documents.value)} documents, {number(found.patients.value)} patients")
     for word in found.unknown:
         near = ", ".join(s.word for s in word.suggestions)
-        missing = f"Aucun document ne contient « {word.word} »." if lang == "fr" else f"No document holds '{word.word}'."
-        console.print(missing + (f" {'Voulez-vous dire' if lang == 'fr' else 'Did you mean'}: {near} ?" if near else ""))
+        missing = (
+            f"Aucun document ne contient « {word.word} »." if lang == "fr" else f"No document holds '{word.word}'."
+        )
+        console.print(
+            missing + (f" {'Voulez-vous dire' if lang == 'fr' else 'Did you mean'}: {near} ?" if near else "")
+        )
 
 
 def _found(found: Any) -> dict[str, Any]:
@@ -102,12 +106,16 @@ def _found(found: Any) -> dict[str, Any]:
 
 def _marked(extract: Any, before: str = "[bold yellow]", after: str = "[/]") -> str:
     """The extract with its marks; the text's own brackets are kept as they are."""
+    plain = before == "<"
     parts, at = [], 0
-    escape = (lambda t: t) if before == "<" else (lambda t: t.replace("[", "\\["))
     for start, end in extract.marks:
-        parts += [escape(extract.text[at:start]), before, escape(extract.text[start:end]), after]
+        parts += [_shown(extract.text[at:start], plain), before, _shown(extract.text[start:end], plain), after]
         at = end
-    return "".join([*parts, escape(extract.text[at:])]).replace("\n", " ")
+    return "".join([*parts, _shown(extract.text[at:], plain)]).replace("\n", " ")
+
+
+def _shown(text: str, plain: bool) -> str:
+    return text if plain else text.replace("[", "\\[")
 
 
 def count(site: SiteArg, asked: QuestionArg, lang: LangOpt = "fr", key: KeyOpt = None, json: JsonOpt = False) -> None:
@@ -117,26 +125,32 @@ def count(site: SiteArg, asked: QuestionArg, lang: LangOpt = "fr", key: KeyOpt =
     if json:
         emit(
             {
-                "patients": counted.total.value, "population": counted.population.value,
+                "patients": counted.total.value,
+                "population": counted.population.value,
                 "counts": {path: shown.value for path, shown in counted.counts.items()},
                 "attrition": [{"path": s.path, "patients": s.left.value} for s in counted.steps],
-                "unknown": counted.unknown, "snapshot": counted.version, "elapsed_ms": round(counted.elapsed_ms, 2),
+                "unknown": counted.unknown,
+                "snapshot": counted.version,
+                "elapsed_ms": round(counted.elapsed_ms, 2),
             }
         )
         return
-    explained = sentences(node, lang, _labels(desk))
-    console.print(explained if isinstance(explained, str) else str(explained), markup=False, highlight=False)
+    console.print(_said(desk, node, lang), markup=False, highlight=False)
     table("", ("criterion", "patients"), [(path, shown.value) for path, shown in counted.counts.items()], numbers=(1,))
     for code in counted.unknown:
         console.print(f"This site does not know the code {code}.", markup=False)
-    console.print(f"{number(counted.total.value)} patients of {number(counted.population.value)} ({counted.elapsed_ms:.1f} ms)")
+    console.print(
+        f"{number(counted.total.value)} patients of {number(counted.population.value)} ({counted.elapsed_ms:.1f} ms)"
+    )
 
 
 def run(
-    site: SiteArg, asked: QuestionArg,
+    site: SiteArg,
+    asked: QuestionArg,
     limit: Annotated[int, typer.Option(help="Patients listed.", min=1)] = 50,
     offset: Annotated[int, typer.Option(help="Patients skipped.", min=0)] = 0,
-    key: KeyOpt = None, json: JsonOpt = False,
+    key: KeyOpt = None,
+    json: JsonOpt = False,
 ) -> None:
     """List the patients of a cohort by their number in the warehouse."""
     desk, node = desk_of(site, key), question(asked)
@@ -144,26 +158,37 @@ def run(
     if json:
         emit({"patients": page.total, "listed": [vars(p) for p in page.patients]})
         return
-    rows = [(str(p.patient_id), p.sex, p.age or "", p.stays, p.documents, p.first or "", p.last or "") for p in page.patients]
-    table(f"{number(page.total)} patients", ("patient", "sex", "age", "stays", "documents", "first", "last"), rows, numbers=(0, 2, 3, 4))
+    rows = [
+        (str(p.patient_id), p.sex, p.age or "", p.stays, p.documents, p.first or "", p.last or "")
+        for p in page.patients
+    ]
+    table(
+        f"{number(page.total)} patients",
+        ("patient", "sex", "age", "stays", "documents", "first", "last"),
+        rows,
+        numbers=(0, 2, 3, 4),
+    )
 
 
 def explain(site: SiteArg, asked: QuestionArg, lang: LangOpt = "fr", key: KeyOpt = None, json: JsonOpt = False) -> None:
     """Say a question again in plain French or English, and as JSON."""
     desk, node = desk_of(site, key), question(asked)
-    said = sentences(node, lang, _labels(desk))
+    said = _said(desk, node, lang)
     if json:
         emit({"explanation": said, "question": question_json.to_object(node)})
         return
-    console.print(said if isinstance(said, str) else str(said), markup=False, highlight=False)
+    console.print(said, markup=False, highlight=False)
 
 
-def _labels(desk: Desk) -> Any:
-    def label(vocabulary: str, code: str, lang: str) -> str | None:
-        found = desk.labels([(vocabulary, code)]).get((vocabulary, code))
+def _said(desk: Desk, node: Node, lang: str) -> str:
+    if lang not in ("fr", "en"):
+        raise UsageError(f"There is no language '{lang}'.", hint="use fr or en")
+
+    def label(code: Code) -> str | None:
+        found = desk.labels([(code.vocabulary, code.code)]).get((code.vocabulary, code.code))
         return found.label(lang) if found else None
 
-    return label
+    return sentences(node, label, "en" if lang == "en" else "fr")
 
 
 def patient(
@@ -194,6 +219,11 @@ def _value(event: Event) -> str:
 
 def _event(event: Event, lang: str) -> dict[str, Any]:
     return {
-        "date": event.start.date, "label": event.label[lang == "en"], "code": event.code, "value": event.value,
-        "value_text": event.value_text, "unit": event.unit, "document_id": event.document_id,
+        "date": event.start.date,
+        "label": event.label[lang == "en"],
+        "code": event.code,
+        "value": event.value,
+        "value_text": event.value_text,
+        "unit": event.unit,
+        "document_id": event.document_id,
     }

@@ -103,7 +103,9 @@ def _as_json(report: Report) -> dict[str, object]:
 
 def _show(report: Report) -> None:
     several = len(report.files) > 1
-    rows = [(i.file, i.part, i.read, i.loaded, i.superseded, i.quarantined) for i in report.files][:60]
+    rows: list[tuple[object, ...]] = [
+        (i.file, i.part, i.read, i.loaded, i.superseded, i.quarantined) for i in report.files[:60]
+    ]
     if several:
         total = tuple(report.total(n) for n in ("read", "loaded", "superseded", "quarantined"))
         rows.append(("total", "", *total))

@@ -46,7 +46,9 @@ def listing(site: SiteArg, key: KeyOpt = None, json: JsonOpt = False) -> None:
     """List the accounts."""
     opened = house.open_site(site, key)
     with opened.vault():
-        rows = [(a.login, a.role, a.created.date(), "disabled" if a.disabled else "") for a in opened.state.accounts.all()]
+        rows = [
+            (a.login, a.role, a.created.date(), "disabled" if a.disabled else "") for a in opened.state.accounts.all()
+        ]
     if json:
         emit({"accounts": [dict(zip(("login", "role", "created", "state"), row, strict=True)) for row in rows]})
         return

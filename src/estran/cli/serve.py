@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-import uvicorn
 
 from estran import app as house
 from estran.cli.load import progress_bar
-from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, number, table
+from estran.cli.show import JsonOpt, SiteArg, console, emit, number, table
 from estran.cohort.language.parser import parse
-from estran.portal import create_app
 from estran.projects.actors import KEY_HOLDER, Role
 from estran.projects.desk import Desk, ReadingRoom
 from estran.projects.sign_in import change_password, create_account
@@ -46,13 +44,19 @@ def serve(
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
 ) -> None:
     """Open the portal. It reads the warehouse only; the key is not needed."""
+    import uvicorn  # what only this command needs is loaded here
+
+    from estran.portal.server import create_app
+
     opened = house.open_site(site)
     console.print(f"Portal: http://{host}:{port}  (Ctrl+C ends it)", highlight=False)
     uvicorn.run(create_app(opened), host=host, port=port, log_level="warning", access_log=False)
 
 
 def demo(
-    site: Annotated[Path, typer.Argument(metavar="DIR", help="Directory to build, or to open again.")] = Path("demo-site"),
+    site: Annotated[Path, typer.Argument(metavar="DIR", help="Directory to build, or to open again.")] = Path(
+        "demo-site"
+    ),
     serve_it: Annotated[bool, typer.Option("--serve/--no-serve", help="Open the portal at the end.")] = True,
     port: Annotated[int, typer.Option(help="Port of the portal.")] = 8000,
     json: JsonOpt = False,
@@ -65,7 +69,9 @@ def demo(
         password = _build(site, quiet=json)
     if json:
         emit({"site": str(site), "login": LOGIN, "password": password})
-    console.print(f"\nSign in at [bold]http://127.0.0.1:{port}[/] as [bold]{LOGIN}[/] with [bold]{password}[/]", highlight=False)
+    console.print(
+        f"\nSign in at [bold]http://127.0.0.1:{port}[/] as [bold]{LOGIN}[/] with [bold]{password}[/]", highlight=False
+    )
     if serve_it:
         serve(site, port=port)
 

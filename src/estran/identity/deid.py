@@ -38,7 +38,7 @@ class Deidentifier:
         """`text` (NFC) with identities replaced by tags; `also` lists further numbers, such as the stay's."""
         if not unicodedata.is_normalized("NFC", text):
             text = unicodedata.normalize("NFC", text)
-        extra = KnownMasks(Known(numbers=tuple(also))) if also else None
+        extra = _of_numbers(tuple(also)) if also else None
         while True:
             masks = self._find(text, extra)
             if not masks:
@@ -47,7 +47,7 @@ class Deidentifier:
 
     def masks(self, text: str, also: Sequence[str] = ()) -> list[Mask]:
         """What one reading of `text` finds, in order, without overlap."""
-        return self._find(text, KnownMasks(Known(numbers=tuple(also))) if also else None)
+        return self._find(text, _of_numbers(tuple(also)) if also else None)
 
     def _find(self, text: str, extra: KnownMasks | None) -> list[Mask]:
         scene = Scene(text, fold(text))
@@ -65,6 +65,11 @@ class Deidentifier:
                 extra.find_digits(scene, start, run)
             digit_rules(scene, start, run)
         return _settled(text, scene.masks) if scene.masks else []
+
+
+@lru_cache(maxsize=20_000)
+def _of_numbers(numbers: tuple[str, ...]) -> KnownMasks:
+    return KnownMasks(Known(numbers=numbers))
 
 
 def _settled(text: str, masks: list[Mask]) -> list[Mask]:

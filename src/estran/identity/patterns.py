@@ -40,8 +40,9 @@ BINDERS = (
 
 RELATIVES = (
     "mere", "pere", "mari", "femme", "fils", "fille", "frere", "soeur", "sour", "epouse", "epoux", "conjoint",
-    "conjointe", "compagnon", "compagne", "concubin", "concubine", "tante", "oncle", "cousin", "cousine", "neveu", "niece",
-    "grand-mere", "grand-pere", "ami", "amie", "voisin", "voisine", "tuteur", "tutrice", "curateur", "curatrice",
+    "conjointe", "compagnon", "compagne", "concubin", "concubine", "tante", "oncle", "cousin", "cousine", "neveu",
+    "niece", "grand-mere", "grand-pere", "ami", "amie", "voisin", "voisine", "tuteur", "tutrice", "curateur",
+    "curatrice",
 )  # fmt: skip
 
 BIRTH_CUES = (
@@ -192,7 +193,8 @@ POSTCODE_TOWN = re.compile(
 )
 AFTER_WAY = re.compile(
     r"[ \t]{0,2},?[ \t]{0,2}-?[ \t]{0,2}\n?[ \t]{0,2}(?P<code>(?:F-)?[0-9]{2} ?[0-9]{3})(?![0-9])"
-    r"(?:[ \t]{0,2},?[ \t]{0,2}\n?[ \t]{0,2}(?P<town>[A-ZÀ-Þ][^\W\d_]+))?|(?:, ?| à\s{1,2}| à l[ae] )(?P<near>[A-ZÀ-Þ][^\W\d_]+)"
+    r"(?:[ \t]{0,2},?[ \t]{0,2}\n?[ \t]{0,2}(?P<town>[A-ZÀ-Þ][^\W\d_]+))?"
+    r"|(?:, ?| à\s{1,2}| à l[ae] )(?P<near>[A-ZÀ-Þ][^\W\d_]+)"
 )
 TOWN_MORE = re.compile(
     r"-\n?[^\W\d_]+|[ ](?i:cedex)(?:[ ][0-9]{1,2}\b)?|[\n ](?:sur|sous|lès)[ ][A-ZÀ-Þ][^\W\d_]+"

@@ -86,13 +86,17 @@ def shown(outcome: Outcome, population: int, gate: Gate) -> Counted:
         StepShown(step.path, gate.show(step.patients), gate.show(before - step.patients))
         for before, step in zip([population, *left], outcome.attrition, strict=False)
     )
-    years = sorted(outcome.breakdown.years.items())
     return Counted(
         total=gate.show(len(outcome.patients)), population=gate.show(population),
         counts={path: gate.show(count) for path, count in outcome.counts.items()}, steps=steps, women=women, men=men,
-        years=tuple((year, gate.show(count)) for year, count in years), unknown=outcome.unknown,
+        years=tuple((year, gate.show(count)) for year, count in _every_year(outcome.breakdown.years)), unknown=outcome.unknown,
         elapsed_ms=outcome.elapsed_ms, version=outcome.version,
     )
+
+
+def _every_year(years: Mapping[int, int]) -> list[tuple[int, int]]:
+    """The years in order, those without anybody included, so that a chart keeps its scale."""
+    return [(year, years.get(year, 0)) for year in range(min(years), max(years) + 1)] if years else []
 
 
 def names_patients(query: Node) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from functools import lru_cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -20,7 +21,9 @@ SHORTEST_PASSWORD = 12
 
 _hasher = PasswordHasher()
 # Verified against when the login is unknown, so that the answer takes as long as for a known one.
-_nobody = _hasher.hash("the password of nobody at all")
+@lru_cache(maxsize=1)
+def _nobody() -> str:
+    return _hasher.hash("the password of nobody at all")
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def sign_in(state: StateDatabase, login: str, password: str, address: str) -> Si
         _record(state, login, "", Decision(False, "Too many failures: locked."))
         return SignIn(refusal="locked", locked_until=until)
     account = state.accounts.find(login)
-    fits = _verify(account.password_hash if account else _nobody, password)
+    fits = _verify(account.password_hash if account else _nobody(), password)
     if account is None or account.disabled or not fits:
         state.lockouts.fail(subjects[0], LOGIN_FAILURES)
         state.lockouts.fail(subjects[1], ADDRESS_FAILURES)

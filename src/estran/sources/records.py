@@ -13,6 +13,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -474,6 +475,4 @@ class BatchBuilder:
 
 def content_hash(data: bytes) -> int:
     """64 bits of BLAKE2b as a signed integer: finds identical resends and breaks ties."""
-    from hashlib import blake2b
-
     return int.from_bytes(blake2b(data, digest_size=8).digest(), "little", signed=True)

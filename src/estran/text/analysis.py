@@ -76,7 +76,8 @@ def _fold_character(char: str) -> str:
         return char
     lower = char.lower()
     plain = _SPECIAL.get(lower) or unicodedata.normalize("NFKD", lower)
-    return "".join(_SPECIAL.get(c, c) for c in plain.lower() if not unicodedata.category(c).startswith("M"))
+    kept = (c for c in plain.lower() if not unicodedata.category(c).startswith("M"))
+    return "".join("'" if c in _APOSTROPHES else _SPECIAL.get(c, c) for c in kept)
 
 
 _FOLD = _FoldTable()

@@ -53,9 +53,9 @@ def set_hidden(draft: Draft, bucket: int, hidden: Hidden) -> None:
 
 
 def vacuum(directory: Path, keep: int) -> int:
-    """Forget all but the last `keep` snapshots, and those before an erasure; delete what no other one names; returns bytes freed.
+    """Forget all but the last `keep` snapshots, and those before an erasure; returns bytes freed.
 
-    To be called under the writer's lock: files being written would look like litter.
+    Files that no other snapshot names are deleted. To be called under the writer's lock: files being written would look like litter.
     """
     known = records.versions(directory)
     kept = [records.read_record(directory, version) for version in known[-keep:]]

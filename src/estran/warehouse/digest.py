@@ -55,13 +55,13 @@ def _register(
     connection.register("retired_now", pa.table({"document_id": every.astype(np.int32)}))
 
 
-_SUMS = "sum(md5_number_lower(row)), sum(md5_number_upper(row))"
+_SUMS = "sum((row & 18446744073709551615::UHUGEINT)::UBIGINT), sum((row >> 64)::UBIGINT)"  # halves of an MD5
 
 
 def _row(*columns: str) -> str:
-    """SQL of one string that says every column, nulls apart from empty strings."""
+    """SQL of the MD5, as a number, of one string that says every column, nulls apart from empty strings."""
     shown = ", ".join(f"coalesce(CAST({column} AS VARCHAR), chr(1))" for column in columns)
-    return f"concat_ws(chr(31), {shown}) AS row"
+    return f"md5_number(concat_ws(chr(31), {shown})) AS row"
 
 
 def _columns(alias: str, names: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import duckdb
 import numpy as np
@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 from pyroaring import BitMap
 
 from estran.model.tables import BUCKETED, TABLES
-from estran.warehouse.draft import Draft
+from estran.warehouse.changes import KEYS
+from estran.warehouse.draft import PIECE_ROWS, Draft
 from estran.warehouse.encoding import ORDER, ordered
 from estran.warehouse.presence import members
 from estran.warehouse.scratch import scratch
@@ -78,16 +79,18 @@ def holds_gone(connection: duckdb.DuckDBPyConnection, table: str, paths: list[st
 
 
 def rebuild(draft: Draft, connection: duckdb.DuckDBPyConnection, table: str, bucket: int) -> None:
-    """Replace the bucket's files of a table by one sorted file without the gone rows."""
-    paths = draft.paths(table, bucket)
-    pieces = _pieces(connection, table, paths)
+    """Replace the bucket's files of a table by one sorted file without the gone rows.
+
+    Tables whose rows are replaced by key keep files of bounded size, or each change would rewrite all.
+    """
+    pieces = _pieces(connection, table, draft.paths(table, bucket))
+    if table in KEYS:
+        small = (piece.slice(i, PIECE_ROWS) for piece in pieces for i in range(0, len(piece), PIECE_ROWS))
+        draft.replace(table, bucket, [draft.write_pieces(table, bucket, [piece]) for piece in small])
+        return
     first = next(pieces, None)
-    draft.replace(table, bucket, [draft.write_pieces(table, bucket, _chain(first, pieces))] if first else [])
-
-
-def _chain(first: pa.Table, rest: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    yield first
-    yield from rest
+    merged = [draft.write_pieces(table, bucket, chain([first], pieces))] if first else []
+    draft.replace(table, bucket, merged)
 
 
 def _pieces(connection: duckdb.DuckDBPyConnection, table: str, paths: list[str]) -> Iterator[pa.Table]:

@@ -37,7 +37,11 @@ class Hit:
 
 
 class Folder:
-    """One sealed folder, opened for reading."""
+    """One sealed folder, opened for reading.
+
+    tantivy keeps a thread per open index that looks for commits twice a second (there are none) and
+    leaves an empty `.tantivy-meta.lock` behind: the folder must be writable.
+    """
 
     def __init__(self, directory: Path) -> None:
         try:
@@ -127,7 +131,7 @@ def open_folder(directory: Path) -> Folder:
     return _opened(directory, stamp.st_ino, stamp.st_mtime_ns)
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=128)
 def _opened(directory: Path, inode: int, modified: int) -> Folder:
     return Folder(directory)
 

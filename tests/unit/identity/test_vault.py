@@ -121,6 +121,15 @@ def test_merge_unmerge_and_split(vault: Vault) -> None:
     assert [t.kind for t in vault.traces()] == ["merge", "merge", "unmerge", "split"]
 
 
+def test_those_left_behind_are_to_be_masked_again(vault: Vault) -> None:
+    vault.introduce([say("1"), say("2"), say("3"), say("4")])
+    vault.merge(0, 1, 1, 0)
+    vault.merge(1, 2, 1, 0)
+    vault.upkeep.settle([0, 1, 2])
+    vault.merge(1, 2, 2, 0, undo=True)
+    assert vault.upkeep.pending().tolist() == [0, 1, 2]
+
+
 def test_the_ins_is_found_and_never_merges(vault: Vault) -> None:
     vault.introduce([say("1", ins="156033512345678"), say("2", ins="1 56 03 35 123 456 78")])
     assert vault.find_ins("156033512345678") == [0, 1]

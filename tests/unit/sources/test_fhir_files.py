@@ -13,20 +13,30 @@ import orjson
 import pytest
 
 from estran.model.errors import InputRefused
+from estran.settings import Settings
 from estran.sources.fhir import BATCH_RESOURCES, FhirReader
 from estran.sources.fhir.markup import elements, resource_types
 from estran.sources.records import Batch, PatientKey
 
-PATIENT = {"resourceType": "Patient", "id": "p1", "name": [{"family": "Le Goff", "given": ["Anne", "Marie"]}], "birthDate": "1950-02-03"}
+PATIENT = {
+    "resourceType": "Patient",
+    "id": "p1",
+    "name": [{"family": "Le Goff", "given": ["Anne", "Marie"]}],
+    "birthDate": "1950-02-03",
+}
 WEIGHT = {
-    "resourceType": "Observation", "id": "w1", "status": "final", "code": {"coding": [{"system": "http://loinc.org", "code": "29463-7"}]},
-    "subject": {"reference": "Patient/p1"}, "effectiveDateTime": "2024-01-01",
+    "resourceType": "Observation",
+    "id": "w1",
+    "status": "final",
+    "code": {"coding": [{"system": "http://loinc.org", "code": "29463-7"}]},
+    "subject": {"reference": "Patient/p1"},
+    "effectiveDateTime": "2024-01-01",
     "valueQuantity": {"value": 70.5, "system": "http://unitsofmeasure.org", "code": "kg"},
-}  # fmt: skip
+}
 
 
 def read(path: Path, name: str = "", wanted: frozenset[int] | None = None) -> list[Batch]:
-    return list(FhirReader().read(path, name or path.name, wanted))
+    return list(FhirReader(Settings()).read(path, name or path.name, wanted))
 
 
 def put(path: Path, data: bytes) -> Path:
@@ -39,15 +49,32 @@ def lines(*nodes: Any) -> bytes:
 
 
 def refusals(batches: list[Batch]) -> list[tuple[int, int | None, str]]:
-    return sorted((b.records["record_no"][r.record].as_py(), b.records["line"][r.record].as_py(), r.code)
-                  for b in batches for r in b.refusals)
+    return sorted(
+        (b.records["record_no"][r.record].as_py(), b.records["line"][r.record].as_py(), r.code)
+        for b in batches
+        for r in b.refusals
+    )
 
 
 def test_bad_lines_leave_the_others_alone(tmp_path: Path) -> None:
-    data = (b"\xef\xbb\xbf" + lines(WEIGHT) + b"\n" + b'{"resourceType": "Obs\n' + b'{"resourceType":"Patient","id":"\xe9"}\n'
-            + b"[1]\n" + lines({"a": 1}, PATIENT) + b'{"resourceType":"Patient","id":"p')
+    data = (
+        b"\xef\xbb\xbf"
+        + lines(WEIGHT)
+        + b"\n"
+        + b'{"resourceType": "Obs\n'
+        + b'{"resourceType":"Patient","id":"\xe9"}\n'
+        + b"[1]\n"
+        + lines({"a": 1}, PATIENT)
+        + b'{"resourceType":"Patient","id":"p'
+    )
     batches = read(put(tmp_path / "x.ndjson", data))
-    assert refusals(batches) == [(1, 3, "malformed"), (2, 4, "encoding"), (3, 5, "malformed"), (4, 6, "missing"), (6, 8, "truncated")]
+    assert refusals(batches) == [
+        (1, 3, "malformed"),
+        (2, 4, "encoding"),
+        (3, 5, "malformed"),
+        (4, 6, "missing"),
+        (6, 8, "truncated"),
+    ]
     assert sum(b.records.num_rows for b in batches) == 7
     assert {b.part for b in batches} == {"Observation", "Patient", ""}
     assert [b.documents.num_rows for b in batches] == [1, 0, 0]
@@ -62,12 +89,24 @@ def test_truncated_gzip_keeps_what_came_before(tmp_path: Path) -> None:
     assert sum(b.documents.num_rows for b in batches) == read_ - 1
 
 
-@pytest.mark.parametrize(("name", "data"), [
-    ("x.json", b"hello"), ("x.json", b""), ("x.json", b"[1,2]"), ("x.xml", b"<Patient"), ("x.xml", b"<a/>"),
-    ("x.xml", b'<!DOCTYPE a [<!ENTITY e SYSTEM "file:///etc/passwd">]><Patient xmlns="http://hl7.org/fhir">&e;</Patient>'),
-    ("x.json", "{}".encode("utf-16")), ("x.json.gz", b"\x1f\x8b\x08\x00garbage"), ("x.zip", b"PK\x03\x04garbage"),
-    ("x.ndjson", b'\xff\xfe{\x00}\x00\n\x00'),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("x.json", b"hello"),
+        ("x.json", b""),
+        ("x.json", b"[1,2]"),
+        ("x.xml", b"<Patient"),
+        ("x.xml", b"<a/>"),
+        (
+            "x.xml",
+            b'<!DOCTYPE a [<!ENTITY e SYSTEM "file:///etc/passwd">]><Patient xmlns="http://hl7.org/fhir">&e;</Patient>',
+        ),
+        ("x.json", "{}".encode("utf-16")),
+        ("x.json.gz", b"\x1f\x8b\x08\x00garbage"),
+        ("x.zip", b"PK\x03\x04garbage"),
+        ("x.ndjson", b"\xff\xfe{\x00}\x00\n\x00"),
+    ],
+)
 def test_nothing_to_read_is_refused(tmp_path: Path, name: str, data: bytes) -> None:
     with pytest.raises(InputRefused) as error:
         read(put(tmp_path / name, data))
@@ -98,29 +137,80 @@ def test_patients_come_first(tmp_path: Path) -> None:
     put(tmp_path / "d.json", json.dumps(PATIENT, indent=1).encode())
     put(tmp_path / "e.json", b'{"resourceType" : "Bundle"}')
     put(tmp_path / "notes.txt", b"x")
-    reader = FhirReader()
+    reader = FhirReader(Settings())
     assert [p.name for p in reader.files([tmp_path])] == ["d.json", "e.json", "c.xml", "b.ndjson.gz", "a.ndjson"]
     assert reader.size(tmp_path / "notes.txt") == 1
     with pytest.raises(InputRefused):
         reader.files([tmp_path / "absent"])
 
 
-BUNDLE = {"resourceType": "Bundle", "type": "transaction", "entry": [
-    {"fullUrl": "urn:uuid:w", "resource": {**WEIGHT, "id": None, "subject": {"reference": "urn:uuid:1-2"}, "encounter": {"reference": "urn:uuid:m"}}},
-    {"fullUrl": "urn:uuid:1-2", "resource": {k: v for k, v in PATIENT.items() if k != "id"}},
-    {"fullUrl": "urn:uuid:v", "resource": {"resourceType": "Encounter", "id": "v", "status": "finished", "class": {"code": "IMP"},
-     "subject": {"reference": "urn:uuid:1-2"}, "serviceProvider": {"reference": "urn:uuid:o"}}},
-    {"fullUrl": "urn:uuid:m", "resource": {"resourceType": "Encounter", "id": "m", "partOf": {"reference": "urn:uuid:v"}, "class": {"code": "IMP"},
-     "identifier": [{"type": {"coding": [{"code": "MN"}]}, "system": "s", "value": "9"}], "subject": {"reference": "urn:uuid:1-2"}}},
-    {"fullUrl": "urn:uuid:o", "resource": {"resourceType": "Organization", "id": "o", "name": "Cardiologie",
-     "type": [{"coding": [{"code": "UF"}]}]}},
-    {"request": {"method": "DELETE", "url": "Observation/3"}},
-    {"fullUrl": "urn:uuid:n", "resource": {"resourceType": "DocumentReference", "id": "n", "status": "current",
-     "subject": {"reference": "urn:uuid:1-2"}, "content": [{"attachment": {"url": "urn:uuid:b", "contentType": "text/plain"}}]}},
-    {"fullUrl": "urn:uuid:b", "resource": {"resourceType": "Binary", "id": "b", "contentType": "text/plain", "data": "Qm9uam91cg=="}},
-    {"fullUrl": "urn:uuid:x", "resource": {"resourceType": "Binary", "id": "x", "contentType": "text/plain", "data": "QQ=="}},
-    7,
-]}  # fmt: skip
+BUNDLE = {
+    "resourceType": "Bundle",
+    "type": "transaction",
+    "entry": [
+        {
+            "fullUrl": "urn:uuid:w",
+            "resource": {
+                **WEIGHT,
+                "id": None,
+                "subject": {"reference": "urn:uuid:1-2"},
+                "encounter": {"reference": "urn:uuid:m"},
+            },
+        },
+        {"fullUrl": "urn:uuid:1-2", "resource": {k: v for k, v in PATIENT.items() if k != "id"}},
+        {
+            "fullUrl": "urn:uuid:v",
+            "resource": {
+                "resourceType": "Encounter",
+                "id": "v",
+                "status": "finished",
+                "class": {"code": "IMP"},
+                "subject": {"reference": "urn:uuid:1-2"},
+                "serviceProvider": {"reference": "urn:uuid:o"},
+            },
+        },
+        {
+            "fullUrl": "urn:uuid:m",
+            "resource": {
+                "resourceType": "Encounter",
+                "id": "m",
+                "partOf": {"reference": "urn:uuid:v"},
+                "class": {"code": "IMP"},
+                "identifier": [{"type": {"coding": [{"code": "MN"}]}, "system": "s", "value": "9"}],
+                "subject": {"reference": "urn:uuid:1-2"},
+            },
+        },
+        {
+            "fullUrl": "urn:uuid:o",
+            "resource": {
+                "resourceType": "Organization",
+                "id": "o",
+                "name": "Cardiologie",
+                "type": [{"coding": [{"code": "UF"}]}],
+            },
+        },
+        {"request": {"method": "DELETE", "url": "Observation/3"}},
+        {
+            "fullUrl": "urn:uuid:n",
+            "resource": {
+                "resourceType": "DocumentReference",
+                "id": "n",
+                "status": "current",
+                "subject": {"reference": "urn:uuid:1-2"},
+                "content": [{"attachment": {"url": "urn:uuid:b", "contentType": "text/plain"}}],
+            },
+        },
+        {
+            "fullUrl": "urn:uuid:b",
+            "resource": {"resourceType": "Binary", "id": "b", "contentType": "text/plain", "data": "Qm9uam91cg=="},
+        },
+        {
+            "fullUrl": "urn:uuid:x",
+            "resource": {"resourceType": "Binary", "id": "x", "contentType": "text/plain", "data": "QQ=="},
+        },
+        7,
+    ],
+}
 
 
 def test_bundle_entries_find_each_other(tmp_path: Path) -> None:
@@ -137,9 +227,13 @@ def test_bundle_entries_find_each_other(tmp_path: Path) -> None:
 
 
 def test_history_bundle_orders_versions(tmp_path: Path) -> None:
-    entries = [{"fullUrl": "http://s/Observation/w1", "resource": {**WEIGHT, "meta": {"versionId": v}}} for v in ("2", "1")]
+    entries = [
+        {"fullUrl": "http://s/Observation/w1", "resource": {**WEIGHT, "meta": {"versionId": v}}} for v in ("2", "1")
+    ]
     entries.append({"resource": WEIGHT, "response": {"status": "200", "lastModified": "2024-05-01T00:00:00Z"}})
-    (batch,) = read(put(tmp_path / "x.json", orjson.dumps({"resourceType": "Bundle", "type": "history", "entry": entries})))
+    (batch,) = read(
+        put(tmp_path / "x.json", orjson.dumps({"resourceType": "Bundle", "type": "history", "entry": entries}))
+    )
     assert batch.records["event_time"].to_pylist() == [2, 1, 1_714_521_600_000_000]
     assert set(batch.documents["key"].to_pylist()) == {"Observation/w1"}
 
@@ -155,9 +249,20 @@ XML = """<?xml version="1.0" encoding="UTF-8"?>
 
 
 def test_xml_gives_the_same_as_json(tmp_path: Path) -> None:
-    node = {**PATIENT, "active": True, "extension": [
-        {"url": "http://hl7.org/fhir/StructureDefinition/patient-mothersMaidenName", "valueString": "Kerbrat"}]}
-    node["name"] = [{"family": "Le Goff", "given": ["Anne", "Marie"], "_given": [None, {"extension": [{"url": "x", "valueInteger": 1}]}]}]
+    node = {
+        **PATIENT,
+        "active": True,
+        "extension": [
+            {"url": "http://hl7.org/fhir/StructureDefinition/patient-mothersMaidenName", "valueString": "Kerbrat"}
+        ],
+    }
+    node["name"] = [
+        {
+            "family": "Le Goff",
+            "given": ["Anne", "Marie"],
+            "_given": [None, {"extension": [{"url": "x", "valueInteger": 1}]}],
+        }
+    ]
     (xml,) = read(put(tmp_path / "x.xml", XML.encode()))
     (spaced,) = read(put(tmp_path / "y.json", json.dumps(node, indent=2).encode()))
     assert xml.identities == spaced.identities and xml.identities[0].person.relatives == ("Kerbrat",)
@@ -185,7 +290,11 @@ def test_zip(tmp_path: Path) -> None:
         archive.writestr("c/pat.json", orjson.dumps(PATIENT))
         archive.writestr("readme.txt", b"x")
     batches = read(put(tmp_path / "x.zip", out.getvalue()))
-    assert [(b.part, b.records["record_no"].to_pylist()) for b in batches] == [("Patient", [0]), ("Observation", [1, 2]), ("", [3])]
+    assert [(b.part, b.records["record_no"].to_pylist()) for b in batches] == [
+        ("Patient", [0]),
+        ("Observation", [1, 2]),
+        ("", [3]),
+    ]
     assert refusals(batches) == [(3, None, "malformed")]
 
 
@@ -194,7 +303,9 @@ def test_table_of_elements_is_that_of_the_schema(shared: Path) -> None:
     with gzip.open(shared / "fhir_r4_schema" / "fhir.schema.json.gz") as packed:
         schema = orjson.loads(packed.read())["definitions"]
     checked = 0
-    for kind in sorted({*resource_types(), "Patient_Contact", "Observation_Component", "Quantity", "Extension", "Dosage"}):
+    for kind in sorted(
+        {*resource_types(), "Patient_Contact", "Observation_Component", "Quantity", "Extension", "Dosage"}
+    ):
         for name, told in elements(kind).items():
             item = schema[kind]["properties"][name]
             assert told.startswith("*") == (item.get("type") == "array"), (kind, name)

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from estran.model.errors import InputRefused
+from estran.settings import Settings
 from estran.sources.fhir import FhirReader
 from estran.sources.fhir.desk import Desk
 
@@ -24,40 +25,109 @@ SAMPLE = Path(str(resources.files("estran") / "samples" / "fhir_bulk"))
 
 
 def _seeds() -> list[dict[str, Any]]:
-    seeds = [orjson.loads(gzip.open(path).readline()) for path in sorted(SAMPLE.glob("*.gz"))]
+    seeds = []
+    for path in sorted(SAMPLE.glob("*.gz")):
+        with gzip.open(path) as packed:
+            seeds.append(orjson.loads(packed.readline()))
     for node in seeds:
         if node.get("resourceType") == "DocumentReference":
             node["content"][0]["attachment"]["data"] = "Qm9uam91cg=="
     quantity = {"value": 1.5, "system": "http://unitsofmeasure.org", "code": "mg"}
     code = {"coding": [{"system": "http://loinc.org", "code": "1-1", "display": "x"}], "text": "y"}
     who: dict[str, Any] = {"subject": {"reference": "Patient/1"}, "id": "1"}
-    return seeds + [
-        {"resourceType": "Observation", "status": "final", **who, "code": code, "effectiveDateTime": "2024-01-01T10:00:00Z",
-         "issued": "2024-01-01T11:00:00Z", "valueQuantity": quantity, "encounter": {"reference": "Encounter/1"},
-         "category": [{"coding": [{"code": "laboratory"}]}], "referenceRange": [{"low": quantity, "high": quantity}]},
-        {"resourceType": "Observation", **who, "code": code, "interpretation": [code], "note": [{"text": "t"}],
-         "component": [{"code": code, "valueRange": {"low": quantity}}, {"code": code, "valueRatio": {"numerator": quantity, "denominator": quantity}}]},
-        {"resourceType": "MedicationRequest", **who, "intent": "order", "medicationReference": {"reference": "#m"},
-         "contained": [{"resourceType": "Medication", "id": "m", "code": code}],
-         "dosageInstruction": [{"route": code, "timing": {"repeat": {"frequency": 1, "period": 2, "periodUnit": "d"}},
-                                "doseAndRate": [{"doseRange": {"low": quantity, "high": quantity}}]}]},
-        {"resourceType": "DiagnosticReport", **who, "code": code, "conclusionCode": [code], "category": [code],
-         "presentedForm": [{"contentType": "text/html", "data": "PGI+YTwvYj4="}]},
-        {"resourceType": "Composition", **who, "type": code, "relatesTo": [{"code": "replaces", "targetReference": {"reference": "Composition/0"}}],
-         "section": [{"title": "t", "text": {"div": "<div>x</div>"}, "section": []}]},
-        {"resourceType": "Consent", "status": "active", "id": "1", "patient": {"reference": "Patient/1"}, "dateTime": "2024",
-         "scope": {"coding": [{"code": "research"}]}, "provision": {"type": "deny", "period": {"start": "2024-01-01"}}},
-        {"resourceType": "FamilyMemberHistory", "id": "1", "patient": {"reference": "Patient/1"}, "condition": [{"code": code}]},
+    return [
+        *seeds,
+        {
+            "resourceType": "Observation",
+            "status": "final",
+            **who,
+            "code": code,
+            "effectiveDateTime": "2024-01-01T10:00:00Z",
+            "issued": "2024-01-01T11:00:00Z",
+            "valueQuantity": quantity,
+            "encounter": {"reference": "Encounter/1"},
+            "category": [{"coding": [{"code": "laboratory"}]}],
+            "referenceRange": [{"low": quantity, "high": quantity}],
+        },
+        {
+            "resourceType": "Observation",
+            **who,
+            "code": code,
+            "interpretation": [code],
+            "note": [{"text": "t"}],
+            "component": [
+                {"code": code, "valueRange": {"low": quantity}},
+                {"code": code, "valueRatio": {"numerator": quantity, "denominator": quantity}},
+            ],
+        },
+        {
+            "resourceType": "MedicationRequest",
+            **who,
+            "intent": "order",
+            "medicationReference": {"reference": "#m"},
+            "contained": [{"resourceType": "Medication", "id": "m", "code": code}],
+            "dosageInstruction": [
+                {
+                    "route": code,
+                    "timing": {"repeat": {"frequency": 1, "period": 2, "periodUnit": "d"}},
+                    "doseAndRate": [{"doseRange": {"low": quantity, "high": quantity}}],
+                }
+            ],
+        },
+        {
+            "resourceType": "DiagnosticReport",
+            **who,
+            "code": code,
+            "conclusionCode": [code],
+            "category": [code],
+            "presentedForm": [{"contentType": "text/html", "data": "PGI+YTwvYj4="}],
+        },
+        {
+            "resourceType": "Composition",
+            **who,
+            "type": code,
+            "relatesTo": [{"code": "replaces", "targetReference": {"reference": "Composition/0"}}],
+            "section": [{"title": "t", "text": {"div": "<div>x</div>"}, "section": []}],
+        },
+        {
+            "resourceType": "Consent",
+            "status": "active",
+            "id": "1",
+            "patient": {"reference": "Patient/1"},
+            "dateTime": "2024",
+            "scope": {"coding": [{"code": "research"}]},
+            "provision": {"type": "deny", "period": {"start": "2024-01-01"}},
+        },
+        {
+            "resourceType": "FamilyMemberHistory",
+            "id": "1",
+            "patient": {"reference": "Patient/1"},
+            "condition": [{"code": code}],
+        },
         {"resourceType": "Medication", "id": "1", "code": code},
-    ]  # fmt: skip
+    ]
 
 
 SEEDS = _seeds()
 JUNK = st.one_of(
-    st.none(), st.booleans(), st.integers(-(2**63), 2**63), st.floats(allow_nan=False), st.text(max_size=8), st.just([]), st.just({}),
-    st.just([None]), st.just([[]]), st.just({"coding": [None]}), st.just("2024-13-45"), st.just("9999-12-31T23:59:59-12:00"),
-    st.just(10**30), st.just(" "), st.just("0001-01-01T00:00:00+14:00"), st.just([{"a": 1}]), st.just({"reference": 3}),
-)  # fmt: skip
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**63), 2**63),
+    st.floats(allow_nan=False),
+    st.text(max_size=8),
+    st.just([]),
+    st.just({}),
+    st.just([None]),
+    st.just([[]]),
+    st.just({"coding": [None]}),
+    st.just("2024-13-45"),
+    st.just("9999-12-31T23:59:59-12:00"),
+    st.just(10**30),
+    st.just(" "),
+    st.just("0001-01-01T00:00:00+14:00"),
+    st.just([{"a": 1}]),
+    st.just({"reference": 3}),
+)
 
 
 def _places(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -94,7 +164,7 @@ def _outcome(data: bytes, name: str) -> tuple[int, int]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
         path.write_bytes(data)
-        batches = list(FhirReader().read(path, name))
+        batches = list(FhirReader(Settings()).read(path, name))
     for batch in batches:
         rows = batch.records.num_rows
         assert all(0 <= r.record < rows and r.reason.endswith(".") for r in batch.refusals)
@@ -148,11 +218,17 @@ def _facts(data: bytes) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "x.ndjson"
         path.write_bytes(data)
-        batch = next(b for b in FhirReader().read(path, path.name) if b.part == "Observation")
+        batch = next(b for b in FhirReader(Settings()).read(path, path.name) if b.part == "Observation")
     facts = batch.facts.to_pylist()
     for fact in facts:
         fact["code"] = batch.codes[fact["code"]]
-    return [(r.record, r.field, r.code) for r in batch.refusals], batch.documents.to_pylist(), facts, batch.patients, batch.stays
+    return (
+        [(r.record, r.field, r.code) for r in batch.refusals],
+        batch.documents.to_pylist(),
+        facts,
+        batch.patients,
+        batch.stays,
+    )
 
 
 @settings(max_examples=80, deadline=None)
@@ -183,5 +259,8 @@ def test_seed_is_everyday() -> None:
 
 @pytest.mark.parametrize("depth", [200, 2000])
 def test_deep_nesting(depth: int) -> None:
-    text = b'{"resourceType":"Composition","id":"1","subject":{"reference":"Patient/1"},"section":' + b'[{"section":' * depth
+    text = (
+        b'{"resourceType":"Composition","id":"1","subject":{"reference":"Patient/1"},"section":'
+        + b'[{"section":' * depth
+    )
     assert _outcome(text + b"[]" + b"}]" * depth + b"}\n", "x.ndjson") == (1, 1)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from estran.model.codes import Precision
+from estran.settings import Settings
 from estran.sources.fhir import FhirReader
 from estran.sources.records import Batch, PatientKey, UnitKey
 
@@ -16,7 +17,7 @@ ROUEN = "urn:oid:1.2.250.1.71.4.2.2.1330780321"
 
 
 def read(*paths: Path) -> list[Batch]:
-    reader = FhirReader()
+    reader = FhirReader(Settings())
     return [batch for path in reader.files(list(paths)) for batch in reader.read(path, path.name)]
 
 
@@ -81,15 +82,21 @@ def test_bulk_condition_and_prescription(sample: dict[str, Batch]) -> None:
     assert (fact["start_date"], fact["start_minute"], fact["precision"]) == (dt.date(1976, 1, 20), 298, 4)
     code = batch.codes[fact["code"]]
     assert (code.vocabulary, code.code, code.lang, code.kind) == ("SNOMED", "91302008", "en", "diagnosis")
-    named = {batch.codes[a["attribute"]].code: batch.codes[a["value_code"]].code
-             for a in batch.attributes.to_pylist() if a["document"] == 0}
+    named = {
+        batch.codes[a["attribute"]].code: batch.codes[a["value_code"]].code
+        for a in batch.attributes.to_pylist()
+        if a["document"] == 0
+    }
     assert named == {"Condition.clinicalStatus": "active", "Condition.category": "encounter-diagnosis"}
 
     drugs = sample["MedicationRequest"]
     assert set(drugs.facts["status"].to_pylist()) == {2}  # ordered, though Synthea calls nearly all `stopped`
     assert drugs.codes[drugs.facts["code"][0].as_py()][:2] == ("RXNORM", "314076")
-    doses = {drugs.codes[a["attribute"]].code: (a["value"], a["value_text"])
-             for a in drugs.attributes.to_pylist() if a["document"] == 0}
+    doses = {
+        drugs.codes[a["attribute"]].code: (a["value"], a["value_text"])
+        for a in drugs.attributes.to_pylist()
+        if a["document"] == 0
+    }
     assert doses == {
         "MedicationRequest.dosageInstruction.dose": (1.0, None),
         "MedicationRequest.dosageInstruction.frequency": (1.0, None),
@@ -127,12 +134,21 @@ def test_fr_core(shared: Path) -> None:
 
     (stay,) = [b for b in batches if b.stay_events.num_rows]
     row = stay.stay_events.to_pylist()[0]
-    assert (row["kind"], row["status"], row["start_date"], row["precision"]) == ("venue", "active", dt.date(2019, 8, 10), 2)
+    assert (row["kind"], row["status"], row["start_date"], row["precision"]) == (
+        "venue",
+        "active",
+        dt.date(2019, 8, 10),
+        2,
+    )
     moves = {m["key"]: (m, b) for b in batches for m in b.movements.to_pylist()}
     assert set(moves) == {f"{ROUEN}.z|7891011", f"{ROUEN}.z|7891012"}
     move, batch = moves[f"{ROUEN}.z|7891012"]
     assert batch.stays[move["stay"]].value == stay.stays[row["stay"]].value == "Encounter/fr-encounter-venue-11122019"
-    assert (move["start_date"], move["end_date"], move["status"]) == (dt.date(2019, 10, 16), dt.date(2019, 10, 18), "active")
+    assert (move["start_date"], move["end_date"], move["status"]) == (
+        dt.date(2019, 10, 16),
+        dt.date(2019, 10, 18),
+        "active",
+    )
     ward = batch.units[move["unit"]].code
     (units,) = [b.units for b in batches if b.part == "Organization"]
     assert units == [

@@ -57,6 +57,7 @@ class DuckDBEngine:
         self.lookups = Lookups(snapshot, within)
         self._buckets: dict[int, Bucket] = {}
         self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(WORKERS, "estran-cohort")
 
     @property
     def buckets(self) -> list[Bucket]:
@@ -106,8 +107,7 @@ class DuckDBEngine:
         buckets = self.buckets
         if simple or len(buckets) < 2:
             return [work(bucket) for bucket in buckets]
-        with ThreadPoolExecutor(min(WORKERS, len(buckets))) as pool:
-            return list(pool.map(work, buckets))
+        return list(self._pool.map(work, buckets))
 
     def _index_dates(self, query: Node, run: Run, patients: BitMap) -> dict[int, dt.date]:
         path = leading(query)

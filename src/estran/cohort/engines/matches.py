@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 
-import pyarrow as pa
-
 from estran.cohort.engines.buckets import Bucket, numbers
 from estran.cohort.engines.events import DOCUMENT, FACT, MOVEMENT, NO_DAY, Events, parts_of
 from estran.cohort.engines.outcome import Match
@@ -16,11 +14,12 @@ KIND_NAMES = ("fact", "document", "stay", "movement", "group")
 
 
 def matches(bucket: Bucket, events: Events) -> list[Match]:
-    """The events in order of time, undated ones last."""
+    """The events of one patient in order of time, undated ones last."""
     stays = bucket.settled(events.stay) if events.stay is not None else events.idents
     columns = (events.days, events.minutes, events.idents, stays)
     rows = sorted(zip(*(c.tolist() for c in columns), strict=True), key=lambda r: (r[0] == NO_DAY, r[0], r[1], r[2]))
-    concepts = _concepts(bucket, [parts_of(row[2]) for row in rows])
+    facts = any(parts_of(row[2])[0] == FACT for row in rows)
+    concepts = _concepts(bucket, int(events.patient[0]) if facts else None)
     return [_match(bucket, row, concepts) for row in rows]
 
 
@@ -39,15 +38,10 @@ def _match(bucket: Bucket, row: tuple[int, int, int, int], concepts: dict[tuple[
     )
 
 
-def _concepts(bucket: Bucket, idents: list[tuple[int, int, int]]) -> dict[tuple[int, int], int]:
-    """The concept of each fact."""
-    facts = [(first, second) for kind, first, second in idents if kind == FACT]
-    if not facts:
+def _concepts(bucket: Bucket, patient: int | None) -> dict[tuple[int, int], int]:
+    """The concept of each fact of a patient."""
+    if patient is None:
         return {}
-    wanted = pa.table({"document_id": pa.array(sorted({f[0] for f in facts}), pa.int32())})
-    rows = bucket.sql(
-        "SELECT document_id, fact_no, concept_id FROM fact SEMI JOIN given USING (document_id) WHERE bucket = $bucket",
-        wanted,
-    )
+    rows = bucket.snapshot.patient_facts(patient)
     columns = (numbers(rows.column(n)).tolist() for n in ("document_id", "fact_no", "concept_id"))
     return {(document, fact): concept for document, fact, concept in zip(*columns, strict=True)}

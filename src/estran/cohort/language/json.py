@@ -115,7 +115,7 @@ def _part(kind: type[Part], data: Any, where: str, depth: int) -> Part:
     try:
         return kind(**values)
     except UsageError as error:
-        raise UsageError(error.what, where=error.where or where, hint=error.hint) from None
+        raise UsageError(error.what, where=" ".join(filter(None, (where, error.where))), hint=error.hint) from None
 
 
 def _value(hint: Any, data: Any, where: str, depth: int) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 
 from estran.cohort.language.cursor import Cursor
 from estran.cohort.language.json import context_of
-from estran.cohort.language.words import DOMAINS, SEXES, fold
+from estran.cohort.language.words import DOMAINS, SEXES, fold, word
 from estran.cohort.query import Code, DateRange, IntRange, ValueRange
 from estran.model.codes import Context, DocumentKind, FactStatus, Origin, Precision, Sex, StayKind
 from estran.text.parse import FRENCH_KINDS
@@ -21,7 +21,7 @@ VOCABULARY = re.compile(r"[A-Za-z][\w/.\-]*(?=:)")
 CODE = re.compile(r"[\w/+*^\-]+(?:\.(?!\.)[\w/+*^\-]*)*")
 UNIT = re.compile(r"[A-Za-z%µ][\w%µ/*.^\-]*")
 NUMBER = re.compile(r"-?\d+(?:[.,]\d+)?(?:[eE][+\-]?\d+)?")
-INTEGER = re.compile(r"-?\d+")
+INTEGER = re.compile(r"-?\d{1,10}(?!\d)")
 COMPARATOR = re.compile(r"<=|>=|≤|≥|<|>|=")
 DOTS = re.compile(r"\s*\.\.\s*")
 DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?(?![\w-])")
@@ -127,12 +127,12 @@ def integers(cursor: Cursor) -> IntRange:
 def value_range(cursor: Cursor) -> ValueRange:
     """What follows a code: `<30`, `=5..30`, `>5<=10`, with an optional unit."""
     bounds: dict[str, Any] = {}
-    while len(bounds) < 4 and (sign := cursor.raw(COMPARATOR)):
-        start = cursor.at
-        bounds |= _bounds(cursor, {"≤": "<=", "≥": ">="}.get(sign, sign))
+    while sign := cursor.raw(COMPARATOR):
+        fresh = _bounds(cursor, {"≤": "<=", "≥": ">="}.get(sign, sign))
+        if fresh.keys() & bounds.keys():
+            raise cursor.error("This bound is given twice.", "write one lower and one upper bound, like >5<=10")
+        bounds |= fresh
         cursor.skip()
-        if sign == "=" or start == cursor.at:
-            break
     return ValueRange(**bounds, unit=_unit(cursor))
 
 
@@ -231,9 +231,9 @@ def _ranged(names: str) -> re.Pattern[str]:
     return re.compile(rf"({names})\s*:?\s*(?=[<>=≤≥\d.\-])")
 
 
-_COUNT = re.compile(r"(?=\d+\s*(x|fois|times)\b)")
-_COUNTED = re.compile(r"(\d+)\s*(x|fois|times)\b")
-_APART = re.compile(r"(\d+)\s*(jours?|days?|j|d)?\b")
+_COUNT = re.compile(r"(?=\d{1,9}\s*(x|fois|times)\b)")
+_COUNTED = re.compile(r"(\d{1,9})\s*(x|fois|times)\b")
+_APART = re.compile(r"(\d{1,9})\s*(jours?|days?|j|d)?\b")
 _BARE_CODES = re.compile(r"(sans|no)\s+descendants?\b")
 _DATES = re.compile(r"(?=\d{4}(?!\d)|\.\.)")
 _ALIVE, _DEAD = re.compile(r"(vivante?|alive)\b"), re.compile(r"(decedee?|dead)\b")
@@ -320,4 +320,16 @@ def _option(cursor: Cursor, options: list[Option], found: dict[str, Any]) -> Non
             cursor.take(pattern)
             found[name] = read(cursor)
             return
-    raise cursor.error("This option is not known here.", f"use one of {', '.join(dict.fromkeys(o[1] for o in options))}")
+    raise cursor.error("This option is not known here.", f"use one of {', '.join(_examples(options))}")
+
+
+_EXAMPLES = {
+    "times": "2x", "apart": "écart=30", "dates": "2019-01-01..2020-12-31", "age": "âge=18..65",
+    "no descendants": "sans descendants", "days": "durée=3..10", "born": "né>=1950", "alive": "vivant", "sexes": "sexe=F",
+}  # fmt: skip
+
+
+def _examples(options: list[Option]) -> list[str]:
+    """How each option is written."""
+    names = dict.fromkeys(option[1] for option in options)
+    return [_EXAMPLES[name] if name in _EXAMPLES else f"{word(name, 'fr')}=…" for name in names]

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import fields
 from enum import IntEnum
+from itertools import accumulate
 from typing import Any
 
 from estran.cohort.language import options
@@ -92,7 +93,7 @@ def value_range(value: ValueRange) -> str:
     else:
         low = "" if value.low is None else (">" if value.low_open else ">=") + number(value.low)
         shown = low + ("" if value.high is None else ("<" if value.high_open else "<=") + number(value.high))
-    return shown + ("" if value.unit is None else quote(value.unit))
+    return shown + ("" if value.unit is None else unit_text(value.unit))
 
 
 def code(value: Code, marked: bool = True) -> str:
@@ -107,6 +108,19 @@ def code(value: Code, marked: bool = True) -> str:
 def code_set(values: tuple[Code, ...]) -> str:
     """`{CIM10:E10, =CIM10:E11}`."""
     return "{" + ", ".join(code(one) for one in values) + "}"
+
+
+def _closed(query: str) -> bool:
+    """Whether a text may stand between parentheses as it is."""
+    outside = re.sub(r'"[^"]*"', "", query)
+    depths = list(accumulate((char == "(") - (char == ")") for char in outside))
+    return '"' not in outside and min(depths, default=0) == 0 == (depths or [0])[-1]
+
+
+def unit_text(text: str) -> str:
+    """As it is when it cannot be mistaken for a part of the number, else quoted."""
+    plain = options.UNIT.fullmatch(text) and not re.match(r"[eE][+\-\d]", text)
+    return text if plain else quote(text)
 
 
 class _Printer:
@@ -194,7 +208,7 @@ class _Printer:
         alone = _WORD.fullmatch(query) and fold(query) not in RESERVED_WORDS
         if alone or _PHRASE.fullmatch(query):
             return query
-        return f"{self.word('text')}:{quote(query)}"
+        return f"{self.word('text')}:" + (f"({query})" if _closed(query) else quote(query))
 
     def demographic(self, node: Demographic) -> tuple[int, str]:
         given = self.options(node, ("sexes", "age", "alive", "areas", "born"))

@@ -27,7 +27,7 @@ ANY_CASE, CAPITALS = (AND, OR, EXCEPT), (NOT, THEN, DURING)
 _DAYS = r"(?:jours?|days?|j|d)"
 _HOURS = r"(?:heures?|hours?|h)"
 DELAY = re.compile(
-    rf"\[\s*(?P<low>-?\d+)?\s*(?P<dots>\.\.)?\s*(?P<high>-?\d+)?\s*(?P<unit>{_DAYS}|{_HOURS})\s*\]"
+    rf"\[\s*(?P<low>-?\d{{1,9}})?\s*(?P<dots>\.\.)?\s*(?P<high>-?\d{{1,9}})?\s*(?P<unit>{_DAYS}|{_HOURS})\s*\]"
 )
 HEADS = {
     name: re.compile(pattern + r"\s*\(")
@@ -37,13 +37,13 @@ HEADS = {
         "same movement": r"(meme\s+mouvement|same\s+movement)",
         "same group": r"(meme\s+groupe|same\s+group)",
         "same patient": r"(meme|same)\s+patient",
-        "at least": r"(au\s+moins|at\s+least)\s+(?P<n>\d+)\s+(de|of)",
-        "window": rf"(dans(\s+les)?|within)\s+(?P<n>\d+)\s*{_DAYS}",
+        "at least": r"(au\s+moins|at\s+least)\s+(?P<n>\d{1,9})\s+(de|of)",
+        "window": rf"(dans(\s+les)?|within)\s+(?P<n>\d{{1,9}})\s*{_DAYS}",
         "first": r"(premiere?|first)",
         "last": r"(derniere?|last)",
-        "nth": r"occurrence\s+(?P<n>\d+)",
-        "follow-up": rf"(suivi|follow-?up)\s+(?P<n>\d+)\s*{_DAYS}",
-        "wash-out": rf"wash-?out\s+(?P<n>\d+)\s*{_DAYS}",
+        "nth": r"occurrence\s+(?P<n>\d{1,9})",
+        "follow-up": rf"(suivi|follow-?up)\s+(?P<n>\d{{1,9}})\s*{_DAYS}",
+        "wash-out": rf"wash-?out\s+(?P<n>\d{{1,9}})\s*{_DAYS}",
         "mother": r"(mere\s+de|mother\s+of)",
         "child": r"(enfant\s+de|child\s+of)",
         "twin": r"(jum(eau|elle)\s+de|twin\s+of)",

@@ -122,9 +122,14 @@ class Same(Node):
 
 @dataclass(frozen=True)
 class Window(Node):
-    """One event of each criterion, all within `days` days (last date minus first date)."""
+    """One event of each criterion, all within `days` days (last date minus first date).
+
+    Stands at the events of its first criterion that take part in such a window; needs days that
+    are known. The same event may serve several criteria.
+    """
 
     TAG: ClassVar[str] = "window"
+    EVENTS: ClassVar[bool] = True
 
     days: int
     of: tuple[Node, ...]

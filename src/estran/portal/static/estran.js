@@ -39,12 +39,22 @@ function takeServersWord(root) {
   }
 }
 
+/* A change posts the one field that changed: another field's newer value, on its way, is not undone by it. */
+document.addEventListener("htmx:config:request", (event) => {
+  const { sourceElement, sourceEvent, request } = event.detail.ctx;
+  const changed = sourceEvent && sourceEvent.type === "change" && sourceEvent.target.name;
+  if (!changed || !sourceElement.closest("#tree")) return;
+  for (const name of [...new Set(request.body.keys())]) {
+    if (![changed, "op", "id"].includes(name)) request.body.delete(name);
+  }
+});
+
 /* Where the focus goes when an edit added, removed or moved something. */
 let wantedFocus = "";
 
 document.addEventListener("htmx:before:request", (event) => {
   const source = event.detail.ctx && event.detail.ctx.sourceElement;
-  wantedFocus = source && source.id ? source.id : "";
+  wantedFocus = (source && source.getAttribute("id")) || "";
 });
 
 document.addEventListener("htmx:after:request", (event) => {

@@ -145,7 +145,8 @@ class Lexicon:
             shown = [words(one.get("display"), path) for one in codings]
             return None, told or next((s for s in shown if s), None)
         vocabulary, code, label = listed[0]
-        made = Code(vocabulary, code, label or told or "", lang or language(vocabulary, codings[0].get("system")), kind, tuple(listed[1:]))
+        spoken = lang or language(vocabulary, codings[0].get("system"))
+        made = Code(vocabulary, code, label or told or "", spoken, kind, tuple(listed[1:]))
         if len(codings) == 1:
             one = codings[0]
             if len(self._codings) >= _MEMORY:

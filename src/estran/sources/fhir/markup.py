@@ -52,7 +52,7 @@ def parse(data: bytes) -> etree._Element:
             "The file is not well-formed XML.", where=f"line {line}" if line else "", hint="export the file again"
         ) from None
     if root.getroottree().docinfo.doctype:
-        raise InputRefused("The file has a document type declaration, which FHIR forbids.", hint="export the file again")
+        raise InputRefused("The file has a document type, which FHIR forbids.", hint="export the file again")
     if not isinstance(root.tag, str) or not root.tag.startswith(_SPACE):
         raise InputRefused("The file is XML, but not FHIR.", hint="expected the namespace http://hl7.org/fhir")
     return root

@@ -23,8 +23,10 @@ from estran.sources.fhir.setting import Setting, confidential, document_status, 
 from estran.sources.fhir.statements import NOTHING, Attribute, Document, Fact
 from estran.sources.records import Code
 
-_LABORATORY, _VITAL, _IMAGING = (k.value for k in (DocumentKind.LABORATORY, DocumentKind.MEASUREMENT, DocumentKind.IMAGING))
-_KINDS = {"laboratory": _LABORATORY, "vital-signs": _VITAL, "imaging": _IMAGING}
+_LABORATORY = DocumentKind.LABORATORY.value
+_KINDS = {
+    "laboratory": _LABORATORY, "vital-signs": DocumentKind.MEASUREMENT.value, "imaging": DocumentKind.IMAGING.value,
+}  # fmt: skip
 _ANY = DocumentKind.OBSERVATION.value
 _NOT_DONE = frozenset({"not-performed", "error", "not-permitted"})
 # The choice element, in the order of how often it comes.
@@ -52,7 +54,7 @@ def observation(node: Node, setting: Setting) -> Document:
     if status is DocumentStatus.PRELIMINARY:
         facts = [f._replace(status=FactStatus.PRELIMINARY) if f.status is FactStatus.FINAL else f for f in facts]
     return Document(
-        key(node), patient, setting.stay(node), kind, None if first.code.vocabulary == LOCAL else first.code.label or None,
+        key(node), patient, setting.stay(node), kind, None if first.code.vocabulary == LOCAL else first.code.label,
         start, tuple(facts), notes(get("note"), "Observation.note") if "note" in node else None, status,
         None if known is None else setting.clock.micros(known, "Observation.issued"),
         confidential(node), lang,
@@ -206,7 +208,8 @@ def _range(ranges: Any, path: str) -> dict[str, Any]:
 
 
 _LABELS = {
-    "method": "Méthode", "bodySite": "Site", "dataAbsentReason": "Absence de valeur", "interpretation": "Interprétation",
+    "method": "Méthode", "bodySite": "Site", "dataAbsentReason": "Absence de valeur",
+    "interpretation": "Interprétation",
 }
 
 

@@ -177,7 +177,8 @@ def _birth_place(node: Node) -> str | None:
     place = (extension(node, "patient-birthPlace", "birthPlace") or {}).get("valueAddress")
     if not place:
         return None
-    return _commune(place) or words(place.get("city"), "Patient.extension") or words(place.get("text"), "Patient.extension")
+    city, text = (words(place.get(name), "Patient.extension") for name in ("city", "text"))
+    return _commune(place) or city or text
 
 
 def _commune(address: Node) -> str | None:

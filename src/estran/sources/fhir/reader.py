@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from estran.model.errors import InputRefused
+from estran.settings import Settings
 from estran.sources.fhir import clinical, drugs, measures, people, stays, writings
 from estran.sources.fhir.containers import SUFFIXES, Raw, head, rank, records
 from estran.sources.fhir.desk import Desk
@@ -69,18 +69,14 @@ _BECAUSE = {
 _SHAPES = (TypeError, AttributeError, KeyError, ValueError, IndexError, RecursionError, OverflowError)
 
 
-@dataclass
 class FhirReader:
-    """Reads FHIR R4; `zone` is the site's, `author_system` names patient numbers without system."""
+    """Reads FHIR R4, in the zone of `settings`; its author_system names patient numbers without system."""
 
-    zone: str = "Europe/Paris"
-    author_system: str = ""
-    format: str = "fhir"
-    _clock: Clock = field(init=False, repr=False)
-    _lexicon: Lexicon = field(init=False, repr=False)
+    format = "fhir"
 
-    def __post_init__(self) -> None:
-        self._clock, self._lexicon = Clock(self.zone), Lexicon()
+    def __init__(self, settings: Settings) -> None:
+        self._clock, self._lexicon = Clock(settings.zone), Lexicon()
+        self._author_system = settings.author_system
 
     def files(self, paths: list[Path]) -> list[Path]:
         """Files under `paths`: patients, Bundles, wards, drugs, stays, the rest; InputRefused when one is not there."""
@@ -126,7 +122,7 @@ class FhirReader:
                 yield desk.take()
 
     def _setting(self, shelf: Shelf) -> Setting:
-        return Setting(self._clock, self._lexicon, shelf, self.author_system)
+        return Setting(self._clock, self._lexicon, shelf, self._author_system)
 
 
 def _take(desk: Desk, raw: Raw, setting: Setting) -> None:

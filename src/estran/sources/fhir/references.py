@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from estran.sources.fhir.elements import Node, Unreadable, each, first_code, words
+from estran.sources.fhir.elements import Node, Unreadable, each, words
 from estran.sources.records import PatientKey, UnitKey
 
 SYSTEM = "fhir"  # the numbering system of literal references such as Patient/12
@@ -127,7 +127,7 @@ class Shelf:
         label = words(target.get("display"), path + ".display") or ""
         if system == SYSTEM:
             node = self._nodes.get(value)
-            return UnitKey(value, (node and words(node.get("name"), path)) or label, "UF" if node is None else level(node))
+            return UnitKey(value, (node and words(node.get("name"), path)) or label)
         kind = "Location" if (target.get("reference") or "").startswith("Location") else "Organization"
         return UnitKey(f"{kind}/{value}", label)
 
@@ -156,19 +156,6 @@ def _condition(reference: str, path: str) -> tuple[str, str]:
         if name == "identifier" and bar and value:
             return system, value
     raise Unreadable(path, "malformed", "The conditional reference is not an identifier with its system.")
-
-
-_LEVELS = {
-    "UF": "UF", "UM": "UM", "dept": "service", "SERVICE": "service", "POLE": "pole", "prov": "entity",
-    "GEOGRAPHICAL-ENTITY": "site", "LEGAL-ENTITY": "entity", "bd": "bed", "si": "site", "bu": "site", "wa": "service",
-}
-
-
-def level(node: Node) -> str:
-    """The level of an Organization or Location; UF when its type tells nothing we know."""
-    types = node.get("type") or ()
-    found = [first_code(one) for one in types] + [first_code(node.get("physicalType"))]
-    return next((_LEVELS[code] for code in found if code in _LEVELS), "UF")
 
 
 def key(node: Node) -> str:

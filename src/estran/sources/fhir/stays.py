@@ -7,7 +7,7 @@ from typing import Any
 from estran.model.codes import Precision, StayKind
 from estran.model.moments import Moment
 from estran.sources.fhir.elements import Node, Unreadable, each, first_code, words
-from estran.sources.fhir.references import SYSTEM, identifier, key, level
+from estran.sources.fhir.references import SYSTEM, identifier, key
 from estran.sources.fhir.setting import Setting, confidential
 from estran.sources.fhir.statements import Movement, Stay, Units
 from estran.sources.records import UnitKey
@@ -112,7 +112,10 @@ def _unit(node: Node, setting: Setting) -> UnitKey | None:
 
 
 def ward(node: Node, setting: Setting) -> Units:
-    """An Organization or Location as a ward, under its id and under the numbers it goes by."""
+    """An Organization or Location as a ward, under its id and under the numbers it goes by.
+
+    Its level is always UF: a stay that refers to it cannot tell another one.
+    """
     kind = node["resourceType"]
     label = words(node.get("name"), kind + ".name") or words(node.get("description"), kind + ".description") or ""
     if not label:
@@ -122,5 +125,4 @@ def ward(node: Node, setting: Setting) -> Units:
         found = identifier(one, kind + ".identifier")
         if found is not None:
             codes[f"{kind}/{found[1]}"] = None
-    rank = level(node)
-    return Units(tuple(UnitKey(code, label, rank) for code in codes))
+    return Units(tuple(UnitKey(code, label) for code in codes))

@@ -34,9 +34,15 @@ _LOINC = {
 }
 _BY_TYPE = {code: kind for kind, codes in _LOINC.items() for code in codes}
 # HL7 v2 table 0074, the usual categories of DiagnosticReport.
+_LABORATORY_SECTIONS = (
+    "LAB", "CH", "HM", "MB", "SR", "BLB", "IMM", "MCB", "VR", "TX", "BG", "LP11185-6", "laboratory",
+)  # fmt: skip
+_IMAGING_SECTIONS = (
+    "RAD", "IMG", "CT", "NMR", "NMS", "RUS", "RX", "OUS", "VUS", "CUS", "MR", "LP29684-5", "imaging",
+)  # fmt: skip
 _BY_SECTION = {
-    **dict.fromkeys(("LAB", "CH", "HM", "MB", "SR", "BLB", "IMM", "MCB", "VR", "TX", "BG", "LP11185-6", "laboratory"), DocumentKind.LABORATORY),
-    **dict.fromkeys(("RAD", "IMG", "CT", "NMR", "NMS", "RUS", "RX", "OUS", "VUS", "CUS", "MR", "LP29684-5", "imaging"), DocumentKind.IMAGING),
+    **dict.fromkeys(_LABORATORY_SECTIONS, DocumentKind.LABORATORY),
+    **dict.fromkeys(_IMAGING_SECTIONS, DocumentKind.IMAGING),
     **dict.fromkeys(("PAT", "SP", "CP", "CY", "PTH", "LP7839-6"), DocumentKind.PATHOLOGY),
     **dict.fromkeys(("GE", "CG"), DocumentKind.GENOMICS),
     **dict.fromkeys(("NUR",), DocumentKind.NURSING),
@@ -59,7 +65,8 @@ def reference(node: Node, setting: Setting) -> list[Document]:
         known, "DocumentReference.date"
     )
     title, described = _title(node, "type", setting)
-    text = "\n\n".join(t for t in (words(node.get("description"), "DocumentReference.description"), described, *texts) if t)
+    parts = (words(node.get("description"), "DocumentReference.description"), described, *texts)
+    text = "\n\n".join(part for part in parts if part)
     here = Document(
         key(node), setting.patient(node), setting.stay({**node, "encounter": stays[0]}) if stays else None,
         _kind(node).value, title, start, (), text or None, _standing(node),
@@ -218,7 +225,8 @@ def _sections(sections: Any, setting: Setting, depth: int) -> list[str]:
         raise Unreadable("Composition.section", "malformed", "The sections are nested too deep.")
     found: list[str] = []
     for one in each(sections, "Composition.section"):
-        heading, body = words(one.get("title"), "Composition.section.title"), _division(one.get("text"), "Composition.section.text")
+        heading = words(one.get("title"), "Composition.section.title")
+        body = _division(one.get("text"), "Composition.section.text")
         found.append("\n".join(p for p in (heading, body) if p))
         found += _sections(one.get("section"), setting, depth + 1)
     return [f for f in found if f]

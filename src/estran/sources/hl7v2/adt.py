@@ -40,8 +40,6 @@ def read_movement(gathering: Gathering, message: Message, record: int, event: st
     relatives = [line for line in message.lines if line.startswith("NK1")]
     subject = gathering.subject(pids[0] if pids else "", relatives, pv1)
     gathering.state_now(subject, record)
-    if not subject.identity.introduces:
-        gathering.builder.batch.needs.append((record, subject.patient))
     movements = message.all("ZBE")
     event_time = _event_time(gathering, message, sender, movements[0] if movements else None, event)
     if event in _IDENTITY_ONLY:

@@ -154,8 +154,9 @@ def _last_start(data: bytes) -> int:
 def _pieces(data: bytes, line: int) -> Iterator[Frame]:
     starts = _starts(data)
     is_framed = _START in data or _END in data
-    if not starts or starts[0] > 0:
-        yield from _junk(data[: starts[0]] if starts else data, line)
+    yield from _junk(data[: starts[0]] if starts else data, line)
+    if not starts:
+        return
     for begin, end, before in zip(starts, [*starts[1:], len(data)], _lines_before(data, starts), strict=True):
         piece = data[begin:end]
         if is_framed:

@@ -18,7 +18,11 @@ _WORDS = frozenset(("TX", "FT"))
 _TIMES = frozenset(("DT", "TM", "TS", "DTM"))
 _UNTOLD = frozenset(("XPN", "XCN", "XAD", "XTN", "XON", "CX", "PN", "CN", "PPN", "PL", "AD", "TN"))  # people, places
 _LONG = 200  # characters from which a string is text to read, not a value
-_INTERPRETATIONS = frozenset(("S", "I", "R", "SDD", "NS", "MS", "VS"))
+# OBX-8 of a susceptibility (HL7 table 0078) and its words.
+_INTERPRETATIONS = {
+    "S": "Sensible", "I": "Sensible à forte posologie", "R": "Résistant", "SDD": "Sensible selon la dose",
+    "NS": "Non sensible", "MS": "Modérément sensible", "VS": "Très sensible",
+}  # fmt: skip
 _TABLE_78 = "HL70078"
 _DMP_METADATA = "MetaDMPMSS"  # how the ANS profile says to whom a document may be shown
 _MAIL_SUBJECT = "XDM/1.0/DDM"  # of the mail that carries a document
@@ -212,13 +216,14 @@ def _coded(gathering: Gathering, draft: Draft, kind: str, value: str) -> tuple[i
     cwe = parts(value)
     if kind in ("IS", "ID") or (len(cwe) == 1 and part(cwe, 1) not in _INTERPRETATIONS):
         return None, part(cwe, 1) or None
-    system = _TABLE_78 if part(cwe, 1) in _INTERPRETATIONS else ""
-    found = gathering.code(draft.values, value, system)
+    if len(cwe) == 1:
+        return _interpretation(gathering, draft, part(cwe, 1)), None
+    found = gathering.code(draft.values, value, _TABLE_78 if part(cwe, 1) in _INTERPRETATIONS else "")
     return found, None if found is not None else read_label(value) or None
 
 
 def _interpretation(gathering: Gathering, draft: Draft, letter: str) -> int | None:
-    return gathering.code(draft.values, letter, _TABLE_78)
+    return gathering.code(draft.values, f"{letter}^{_INTERPRETATIONS.get(letter, letter)}^{_TABLE_78}")
 
 
 def _parent(draft: Draft, sub_id: str, is_group: bool, is_tested: bool) -> int | None:

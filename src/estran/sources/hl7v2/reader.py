@@ -20,6 +20,7 @@ _BATCH_RECORDS, _BATCH_FACTS = 5_000, 400_000
 _DOCUMENT_EVENTS = frozenset(("T02", "T04", "T06", "T08", "T10"))
 _TYPE = re.compile(r"[A-Z]{3,6}", re.ASCII)
 _EVENT = re.compile(r"[A-Z][A-Z0-9]{2}", re.ASCII)
+_BEGINNING = re.compile(rb"(?:MSH|FHS|BHS)[^A-Za-z0-9\s]|\{")
 _SNIFFED = 4096
 
 
@@ -136,6 +137,6 @@ def _rank(path: Path) -> int | None:
             head = stream.read(_SNIFFED).lstrip(b"\xef\xbb\xbf \t\r\n\x0b")
     except (OSError, EOFError):
         return 1
-    if not head.startswith((b"MSH", b"FHS", b"BHS", b"{")):
+    if not _BEGINNING.match(head):
         return None
     return 0 if b"ADT" in head.partition(b"\r")[0][:400] else 1

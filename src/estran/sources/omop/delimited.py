@@ -68,15 +68,13 @@ def read_blocks(
 
 def _pieces(stream: BinaryIO, quoted: bool, size: int) -> Iterator[bytes]:
     """Byte blocks that end where a record ends."""
-    carry = b""
-    while fresh := stream.read(size):
-        data = carry + fresh
-        cut = _cut(data, quoted)
+    carry, fresh = b"", stream.read(size)
+    while fresh:
+        data, fresh = carry + fresh, stream.read(size)
+        cut = _cut(data, quoted) if fresh else len(data)
         carry = data[cut:]
         if cut:
-            yield data[:cut]
-    if carry:
-        yield carry if carry.endswith(b"\n") else carry + b"\n"
+            yield data[:cut] if fresh or data.endswith(b"\n") else data + b"\n"
 
 
 def _cut(data: bytes, quoted: bool) -> int:

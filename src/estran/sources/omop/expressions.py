@@ -262,6 +262,8 @@ def _wall(day: int, minute: int, zone: str) -> int:
 
 def one(column: pa.ChunkedArray) -> pa.Array:
     """The column in one piece."""
+    if column.num_chunks == 1:
+        return column.chunk(0)
     return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
 
 

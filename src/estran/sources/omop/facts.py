@@ -27,23 +27,36 @@ def fact_query(schema: pa.Schema, table: FactTable) -> Query:
     query.integer("concept", table.concept)
     query.integer("source", table.source_concept)
     query.text("word", table.source_value)
+    query.columns["word"] = f"CASE WHEN coalesce(concept, 0) = 0 THEN {query.columns['word']} END"
     query.moment("start", table.start, table.start_time, required=True)
-    query.moment("stop", table.end or "", table.end_time)
-    for alias, column in (("number", table.number), ("low", table.low), ("high", table.high)):
-        query.number(alias, column)
-    query.integer("value_concept", table.value_concept)
-    query.text("text", *table.texts)
-    query.integer("operator", table.operator)
-    query.integer("unit_concept", table.unit_concept)
-    query.text("unit_source", table.unit_source)
-    query.integer("status", table.status[0] if table.status else None)
-    query.integer("role", table.role[0] if table.role else None)
+    if table.end:
+        query.moment("stop", table.end, table.end_time)
+    _value_query(query, table)
+    for alias, choice in (("status", table.status), ("role", table.role)):
+        if choice:
+            query.integer(alias, choice[0])
     for place, attribute in enumerate(table.attributes):
         _attribute_query(query, place, attribute)
     if table.concept:
         nothing = "concept IS NULL AND coalesce(source, 0) = 0 AND word IS NULL"
         query.check(nothing, table.concept, "missing", "The row names neither a concept nor a source value.")
     return query
+
+
+def _value_query(query: Query, table: FactTable) -> None:
+    for alias, column in (("number", table.number), ("low", table.low), ("high", table.high)):
+        if column:
+            query.number(alias, column)
+    for alias, column in (("value_concept", table.value_concept), ("operator", table.operator)):
+        if column:
+            query.integer(alias, column)
+    if table.texts:  # the value as text is for rows that have no other
+        query.text("text", *table.texts)
+        nothing = "number IS NULL AND coalesce(value_concept, 0) = 0"
+        query.columns["text"] = f"CASE WHEN {nothing} THEN {query.columns['text']} END"
+    if table.number:
+        query.integer("unit_concept", table.unit_concept)
+        query.text("unit_source", table.unit_source)
 
 
 def _attribute_query(query: Query, place: int, attribute: Attribute) -> None:
@@ -101,7 +114,10 @@ def _facts(rows: pa.Table, table: FactTable, codes: Codes, context: Context) -> 
 def dated(rows: pa.Table, zone: str) -> dict[str, pa.Array]:
     """Start, end and precision of the rows."""
     start, minute = moment_columns(rows, "start", zone)
-    end, end_minute = moment_columns(rows, "stop", zone)
+    count = len(rows)
+    end, end_minute = pa.nulls(count, pa.date32()), pa.nulls(count, pa.int16())
+    if "stop_d" in rows.column_names:
+        end, end_minute = moment_columns(rows, "stop", zone)
     precision = pc.if_else(minute.is_valid(), pa.scalar(Precision.MINUTE, pa.int8()), pa.scalar(Precision.DAY, pa.int8()))
     names = ("start_date", "start_minute", "end_date", "end_minute", "precision")
     return dict(zip(names, (start, minute, end, end_minute, precision), strict=True))
@@ -112,9 +128,8 @@ def _fact_codes(rows: pa.Table, table: FactTable, codes: Codes, context: Context
         fixed = codes.add(Code("ESTRAN", table.name, table.title, kind=table.concept_kind))
         return pa.array(np.full(len(rows), fixed, np.int32))
     concept = one(rows["concept"]).fill_null(0)
-    word = pc.if_else(pc.equal(concept, 0), one(rows["word"]), pa.scalar(None, pa.string()))
     vocabulary = local_vocabulary(f"{context.authority}-{table.name}")
-    return codes.facts(concept, one(rows["source"]), word, table.concept_kind, vocabulary)
+    return codes.facts(concept, one(rows["source"]), one(rows["word"]), table.concept_kind, vocabulary)
 
 
 def _values(rows: pa.Table, table: FactTable, codes: Codes, context: Context) -> dict[str, pa.Array]:
@@ -129,8 +144,7 @@ def _values(rows: pa.Table, table: FactTable, codes: Codes, context: Context) ->
     if table.value_concept:
         columns["value_code"] = codes.concepts(rows["value_concept"])
     if table.texts:
-        empty = pc.and_(one(rows["number"]).is_null(), columns["value_code"].is_null())
-        columns["value_text"] = pc.if_else(empty, one(rows["text"]), pa.scalar(None, pa.string()))
+        columns["value_text"] = one(rows["text"])
     return columns
 
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from estran.identity import vault as vaults
-from estran.identity.deid import DEID_VERSION, Deidentifier
+from estran.identity.deid import DEID_VERSION, deidentifier
 from estran.model.codes import DocumentStatus
 from estran.model.tables import (
     DOCUMENT,
@@ -68,7 +68,7 @@ class People:
         return pa.array(values, pa.int32())
 
     def masker(self) -> Masker:
-        return Masker(lambda p: Deidentifier(self.vault.known([p])[p]), self.vault.stay_numbers)
+        return Masker(lambda p: deidentifier(self.vault.known([p])[p]), self.vault.stay_numbers)
 
 
 @dataclass

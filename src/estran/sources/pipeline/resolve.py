@@ -7,7 +7,7 @@ names, by keyed hash, the number it waits for.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from estran.identity.traits import Statement
 from estran.model.tables import MOVEMENT, STAY_EVENT
 from estran.sources.pipeline.tally import LoadRow, Reason, Tally
 from estran.sources.pipeline.units import UnitBook
-from estran.sources.records import Batch, IdentityStatement, MergeStatement
+from estran.sources.records import Batch, IdentityStatement, MergeStatement, PatientKey
 from estran.terminology.book import ConceptBook
 
 Int32s = npt.NDArray[np.int32]
@@ -71,6 +71,7 @@ class Resolver:
     def add(self, batch: Batch, row: LoadRow, *, replayed: bool = False) -> None:
         """Resolve `batch` and gather its rows."""
         base = self.tally.open(row, batch.records, replayed=replayed)
+        _give_numbers_their_source(batch, row.source)
         for refusal in batch.refusals:
             self.tally.quarantine(base + refusal.record, Reason(refusal.field, refusal.code, refusal.reason))
         _refuse_table(self.tally, batch, base)
@@ -287,6 +288,20 @@ class Resolver:
         media = _point(batch.media, place)
         if media.num_rows:
             self.gathered.media.append(media)
+
+
+def _give_numbers_their_source(batch: Batch, source: str) -> None:
+    """Numbers whose authority is the format itself (FHIR's own references) belong to this source:
+    Patient/1 of one server is not Patient/1 of another."""
+    own = source.partition("/")[0]
+    if source == own:
+        return
+    batch.patients = [PatientKey(source, k.value) if k.system == own else k for k in batch.patients]
+    batch.stays = [k._replace(system=source) if k.system == own else k for k in batch.stays]
+    batch.identities = [
+        replace(item, aliases=tuple(PatientKey(source, k.value) if k.system == own else k for k in item.aliases))
+        for item in batch.identities
+    ]
 
 
 def _statement(batch: Batch, item: IdentityStatement, event_time: int, content: int) -> Statement:

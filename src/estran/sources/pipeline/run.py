@@ -18,6 +18,7 @@ import pyarrow as pa
 from estran.identity import vault as vaults
 from estran.identity.keys import SiteKey
 from estran.model.errors import InputRefused
+from estran.model.tables import TABLES
 from estran.settings import Settings
 from estran.sources.landing import Landing
 from estran.sources.pipeline.columns import fetch
@@ -32,6 +33,8 @@ from estran.warehouse import Changes, Warehouse, Writer
 
 FACTS_PER_COMMIT = 4_000_000
 
+ReaderOf = Callable[[str], Reader]  # the reader of a format for one source
+
 Key = tuple[int, int, str]  # load_id, file_no, part
 Wanted = dict[str, dict[int, int]]  # part -> record_no -> load_id of its quarantine row
 
@@ -45,7 +48,8 @@ class Parts:
     landing: Landing
     key: SiteKey
     settings: Settings
-    readers: dict[str, Reader]
+    readers: dict[str, ReaderOf]
+    databases: dict[str, Callable[[Path], str]] = field(default_factory=dict)  # names a file's database
 
 
 @dataclass(frozen=True)
@@ -99,14 +103,13 @@ def ingest(
     """Load `paths` with the reader of `format_name`; see Report. Raises InputRefused when nothing
     at all could be read, StoreError when another load holds the site."""
     started = time.perf_counter()
-    reader = parts.readers[format_name]
-    files = reader.files(paths)
+    files = parts.readers[format_name](format_name).files(paths)
     if not files:
         raise InputRefused(f"No file of format '{format_name}' was found.", where=", ".join(map(str, paths)))
     with parts.warehouse.writer() as writer:
-        load = Load(parts, writer, format_name, f"{format_name}/{name}" if name else format_name)
+        load = Load(parts, writer, format_name, name)
         for number, path in enumerate(files, start=1):
-            for read in load.file(reader, path):
+            for read in load.file(path):
                 progress(Progress(path.name, number, len(files), read))
         load.commit()
         load.reissue()
@@ -124,12 +127,12 @@ def ingest(
 class Load:
     """One load in progress; holds the writer's lock through its writer."""
 
-    def __init__(self, parts: Parts, writer: Writer, format_name: str, source: str) -> None:
-        self._parts, self._writer, self._source, self._format = parts, writer, source, format_name
+    def __init__(self, parts: Parts, writer: Writer, format_name: str, name: str) -> None:
+        self._parts, self._writer, self._format, self._name = parts, writer, format_name, name
         tables = writer.snapshot.connect()
 
         def read(name: str) -> pa.Table:
-            return fetch(tables, f"select * from raw_{name}")
+            return fetch(tables, f"select * from raw_{name}").cast(TABLES[name])
 
         self._units = UnitBook(read("unit"), writer.counter("unit"))
         self._resolver = Resolver(
@@ -144,18 +147,26 @@ class Load:
         self._held: set[tuple[str, str, int]] = {(s, p, c) for s, p, c in held}
         self._load_id = writer.counter("load")
         self._names: dict[int, str] = {}
-        self._report = Report(source)
+        self._report = Report(f"{format_name}/{name}" if name else format_name)
         self._rows: dict[tuple[int, int, str], LoadRow] = {}
         self._skipped: dict[tuple[int, str], int] = {}  # records of (file, part) already committed
 
     # reading --------------------------------------------------------------------------------------
 
-    def file(self, reader: Reader, path: Path) -> Iterator[int]:
+    def _source_of(self, path: Path) -> str:
+        """format/name: the name given, else that of the database the file is part of, else none."""
+        tells = self._parts.databases.get(self._format)
+        name = self._name or (tells(path) if tells else "")
+        return f"{self._format}/{name}" if name else self._format
+
+    def file(self, path: Path) -> Iterator[int]:
         """Land one file and gather its batches, committing whenever enough has come together; tells
         after each batch how many records of the file were read."""
         digest = self._parts.landing.keep(path)
         file_no, _ = self._parts.vault.keep_file(digest, path.name, path.stat().st_size, self._format)
         self._names[file_no] = path.name
+        self._source = self._source_of(path)
+        reader = self._parts.readers[self._format](self._source)
         done = self._interrupted(file_no)
         read = 0
         try:
@@ -278,7 +289,7 @@ class Load:
 
     def _replay_file(self, file_no: int, source: str, wanted: Wanted, loads: dict[Key, LoadRow]) -> None:
         landed = self._parts.vault.file(file_no)
-        reader = self._parts.readers[source.partition("/")[0]]
+        reader = self._parts.readers[source.partition("/")[0]](source)
         numbers = frozenset(n for part in wanted.values() for n in part)
         suffix = "".join(Path(landed.name).suffixes[-2:])
         with self._parts.landing.restored(landed.sha256, suffix) as copy:

@@ -104,6 +104,7 @@ class ConceptPicker extends HTMLElement {
   close() {
     clearTimeout(this.timer);
     if (this.asked) this.asked.abort();
+    if (!this.list) return; // the criterion was removed meanwhile
     this.list.hidden = true;
     this.list.replaceChildren();
     this.input.setAttribute("aria-expanded", "false");
