@@ -61,10 +61,14 @@ class Dataset:
             self.add("concept", concept_id=len(self.codes) - 1, vocabulary=vocabulary, code=code)
         return self.codes[vocabulary, code]
 
+    def tables(self) -> dict[str, pa.Table]:
+        """The rows as Arrow tables."""
+        return {name: _table(name, rows) for name, rows in self.rows.items() if rows}
+
     def write(self, directory: Path, bucket_patients: int = 3) -> Snapshot:
         """A snapshot of a new warehouse that holds the rows."""
         warehouse = Warehouse.create(directory, Settings(bucket_patients=bucket_patients, zone=ZONE))
-        tables = {name: _table(name, rows) for name, rows in self.rows.items() if rows}
+        tables = self.tables()
         changes = Changes(
             append={n: t for n, t in tables.items() if n not in UPSERT},
             upsert={n: t for n, t in tables.items() if n in UPSERT},

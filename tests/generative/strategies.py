@@ -6,8 +6,8 @@ import datetime as dt
 import random
 
 from hypothesis import strategies as st
-
 from tests.engines.tables import Dataset
+
 from estran.cohort.query import (
     And,
     AtLeast,

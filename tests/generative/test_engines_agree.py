@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pyroaring import BitMap
+from tests.generative.strategies import queries, random_dataset
 
 from estran.cohort.engines import DuckDBEngine, Engine, MemoryEngine
 from estran.cohort.query import Node
-from tests.generative.strategies import queries, random_dataset
 
 SLOW = "ESTRAN_SLOW" in os.environ
 DATASETS = 40 if SLOW else 5

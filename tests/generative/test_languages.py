@@ -6,6 +6,7 @@ import os
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from tests.generative.strategies import queries
 
 from estran.cohort.language import json
 from estran.cohort.language.explain import explain
@@ -27,7 +28,6 @@ from estran.cohort.query import (
     ValueRange,
 )
 from estran.model.errors import UsageError
-from tests.generative.strategies import queries
 
 EXAMPLES = 20_000 if "ESTRAN_SLOW" in os.environ else 250
 RELAXED = settings(

@@ -140,9 +140,12 @@ def pid(ipp: str, family: str = "", given: str = "", birth: str = "", sex: str =
     return f"PID|1||{ipp}^^^CHU^PI||{name}||{birth}|{sex}|||{address}||{phone}|||||{dossier}"
 
 
-def pv1(venue: str, ward: str = "", kind: str = "I", protected: str = "") -> str:
-    """PV1 with class (2), ward (3), protection (16) and number of the venue (19)."""
-    return f"PV1|1|{kind}|{ward}||||||||||||{'|' if True else ''}{protected}|||{venue}^^^CHU^VN"
+def pv1(venue: str, ward: str = "", kind: str = "I", protected: str = "", **bounds: str) -> str:
+    """PV1 with class (2), ward (3), protection (16), number of the venue (19), `start` (44), `end` (45)."""
+    fields = dict.fromkeys(range(1, 46), "")
+    fields |= {1: "1", 2: kind, 3: ward, 16: protected, 19: f"{venue}^^^CHU^VN" if venue else ""}
+    fields |= {44: bounds.get("start", ""), 45: bounds.get("end", "")}
+    return "PV1|" + "|".join(fields.values()).rstrip("|")
 
 
 def adt(event: str, when: str, patient: str, *segments: str, number: object = "") -> str:

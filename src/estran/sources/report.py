@@ -232,8 +232,11 @@ class _Report:
         value = self.row.get("unit")
         if isinstance(value, dict):
             inner = _Report(self.reader, value)
-            code = inner._word("code")
-            return (code, inner._word("label") or "") if code else None
+            try:
+                code = inner._word("code")
+                return (code, inner._word("label") or "") if code else None
+            except _Bad as bad:
+                raise _Bad(f"unit.{bad.field}", bad.code, bad.reason) from None
         code = self._word("unit")
         return (code, "") if code else None
 

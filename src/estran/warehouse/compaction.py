@@ -11,6 +11,7 @@ from pyroaring import BitMap
 from estran.model.tables import BUCKETED, TABLES
 from estran.warehouse import record as records
 from estran.warehouse import texts
+from estran.warehouse.changes import KEYS
 from estran.warehouse.draft import PIECE_ROWS, Draft
 from estran.warehouse.files import FileRef
 from estran.warehouse.hidden import Hidden, write_hidden
@@ -28,19 +29,21 @@ def compact(draft: Draft, snapshot: Snapshot) -> None:
         retired = snapshot.retired(bucket)
         with Gone(documents=retired).connection() as connection:
             for table in TABLES:
-                if (table in BUCKETED) == (bucket != WHOLE_BUCKET) and _worth(draft, connection, table, bucket):
+                if (table in BUCKETED) == (bucket != WHOLE_BUCKET) and _worth(
+                    draft, connection, table, bucket, bool(retired)
+                ):
                     rebuild(draft, connection, table, bucket)
         if bucket != WHOLE_BUCKET:
             texts.merge(draft, bucket, retired)
             set_hidden(draft, bucket, Hidden(BitMap(), snapshot.hidden(bucket).cancelled - retired))
 
 
-def _worth(draft: Draft, connection: duckdb.DuckDBPyConnection, table: str, bucket: int) -> bool:
+def _worth(draft: Draft, connection: duckdb.DuckDBPyConnection, table: str, bucket: int, retired: bool) -> bool:
     refs = draft.files(table, bucket)
-    few = 1 if table in _OF_DOCUMENT else 1 + sum(ref.rows for ref in refs) // PIECE_ROWS
+    few = 1 if table not in KEYS else 1 + 2 * sum(ref.rows for ref in refs) // PIECE_ROWS
     if len(refs) > few:
         return True
-    return table in _OF_DOCUMENT and holds_gone(connection, table, draft.paths(table, bucket))
+    return retired and table in _OF_DOCUMENT and holds_gone(connection, table, draft.paths(table, bucket))
 
 
 def set_hidden(draft: Draft, bucket: int, hidden: Hidden) -> None:

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyroaring import BitMap
 
+from estran.model.errors import StoreError
 from estran.model.tables import TEXT
 from estran.warehouse.draft import Draft
 from estran.warehouse.files import FileRef
@@ -44,10 +45,10 @@ def add_index(draft: Draft, bucket: int, rows: pa.Table, documents: pa.Table | N
 def merge(draft: Draft, bucket: int, dropped: BitMap) -> None:
     """One folder per bucket without the `dropped` documents, built from the `text` table as it stands.
 
-    A bucket that has one folder and none of the dropped documents is left alone.
+    A bucket that has one sound folder and none of the dropped documents is left alone.
     """
     folders = draft.text.get(bucket, [])
-    if len(folders) > 1 or any(_documents(draft, ref) & dropped for ref in folders):
+    if len(folders) > 1 or not all(_holds_none(draft, ref, dropped) for ref in folders):
         draft.text[bucket] = []
         _build(draft, bucket, _stored(draft, bucket, None, dropped), None)
 
@@ -63,6 +64,13 @@ def _settle(draft: Draft, bucket: int) -> None:
             chosen = BitMap.union(*(_documents(draft, ref) for ref in refs))
             draft.text[bucket] = [ref for ref in draft.text[bucket] if ref not in refs]
             _build(draft, bucket, _stored(draft, bucket, chosen, BitMap()), None)
+
+
+def _holds_none(draft: Draft, ref: FileRef, dropped: BitMap) -> bool:
+    try:
+        return not _documents(draft, ref) & dropped
+    except StoreError:  # damaged, or made with older rules of analysis: to be built again
+        return False
 
 
 def _ids(rows: pa.Table) -> npt.NDArray[np.int64]:

@@ -113,7 +113,7 @@ JUNK = st.one_of(
     st.none(),
     st.booleans(),
     st.integers(-(2**63), 2**63),
-    st.floats(allow_nan=False),
+    st.floats(allow_nan=False, allow_infinity=False),
     st.text(max_size=8),
     st.just([]),
     st.just({}),

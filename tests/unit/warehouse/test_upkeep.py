@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.unit.warehouse.warehouse_rows import Hospital, keys, one, rows
+from tests.unit.warehouse.warehouse_rows import SMALL, Hospital, first_load, keys, one, rows
 
 from estran.text.parse import parse
 from estran.warehouse import Changes, Warehouse, digest
@@ -17,10 +18,13 @@ from estran.warehouse import Changes, Warehouse, digest
 ERASED = "xylophoniste"  # a word that only the erased patient's text holds
 
 
-@pytest.fixture
-def grown(loaded: Warehouse, hospital: Hospital) -> Warehouse:
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Five more commits with new versions; patient 12 has a rare word, and documents under 3 before a merge."""
-    with loaded.writer() as writer:
+    hospital = Hospital()
+    warehouse = Warehouse.create(tmp_path_factory.mktemp("history") / "w", SMALL)
+    with warehouse.writer() as writer:
+        writer.commit(first_load(hospital))
         for n in range(4):
             given = [
                 {"patient": p, "key": 1, "facts": [{"concept_id": 1 + n, "value": 1.5}], "text": f"suivi {n}"}
@@ -39,7 +43,14 @@ def grown(loaded: Warehouse, hospital: Hospital) -> Warehouse:
             [{"patient_id": 1, "other_id": 12, "kind": "mother"}, {"patient_id": 1, "other_id": 2, "kind": "mother"}],
         )
         writer.commit(Changes(append={"relation": links}))
-    return loaded
+    return warehouse.directory
+
+
+@pytest.fixture
+def grown(history: Path, tmp_path: Path) -> Warehouse:
+    """A copy of `history` of one's own."""
+    shutil.copytree(history, tmp_path / "grown")
+    return Warehouse.open(tmp_path / "grown", SMALL)
 
 
 def size(warehouse: Warehouse) -> int:
@@ -74,6 +85,26 @@ def test_a_reader_survives_compaction_while_its_snapshot_is_kept(grown: Warehous
         count = connection.execute("SELECT count(*) FROM fact").fetchone()
         grown.compact(keep=5)
         assert connection.execute("SELECT count(*) FROM fact").fetchone() == count
+
+
+def test_compaction_builds_a_lost_text_index_again(loaded: Warehouse) -> None:
+    for ref in loaded.snapshot().record.text[1]:
+        for path in (loaded.directory / ref.path).iterdir():
+            path.unlink()
+    assert {f.code for f in loaded.check()} == {"file"}
+    loaded.compact()
+    assert loaded.check() == [] and len(loaded.snapshot().text.all_documents()) == 25
+
+
+def test_an_erasure_cut_short_is_finished_by_the_next_vacuum(grown: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("estran.warehouse.compaction.vacuum", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            grown.erase([12])
+    assert len(grown.versions()) > 1
+    grown.vacuum(keep=5)
+    assert len(grown.versions()) == 1
+    assert_no_trace(grown, 12)
 
 
 def everything_stored(directory: Path) -> tuple[list[pa.Table], bytes]:

@@ -202,9 +202,9 @@ def code(cursor: Cursor) -> Code:
     plain = cursor.text[cursor.at - 1] != "'"
     if not vocabulary or not cursor.accept(":"):
         raise cursor.error("A code is expected here.", "write VOCABULARY:code, for example CIM10:I50")
-    if plain and vocabulary.lower() in DOMAINS:
+    if plain and vocabulary in DOMAINS:  # in small letters only: LAB may be a vocabulary of its own
         named = cursor.raw(VOCABULARY)
-        vocabulary = named if named and cursor.accept(":") else DOMAINS[vocabulary.lower()]
+        vocabulary = named if named and cursor.accept(":") else DOMAINS[vocabulary]
     found = cursor.quoted() if cursor.peek() == "'" else cursor.raw(CODE)
     if not found:
         raise cursor.error("The code is missing after the vocabulary.", "write for example CIM10:I50")

@@ -11,7 +11,7 @@ from typing import Any
 
 from estran.cohort.language import options
 from estran.cohort.language.json import context_name
-from estran.cohort.language.words import RESERVED_PREFIXES, RESERVED_WORDS, SEX_WORDS, Lang, fold, word
+from estran.cohort.language.words import DOMAINS, RESERVED_PREFIXES, RESERVED_WORDS, SEX_WORDS, Lang, fold, word
 from estran.cohort.query import (
     And,
     AtLeast,
@@ -98,8 +98,9 @@ def value_range(value: ValueRange) -> str:
 
 def code(value: Code, marked: bool = True) -> str:
     """`CIM10:I50`, with `=` or `-` before it inside a set."""
-    bare = _VOCABULARY.fullmatch(value.vocabulary) and fold(value.vocabulary) not in RESERVED_PREFIXES | {"titre", "title"}
-    vocabulary = value.vocabulary if bare else quote(value.vocabulary)
+    reserved = value.vocabulary in DOMAINS or fold(value.vocabulary) in RESERVED_PREFIXES
+    plain = _VOCABULARY.fullmatch(value.vocabulary) and not reserved
+    vocabulary = value.vocabulary if plain else quote(value.vocabulary)
     name = value.code if options.CODE.fullmatch(value.code) else quote(value.code)
     mark = "-" if value.excluded else "" if value.descendants else "="
     return f"{mark if marked else ''}{vocabulary}:{name}"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from estran.cohort.language.explain import explain
 from estran.cohort.language.text import to_text
-from estran.cohort.query import Node, codes_of
+from estran.cohort.query import Code, Node, codes_of
 from estran.portal.builder.draft import (
     AnyStep,
     CodeStep,
@@ -114,11 +114,19 @@ _PLAIN: dict[type[Any], Callable[[Any, Language], str]] = {
 
 def explanation(who: Visitor, query: Node) -> str:
     """The question in plain words of the person's language."""
-    pairs = [(code.vocabulary, code.code) for code in codes_of(query)]
-    known = {pair: concept.label(who.spoken.code) for pair, concept in who.desk.labels(pairs).items()}
-    return explain(query, "en" if who.spoken.code == "en" else "fr", known)
+    known = who.desk.labels([(code.vocabulary, code.code) for code in codes_of(query)])
+
+    def label(code: Code) -> str | None:
+        concept = known.get((code.vocabulary, code.code))
+        return f"{concept.label(who.spoken.code)} ({code.code})" if concept else None
+
+    return explain(query, label, _lang(who))
 
 
 def as_text(who: Visitor, query: Node) -> str:
     """The question in its text form, with the words of the person's language."""
-    return to_text(query, "en" if who.spoken.code == "en" else "fr")
+    return to_text(query, _lang(who))
+
+
+def _lang(who: Visitor) -> Literal["fr", "en"]:
+    return "en" if who.spoken.code == "en" else "fr"

@@ -12,6 +12,8 @@ from estran.sources.hl7v2.refused import Refused
 Segment = list[str]  # fields by their HL7 number; 0 is the name
 
 _STANDARD = ("|", "^", "~", "\\", "&")
+_LETTERS = ("\\F\\", "\\S\\", "\\R\\", "\\E\\", "\\T\\")  # how each is written as data
+_PRIVATE = 0xE000  # characters that no sender uses
 _CHARSETS = {
     "ASCII": "ascii", "8859/1": "cp1252", "8859/2": "iso8859-2", "8859/3": "iso8859-3", "8859/4": "iso8859-4",
     "8859/5": "iso8859-5", "8859/6": "iso8859-6", "8859/7": "iso8859-7", "8859/8": "iso8859-8",
@@ -130,8 +132,18 @@ def _standard(text: str) -> str:
         raise Refused("MSH-2", "malformed", "MSH-1 and MSH-2 do not give five different separators.")
     if used == _STANDARD:
         return text
-    escapes = dict(zip(_STANDARD, ("\\F\\", "\\S\\", "\\R\\", "\\E\\", "\\T\\"), strict=True))
-    table = {ord(c): escapes[c] for c in _STANDARD} | {ord(u): s for u, s in zip(used, _STANDARD, strict=True)}
+    return _translated(text, used)
+
+
+def _translated(text: str, used: tuple[str, ...]) -> str:
+    """`text` with the standard separators, those of the sender's own kept as data where it escaped them."""
+    escapes = dict(zip(_STANDARD, _LETTERS, strict=True))
+    marks = [chr(_PRIVATE + place) for place in range(len(used))]
+    for mark, escape in zip(marks, _LETTERS, strict=True):
+        text = text.replace(f"{used[3]}{escape[1]}{used[3]}", mark)
+    table: dict[int, str] = {ord(c): escapes[c] for c in _STANDARD}
+    table |= {ord(mine): standard for mine, standard in zip(used, _STANDARD, strict=True)}
+    table |= {ord(mark): escapes.get(mine, mine) for mark, mine in zip(marks, used, strict=True)}
     return text.translate(table)
 
 

@@ -107,9 +107,9 @@ class _Parser:
     def parse(self, data: bytes, number: int, line: int) -> Block:
         starts, lengths, lines = _records(data, self._header.quoted)
         try:
-            parsed = None if b"\0" in data else self._fast(data, len(starts), len(lines) > len(starts))
+            parsed = None if b"\0" in data else self._fast(_as_utf8(data), len(starts), len(lines) > len(starts))
         except pa.ArrowInvalid:
-            parsed = self._second_try(data, len(starts), len(lines) > len(starts))
+            parsed = None
         if parsed is None:
             table, bad, starts, lengths = self._line_by_line(data)
         else:
@@ -120,14 +120,6 @@ class _Parser:
         if len(which) < len(starts):
             table, bad = table.take(pa.array(which)), bad[which]
         return Block(table, number + np.arange(len(which), dtype=np.int64), content, where.astype(np.int64), bad)
-
-    def _second_try(self, data: bytes, count: int, multiline: bool) -> tuple[pa.Table, npt.NDArray[np.int8]] | None:
-        """Lines that are not UTF-8 are taken as Latin-1."""
-        try:
-            plain = b"\n".join(_decoded(one).encode() for one in data.split(b"\n"))
-            return self._fast(plain, count, multiline)
-        except pa.ArrowInvalid:
-            return None
 
     def _fast(self, data: bytes, count: int, multiline: bool) -> tuple[pa.Table, npt.NDArray[np.int8]] | None:
         """The whole block at once; None when its records are not those found in the bytes."""
@@ -227,6 +219,17 @@ def _with_gaps(table: pa.Table, sound: npt.NDArray[np.bool_]) -> pa.Table:
     """The table with a row of nulls wherever a record is not sound."""
     places = np.cumsum(sound) - 1
     return table.take(pa.array(places, mask=~sound))
+
+
+def _as_utf8(data: bytes) -> bytes:
+    """Lines that are not UTF-8 are taken as Latin-1."""
+    if data.isascii():
+        return data
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return b"\n".join(_decoded(line).encode() for line in data.split(b"\n"))
+    return data
 
 
 def _decoded(raw: bytes) -> str:

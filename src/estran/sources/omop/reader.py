@@ -36,8 +36,8 @@ class OmopReader:
 
     zone: str = "Europe/Paris"
     authority: str = "omop"
-    format: str = "omop"
-    _has_ancestors: bool = field(default=False, repr=False)
+    format: str = field(default="omop", init=False)
+    _has_ancestors: bool = field(default=False, init=False, repr=False)
 
     def files(self, paths: list[Path]) -> list[Path]:
         """The files under `paths`: vocabularies first, then persons, then what needs them."""
