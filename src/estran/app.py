@@ -13,7 +13,8 @@ from zoneinfo import ZoneInfo
 from estran.identity.keys import SiteKey, create_key, read_key
 from estran.identity.vault import Vault
 from estran.model.errors import StoreError, UsageError
-from estran.settings import FILE_NAME, Settings, read_settings, write_settings
+from estran.model.site_file import FILE_NAME, read_settings, write_settings
+from estran.settings import Settings
 from estran.sources.fhir import FhirReader
 from estran.sources.hl7v2 import Hl7v2Reader
 from estran.sources.landing import Landing

@@ -118,6 +118,7 @@ def test_groups_sequence_and_same_stay(page: Page) -> None:
     page.locator("#add-sequence-1").click()
     expect(page.locator(".criterion.sequence")).to_have_count(1)
     pick(page, "I50", "I50")
+    expect(page.locator(".sequence concept-picker.another")).to_have_count(1)
     page.locator(".sequence concept-picker:not(.another) input").focus()
     pick(page, "2160-0", "2160-0")
     page.locator("input[name=high]").last.fill("90")

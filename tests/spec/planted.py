@@ -1,4 +1,4 @@
-"""Reports with identities planted in them: eight invented people, forty-two texts, every usual place.
+"""Reports with identities planted in them: eight invented people, forty texts, every usual place.
 
 Each person's names, relatives, birth date, address, phones, mails and numbers are written in the ways
 hospitals write them: headers, sentences, signatures, copies, titles, results, comments. Nothing here
@@ -221,7 +221,8 @@ def reports() -> list[Report]:
     for n in range(40):
         who, kind = PEOPLE[n % 8], (n // 8 + n) % 8
         text = WRITERS[kind](who)
-        found.append(Report(who, n, text, TITLES[kind].format(who), channels[(n // 2) % 4], {"kind": KINDS[kind]}))
+        channel = channels[(n + 3 * (n // 8)) % 4]
+        found.append(Report(who, n, text, TITLES[kind].format(who), channel, {"kind": KINDS[kind]}))
     return found
 
 

@@ -95,7 +95,7 @@ def of_parts(year: int, month: int, day: int, hour: int | None, minute: int | No
         elapsed = hour * 60 + (minute or 0)
     else:
         utc = wall.replace(tzinfo=ZoneInfo(zone)).astimezone(dt.UTC)
-        elapsed = int(round(utc.timestamp() / 60)) - int(starts[index])
+        elapsed = round(utc.timestamp() / 60) - int(starts[index])
     return Moment(date, elapsed, Precision.MINUTE if minute is not None else Precision.HOUR)
 
 

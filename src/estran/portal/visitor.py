@@ -22,7 +22,7 @@ FORM_COOKIE = "estran_form"
 LANGUAGE_COOKIE = "estran_language"
 
 
-class SignInNeeded(Exception):  # noqa: N818 - a way to the sign-in page, not a fault
+class SignInNeeded(Exception):
     """Nobody is signed in; `back` is where to return to."""
 
     def __init__(self, back: str) -> None:
@@ -30,7 +30,7 @@ class SignInNeeded(Exception):  # noqa: N818 - a way to the sign-in page, not a 
         self.back = back
 
 
-class Forged(Exception):  # noqa: N818
+class Forged(Exception):
     """A post without the token of this session, or from another site."""
 
 

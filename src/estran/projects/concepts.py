@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -82,7 +83,7 @@ class ConceptShelf:
         found.sort(key=lambda c: (c.concept_id not in exact, -c.patients))
         return found[:limit]
 
-    def _matching(self, words: str, kind: str) -> list[dict[str, object]]:
+    def _matching(self, words: str, kind: str) -> list[dict[str, Any]]:
         tokens = words.split()
         each = f"({_FOLD.format('c.code')} LIKE {_FOLD.format('?')} || '%' OR s.said LIKE '%' || {_FOLD.format('?')} || '%')"
         conditions = [each for _ in tokens]
@@ -135,11 +136,11 @@ class ConceptShelf:
         return {r["concept_id"]: _concept(r) for r in rows}
 
 
-def _concept(row: dict[str, object], patients: int = 0) -> Concept:
+def _concept(row: dict[str, Any], patients: int = 0) -> Concept:
     def text(name: str) -> str:
         return str(row[name] or "")
 
     return Concept(
-        int(str(row["concept_id"])), text("vocabulary"), text("code"), text("label_fr"), text("label_en"), text("kind"),
+        row["concept_id"], text("vocabulary"), text("code"), text("label_fr"), text("label_en"), text("kind"),
         text("unit"), patients,
     )

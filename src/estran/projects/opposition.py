@@ -42,8 +42,9 @@ def erase(warehouse: Warehouse, vault: Vault, forget_file: Callable[[str], None]
     """
     with warehouse.snapshot().connect() as connection:
         _require(connection.execute("select 1 from raw_patient where patient_id = ?", [patient_id]).fetchone())
-    files = vault.upkeep.files_of(vault.identities_of(patient_id))
-    warehouse.erase([patient_id])
+    identities = vault.identities_of(patient_id)
+    files = vault.upkeep.files_of(identities)
+    warehouse.erase([patient_id], identities)
     vault.erase(patient_id)
     for number in files:
         forget_file(vault.file(number).sha256)

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import pyarrow as pa
 
-from estran.identity.traits import Person as Person
+from estran.identity.traits import Person as Person  # noqa: PLC0414  (re-exported on purpose)
 from estran.model.codes import DocumentStatus, FactStatus
 from estran.model.moments import Moment
 from estran.sources.columns import FactColumns, Profile, column, moments

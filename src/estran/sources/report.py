@@ -51,7 +51,7 @@ _HEADER_LINE = re.compile(r"\s*([A-Za-z_]+)\s*:\s*(.*?)\s*$")
 _UNPACKING = (OSError, EOFError, zlib.error)
 
 
-class _Bad(Exception):  # noqa: N818  (a verdict on one record, not an error of the program)
+class _Bad(Exception):
     """Why a record is refused."""
 
     def __init__(self, field_name: str, code: str, reason: str) -> None:

@@ -6,7 +6,7 @@ import datetime as dt
 import fcntl
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from pyroaring import BitMap
 from estran.model.errors import StoreError
 from estran.model.tables import TABLES
 from estran.settings import Settings
-from estran.warehouse import check, compaction, delta, erasure
+from estran.warehouse import check, compaction, delta, digest, erasure
 from estran.warehouse.check import Finding
 from estran.warehouse.draft import Draft, empty_tables
 from estran.warehouse.presence import members
@@ -180,6 +180,10 @@ class Warehouse:
     def check(self, version: int | None = None) -> list[Finding]:
         """Prove what must always hold of a snapshot; an empty list is good news."""
         return check.check(self.snapshot(version))
+
+    def digest(self, patients: Mapping[int, str], stays: Mapping[int, str]) -> str:
+        """One hash of the logical content; the mappings give natural keys (see `warehouse.digest`)."""
+        return digest.digest(self.snapshot(), patients, stays)
 
 
 def _files(snapshot: Snapshot) -> int:

@@ -28,7 +28,7 @@ def living(reading: Reading) -> dict[str, str]:
 
 
 def test_a_document(tmp_path: Path) -> None:
-    (document,) = read(tmp_path, mdm("T02", "D1^DPI", extra="|||AU|R")).rows("documents")
+    (document,) = read(tmp_path, mdm("T02", "D1^DPI", extra="AU|R")).rows("documents")
     assert (document["key"], document["kind"], document["title"]) == ("MDM|D1|DPI", "discharge", "Lettre de liaison")
     assert (document["text"], document["author_role"], document["confidential"]) == ("Texte", "MD", True)
     assert (document["start_minute"], document["status"], document["stay"]) == (480, 0, 0)
@@ -70,7 +70,7 @@ def test_keys(tmp_path: Path, own: str, key: str) -> None:
 
 
 def test_unfinished(tmp_path: Path) -> None:
-    assert read(tmp_path, mdm("T02", "D1", extra="|||IP")).rows("documents")[0]["status"] == 1
+    assert read(tmp_path, mdm("T02", "D1", extra="IP")).rows("documents")[0]["status"] == 1
 
 
 def test_no_txa(tmp_path: Path) -> None:

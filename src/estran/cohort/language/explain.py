@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from estran.cohort.language.json import context_name
-from estran.cohort.language.phrases import KINSHIP, MONTHS, SEXES, UNIT_NOUNS, phrase
+from estran.cohort.language.phrases import KINSHIP, MONTHS, SEXES, UNIT_NOUNS, choice, phrase
 from estran.cohort.language.printer import number
 from estran.cohort.language.words import Lang
 from estran.cohort.query import (
@@ -133,15 +133,15 @@ class _Teller:
         """Status, context, origin and precision when they are not the ordinary ones."""
         told = []
         if node.statuses != LIVE:
-            told.append(self.say("status", values=self.listed([s.name.lower() for s in node.statuses])))
+            told.append(self.say("status", values=self.chosen([s.name.lower() for s in node.statuses])))
         if node.contexts is None:
             told.append(self.say("any context"))
         elif node.contexts != AFFIRMED:
-            told.append(self.say("context", values=self.listed([context_name(c) for c in node.contexts])))
+            told.append(self.say("context", values=self.chosen([context_name(c) for c in node.contexts])))
         if node.origins != RECORDED:
-            told.append(self.say("origin", values=self.listed([o.name.lower() for o in node.origins])))
+            told.append(self.say("origin", values=self.chosen([o.name.lower() for o in node.origins])))
         if node.precision is not None:
-            told.append(self.say("precision", value=node.precision.name.lower()))
+            told.append(self.say("precision", value=self.chosen([node.precision.name.lower()])))
         return told
 
     def circumstances(self, node: Any) -> list[str]:
@@ -156,7 +156,7 @@ class _Teller:
         return ", ".join([self.say("text", query=node.query), *self.kinds(node), *self.circumstances(node)])
 
     def kinds(self, node: Any) -> list[str]:
-        return [self.say("of kind", kinds=self.listed([str(k.value) for k in node.kinds]))] if node.kinds else []
+        return [self.say("of kind", kinds=self.chosen([k.value for k in node.kinds]))] if node.kinds else []
 
     def stay(self, node: StayCriterion) -> str:
         told = [self.say("stay"), *self.kinds(node)]
@@ -212,6 +212,10 @@ class _Teller:
         label = self.label(code)
         shown = self.say("quoted", label=label, code=code) if label else str(code)
         return shown if code.descendants or code.excluded else self.say("alone", code=shown)
+
+    def chosen(self, words: list[str]) -> str:
+        """Words of closed lists in the language."""
+        return self.listed([choice(one, self.lang) for one in words])
 
     def listed(self, words: list[str]) -> str:
         """`a, b or c`."""

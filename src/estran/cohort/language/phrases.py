@@ -19,6 +19,30 @@ UNIT_NOUNS = {
 }  # fmt: skip
 
 
+_FRENCH = {
+    "final": "définitif", "preliminary": "provisoire", "ordered": "prescrit", "dispensed": "dispensé",
+    "given": "administré", "not_given": "non administré", "cancelled": "annulé",
+    "affirmed": "affirmé", "negated": "nié", "hypothetical": "hypothétique", "family": "familial",
+    "history": "antécédent", "reported": "rapporté", "planned": "prévu",
+    "coded": "codée", "text": "texte", "derived": "calculée",
+    "minute": "de la minute", "hour": "de l'heure", "day": "du jour", "month": "du mois", "unknown": "inconnue",
+    "dossier": "dossier", "venue": "venue", "consultation": "consultation", "emergency": "urgences",
+    "session": "séance", "had": "HAD", "smr": "SMR", "psy": "psychiatrie",
+    "discharge": "compte rendu d'hospitalisation", "operative": "compte rendu opératoire", "letter": "courrier",
+    "case": "cas", "laboratory": "biologie", "pathology": "anatomopathologie", "imaging": "imagerie",
+    "nursing": "soins infirmiers", "prescription": "prescription", "administration": "administration", "pmsi": "PMSI",
+    "chemotherapy": "chimiothérapie", "genomics": "génomique", "odontology": "odontologie", "procedure": "acte",
+    "diagnosis": "diagnostic", "allergy": "allergie", "immunization": "vaccination", "device": "dispositif",
+    "measurement": "mesure", "observation": "observation", "coverage": "couverture", "other": "autre",
+}  # fmt: skip
+
+
+def choice(name: str, lang: Lang) -> str:
+    """A word of a closed list; several joined by + are told one after the other."""
+    words = [_FRENCH[one] if lang == "fr" else one.replace("_", " ") for one in name.split("+")]
+    return (" et " if lang == "fr" else " and ").join(words)
+
+
 def phrase(name: str, lang: Lang) -> str:
     """A phrase, with places for its values between braces."""
     return _PHRASES[name][0 if lang == "fr" else 1]
@@ -84,7 +108,7 @@ _PHRASES = {
     "context": ("de contexte {values}", "in context {values}"),
     "any context": ("dans tout contexte", "in any context"),
     "origin": ("d'origine {values}", "of origin {values}"),
-    "precision": ("daté à la précision {value} au moins", "dated to the {value} at least"),
+    "precision": ("daté à la précision {value}", "dated to the {value}"),
     "in units": ("dans l'unité {units}", "in unit {units}"),
     "of kind": ("de type {kinds}", "of kind {kinds}"),
     "since": ("à partir du {date}", "from {date} on"),
@@ -124,5 +148,5 @@ _PHRASES = {
     "permission": ("avec une autorisation « {kind} » pour {scope}", "with permission “{kind}” for {scope}"),
     "cohort": ("de la cohorte « {called} »", "of cohort “{called}”"),
     "list": ("d'une liste de {n} numéros", "of a list of {n} numbers"),
-    "everyone": ("tous, sans condition", "all, without condition"),
+    "everyone": ("sans condition", "without condition"),
 }  # fmt: skip

@@ -73,7 +73,7 @@ DOMAINS = {
     "med": "ATC", "medicament": "ATC", "drug": "ATC",
     "acte": "CCAM", "procedure": "CCAM",
 }  # fmt: skip
-RESERVED_PREFIXES = frozenset("age sex sexe text texte type kind cohort cohorte titre title".split())
+RESERVED_PREFIXES = frozenset(["age", "sex", "sexe", "text", "texte", "type", "kind", "cohort", "cohorte", "titre", "title"])
 RESERVED_WORDS = frozenset(
     ["et", "and", "ou", "or", "sauf", "except", "but", "non", "not", "puis", "then", "pendant", "during", "age", "sex", "sexe", "text", "texte", "type", "kind"]
 )

@@ -167,9 +167,9 @@ class Family(Node):
 
 def all_of(*nodes: Node) -> Node:
     """And of several, or the one itself; UsageError when there is none."""
-    return nodes[0] if len(nodes) == 1 else And(nodes)
+    return nodes[0] if len(nodes) == 1 else And(tuple(nodes))
 
 
 def any_of(*nodes: Node) -> Node:
     """Or of several, or the one itself; UsageError when there is none."""
-    return nodes[0] if len(nodes) == 1 else Or(nodes)
+    return nodes[0] if len(nodes) == 1 else Or(tuple(nodes))

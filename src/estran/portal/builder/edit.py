@@ -1,4 +1,4 @@
-"""The edits: each click posts `{op, id, ...}` and the tree answers with its new self."""
+"""The edits: each click posts `{op, step, ...}` and the tree answers with its new self."""
 
 from __future__ import annotations
 

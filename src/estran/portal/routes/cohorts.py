@@ -40,7 +40,7 @@ async def change(who: Poster, request: Request) -> Response:
 def _edit(who: Visitor, form: dict[str, list[str]]) -> Response:
     draft, refusal, focus = load(who), "", ""
     try:
-        focus = edit.apply(draft, (form.get("op") or [""])[-1], (form.get("id") or [""])[-1], form)
+        focus = edit.apply(draft, (form.get("op") or [""])[-1], (form.get("step") or [""])[-1], form)
         keep(who, draft)
     except UsageError as error:
         refusal = error.what

@@ -45,7 +45,7 @@ document.addEventListener("htmx:config:request", (event) => {
   const changed = sourceEvent && sourceEvent.type === "change" && sourceEvent.target.name;
   if (!changed || !sourceElement.closest("#tree")) return;
   for (const name of [...new Set(request.body.keys())]) {
-    if (![changed, "op", "id"].includes(name)) request.body.delete(name);
+    if (![changed, "op", "step"].includes(name)) request.body.delete(name);
   }
 });
 
@@ -54,7 +54,7 @@ let wantedFocus = "";
 
 document.addEventListener("htmx:before:request", (event) => {
   const source = event.detail.ctx && event.detail.ctx.sourceElement;
-  wantedFocus = (source && source.getAttribute("id")) || "";
+  wantedFocus = source && source.id ? source.id : "";
 });
 
 document.addEventListener("htmx:after:request", (event) => {
@@ -69,7 +69,7 @@ document.addEventListener("htmx:after:swap", () => {
   takeServersWord(tree);
   const here = document.activeElement;
   if (wantedFocus.startsWith("s-")) {
-    const step = byId(wantedFocus);
+    const step = byId(wantedFocus) || byId(wantedFocus.replace(/^s-/, "f-"));
     const field = step && (step.querySelector('input:not([type="hidden"]), select') || step.querySelector("button"));
     if (field && !step.contains(here)) field.focus();
   } else if ((!here || here === document.body) && wantedFocus) {

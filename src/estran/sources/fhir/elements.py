@@ -26,7 +26,7 @@ _UNIX = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND = dt.timedelta(microseconds=1)
 
 
-class Unreadable(Exception):  # noqa: N818 - a finding about one record, caught by the reader
+class Unreadable(Exception):
     """Why one record cannot be loaded; `field` is a FHIRPath, `reason` a sentence without value."""
 
     def __init__(self, field: str, code: str, reason: str) -> None:

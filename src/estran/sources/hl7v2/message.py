@@ -42,6 +42,8 @@ class Message:
         self.charset = "utf-8"
         text = data.decode("utf-8") if utf8 else self._decode(data)
         self.lines = _lines(_standard(text))
+        if not self.lines or not self.lines[0].startswith("MSH|"):
+            raise Refused("MSH", "malformed", "There is no MSH segment where a message should begin.")
         msh = self.lines[0].split("|")
         msh.insert(1, "|")  # MSH-1 is the separator itself
         self.msh = msh

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Refused(Exception):  # noqa: N818 (it is an outcome, not an error)
+class Refused(Exception):
     """`field` in HL7's own terms (PID-3), `code` one word, `reason` a sentence without any value."""
 
     def __init__(self, field: str, code: str, reason: str) -> None:

@@ -97,7 +97,7 @@ class ConceptPicker extends HTMLElement {
     this.input.value = "";
     htmx.ajax("POST", "/cohort/edit", {
       source: this, target: "#tree", swap: "innerMorph",
-      values: { op: "pick", id: this.dataset.step, vocabulary, code, family },
+      values: { op: "pick", step: this.dataset.step, vocabulary, code, family },
     });
   }
 

@@ -1,0 +1,1 @@
+"""The load pipeline: from files to one snapshot (see `run.ingest`)."""
