@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+import io
+import logging
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -12,10 +15,38 @@ from estran.app import Site
 from estran.sources.pipeline.run import Report
 
 
-@dataclass(frozen=True)
+@dataclass
 class Everything:
-    """A site with every set of data and the planted reports; what each load said."""
+    """A site with every set of data and the planted reports; what each load said, on every stream."""
 
     site: Site
-    reports: dict[str, Report]
-    output: str  # all that loading wrote to its streams and logs
+    inputs: dict[str, list[Path]]  # per format, of the planted reports
+    reports: dict[str, Report] = field(default_factory=dict)
+    output: str = ""
+
+    def load(self, shared: Path) -> dict[str, Report]:
+        """Load every feed, in order."""
+        found = {name: site_kit.load_feed(self.site, feed) for name, feed in site_kit.feeds(shared).items()}
+        for format_name, paths in self.inputs.items():
+            found[f"planted-{format_name}"] = site_kit.load(self.site, format_name, *paths, name="planted")
+        return found
+
+
+@pytest.fixture(scope="session")
+def everything(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Everything:
+    """Loaded once; tests that change anything make a site of their own."""
+    folder = tmp_path_factory.mktemp("everything")
+    whole = Everything(site_kit.make(folder / "site"), planted.write(folder / "inputs"))
+    said, log = io.StringIO(), io.StringIO()
+    handler = logging.StreamHandler(log)
+    logging.getLogger().addHandler(handler)
+    level = logging.getLogger().level
+    logging.getLogger().setLevel(logging.DEBUG)
+    try:
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            whole.reports = whole.load(shared)
+    finally:
+        logging.getLogger().removeHandler(handler)
+        logging.getLogger().setLevel(level)
+    whole.output = said.getvalue() + log.getvalue()
+    return whole

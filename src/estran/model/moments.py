@@ -7,6 +7,7 @@ map one to one onto UTC. `EPOCH` is 1970-01-01; a date is days since then, as Ar
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -35,12 +36,22 @@ class Moment(NamedTuple):
 @lru_cache(maxsize=8)
 def midnights(zone: str) -> Int64s:
     """UTC minutes since 1970 of each local midnight from 1830 to 2200; index = day - first_day()."""
-    where = ZoneInfo(zone)
-    days = range(_FIRST_DAY, _LAST_DAY + 1)
-    base = dt.datetime(1970, 1, 1)
-    offsets = [(base + dt.timedelta(days=d)).replace(tzinfo=where).utcoffset() for d in days]
-    minutes = [d * 1440 - round((o or dt.timedelta()).total_seconds() / 60) for d, o in zip(days, offsets, strict=True)]
-    return np.array(minutes, dtype=np.int64)
+    where, base = ZoneInfo(zone), dt.datetime(1970, 1, 1)
+
+    def offset(day: int) -> int:
+        shift = (base + dt.timedelta(days=day)).replace(tzinfo=where).utcoffset()
+        return round((shift or dt.timedelta()).total_seconds() / 60)
+
+    # No zone changes its offset twice within a week: days are looked at one by one only in the
+    # weeks whose ends differ.
+    days = np.arange(_FIRST_DAY, _LAST_DAY + 1, dtype=np.int64)
+    offsets = np.empty(len(days), dtype=np.int64)
+    weeks = [offset(day) for day in range(_FIRST_DAY, _LAST_DAY + 8, 7)]
+    for week, (now, later) in enumerate(itertools.pairwise(weeks)):
+        first = week * 7
+        inside = range(first, min(first + 7, len(days)))
+        offsets[first : first + 7] = now if now == later else [offset(_FIRST_DAY + n) for n in inside]
+    return days * 1440 - offsets
 
 
 def first_day() -> int:

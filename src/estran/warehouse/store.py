@@ -16,8 +16,9 @@ from pyroaring import BitMap
 from estran.model.errors import StoreError
 from estran.model.tables import TABLES
 from estran.settings import Settings
-from estran.warehouse import check, compaction, delta, digest, erasure
+from estran.warehouse import check, compaction, delta, erasure
 from estran.warehouse.check import Finding
+from estran.warehouse.digest import digest as content_digest
 from estran.warehouse.draft import Draft, empty_tables
 from estran.warehouse.presence import members
 from estran.warehouse.record import KEPT_SNAPSHOTS, Record, read_record, versions, write_record
@@ -183,7 +184,7 @@ class Warehouse:
 
     def digest(self, patients: Mapping[int, str], stays: Mapping[int, str]) -> str:
         """One hash of the logical content; the mappings give natural keys (see `warehouse.digest`)."""
-        return digest.digest(self.snapshot(), patients, stays)
+        return content_digest(self.snapshot(), patients, stays)
 
 
 def _files(snapshot: Snapshot) -> int:

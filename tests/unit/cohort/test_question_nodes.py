@@ -51,13 +51,13 @@ B = CodeCriterion((Code("V", "b"),))
 @pytest.mark.parametrize(
     "build",
     [
-        lambda: IntRange(),
+        IntRange,
         lambda: IntRange(5, 4),
         lambda: IntRange(True, 4),
-        lambda: DateRange(),
+        DateRange,
         lambda: DateRange(dt.date(2020, 1, 2), dt.date(2020, 1, 1)),
         lambda: DateRange(dt.datetime(2020, 1, 2)),
-        lambda: ValueRange(),
+        ValueRange,
         lambda: ValueRange(float("nan")),
         lambda: ValueRange(10**400),
         lambda: ValueRange(2, 1),
@@ -73,7 +73,7 @@ B = CodeCriterion((Code("V", "b"),))
         lambda: CodeCriterion(A.codes, statuses=()),
         lambda: CodeCriterion(A.codes, roles=("DP", "DP")),
         lambda: CodeCriterion("CIM10:I50"),
-        lambda: Demographic(),
+        Demographic,
         lambda: Demographic(sexes=("F",)),
         lambda: TextCriterion(""),
         lambda: TextCriterion('"never closed'),
@@ -89,7 +89,7 @@ B = CodeCriterion((Code("V", "b"),))
         lambda: FollowUp(A, 0),
         lambda: Washout(A, Everyone(), 3),
         lambda: Same("stay", A),
-        lambda: all_of(),
+        all_of,
     ],
 )
 def test_nonsense_cannot_be_built(build: Callable[[], Node]) -> None:

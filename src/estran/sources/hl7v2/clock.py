@@ -56,7 +56,7 @@ class Clock:
             return None, 0
         day = self._days.get(text[:8]) if len(text) == 14 else None
         if day is not None:  # the common case
-            return moment, day[1] + (moment.minute or 0) * MICROS_PER_MINUTE + min(int(text[12:14]), 59) * 1_000_000
+            return moment, day[1] + (moment[1] or 0) * MICROS_PER_MINUTE + min(int(text[12:]), 59) * 1_000_000
         start = instant(moment, self._zone)
         found = _SECONDS.match(text)
         if not found:

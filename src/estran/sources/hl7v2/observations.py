@@ -62,38 +62,56 @@ class Draft:
 
 def observe(gathering: Gathering, draft: Draft, lines: list[str]) -> None:
     """Add OBX and NTE segments to `draft`, in order; Refused when OBX-14 or a document is malformed."""
-    facts, clock = draft.facts, gathering.clock
+    facts = draft.facts
     number_of, profile_of = gathering.held.numbers.get, draft.codes.profiles.get
     add_profile, add_value = facts.profiles.append, facts.values.append
-    is_plain, written, moment, count, alive = draft.parent is None, "", draft.start, 0, 0
+    is_plain, moment, count, alive = draft.parent is None, draft.start, 0, 0
+    tails: dict[str, Moment | bool | None] = {}  # by OBX-8 and what follows, which results of one order share
     for line in lines:
-        obx = line.split("|")
-        if len(obx) < 15:
-            obx += _PAD[len(obx) :]
-        # The common case, a final number that stands alone and of a kind already seen, costs no call.
-        if obx[2] == "NM" and obx[11] == "F" and is_plain and not obx[4] and obx[8] not in _INTERPRETATIONS:
-            number, profile = number_of(obx[5]), profile_of((obx[3], obx[6], obx[7]))
+        # The common case, a final number that stands alone and of a kind already seen, is neither split
+        # to its end nor looked at twice.
+        obx = line.split("|", 8)
+        if is_plain and len(obx) == 9 and obx[2] == "NM" and not obx[4]:
+            number, profile, tail = number_of(obx[5]), profile_of((obx[3], obx[6], obx[7])), obx[8]
             if number is not None and profile is not None:
-                if obx[14] != written:
-                    facts.at(moment, count)
-                    alive, count, written = alive + count, 0, obx[14]
-                    moment = clock.moment(written, "OBX-14") or draft.start
-                if number[1] is not None:
-                    facts.rare.setdefault("comparator", {})[len(facts)] = number[1]
-                add_profile(profile)
-                add_value(number[0])
-                count += 1
-                continue
+                start = tails.get(tail, True)
+                if start is True:
+                    start = tails[tail] = _plain_tail(gathering, draft, tail)
+                if start is not False:
+                    if start is not moment:
+                        facts.at(moment, count)
+                        alive, count, moment = alive + count, 0, start
+                    if number[1] is not None:
+                        facts.rare.setdefault("comparator", {})[len(facts)] = number[1]
+                    add_profile(profile)
+                    add_value(number[0])
+                    count += 1
+                    continue
         facts.at(moment, count)
         alive, count = alive + count, 0
-        if obx[0] == "NTE":
-            note(draft, obx)
-        else:
-            _observe(gathering, draft, obx)
+        _observe_line(gathering, draft, line)
     facts.at(moment, count)
     draft.alive += alive + count
     if alive + count:
         draft.letters.add("F")
+
+
+def _plain_tail(gathering: Gathering, draft: Draft, tail: str) -> Moment | bool | None:
+    """When a final result happened; False when its OBX-8 or OBX-11 make it anything else."""
+    fields = tail.split("|", 7)
+    if len(fields) < 4 or fields[3] != "F" or fields[0] in _INTERPRETATIONS:
+        return False
+    return gathering.clock.moment(fields[6] if len(fields) > 6 else "", "OBX-14") or draft.start
+
+
+def _observe_line(gathering: Gathering, draft: Draft, line: str) -> None:
+    obx = line.split("|")
+    if obx[0] == "NTE":
+        note(draft, obx)
+        return
+    if len(obx) < 15:
+        obx += _PAD[len(obx) :]
+    _observe(gathering, draft, obx)
 
 
 def note(draft: Draft, nte: Segment) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import duckdb
 import numpy as np
@@ -250,14 +251,22 @@ def _elapsed(
     if not plain.any() or index[plain].min() < 0 or index[plain].max() + 1 >= len(starts):
         return minute
     odd = np.flatnonzero(plain)[(starts[index[plain] + 1] - starts[index[plain]]) != 1440]
-    for row in odd:
-        minute[row] = _wall(int(day[row]), int(minute[row]), zone)
+    for changing in np.unique(day[odd]):
+        rows = odd[day[odd] == changing]
+        minute[rows] += _shifts(int(changing), zone)[minute[rows] // _QUARTER]
     return minute
 
 
-def _wall(day: int, minute: int, zone: str) -> int:
+_QUARTER = 15  # clocks change on a quarter of an hour everywhere
+
+
+@lru_cache(maxsize=4096)
+def _shifts(day: int, zone: str) -> npt.NDArray[np.int16]:
+    """Per quarter of an hour of the wall clock, what to add to get the minutes elapsed on `day`."""
     date = EPOCH.fromordinal(EPOCH.toordinal() + day)
-    return of_parts(date.year, date.month, date.day, minute // 60, minute % 60, zone).minute or 0
+    walls = range(0, 1440, _QUARTER)
+    elapsed = [of_parts(date.year, date.month, date.day, w // 60, w % 60, zone).minute or 0 for w in walls]
+    return np.array([e - w for e, w in zip(elapsed, walls, strict=True)], dtype=np.int16)
 
 
 def one(column: pa.ChunkedArray) -> pa.Array:
