@@ -119,6 +119,7 @@ def run(instants: int, seed: int = 20240229, say=lambda _: None) -> list[Outcome
         runner.do(load, whole)
         seconds = time.perf_counter() - started
         expected, findings = runner.ask(digest, whole)
+        assert len(expected) == 64, expected
         assert not findings, findings
         outcomes = []
         for number in range(instants):

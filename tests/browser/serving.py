@@ -8,11 +8,15 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pytest
 import uvicorn
 from playwright.sync_api import Page
 from tests.browser.small_site import PASSWORD, Site
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 from estran.portal.server import create_app
 
@@ -75,7 +79,7 @@ class Watch:
         page.on("response", lambda r: self.statuses.append((r.status, r.url)))
 
 
-Opener = Callable[..., Page]
+Opener = Callable[..., "Page"]
 
 
 def sign_in(page: Page, base: str, login: str, password: str = PASSWORD) -> None:

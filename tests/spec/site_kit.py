@@ -22,7 +22,6 @@ from estran.cohort.search import search
 from estran.settings import Settings
 from estran.sources.pipeline.run import Report
 from estran.sources.pipeline.run import ingest as run
-from estran.warehouse.digest import digest as of_content
 
 SAMPLES = Path(estran.__file__).parent / "samples"
 OUTCOMES = ("loaded", "superseded", "quarantined")
@@ -78,7 +77,7 @@ def digest(site: Site) -> str:
     """What `estran check --digest` prints."""
     with site.vault() as vault:
         keys = vault.natural_keys()
-    return of_content(site.snapshot(), keys.patients, keys.stays)
+    return site.warehouse.digest(keys.patients, keys.stays)
 
 
 def findings(site: Site) -> list[str]:

@@ -84,7 +84,11 @@ def compact(site: SiteArg, key: KeyOpt = None, json: JsonOpt = False) -> None:
     """Merge small files, drop superseded rows, remove litter."""
     opened = house.open_site(site, key)
     before = _size(site)
-    snapshot = operations.compact(opened.warehouse)
+    done = operations.compact(opened.warehouse)
+    with opened.vault() as vault:
+        for patient in done.erased:  # an erasure asked for and now carried out
+            vault.erase(patient)
+    snapshot = done.version
     body = {"snapshot": snapshot, "bytes_before": before, "bytes_after": _size(site)}
     if json:
         emit(body)

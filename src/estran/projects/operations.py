@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from estran.warehouse import Snapshot, Warehouse
+from estran.warehouse.store import Compaction
 
 _COUNTS = ("read", "loaded", "superseded", "quarantined")
 
@@ -13,8 +14,9 @@ def status(snapshot: Snapshot) -> dict[str, Any]:
     """What the snapshot holds: visible patients, known stays, current documents, their facts, and
     for each source read = loaded + superseded + quarantined."""
     with snapshot.connect() as connection:
-        facts = connection.execute("select count(*) from fact").fetchone()
-        documents = connection.execute("select count(*) from document").fetchone()
+        facts, documents = connection.execute(
+            "select (select count(*) from fact), (select count(*) from document)"
+        ).fetchall()[0]
         rows = connection.execute(
             "select source, sum(read)::bigint, sum(loaded)::bigint, sum(superseded)::bigint, sum(quarantined)::bigint, "
             "max(coalesce(finished, started)) from raw_load group by source order by source"
@@ -22,16 +24,16 @@ def status(snapshot: Snapshot) -> dict[str, Any]:
     return {
         "patients": len(snapshot.population()),
         "stays": len(snapshot.known_stays()),
-        "documents": documents[0] if documents else 0,
-        "facts": facts[0] if facts else 0,
+        "documents": documents,
+        "facts": facts,
         "snapshot": snapshot.version,
         "created": snapshot.created.isoformat(),
         "sources": {row[0]: dict(zip(_COUNTS, row[1:5], strict=True)) | {"last_load": row[5]} for row in rows},
     }
 
 
-def compact(warehouse: Warehouse) -> int:
-    """Compact and remove litter; returns the new snapshot's version."""
-    warehouse.compact()
+def compact(warehouse: Warehouse) -> Compaction:
+    """Merge small files, drop superseded rows, carry erasures out, remove litter."""
+    done = warehouse.compact()
     warehouse.vacuum()
-    return warehouse.latest()
+    return done

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable
 
+import duckdb
 import pyarrow as pa
 
 from estran.identity.vault import Vault
@@ -21,11 +22,15 @@ def oppose(warehouse: Warehouse, patient_id: int, scope: str, day: dt.date, *, e
         raise UsageError(f"There is no opposition of scope '{scope}'.", hint=f"use {' or '.join(SCOPES)}")
     with warehouse.writer() as writer:
         with writer.snapshot.connect() as connection:
-            _require(connection.execute("select 1 from raw_patient where patient_id = ?", [patient_id]).fetchone())
-            held = connection.execute(
-                "select * exclude (bucket) from (select *, 0 as bucket from raw_permission) "
-                "where patient_id = ? and scope = ? and kind = 'opposition'", [patient_id, scope],
-            ).to_arrow_table().cast(PERMISSION)
+            _require(connection, patient_id)
+            held = (
+                connection.sql(
+                    "select * from raw_permission where patient_id = ? and scope = ? and kind = 'opposition'",
+                    params=[patient_id, scope],
+                )
+                .to_arrow_table()
+                .cast(PERMISSION)
+            )
         changes = Changes()
         if held.num_rows:
             changes.remove["permission"] = held
@@ -41,7 +46,7 @@ def erase(warehouse: Warehouse, vault: Vault, forget_file: Callable[[str], None]
     from them for others stays, but it can no longer be read again from there.
     """
     with warehouse.snapshot().connect() as connection:
-        _require(connection.execute("select 1 from raw_patient where patient_id = ?", [patient_id]).fetchone())
+        _require(connection, patient_id)
     identities = vault.identities_of(patient_id)
     files = vault.upkeep.files_of(identities)
     warehouse.erase([patient_id], identities)
@@ -53,8 +58,13 @@ def erase(warehouse: Warehouse, vault: Vault, forget_file: Callable[[str], None]
 
 def _row(patient_id: int, scope: str, day: dt.date) -> dict[str, object]:
     return {
-        "patient_id": patient_id, "scope": scope, "kind": "opposition", "from_date": day, "to_date": None,
-        "given_by": "patient", "proof": None,
+        "patient_id": patient_id,
+        "scope": scope,
+        "kind": "opposition",
+        "from_date": day,
+        "to_date": None,
+        "given_by": "patient",
+        "proof": None,
     }
 
 
@@ -63,6 +73,6 @@ def _ended(held: pa.Table, day: dt.date) -> list[dict[str, object]]:
     return [row | {"to_date": day - dt.timedelta(days=1)} for row in held.to_pylist()]
 
 
-def _require(found: object) -> None:
-    if found is None:
+def _require(connection: duckdb.DuckDBPyConnection, patient_id: int) -> None:
+    if not connection.execute("select 1 from raw_patient where patient_id = ?", [patient_id]).fetchall():
         raise UsageError("There is no such patient.", hint="use the patient_id of the warehouse")

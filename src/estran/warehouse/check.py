@@ -158,11 +158,10 @@ def _accounts() -> Iterator[tuple[str, str, str, str]]:
     query = """SELECT 1 FROM raw_quarantine q ANTI JOIN raw_load l
                ON q.load_id = l.load_id AND q.file_no = l.file_no AND q.part = l.part"""
     yield "account", "Quarantined records belong to no load.", "quarantine", query
-    query = """SELECT 1 FROM (SELECT file_no, part, arg_max(quarantined, load_id) AS told FROM raw_load
-                              WHERE complete GROUP BY ALL) l
-               LEFT JOIN (SELECT file_no, part, count(*) AS kept FROM raw_quarantine GROUP BY ALL) q
-               USING (file_no, part) WHERE told <> coalesce(kept, 0)"""
-    yield "account", "Files whose last load counts other quarantined records than are kept.", "quarantine", query
+    query = """SELECT 1 FROM raw_load l
+               LEFT JOIN (SELECT load_id, file_no, part, count(*) AS kept FROM raw_quarantine GROUP BY ALL) q
+               USING (load_id, file_no, part) WHERE complete AND quarantined <> coalesce(kept, 0)"""
+    yield "account", "Loads that count other quarantined records than are kept.", "quarantine", query
 
 
 def _presence(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, bucket: int) -> Iterator[Finding]:

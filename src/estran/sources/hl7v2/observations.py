@@ -66,7 +66,7 @@ def observe(gathering: Gathering, draft: Draft, lines: list[str]) -> None:
     number_of, profile_of = gathering.held.numbers.get, draft.codes.profiles.get
     add_profile, add_value = facts.profiles.append, facts.values.append
     is_plain, moment, count, alive = draft.parent is None, draft.start, 0, 0
-    tails: dict[str, Moment | bool | None] = {}  # by OBX-8 and what follows, which results of one order share
+    tails: dict[str, tuple[bool, Moment | None]] = {}  # by OBX-8 and what follows, which results of one order share
     for line in lines:
         # The common case, a final number that stands alone and of a kind already seen, is neither split
         # to its end nor looked at twice.
@@ -74,13 +74,13 @@ def observe(gathering: Gathering, draft: Draft, lines: list[str]) -> None:
         if is_plain and len(obx) == 9 and obx[2] == "NM" and not obx[4]:
             number, profile, tail = number_of(obx[5]), profile_of((obx[3], obx[6], obx[7])), obx[8]
             if number is not None and profile is not None:
-                start = tails.get(tail, True)
-                if start is True:
-                    start = tails[tail] = _plain_tail(gathering, draft, tail)
-                if start is not False:
-                    if start is not moment:
+                known = tails.get(tail)
+                if known is None:
+                    known = tails[tail] = _plain_tail(gathering, draft, tail)
+                if known[0]:
+                    if known[1] is not moment:
                         facts.at(moment, count)
-                        alive, count, moment = alive + count, 0, start
+                        alive, count, moment = alive + count, 0, known[1]
                     if number[1] is not None:
                         facts.rare.setdefault("comparator", {})[len(facts)] = number[1]
                     add_profile(profile)
@@ -96,12 +96,12 @@ def observe(gathering: Gathering, draft: Draft, lines: list[str]) -> None:
         draft.letters.add("F")
 
 
-def _plain_tail(gathering: Gathering, draft: Draft, tail: str) -> Moment | bool | None:
-    """When a final result happened; False when its OBX-8 or OBX-11 make it anything else."""
+def _plain_tail(gathering: Gathering, draft: Draft, tail: str) -> tuple[bool, Moment | None]:
+    """Whether OBX-8 to OBX-11 tell of a plain final result, and when it happened (OBX-14)."""
     fields = tail.split("|", 7)
     if len(fields) < 4 or fields[3] != "F" or fields[0] in _INTERPRETATIONS:
-        return False
-    return gathering.clock.moment(fields[6] if len(fields) > 6 else "", "OBX-14") or draft.start
+        return False, None
+    return True, gathering.clock.moment(fields[6] if len(fields) > 6 else "", "OBX-14") or draft.start
 
 
 def _observe_line(gathering: Gathering, draft: Draft, line: str) -> None:

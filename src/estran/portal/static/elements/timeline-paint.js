@@ -78,31 +78,40 @@ PatientTimeline.prototype.ticks = function ticks(width) {
   return found;
 };
 
+/* Dots that would fall on the same pixel are painted once: at low zoom most of ten thousand do. */
 PatientTimeline.prototype.events = function events(pen, width, height, colour) {
   const { start, end, lane } = this.data;
-  const stamps = LANES.map((name) => stamp(colour(`lane-${name}`)));
+  const ratio = devicePixelRatio || 1;
   const fills = LANES.map((name) => colour(`lane-${name}`));
+  const stamps = fills.map((fill) => stamp(fill, ratio));
   const order = [...LANES.keys()].filter((one) => this.shown.has(one));
+  const placeOf = LANES.map((_, one) => order.indexOf(one));
   const tall = (height - TOP) / Math.max(order.length, 1);
   const { scale, from, rows } = this;
-  pen.globalAlpha = 0.82;
+  const wide = Math.ceil(width) + 16;
+  const taken = new Uint8Array(LANES.length * ROWS * wide);
   for (let n = 0; n < start.length; n += 1) {
-    const place = order.indexOf(lane[n]);
+    const place = placeOf[lane[n]];
     if (place < 0) continue;
     const x = LEFT + (start[n] - from) * scale;
     const long = end[n] ? Math.max((end[n] - start[n]) * scale, 3) : 0;
     if (x > width + 6 || x + long < LEFT - 6) continue;
     const y = TOP + place * tall;
-    const row = y + tall * (0.2 + (0.6 * rows[n]) / (ROWS - 1));
+    const row = Math.round(y + tall * (0.2 + (0.6 * rows[n]) / (ROWS - 1)));
     if (lane[n] === 0) {
       pen.fillStyle = fills[0];
       pen.fillRect(x, y + 7, Math.max(long, 3), tall - 14);
     } else if (long > 7) {
       pen.fillStyle = fills[lane[n]];
       pen.fillRect(x, row - 4, long, 8);
-    } else pen.drawImage(stamps[lane[n]], x - 4, row - 4, 8, 8);
+    } else {
+      const pixel = Math.round(x);
+      const cell = (lane[n] * ROWS + rows[n]) * wide + pixel + 8;
+      if (taken[cell]) continue;
+      taken[cell] = 1;
+      pen.drawImage(stamps[lane[n]], pixel - 4, row - 4, 8, 8);
+    }
   }
-  pen.globalAlpha = 1;
   if (this.current >= 0 && this.shown.has(lane[this.current])) {
     const at = this.place(this.current);
     pen.strokeStyle = colour("focus");
@@ -113,19 +122,23 @@ PatientTimeline.prototype.events = function events(pen, width, height, colour) {
 
 const stampsKept = new Map();
 
-function stamp(fill) {
-  if (!stampsKept.has(fill)) {
+/* A dot as a small picture with as many pixels as it covers: copied, never scaled. */
+function stamp(fill, ratio) {
+  const key = `${fill} ${ratio}`;
+  if (!stampsKept.has(key)) {
     const small = document.createElement("canvas");
-    small.width = 24;
-    small.height = 24;
+    small.width = Math.round(8 * ratio);
+    small.height = Math.round(8 * ratio);
     const pen = small.getContext("2d");
+    pen.scale(ratio, ratio);
+    pen.globalAlpha = 0.85;
     pen.fillStyle = fill;
     pen.beginPath();
-    pen.arc(12, 12, 10, 0, 7);
+    pen.arc(4, 4, 3.4, 0, 7);
     pen.fill();
-    stampsKept.set(fill, small);
+    stampsKept.set(key, small);
   }
-  return stampsKept.get(fill);
+  return stampsKept.get(key);
 }
 
 customElements.define("patient-timeline", PatientTimeline);
