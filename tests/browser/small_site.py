@@ -106,13 +106,13 @@ class Rows:
     def document(self, patient: int, day: int, kind: str, title: str, text: str | None, stay: int | None, unit: int) -> int:
         number = len(self.of["document"])
         self.of["document"].append(
-            dict(document_id=number, patient_id=patient, identity_id=patient, stay_id=stay, kind=kind, title=title,
-                 start_date=date(day), start_minute=9 * 60, precision=4, unit_id=unit, source=source_of(kind),
-                 record_key=number, event_time=day * 86_400_000_000, content=number, load_id=0 if kind != "laboratory" else 1,
-                 status=0, confidential=False, lang="fr", known_at=(day * 1440 + 600) * 60_000_000)
+            {"document_id": number, "patient_id": patient, "identity_id": patient, "stay_id": stay, "kind": kind, "title": title,
+                 "start_date": date(day), "start_minute": 9 * 60, "precision": 4, "unit_id": unit, "source": source_of(kind),
+                 "record_key": number, "event_time": day * 86_400_000_000, "content": number, "load_id": 0 if kind != "laboratory" else 1,
+                 "status": 0, "confidential": False, "lang": "fr", "known_at": (day * 1440 + 600) * 60_000_000}
         )  # fmt: skip
         if text:
-            self.of["text"].append(dict(document_id=number, patient_id=patient, text=text, deid_version=1))
+            self.of["text"].append({"document_id": number, "patient_id": patient, "text": text, "deid_version": 1})
         self.facts = 0
         return number
 
@@ -120,19 +120,19 @@ class Rows:
         head = self.of["document"][document]
         low, high = RANGES.get(concept, (None, None))
         self.of["fact"].append(
-            dict(patient_id=head["patient_id"], start_date=date(day), start_minute=8 * 60 + 15, concept_id=concept,
-                 document_id=document, fact_no=self.facts, stay_id=head["stay_id"], precision=4, value=value,
-                 unit=CONCEPTS[concept][5] if value is not None else None, low=low if value is not None else None,
-                 high=high if value is not None else None, status=0, context=0, origin=0) | more
+            {"patient_id": head["patient_id"], "start_date": date(day), "start_minute": 8 * 60 + 15, "concept_id": concept,
+                 "document_id": document, "fact_no": self.facts, "stay_id": head["stay_id"], "precision": 4, "value": value,
+                 "unit": CONCEPTS[concept][5] if value is not None else None, "low": low if value is not None else None,
+                 "high": high if value is not None else None, "status": 0, "context": 0, "origin": 0} | more
         )  # fmt: skip
         self.facts += 1
 
     def stay(self, patient: int, start: int, days: int, kind: str, unit: int) -> int:
         number = len(self.of["stay"])
         self.of["stay"].append(
-            dict(stay_id=number, patient_id=patient, kind=kind, start_date=date(start), start_minute=600,
-                 end_date=date(start + days), end_minute=900, precision=4, unit_id=unit, confidential=False,
-                 status="finished", source="hl7v2")
+            {"stay_id": number, "patient_id": patient, "kind": kind, "start_date": date(start), "start_minute": 600,
+                 "end_date": date(start + days), "end_minute": 900, "precision": 4, "unit_id": unit, "confidential": False,
+                 "status": "finished", "source": "hl7v2"}
         )  # fmt: skip
         return number
 
@@ -181,31 +181,31 @@ def _hospital(patients: int) -> Rows:
 def _lists(rows: Rows) -> None:
     for number, (vocabulary, code, fr, en, kind, unit) in enumerate(CONCEPTS):
         rows.of["concept"].append(
-            dict(concept_id=number, vocabulary=vocabulary, code=code, label_fr=fr, label_en=en, kind=kind, unit=unit,
-                 standard=True)
+            {"concept_id": number, "vocabulary": vocabulary, "code": code, "label_fr": fr, "label_en": en, "kind": kind, "unit": unit,
+                 "standard": True}
         )  # fmt: skip
     for ancestor, descendant, distance in ANCESTORS:
-        rows.of["concept_ancestor"].append(dict(ancestor_id=ancestor, descendant_id=descendant, distance=distance))
+        rows.of["concept_ancestor"].append({"ancestor_id": ancestor, "descendant_id": descendant, "distance": distance})
     for number, (code, label) in enumerate(UNITS):
-        rows.of["unit"].append(dict(unit_id=number, code=code, label=label, level="service"))
+        rows.of["unit"].append({"unit_id": number, "code": code, "label": label, "level": "service"})
     now = int(dt.datetime.now(dt.UTC).timestamp() * 1_000_000)
     loads = [("report", 1240, 1236, 3, 1), ("hl7v2/labo", 5210, 5180, 18, 12), ("fhir", 880, 880, 0, 0), ("hl7v2/pmsi", 640, 636, 4, 0)]
     for number, (source, read, loaded, superseded, quarantined) in enumerate(loads):
         rows.of["load"].append(
-            dict(load_id=number, file_no=number, part="", source=source, started=now - 3_700_000_000, finished=now - 3_600_000_000 * (number + 1),
-                 complete=True, read=read, loaded=loaded, superseded=superseded, quarantined=quarantined, unknown_stays=0)
+            {"load_id": number, "file_no": number, "part": "", "source": source, "started": now - 3_700_000_000, "finished": now - 3_600_000_000 * (number + 1),
+                 "complete": True, "read": read, "loaded": loaded, "superseded": superseded, "quarantined": quarantined, "unknown_stays": 0}
         )  # fmt: skip
     for number in range(12):
         rows.of["quarantine"].append(
-            dict(file_no=1, record_no=number, part="", source="hl7v2/labo", load_id=1, code="no-patient",
-                 reason="The patient was never introduced.", content=number)
+            {"file_no": 1, "record_no": number, "part": "", "source": "hl7v2/labo", "load_id": 1, "code": "no-patient",
+                 "reason": "The patient was never introduced.", "content": number}
         )  # fmt: skip
 
 
 def _person(rows: Rows, patient: int, sex: str, birth: dt.date, death: dt.date | None = None) -> None:
     rows.of["patient"].append(
-        dict(patient_id=patient, sex=sex, birth_month=birth, death_date=death, last_news=dt.date(2024, 6, 1), staff=False,
-             confidential=False)
+        {"patient_id": patient, "sex": sex, "birth_month": birth, "death_date": death, "last_news": dt.date(2024, 6, 1), "staff": False,
+             "confidential": False}
     )  # fmt: skip
 
 
@@ -244,7 +244,7 @@ def _patient_of_many_events(rows: Rows, rng: np.random.Generator) -> None:
         for concept in rng.choice(len(CONCEPTS), per - 1, p=WEIGHTS):
             day = start + int(rng.integers(0, 12))
             value = float(np.round(VALUES[int(concept)] * rng.uniform(0.6, 1.6), 1)) if int(concept) in VALUES else None
-            ends = dict(end_date=date(day + int(rng.integers(1, 30)))) if CONCEPTS[int(concept)][4] == "drug" else {}
+            ends = {"end_date": date(day + int(rng.integers(1, 30)))} if CONCEPTS[int(concept)][4] == "drug" else {}
             rows.fact(report, int(concept), day, value, start_minute=int(rng.integers(0, 1439)), **ends)
 
 

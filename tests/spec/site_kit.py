@@ -6,6 +6,7 @@ the real samples. Nothing of the warehouse is reached but by `Site`, `ingest` an
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -97,9 +98,9 @@ def value(site: Site, sql: str, *values: Any) -> Any:
     return rows(site, sql, *values)[0][0]
 
 
-def ask(site: Site, question: str, engine: str = "duckdb") -> BitMap:
-    """The patients of a question written as text."""
-    return ENGINES[engine](site.snapshot()).run(parse(question)).patients
+def ask(site: Site, question: str, engine: str = "duckdb", version: int | None = None) -> BitMap:
+    """The patients of a question written as text, on the newest snapshot or an older one."""
+    return ENGINES[engine](site.warehouse.snapshot(version)).run(parse(question)).patients
 
 
 def count(site: Site, question: str) -> int:
@@ -119,6 +120,11 @@ def patient_of(site: Site, number: str, system: str = "CHU") -> int:
     with site.vault() as vault:
         identity = int(vault.resolve([(system, number)])[0])
         return int(vault.patient_of([identity])[0]) if identity >= 0 else -1
+
+
+def day(number: int) -> dt.date:
+    """The calendar date of a count of days since 1970."""
+    return dt.date(1970, 1, 1) + dt.timedelta(days=number)
 
 
 # Writing inputs

@@ -24,12 +24,6 @@ def base(site: Site) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(scope="session")
-def base(site: Site) -> Iterator[str]:
-    with served(site) as address:
-        yield address
-
-
 @pytest.fixture
 def client(base: str) -> Iterator[httpx.Client]:
     """Somebody who just arrived."""

@@ -46,7 +46,7 @@ def test_edits_make_the_question() -> None:
     second = with_code(draft, code="E11")
     made(draft, "negate", second)
     made(draft, "set", first, times="2")
-    assert build(draft).query == parse("et(CIM10:I50[fois=2], sauf CIM10:E11)")
+    assert build(draft).query == parse("CIM10:I50[2x] sauf CIM10:E11")
 
 
 def test_paths_say_where_each_step_stands() -> None:
@@ -154,17 +154,14 @@ def test_what_the_builder_cannot_draw_is_kept_whole() -> None:
 
 
 QUESTIONS = [
-    "CIM10:I50", "CIM10:I50 sauf CIM10:E11", "CIM10:I50 ou CIM10:E11", "LOINC:2160-0>=130", "LOINC:2160-0<30[fois=2]",
-    '"insuffisance cardiaque"', "CIM10:I50 puis[1..90j] LOINC:2160-0>150",
+    "CIM10:I50", "CIM10:I50 sauf CIM10:E11", "CIM10:I50 ou CIM10:E11", "LOINC:2160-0>=130", "LOINC:2160-0<30[2x]",
+    '"insuffisance cardiaque"', "CIM10:I50 PUIS LOINC:2160-0>150 [1..90 jours]",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("text", QUESTIONS)
 def test_text_to_tree_and_back(text: str) -> None:
-    try:
-        query = parse(text)
-    except UsageError:
-        pytest.fail(f"the text form changed: {text}")
+    query = parse(text)
     draft = Draft.model_validate_json(unbuild(query, family).model_dump_json())
     assert build(draft).query == query
     assert not any(isinstance(step, OtherStep) for step in steps(draft.root))

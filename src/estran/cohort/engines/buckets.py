@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,12 +12,13 @@ import pyarrow.compute as pc
 from pyroaring import BitMap
 
 from estran.cohort.engines.events import NO_DAY, NUMBER_BIT, Bools, Ints, contained, key_set, places
-from estran.cohort.query import Unit
+from estran.cohort.query import Code, Unit
 
 if TYPE_CHECKING:
     from estran.warehouse import Snapshot
 
 DEEPEST = 16  # how many parents of a fact are followed
+_KEPT_SETS = 4096
 
 
 def numbers(column: pa.ChunkedArray, null: int = -1) -> Ints:
@@ -94,7 +94,7 @@ class Bucket:
         self.base = number * size
         self.population = population & BitMap(range(self.base, self.base + size))
         self.presence = snapshot.presence(number)
-        self.lock = threading.RLock()
+        self._having: dict[tuple[tuple[Code, ...], Unit], BitMap] = {}
 
     def sql(self, query: str, given: pa.Table | None = None) -> pa.Table:
         """Rows of a query over the views; `$bucket` is this bucket, `given` a table of values."""
@@ -132,6 +132,18 @@ class Bucket:
     @cached_property
     def stay_ids(self) -> Ints:
         return self.stays.number("stay_id")
+
+    def having(self, codes: tuple[Code, ...], ids: Ints, unit: Unit) -> BitMap:
+        """Patients or stays with a live fact of a code set; do not change the answer."""
+        key = (codes, unit)
+        if key not in self._having:
+            if len(self._having) >= _KEPT_SETS:
+                self._having.clear()
+            if unit is Unit.PATIENT:
+                self._having[key] = self.presence.patients(ids) & self.population
+            else:
+                self._having[key] = self.presence.stays(ids) & self.known_stays
+        return self._having[key]
 
     @cached_property
     def known_stays(self) -> BitMap:
@@ -209,7 +221,7 @@ class Bucket:
         return facts
 
     def groups_in(self, documents: Ints) -> tuple[Ints, Ints]:
-        """Every group of some documents: document and group, once."""
+        """Every group of some documents: document and group, once, sorted."""
         wanted = pa.table({"document_id": np.unique(documents).astype(np.int32)})
         rows = self.sql(
             "SELECT document_id, fact_no FROM fact SEMI JOIN given USING (document_id) WHERE bucket = $bucket", wanted
@@ -229,17 +241,31 @@ class Bucket:
         return last
 
     @cached_property
-    def births(self) -> Ints:
-        """Birth month of each patient of `patient_ids`, as its first day."""
-        return self.patients.day("birth_month")
+    def _places(self) -> npt.NDArray[np.int32]:
+        """For each number of the bucket's range, the place of its patient in the population, or -1."""
+        found = np.full(self.snapshot.settings.bucket_patients, -1, np.int32)
+        found[self.patient_ids - self.base] = np.arange(len(self.patient_ids))
+        return found
+
+    def of_patient(self, values: Ints, patients: Ints, otherwise: int) -> Ints:
+        """The value of each patient in a column that follows `patient_ids`."""
+        place = self._places[patients - self.base]
+        padded = np.append(values, otherwise)
+        found: Ints = padded[place]
+        return found
+
+    @cached_property
+    def _births(self) -> tuple[Ints, Ints]:
+        births = self.patients.day("birth_month")
+        year, day = calendar(np.where(births == NO_DAY, 0, births))
+        return np.where(births == NO_DAY, NO_DAY, year), day
 
     def ages(self, patients: Ints, at: Ints) -> tuple[Ints, Bools]:
         """Completed years of patients on days, and whether they are known."""
-        place = places(patients, self.patient_ids)
-        births = np.where(place >= 0, self.births[place], NO_DAY) if len(self.births) else np.full(len(place), NO_DAY)
-        known = (births != NO_DAY) & (at != NO_DAY)
-        years, born = calendar(np.where(known, at, 0)), calendar(np.where(known, births, 0))
-        return years[0] - born[0] - (years[1] < born[1]), known
+        born = self.of_patient(self._births[0], patients, NO_DAY)
+        year, day = calendar(np.where(at == NO_DAY, 0, at))
+        known = (born != NO_DAY) & (at != NO_DAY)
+        return year - born - (day < self.of_patient(self._births[1], patients, 0)), known
 
 
 def fact_key(document: Ints, fact: Ints) -> Ints:
@@ -247,10 +273,20 @@ def fact_key(document: Ints, fact: Ints) -> Ints:
     return (document << NUMBER_BIT) | fact
 
 
-def calendar(day: Ints) -> tuple[Ints, Ints]:
-    """Year, and month and day as one ordered number."""
-    date = day.astype("datetime64[D]")
+@lru_cache(maxsize=1)
+def _calendar() -> tuple[Ints, Ints]:
+    date = np.arange(_FIRST_DAY, _LAST_DAY + 1).astype("datetime64[D]")
     month = date.astype("datetime64[M]")
     year = month.astype("datetime64[Y]")
-    ordered: npt.NDArray[np.int64] = (month - year).astype(np.int64) * 32 + (date - month).astype(np.int64)
+    ordered = (month - year).astype(np.int64) * 32 + (date - month).astype(np.int64)
     return year.astype(np.int64) + 1970, ordered
+
+
+_FIRST_DAY, _LAST_DAY = -171_899, 365_000  # about 1499 to 2969
+
+
+def calendar(day: Ints) -> tuple[Ints, Ints]:
+    """Year, and month and day as one ordered number."""
+    years, ordered = _calendar()
+    at = np.clip(day, _FIRST_DAY, _LAST_DAY) - _FIRST_DAY
+    return years[at], ordered[at]

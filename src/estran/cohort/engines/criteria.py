@@ -19,8 +19,10 @@ from estran.cohort.engines.events import (
     Bools,
     Events,
     Ints,
+    ascending,
     contained,
     expand,
+    frequent,
     given,
     number,
     on_days,
@@ -218,19 +220,17 @@ def often(node: CodeCriterion, events: Events) -> Events:
     if node.times == 1:
         return events
     if node.apart is None:
-        keys, counts = np.unique(events.key, return_counts=True)
-        return events.take(contained(events.key, keys[counts >= node.times]))
+        return events.take(frequent(events.key, node.times))
     dated = events.take(events.known(Precision.DAY))
-    moments = on_days(dated)[0]
-    order = np.argsort(moments, kind="stable")
-    moments, keys = moments[order], dated.key[order]
+    moments, order = ascending(on_days(dated)[0])
+    keys = dated.key if order is None else dated.key[order]
     here = starts(keys)[:-1]
     for _ in range(node.times - 1):
         later = np.searchsorted(moments, moments[here] + node.apart)
         inside = later < len(moments)
         here, later = here[inside], later[inside]
         here = later[keys[later] == keys[here]]
-    return events.take(contained(events.key, np.unique(keys[here])))
+    return events.take(contained(events.key, keys[here]))
 
 
 # Stays, movements and documents: rows of the bucket's own tables

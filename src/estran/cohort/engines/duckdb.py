@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 WORKERS = max(1, min(8, os.cpu_count() or 1))
 Found = TypeVar("Found")
+_UNKNOWN = -100_000  # no age in years is as low
 
 
 class DuckDBEngine:
@@ -73,13 +74,14 @@ class DuckDBEngine:
         check_runnable(query)
         started = time.perf_counter()
         run = self._evaluate(query)
-        patients = run.sets[ROOT]
+        sets = run.sets
+        patients = sets[ROOT]
         unit = found_units(query)
         return Outcome(
             version=self.snapshot.version,
             patients=patients,
-            counts={path: len(found) for path, found in run.sets.items()},
-            attrition=steps(query, run.sets, self.lookups.population),
+            counts={path: len(found) for path, found in sets.items()},
+            attrition=steps(query, sets, self.lookups.population),
             stays=run.found if unit is Unit.STAY else None,
             documents=run.found if unit is Unit.DOCUMENT else None,
             unknown=tuple(f"{v}:{c}" for v, c in named_codes(query) if not self.snapshot.concept_ids(v, c)),
@@ -159,8 +161,10 @@ def _sexes_and_ages(
     years, known = bucket.ages(patients, days)
     sexes = bucket.patients.words("sex")
     codes = sexes.codes[np.searchsorted(bucket.patient_ids, patients)]
-    kinds, counts = np.unique(np.stack([codes, np.where(known, years, -1000)]), axis=1, return_counts=True)
+    # One number per sex and age, sex in the low digit, so that one pass over the patients counts them.
+    kinds, counts = np.unique(np.where(known, years, _UNKNOWN) * len(sexes.words) + codes, return_counts=True)
     found: Counter[Any] = Counter()
-    for code, age, count in zip(*kinds.tolist(), counts.tolist(), strict=True):
-        found[sexes.words[code], band(None if age == -1000 else age)] += count
+    for kind, count in zip(kinds.tolist(), counts.tolist(), strict=True):
+        age, code = divmod(kind, len(sexes.words))
+        found[sexes.words[code], band(None if age == _UNKNOWN else age)] += count
     return found

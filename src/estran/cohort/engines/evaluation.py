@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
 from collections.abc import Callable
 from functools import reduce
 from typing import Any
@@ -63,22 +62,24 @@ _BY_BITMAP = (And, Or, Not, AtLeast, Demographic, Everyone, IdList, PermissionCr
 
 
 class Run:
-    """What the buckets of one run share. `sets`: for each path, the patients for whom the node holds."""
+    """What the buckets of one run share."""
 
     def __init__(self, query: Node, lookups: Lookups) -> None:
         self.query = query
         self.lookups = lookups
-        self.sets: dict[str, BitMap] = defaultdict(BitMap)
         self.found = BitMap()
         self.relatives: dict[str, BitMap] = {}
+        self._noted: dict[str, list[BitMap]] = {path: [] for path, _ in walk(query)}
         self._lock = threading.Lock()
-        for path, _ in walk(query):
-            self.sets[path] = BitMap()
+
+    @property
+    def sets(self) -> dict[str, BitMap]:
+        """For each path, the patients noted so far."""
+        return {path: BitMap.union(BitMap(), *parts) for path, parts in self._noted.items()}
 
     def note(self, path: str, patients: BitMap) -> None:
         """Add a bucket's patients of a node."""
-        with self._lock:
-            self.sets[path] |= patients
+        self._noted[path].append(patients)
 
     def keep(self, found: BitMap) -> None:
         """Add a bucket's stays or documents."""
@@ -114,7 +115,8 @@ class BucketRun:
     def note(self, path: str, keys: Keys, unit: Unit) -> Keys:
         """Remember the patients of a node's units."""
         if self.noting:
-            self.run.note(path, self.of(keys, unit) & self.bucket.population)
+            patients = self.of(keys, unit)
+            self.run.note(path, patients if self.run.lookups.within is None else patients & self.bucket.population)
         return keys
 
     # Which units a node holds for
@@ -123,9 +125,7 @@ class BucketRun:
         """The units of the scope for which the node is true."""
         rule = _HOLDS.get(type(node))
         found = rule(self, node, unit, path) if rule else None
-        if found is None:
-            return key_set(self.events(node, unit, path, frozenset()).key, unit)
-        return self.note(path, found, unit)
+        return self.found(node, unit, path, frozenset())[1] if found is None else self.note(path, found, unit)
 
     def parts(self, node: Node, unit: Unit, path: str) -> list[Keys]:
         """What each child holds for."""
@@ -151,10 +151,7 @@ class BucketRun:
         """From presence bitmaps, when only the code set counts."""
         if not node.plain or unit not in (Unit.PATIENT, Unit.STAY):
             return None
-        ids = self.run.lookups.code_set(node.codes)
-        if unit is Unit.PATIENT:
-            return self.bucket.presence.patients(ids) & self.bucket.population
-        return self.bucket.presence.stays(ids) & self.bucket.known_stays
+        return self.bucket.having(node.codes, self.run.lookups.code_set(node.codes), unit)
 
     def text(self, node: TextCriterion, unit: Unit, path: str) -> Keys | None:
         """From the text index alone, when nothing but patients is asked."""
@@ -227,7 +224,7 @@ class BucketRun:
         bucket, wanted = self.bucket, key_array(keys)
         table = {Unit.STAY: bucket.stays, Unit.MOVEMENT: bucket.movements}.get(unit, bucket.documents)
         rows = self.rows(wanted, unit)
-        return key_set(np.unique(table.number("patient_id")[rows[rows >= 0]]), Unit.PATIENT)
+        return key_set(table.number("patient_id")[rows[rows >= 0]], Unit.PATIENT)
 
     def rows(self, keys: Ints, unit: Unit) -> Ints:
         """The row of each unit in its table (a group's: of its document), -1 when it is not there."""
@@ -241,11 +238,14 @@ class BucketRun:
 
     def events(self, node: Node, unit: Unit, path: str, need: Need) -> Events:
         """The events of a node, under every unit that they belong to, with the columns needed at least."""
+        return self.found(node, unit, path, need)[0]
+
+    def found(self, node: Node, unit: Unit, path: str, need: Need) -> tuple[Events, Keys]:
+        """The events of a node, and the units they belong to."""
         rule = _EVENTS.get(type(node))
         found = rule(self, node, unit, path, need) if rule else find(self.bucket, self.run.lookups, node, unit, need)
-        if self.noting:
-            self.note(path, key_set(found.key, unit), unit)
-        return found
+        keys = key_set(found.key, unit)
+        return found, self.note(path, keys & self.bucket.population if unit is Unit.PATIENT else keys, unit)
 
     def any_of(self, node: Or, unit: Unit, path: str, need: Need) -> Events:
         need = need | relations.IDENTS

@@ -13,13 +13,13 @@ from typing import Any, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
-from pyroaring import BitMap, BitMap64
+from pyroaring import BitMap
 
 from estran.cohort.query import Unit
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
-Keys: TypeAlias = BitMap  # sets of groups are BitMap64, which has the same methods
+Keys: TypeAlias = BitMap  # sets of groups are a GroupSet, which does all that is asked of it here
 
 NO_DAY = -(1 << 31)
 FACT, DOCUMENT, STAY, MOVEMENT, GROUP = range(5)
@@ -113,17 +113,75 @@ def parts_of(ident: int) -> tuple[int, int, int]:
     return ident >> _KIND_BIT, (ident >> NUMBER_BIT) & ((1 << (_KIND_BIT - NUMBER_BIT)) - 1), ident & NUMBER_MASK
 
 
+class GroupSet:
+    """A set of fact groups, whose numbers are too large for a bitmap, as sorted numbers."""
+
+    def __init__(self, numbers: Ints) -> None:
+        """`numbers` are sorted and distinct."""
+        self.numbers = numbers
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __and__(self, other: GroupSet) -> GroupSet:
+        return GroupSet(self.numbers[contained(self.numbers, other.numbers)])
+
+    def __or__(self, other: GroupSet) -> GroupSet:
+        return GroupSet(np.union1d(self.numbers, other.numbers))
+
+    def __sub__(self, other: GroupSet) -> GroupSet:
+        return GroupSet(self.numbers[~contained(self.numbers, other.numbers)])
+
+
 def key_set(keys: Ints, unit: Unit) -> Keys:
-    """A set of keys; those of groups need 64 bits."""
+    """A set of keys."""
     if unit is Unit.GROUP:
-        return cast(Keys, BitMap64(array.array("Q", np.unique(keys).astype(np.uint64).tobytes())))
-    return BitMap(array.array("I", keys.astype(np.uint32).tobytes()))
+        return cast(Keys, GroupSet(np.unique(keys)))
+    return BitMap(array.array("I", distinct(keys).astype(np.uint32).tobytes()))
 
 
 def key_array(keys: Keys) -> Ints:
     """The sorted members of a set of keys."""
-    kind = np.uint64 if isinstance(keys, BitMap64) else np.uint32
-    return np.frombuffer(keys.to_array(), dtype=kind).astype(np.int64)
+    if isinstance(keys, GroupSet):
+        return keys.numbers
+    return np.frombuffer(keys.to_array(), dtype=np.uint32).astype(np.int64)
+
+
+def spread(keys: Ints) -> tuple[int, int] | None:
+    """Smallest key and width, when keys are dense enough to be counted in a table."""
+    if not len(keys):
+        return None
+    low, high = int(keys.min()), int(keys.max())
+    return (low, high - low + 1) if high - low < 16 * len(keys) + 4096 else None
+
+
+def distinct(keys: Ints) -> Ints:
+    """Sorted distinct keys."""
+    found = spread(keys)
+    if found is None:
+        return np.unique(keys)
+    present = np.zeros(found[1], np.bool_)
+    present[keys - found[0]] = True
+    return np.flatnonzero(present) + found[0]
+
+
+def frequent(keys: Ints, least: int) -> Bools:
+    """Rows whose key stands in at least so many rows."""
+    found = spread(keys)
+    if found is None:
+        _, back, counts = np.unique(keys, return_inverse=True, return_counts=True)
+        several: Bools = counts[back] >= least
+        return several
+    several = (np.bincount(keys - found[0], minlength=found[1]) >= least)[keys - found[0]]
+    return several
+
+
+def ascending(values: Ints) -> tuple[Ints, Ints | None]:
+    """Sorted values and the order that sorts them; None when they were sorted already, as facts often are."""
+    if len(values) < 2 or bool((values[1:] >= values[:-1]).all()):
+        return values, None
+    order = np.argsort(values, kind="stable")
+    return values[order], order
 
 
 def places(wanted: Ints, known: Ints) -> Ints:
@@ -172,24 +230,21 @@ def on_minutes(events: list[Events], minutes: list[Ints]) -> list[Ints]:
     return [(k << _MINUTE_BITS) + m + (1 << (_MINUTE_BITS - 1)) for k, m in zip(keys, minutes, strict=True)]
 
 
-def count_between(first: Ints, then: Ints, low: int | None, high: int | None, minutes: bool = False) -> Ints:
-    """For each moment of `first`, how many of the sorted `then`, in the same key, are `low` to `high` later."""
+def between(first: Ints, then: Ints, low: int | None, high: int | None, minutes: bool = False) -> tuple[Ints, Ints]:
+    """For each moment of `first`, where those of the sorted `then`, in the same key and `low` to `high` later,
+    begin and end."""
     bits = _MINUTE_BITS if minutes else _DAY_BITS
     far = _FAR[bits]
     start = first + max(-far, min(far, -far if low is None else low))
     end = first + max(-far, min(far, far if high is None else high))
-    found: Ints = np.searchsorted(then, end, "right") - np.searchsorted(then, start, "left")
-    return np.maximum(found, 0)
+    begin = np.searchsorted(then, start, "left")
+    return begin, np.maximum(np.searchsorted(then, end, "right"), begin)
 
 
-def paired(first: Events, then: Events) -> Bools:
-    """Which events of `first` are also in `then`, under the same key."""
-    if not len(first) or not len(then):
-        return np.zeros(len(first), np.bool_)
-    keys = np.unique(np.concatenate([first.key, then.key]), return_inverse=True)[1].astype(np.int64)
-    idents = np.unique(np.concatenate([first.idents, then.idents]), return_inverse=True)[1].astype(np.int64)
-    both = (keys << 31) | idents
-    return np.isin(both[: len(first)], both[len(first) :])
+def count_between(first: Ints, then: Ints, low: int | None, high: int | None) -> Ints:
+    """For each moment of `first`, how many of the sorted `then`, in the same key, are `low` to `high` days later."""
+    begin, end = between(first, then, low, high)
+    return end - begin
 
 
 def in_order(events: Events) -> Events:

@@ -11,12 +11,13 @@ from estran.cohort.engines.events import (
     Bools,
     Events,
     Ints,
+    ascending,
+    between,
     count_between,
     given,
     in_order,
     on_days,
     on_minutes,
-    paired,
     places,
     starts,
 )
@@ -52,10 +53,20 @@ def sequence(node: Sequence, first: Events, then: Events, zone: str) -> Events:
         first, then = (e.take(e.known(Precision.HOUR) & (e.minutes >= 0)) for e in (first, then))
         here, there = on_minutes([first, then], [_elapsed(e, zone) for e in (first, then)])
         low, high = (None if bound is None else bound * 60 for bound in (node.delay.low, node.delay.high))
-    found = count_between(here, np.sort(there), low, high, minutes=node.unit is TimeUnit.HOUR)
+    there, order = ascending(there)
+    begin, end = between(here, there, low, high, minutes=node.unit is TimeUnit.HOUR)
+    keep = end > begin
     if same_moment(node):
-        found = found - paired(first, then)
-    return first.take(found > 0)
+        keep &= ~_only_itself(first.idents, then.idents if order is None else then.idents[order], begin, end)
+    return first.take(keep)
+
+
+def _only_itself(first: Ints, then: Ints, begin: Ints, end: Ints) -> Bools:
+    """Events that find exactly one event: themselves."""
+    single = np.flatnonzero(end - begin == 1)
+    found = np.zeros(len(first), np.bool_)
+    found[single] = then[begin[single]] == first[single]
+    return found
 
 
 def _elapsed(events: Events, zone: str) -> Ints:
@@ -110,14 +121,13 @@ def window(node: Window, parts: list[Events]) -> Events:
     moments = on_days(*parts)
     good = np.unique(np.concatenate(moments))
     for moment in moments:
-        good = good[count_between(good, np.sort(moment), 0, node.days) > 0]
+        good = good[count_between(good, ascending(moment)[0], 0, node.days) > 0]
     return parts[0].take(count_between(moments[0], good, -node.days, 0) > 0)
 
 
 def follow_up(node: FollowUp, events: Events, bucket: Bucket) -> Events:
     """Events after which the patient was observed long enough."""
-    place = places(events.patient, bucket.patient_ids)
-    last = np.where(place >= 0, bucket.last_trace[place], NO_DAY) if len(bucket.patient_ids) else place
+    last = bucket.of_patient(bucket.last_trace, events.patient, NO_DAY)
     return events.take(events.known(Precision.DAY) & (last != NO_DAY) & (last - events.days >= node.days))
 
 
@@ -125,4 +135,4 @@ def washout(node: Washout, events: Events, without: Events) -> Events:
     """Events with none of the others in the days before."""
     events, without = (e.take(e.known(Precision.DAY)) for e in (events, without))
     here, there = on_days(events, without)
-    return events.take(count_between(here, np.sort(there), -node.days, -1) == 0)
+    return events.take(count_between(here, ascending(there)[0], -node.days, -1) == 0)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import types
 import typing
+from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any, ClassVar
 
 from estran.model.errors import UsageError
@@ -23,18 +25,26 @@ def field_hints(kind: type[Part]) -> dict[str, Any]:
 
 def fits(value: object, hint: Any) -> bool:
     """Whether a value has the type that an annotation asks for."""
-    origin = typing.get_origin(hint)
+    return _check(hint)(value)
+
+
+@cache
+def _check(hint: Any) -> Callable[[Any], bool]:
+    """What `fits` asks of a value; annotations are taken apart once, since live counts build many nodes."""
+    origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        return any(fits(value, one) for one in typing.get_args(hint))
+        checks = [_check(one) for one in parts]
+        return lambda value: any(check(value) for check in checks)
     if origin is tuple:
-        return isinstance(value, tuple) and all(fits(one, typing.get_args(hint)[0]) for one in value)
+        member = _check(parts[0])
+        return lambda value: isinstance(value, tuple) and all(map(member, value))
     if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
+        return lambda value: isinstance(value, int | float) and not isinstance(value, bool)
     if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
+        return lambda value: isinstance(value, int) and not isinstance(value, bool)
     if hint is dt.date:
-        return isinstance(value, dt.date) and not isinstance(value, dt.datetime)
-    return isinstance(value, hint)
+        return lambda value: isinstance(value, dt.date) and not isinstance(value, dt.datetime)
+    return lambda value: isinstance(value, hint)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import ClassVar
 
 from estran.cohort.query.base import Node, Part, refuse
@@ -93,10 +94,10 @@ class CodeCriterion(Node):
         if self.apart is not None and (self.times < 2 or self.apart < 1 or self.apart > MAX_APART):
             raise refuse("'apart' is a number of days between at least two facts.", "give times >= 2 and apart >= 1")
 
-    @property
+    @cached_property
     def plain(self) -> bool:
         """Whether only the code set counts: what presence bitmaps answer."""
-        return self == CodeCriterion(self.codes)
+        return all(getattr(self, f.name) == f.default for f in fields(self) if f.name != "codes")
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from estran.portal.builder.draft import (
 )
 from estran.portal.builder.translate import Built
 from estran.portal.language import Language
-from estran.portal.words import unit, word
+from estran.portal.words import _, unit, word
 
 if TYPE_CHECKING:
     from estran.portal.visitor import Visitor
@@ -40,8 +40,20 @@ def names(who: Visitor, draft: Draft) -> dict[str, str]:
 
 def path_names(who: Visitor, draft: Draft, built: Built) -> dict[str, str]:
     """The name of the step at each path of the question, the innermost when several share it."""
-    known = names(who, draft)
-    return {built.paths[step.id]: known[step.id] for step in walk(draft.root) if step.id in built.paths}
+    from estran.portal.builder.board import labels
+
+    known = labels(who, draft)
+    return {built.paths[s.id]: _telling(s, known, who.spoken) for s in walk(draft.root) if s.id in built.paths}
+
+
+def _telling(step: AnyStep, labels: Labels, spoken: Language) -> str:
+    """The name of a step; a group of a few criteria is told by them."""
+    if not isinstance(step, GroupStep) or step.mode == "at_least" or not 1 <= len(step.of) <= 3:
+        return name(step, labels, spoken)
+    word_between = spoken.text(" or ") if step.mode == "any" else spoken.text(" and ")
+    said = word_between.join(name(child, labels, spoken) for child in step.of)
+    said = f"{said} ({spoken.text('in the same stay')})" if step.same_stay else said
+    return spoken.text("not %(what)s", what=f"({said})") if step.negated else said
 
 
 def name(step: AnyStep, labels: Labels, spoken: Language) -> str:
@@ -65,7 +77,7 @@ def _text(step: TextStep, spoken: Language) -> str:
 
 def _stay(step: StayStep, spoken: Language) -> str:
     kind = word(spoken, "stay", step.stay_kind) if step.stay_kind else spoken.text("Stay")
-    return kind + _span(step.days_low, step.days_high, spoken, "%(span)s days")
+    return kind + _span(step.days_low, step.days_high, spoken, _("%(span)s days"))
 
 
 def _document(step: DocumentStep, spoken: Language) -> str:
@@ -89,7 +101,7 @@ def _code(step: CodeStep, labels: Labels, spoken: Language) -> str:
 def _patient(step: PatientStep, spoken: Language) -> str:
     said = word(spoken, "sex", step.sex) if step.sex else spoken.text("Patient")
     alive = {"yes": spoken.text(", alive"), "no": spoken.text(", deceased")}.get(step.alive, "")
-    return said + _span(step.age_low, step.age_high, spoken, "%(span)s years") + alive
+    return said + _span(step.age_low, step.age_high, spoken, _("%(span)s years")) + alive
 
 
 def _span(low: int | None, high: int | None, spoken: Language, message: str) -> str:
@@ -118,7 +130,7 @@ def explanation(who: Visitor, query: Node) -> str:
 
     def label(code: Code) -> str | None:
         concept = known.get((code.vocabulary, code.code))
-        return f"{concept.label(who.spoken.code)} ({code.code})" if concept else None
+        return concept.label(who.spoken.code) if concept else None
 
     return explain(query, label, _lang(who))
 

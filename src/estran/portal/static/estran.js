@@ -54,7 +54,7 @@ let wantedFocus = "";
 
 document.addEventListener("htmx:before:request", (event) => {
   const source = event.detail.ctx && event.detail.ctx.sourceElement;
-  wantedFocus = source && source.id ? source.id : "";
+  wantedFocus = source && source.id && source.closest("#tree, #commands") ? source.id : "";
 });
 
 document.addEventListener("htmx:after:request", (event) => {

@@ -28,6 +28,7 @@ class PatientTimeline extends HTMLElement {
   /* The row of each event in its lane: one per label, taken in turn. */
   spread() {
     const next = LANES.map(() => 0);
+    this.used = next;
     const rows = new Map();
     return this.data.label.map((label, n) => {
       const lane = this.data.lane[n];
@@ -35,6 +36,11 @@ class PatientTimeline extends HTMLElement {
       if (!rows.has(key)) { rows.set(key, next[lane] % ROWS); next[lane] += 1; }
       return rows.get(key);
     });
+  }
+
+  /* Where an event's row is in its lane, as a share of its height. */
+  depth(n) {
+    return 0.12 + (0.76 * (this.rows[n] + 0.5)) / Math.min(ROWS, this.used[this.data.lane[n]]);
   }
 
   listen() {
@@ -152,7 +158,7 @@ class PatientTimeline extends HTMLElement {
     const x = LEFT + (this.data.start[n] - this.from) * this.scale;
     const end = this.data.end[n];
     const width = end ? Math.max((end - this.data.start[n]) * this.scale, 3) : 0;
-    return { x, y, width, height, row: y + height * (0.2 + (0.6 * this.rows[n]) / (ROWS - 1)), whole: this.data.lane[n] === 0 };
+    return { x, y, width, height, row: Math.round(y + height * this.depth(n)), whole: this.data.lane[n] === 0 };
   }
 
   nearest(x, y) {

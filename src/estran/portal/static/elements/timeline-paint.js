@@ -97,7 +97,7 @@ PatientTimeline.prototype.events = function events(pen, width, height, colour) {
     const long = end[n] ? Math.max((end[n] - start[n]) * scale, 3) : 0;
     if (x > width + 6 || x + long < LEFT - 6) continue;
     const y = TOP + place * tall;
-    const row = Math.round(y + tall * (0.2 + (0.6 * rows[n]) / (ROWS - 1)));
+    const row = Math.round(y + tall * this.depth(n));
     if (lane[n] === 0) {
       pen.fillStyle = fills[0];
       pen.fillRect(x, y + 7, Math.max(long, 3), tall - 14);

@@ -1,0 +1,59 @@
+"""`python -m benchmarks [facts|ingest|all|render]`: measure, keep the results, write docs/benchmarks.md."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks import facts_run, ingest_run, report
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENT = ROOT / "docs" / "benchmarks.md"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run what is asked for, each scale and each source in a process of its own."""
+    asked = _arguments(arguments)
+    asked.work.mkdir(parents=True, exist_ok=True)
+    if asked.what == "one":  # one measurement, in the process that another run started for it
+        (facts_run if asked.kind == "facts" else ingest_run).one(asked.name, asked.work, asked)
+        return 0
+    _wait(asked.wait_load, asked.wait_minutes)
+    if asked.what in ("facts", "all"):
+        facts_run.run(asked.facts, asked.work, asked.postgres, asked.keep, asked.reuse)
+    if asked.what in ("ingest", "all"):
+        ingest_run.run(asked.work, asked.scale, asked.only)
+    report.write(asked.work, DOCUMENT)
+    print(f"written: {DOCUMENT.relative_to(ROOT)}")
+    return 0
+
+
+def _arguments(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("what", nargs="?", default="all", choices=["all", "facts", "ingest", "render", "one"])
+    parser.add_argument("--facts", type=int, nargs="+", default=[1_000_000, 10_000_000, 100_000_000], metavar="N")
+    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "estran-bench", metavar="DIR")
+    parser.add_argument("--postgres", type=int, default=10_000_000, help="facts to load there; 0: leave it out")
+    parser.add_argument("--scale", type=float, default=1.0, help="size of the feeds, 1 as in the document")
+    parser.add_argument("--only", nargs="*", default=[], help="feeds to time; all without")
+    parser.add_argument("--keep", action="store_true", help="leave the generated stores in DIR")
+    parser.add_argument("--reuse", action="store_true", help="time stores that an earlier run left there")
+    parser.add_argument("--wait-load", type=float, default=0.0, help="first wait until the load is below this")
+    parser.add_argument("--wait-minutes", type=float, default=30.0, help="but no longer than this")
+    parser.add_argument("--kind", default="", help=argparse.SUPPRESS)
+    parser.add_argument("--name", default="", help=argparse.SUPPRESS)
+    return parser.parse_args(arguments)
+
+
+def _wait(below: float, minutes: float) -> None:
+    until = time.monotonic() + 60 * minutes
+    while below and os.getloadavg()[0] > below and time.monotonic() < until:
+        time.sleep(5)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,41 @@
+"""What the figures were measured on."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import platform
+import resource
+from importlib import metadata
+from pathlib import Path
+
+LIBRARIES = ("duckdb", "pyarrow", "numpy", "pyroaring", "deltalake", "tantivy", "orjson", "cryptography")
+
+
+def describe() -> dict[str, object]:
+    """Processor, memory, versions, and the load when this was asked."""
+    return {
+        "when": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "system": f"{platform.system()} {platform.release().split('-')[0]}",
+        "python": platform.python_version(),
+        "libraries": {name: metadata.version(name) for name in LIBRARIES},
+    }
+
+
+def load() -> float:
+    """Processes running or waiting, over the last minute."""
+    return round(os.getloadavg()[0], 2)
+
+
+def memory_mb() -> int:
+    """The most memory that this process held so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+def _processor() -> str:
+    found = Path("/proc/cpuinfo")
+    lines = found.read_text().splitlines() if found.exists() else []
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
