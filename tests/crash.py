@@ -45,7 +45,7 @@ def create(site: Path) -> None:
     from estran.app import create_site
     from estran.settings import Settings
 
-    create_site(site, Settings(commit_records=1000, bucket_patients=4))
+    create_site(site, Settings(commit_records=400, bucket_patients=4))
 
 
 def open_after(site: Path, answer: multiprocessing.Queue) -> None:

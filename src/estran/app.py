@@ -86,7 +86,7 @@ def readers(settings: Settings) -> dict[str, ReaderOf]:
         "fhir": lambda _: FhirReader(settings),
         "hl7v2": lambda _: Hl7v2Reader(settings),
         "omop": lambda source: OmopReader(zone, source),
-        "report": lambda _: ReportReader(zone, authority),
+        "report": lambda _: ReportReader(zone, authority, min(5_000, settings.commit_records)),
     }
 
 

@@ -65,6 +65,7 @@ class ReportReader:
 
     zone: str = "Europe/Paris"
     author_system: str = ""
+    batch_records: int = _BATCH_RECORDS
     format: str = field(default="report", init=False)
 
     def files(self, paths: list[Path]) -> list[Path]:
@@ -96,7 +97,7 @@ class ReportReader:
             if wanted is not None and number not in wanted:
                 continue
             self._take(builder, number, line, raw, plain)
-            if len(builder) >= _BATCH_RECORDS:
+            if len(builder) >= self.batch_records:
                 yield builder.build()
                 builder = BatchBuilder()
         if len(builder):

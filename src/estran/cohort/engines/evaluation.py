@@ -75,7 +75,7 @@ class Run:
     @property
     def sets(self) -> dict[str, BitMap]:
         """For each path, the patients noted so far."""
-        return {path: BitMap.union(BitMap(), *parts) for path, parts in self._noted.items()}
+        return {path: BitMap.union(*parts) if parts else BitMap() for path, parts in self._noted.items()}
 
     def note(self, path: str, patients: BitMap) -> None:
         """Add a bucket's patients of a node."""

@@ -51,6 +51,8 @@ class Events:
 
     def take(self, rows: Ints | Bools) -> Events:
         """Some rows, by place or by mask."""
+        if rows.dtype == np.bool_ and rows.all():
+            return self
         columns: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
         taken: dict[str, Any] = {name: None if values is None else values[rows] for name, values in columns.items()}
         return Events(**taken)
@@ -250,8 +252,13 @@ def count_between(first: Ints, then: Ints, low: int | None, high: int | None) ->
 def in_order(events: Events) -> Events:
     """Dated events by key, moment and identity."""
     events = events.take(events.days != NO_DAY)
-    moment = (events.days << 12) + events.minutes + 1
-    return events.take(np.lexsort((events.idents, moment, events.key)))
+    keys = _small(events.key)[0]
+    moments, order = ascending((keys << 30) + ((events.days + (1 << 17)) << 12) + events.minutes + 1)
+    order = np.arange(len(events)) if order is None else order
+    equal = moments[1:] == moments[:-1]
+    tied = np.flatnonzero(np.append(equal, False) | np.append(False, equal))
+    order[tied] = order[tied][np.lexsort((events.idents[order[tied]], moments[tied]))]
+    return events.take(order)
 
 
 def starts(sorted_keys: Ints) -> Ints:

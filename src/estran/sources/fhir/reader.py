@@ -77,6 +77,7 @@ class FhirReader:
     def __init__(self, settings: Settings) -> None:
         self._clock, self._lexicon = Clock(settings.zone), Lexicon()
         self._author_system = settings.author_system
+        self._batch_resources = min(BATCH_RESOURCES, settings.commit_records)
 
     def files(self, paths: list[Path]) -> list[Path]:
         """Files under `paths`: patients, Bundles, wards, drugs, stays, the rest; InputRefused when one is not there."""
@@ -115,7 +116,7 @@ class FhirReader:
                 if desk is None:
                     desk = desks[part] = Desk(part)
             _take(desk, raw, setting)
-            if len(desk) >= BATCH_RESOURCES:
+            if len(desk) >= self._batch_resources:
                 yield desk.take()
         for desk in desks.values():
             if len(desk):

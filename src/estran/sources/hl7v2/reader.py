@@ -31,6 +31,7 @@ class Hl7v2Reader:
 
     def __init__(self, settings: Settings) -> None:
         self._held = Held(settings.zone, settings.author_system)
+        self._batch_records = min(_BATCH_RECORDS, settings.commit_records)
 
     def files(self, paths: list[Path]) -> list[Path]:
         """Files given by name, and those of the directories that look like messages; ADT first."""
@@ -55,7 +56,7 @@ class Hl7v2Reader:
                 if wanted is not None and number not in wanted:
                     continue
                 self._take(gathering, number, frame)
-                if len(gathering.builder) >= _BATCH_RECORDS or gathering.builder.facts >= _BATCH_FACTS:
+                if len(gathering.builder) >= self._batch_records or gathering.builder.facts >= _BATCH_FACTS:
                     yield gathering.build()
                     self._held.trim()
                     gathering = Gathering(self._held)

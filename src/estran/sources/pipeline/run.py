@@ -164,7 +164,7 @@ class Load:
         self._names: dict[int, str] = {}
         self._report = Report(f"{format_name}/{name}" if name else format_name)
         self._rows: dict[tuple[int, int, str], LoadRow] = {}
-        self._skipped: dict[tuple[int, str], int] = {}  # records of (file, part) already committed
+        self._to_skip: dict[tuple[int, str], int] = {}  # records of (file, part) already committed
 
     # reading --------------------------------------------------------------------------------------
 
@@ -199,17 +199,18 @@ class Load:
     def _interrupted(self, file_no: int) -> dict[str, LoadRow]:
         """Rows of an earlier load of this file that never ended: this load goes on from there."""
         rows = [r for r in self._loads.to_pylist() if r["file_no"] == file_no and r["source"] == self._source]
-        return {r["part"]: LoadRow(**r) for r in rows if not r["complete"]}
+        left = {r["part"]: LoadRow(**r) for r in rows if not r["complete"]}
+        self._to_skip |= {(file_no, part): row.read for part, row in left.items()}
+        return left
 
     def _add(self, batch: Batch, file_no: int, done: dict[str, LoadRow]) -> None:
         row = self._row(batch.part, file_no, done)
-        skip = done[batch.part].read if batch.part in done else 0
-        if skip and row.read == skip:
-            seen = self._skipped.setdefault((file_no, batch.part), 0)
-            if seen < skip:
-                # batches are cut the same way at every reading, and commits fall between batches
-                self._skipped[file_no, batch.part] = seen + batch.records.num_rows
-                return
+        left = self._to_skip.get((file_no, batch.part), 0)
+        if left >= batch.records.num_rows and left:
+            # committed before the interruption: batches are cut the same way at every reading, and
+            # commits fall between batches
+            self._to_skip[file_no, batch.part] = left - batch.records.num_rows
+            return
         with self._parts.vault.transaction():
             self._resolver.add(batch, row)
         enough = self._parts.settings.commit_records
