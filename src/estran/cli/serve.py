@@ -50,7 +50,7 @@ def serve(
 
     opened = house.open_site(site)
     console.print(f"Portal: http://{host}:{port}  (Ctrl+C ends it)", highlight=False)
-    uvicorn.run(create_app(opened), host=host, port=port, log_level="warning", access_log=False)
+    uvicorn.run(create_app(opened), host=host, port=port, log_level="warning", access_log=False, server_header=False)
 
 
 def demo(

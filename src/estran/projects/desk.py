@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -73,7 +74,7 @@ class HoldingsShown:
     """The home page's numbers, through the gate. Sources count records, not patients: they are exact."""
 
     version: int
-    created: object
+    created: dt.datetime
     patients: Shown
     stays: Shown
     documents: Shown
@@ -107,7 +108,7 @@ class PatientPage:
 class EvidenceLine:
     """A row of a patient that a criterion found."""
 
-    date: object
+    date: dt.date | None
     document_id: int | None
     label_fr: str
     label_en: str
@@ -198,13 +199,15 @@ class Desk:
     def patients(self, query: Node, limit: int, offset: int) -> PatientPage:
         """The patients of a question, by pseudonymous number."""
         opened = self._asked(Action.PATIENTS, query, Target(f"patients:{offset}-{offset + limit}"))
-        numbers = self._view.answers.run(opened).patients
+        numbers = self._view.answers.run(opened).patients - self._view.snapshot.confidential()
         page = [int(number) for number in numbers[offset : offset + limit]]
         return PatientPage(tuple(read_patients(self._view.snapshot, page)), len(numbers))
 
     def evidence(self, query: Node, patient_id: int) -> dict[str, list[EvidenceLine]]:
-        """Per path of the question, what was found in this patient."""
+        """Per path of the question, what was found in this patient; nothing about one who is flagged."""
         opened = self._asked(Action.PATIENTS, query, Target(f"evidence:patient:{patient_id}"))
+        if patient_id in self._view.snapshot.confidential():
+            return {}
         found = self._view.answers.run(opened).evidence(patient_id)
         ids = {m.concept_id for matches in found.values() for m in matches if m.concept_id is not None}
         known = self._view.concepts.of_ids(ids)

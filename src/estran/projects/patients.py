@@ -8,7 +8,7 @@ from typing import Any
 
 from estran.model.codes import LIVE_STATUS
 from estran.projects.concepts import ConceptShelf
-from estran.projects.rows import OPEN_DOCUMENT, When, age_sql, fetch, one
+from estran.projects.rows import OPEN_DOCUMENT, When, age_sql, fetch
 from estran.warehouse import Snapshot
 
 LANES = ("stay", "diagnosis", "procedure", "laboratory", "drug", "document", "observation")
@@ -85,11 +85,6 @@ def read_timeline(snapshot: Snapshot, concepts: ConceptShelf, patient_id: int) -
     events = [*_stays(snapshot, patient_id), *_documents(snapshot, patient_id), *_facts(snapshot, concepts, patient_id)]
     events.sort(key=lambda e: (e.start.date, -1 if e.start.minute is None else e.start.minute, e.lane))
     return Timeline(patient, tuple(events))
-
-
-def patient_exists(snapshot: Snapshot, patient_id: int) -> bool:
-    """Whether this patient may be seen at all."""
-    return one(snapshot, "SELECT 1 FROM patient WHERE patient_id = ? AND NOT confidential", [patient_id]) is not None
 
 
 def _stays(snapshot: Snapshot, patient_id: int) -> list[Event]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from estran.cohort.engines import DuckDBEngine, Outcome
 from estran.cohort.language import json as question_json
-from estran.cohort.query import CohortRef, IdList, Node, codes_of, resolve, walk
+from estran.cohort.query import CohortRef, IdList, Node, resolve, walk
 from estran.model.errors import UsageError
 from estran.projects.gate import Gate, Shown
 from estran.warehouse import Snapshot
@@ -121,8 +121,3 @@ def open_names(query: Node, find: Callable[[str], str | None], depth: int = 0) -
         return open_names(question_json.loads(text), find, depth + 1)
 
     return resolve(query, named)
-
-
-def codes_named(query: Node) -> list[tuple[str, str]]:
-    """Vocabulary and code of everything the question names."""
-    return [(code.vocabulary, code.code) for code in codes_of(query)]

@@ -12,7 +12,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from estran.model.errors import UsageError
 from estran.projects.actors import Actor, Role
 from estran.projects.audit import permit, record
-from estran.projects.policy import Action, Decision, Target, decide
+from estran.projects.policy import Action, Decision, Target
 from estran.state import Account, AuditLine, StateDatabase
 
 LOGIN_FAILURES = 5
@@ -82,11 +82,6 @@ def sign_out(state: StateDatabase, actor: Actor, session_id: int) -> None:
     """End a session at once, on the server."""
     record(state, actor, "sign-out", Decision(True, "Asked for."))
     state.sessions.revoke(session_id)
-
-
-def may(actor: Actor, action: Action) -> bool:
-    """Whether to show the way to `action` at all; the decision itself is taken and recorded when it is asked."""
-    return decide(actor, action).allowed
 
 
 def _verify(password_hash: str, password: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
@@ -13,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyroaring import BitMap
 
-from estran.model.tables import FACT, FACT_BY_CONCEPT
+from estran.model.tables import FACT, FACT_BY_CONCEPT, TABLES
 from estran.warehouse.encoding import numbers
 from estran.warehouse.presence import members
 from estran.warehouse.presence_update import live_mask
@@ -133,26 +134,36 @@ def _visible(rows: pa.Table, hidden: BitMap, opposed: BitMap) -> npt.NDArray[np.
     return keep
 
 
-def of_patient(paths: list[str], patient_id: int, hidden: BitMap) -> pa.Table:
-    """All facts of one patient from files in patient order, in order of time."""
-    wanted = np.array([patient_id], np.int64)
-    parts = []
-    for path in paths:
-        file = _open(path, "patient_id")
-        for group in file.groups(wanted):
-            patients = file.read(group, ["patient_id"], FACT).column(0).to_numpy()
-            start, stop = np.searchsorted(patients, [patient_id, patient_id + 1])
-            if stop > start:
-                rows = file.read(group, FACT.names, FACT)
-                parts.append(rows.slice(int(start), int(stop - start)))
+def of_patient(
+    table: str, paths: list[str], patient_id: int, hidden: BitMap, columns: list[str] | None = None
+) -> pa.Table:
+    """Rows of one patient from a table's files in patient order; without hidden documents where rows belong to one."""
+    schema = TABLES[table] if columns is None else pa.schema([TABLES[table].field(name) for name in columns])
+    names = list(dict.fromkeys([*schema.names, *(["document_id"] if hidden and _of_document(table) else [])]))
+    parts = [part for path in paths for part in _of_one(_open(path, "patient_id"), patient_id, names, TABLES[table])]
     if not parts:
-        return FACT.empty_table()
+        return schema.empty_table()
     rows = pa.concat_tables(parts)
-    rows = rows.filter(pa.array(_visible(rows, hidden, BitMap()))) if hidden else rows
-    keys = [
-        ("start_date", "ascending"),
-        ("start_minute", "ascending"),
-        ("document_id", "ascending"),
-        ("fact_no", "ascending"),
-    ]
+    if hidden and _of_document(table):
+        rows = rows.filter(pa.array(_visible(rows, hidden, BitMap())))
+    return rows.select(schema.names).cast(schema)
+
+
+def _of_document(table: str) -> bool:
+    return "document_id" in TABLES[table].names
+
+
+def _of_one(file: _File, patient_id: int, names: list[str], schema: pa.Schema) -> Iterator[pa.Table]:
+    """The patient's rows in each row group of a file: the key column tells which, before anything else is decoded."""
+    for group in file.groups(np.array([patient_id], np.int64)):
+        patients = file.read(group, ["patient_id"], schema).column(0).to_numpy()
+        start, stop = np.searchsorted(patients, [patient_id, patient_id + 1]).tolist()
+        if stop > start:
+            yield file.read(group, names, schema).slice(start, stop - start)
+
+
+def facts_of_patient(paths: list[str], patient_id: int, hidden: BitMap) -> pa.Table:
+    """All facts of one patient, in order of time."""
+    rows = of_patient("fact", paths, patient_id, hidden)
+    keys = [(name, "ascending") for name in ("start_date", "start_minute", "document_id", "fact_no")]
     return rows.take(pc.sort_indices(rows, keys)).cast(FACT)

@@ -224,7 +224,21 @@ class Snapshot:
         if patient_id in self._opposed:
             return TABLES["fact"].empty_table()
         bucket = self.bucket_of(patient_id)
-        return slices.of_patient(self.files("fact", bucket), patient_id, self.hidden(bucket).any())
+        return slices.facts_of_patient(self.files("fact", bucket), patient_id, self.hidden(bucket).any())
+
+    def patient_rows(self, table: str, patient_id: int, columns: Iterable[str] | None = None) -> pa.Table:
+        """Visible rows of a patient, as the view of that table has them, but in milliseconds; none when opposed.
+
+        For tables that are kept in patient order: patient, stay, movement, document, text, fact and media.
+        """
+        names = TABLES[table].names if columns is None else list(columns)
+        if patient_id in self._opposed:
+            return pa.schema([TABLES[table].field(name) for name in names]).empty_table()
+        bucket = self.bucket_of(patient_id)
+        cancels = table in ("stay", "movement")
+        needed = list(dict.fromkeys([*names, "status"])) if cancels else names
+        rows = slices.of_patient(table, self.files(table, bucket), patient_id, self.hidden(bucket).any(), needed)
+        return rows.filter(pc.not_equal(rows.column("status"), "cancelled")).select(names) if cancels else rows
 
     @cached_property
     def text(self) -> TextIndex:

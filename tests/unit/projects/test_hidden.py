@@ -42,5 +42,7 @@ def test_a_confidential_patient_is_not_read(tmp_path: Path) -> None:
     assert desk.document(0) is None
     assert desk.timeline(0) is None
     assert desk.search("orthopnée", {}, 5, 0).documents.value == 0
+    assert desk.evidence(Everyone(), 0) == {}
+    assert desk.patients(Everyone(), 10, 0).total == 5
     assert 0 not in [p.patient_id for p in desk.patients(Everyone(), 10, 0).patients]
     site.state.close()

@@ -26,9 +26,8 @@ RECOUNT = {"HX-Trigger": "recount"}
 
 
 @router.get("/cohort")
-def builder(who: Reader, said: str = "") -> HTMLResponse:
-    draft = load(who)
-    return who.page("cohort.html", said="", **board.drawn(who, draft))
+def builder(who: Reader) -> HTMLResponse:
+    return who.page("cohort.html", said="", **board.drawn(who, load(who)))
 
 
 @router.post("/cohort/edit")

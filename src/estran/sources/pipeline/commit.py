@@ -6,12 +6,12 @@ and the rerun finds the same ones.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import duckdb
 import numpy as np
 import numpy.typing as npt
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -31,10 +31,17 @@ from estran.model.tables import (
     TEXT,
 )
 from estran.sources.pipeline.columns import fetch, put
-from estran.sources.pipeline.mask import Masker, coarsen_moments, mask_column
+from estran.sources.pipeline.mask import Masker, coarsen_instants, mask_column, month_start
 from estran.sources.pipeline.originals import Originals
 from estran.sources.pipeline.resolve import Gathered
 from estran.sources.pipeline.settle import new_statements, settle_documents, settle_rows
+from estran.sources.pipeline.shield import (
+    coarsen_document,
+    coarsen_statement,
+    keep_statements,
+    mask_document,
+    mask_facts,
+)
 from estran.sources.pipeline.stored import stored
 from estran.sources.pipeline.tally import Tally
 from estran.warehouse import Changes, Snapshot, Writer, fold_stays
@@ -48,6 +55,9 @@ class People:
     """What the vault says of the patients of one commit, asked once."""
 
     vault: vaults.Vault
+
+    def __post_init__(self) -> None:
+        self._figures: dict[int, frozenset[float]] = {}
 
     def patients(self, identities: Int32s) -> Int32s:
         return np.asarray(self.vault.patient_of(identities), dtype=np.int32)
@@ -70,6 +80,29 @@ class People:
     def masker(self) -> Masker:
         return Masker(lambda p: deidentifier(self.vault.known([p])[p]), self.vault.stay_numbers)
 
+    def rows(self, patients: Int32s) -> pa.Table:
+        """PATIENT rows; who died on the day of birth died in that month, no more is told."""
+        rows = self.vault.patient_rows(patients).cast(PATIENT)
+        died = pc.fill_null(rows["death_date"].cast(pa.int32()), -1).to_numpy()
+        at_birth = (died == self.births(patients)) & rows["death_date"].is_valid().to_numpy()
+        if at_birth.any():
+            days = np.where(at_birth, month_start(died), died)
+            column = pa.array(days, pa.int32(), mask=~rows["death_date"].is_valid().to_numpy()).cast(pa.date32())
+            rows = put(rows, "death_date", column)
+            said = np.where(at_birth, "month", rows["death_certainty"].to_numpy())
+            rows = put(rows, "death_certainty", pa.array(said, pa.string()))
+        return rows.cast(PATIENT)
+
+    def figures(self, patient: int, stay: int | None) -> frozenset[float]:
+        """Numbers, phones and birth dates of a patient as a number field may hold them."""
+        if patient not in self._figures:
+            known = self.vault.known([patient])[patient]
+            written = [*known.numbers, *known.phones]
+            written += [day.strftime(form) for day in known.birth_dates for form in ("%Y%m%d", "%d%m%Y")]
+            self._figures[patient] = frozenset(_numeric(written))
+        own = self._figures[patient]
+        return own | frozenset(_numeric(self.vault.stay_numbers([stay]).values())) if stay is not None else own
+
 
 @dataclass
 class Committer:
@@ -85,6 +118,7 @@ class Committer:
         self.people = People(self.vault)
         self.changes = Changes()
         self.connection = stored(self.snapshot)
+        self.zone = self.snapshot.settings.zone
 
     def prepare(self) -> Changes:
         """All changes but the tally's own rows; the tally knows each record's outcome afterwards."""
@@ -109,7 +143,7 @@ class Committer:
         if not len(touched):
             return
         patients = self.people.patients(touched)
-        rows = self.vault.patient_rows(np.unique(patients)).cast(PATIENT)
+        rows = self.people.rows(np.unique(patients))
         self.connection.register("touched", rows)
         changed = fetch(self.connection, "select * from touched except select * exclude (bucket) from raw_patient")
         self.connection.unregister("touched")
@@ -132,31 +166,29 @@ class Committer:
             return
         identities = events["identity_id"].to_numpy()
         patients = self.people.patients(identities)
-        births = self.people.births(patients)
-        events, _ = self._coarsen_stays(events, births)
+        events = self._coarsen_stays(events, self.people.births(patients))
         events = events.select(STAY_EVENT.names)
         stays = fold_all(self.connection, events, self.people)
         self.changes.append["stay_event"] = events.append_column("patient_id", pa.array(patients))
         self.changes.upsert["stay"] = stays
 
-    def _coarsen_stays(self, events: pa.Table, births: Int32s) -> tuple[pa.Table, npt.NDArray[np.bool_]]:
-        coarse, hit = coarsen_moments(events, births, ("start", "end"))
-        for place in np.flatnonzero(hit).tolist():
-            row = events.slice(place, 1).to_pylist()[0]
-            self.vault.keep_originals([(row["identity_id"], row["content"] ^ row["stay_id"], stay_blob(row))])
-        return coarse, hit
+    def _coarsen_stays(self, events: pa.Table, births: Int32s) -> pa.Table:
+        coarse, hit = coarsen_statement(events, births, self.zone)
+        keep_statements(self.vault, events, hit, lambda row: row["content"] ^ row["stay_id"])
+        return coarse
 
     def _movements(self) -> None:
         if not self.gathered.movements:
             return
         rows = pa.concat_tables(self.gathered.movements)
-        wins = settle_rows(rows, "movement_id", self.connection, "raw_movement")
-        self.tally.load(rows["record"].to_numpy()[wins])
-        rows = rows.filter(pa.array(wins))
-        if not rows.num_rows:
-            return
         patients = self.people.patients(rows["identity_id"].to_numpy())
-        rows, _ = coarsen_moments(rows, self.people.births(patients), ("start", "end"))
+        coarse, hit = coarsen_statement(rows, self.people.births(patients), self.zone)
+        wins = settle_rows(coarse, "movement_id", self.connection, "raw_movement")
+        self.tally.load(rows["record"].to_numpy()[wins])
+        if not wins.any():
+            return
+        keep_statements(self.vault, rows, hit & wins, lambda row: row["movement_id"])
+        rows, patients = coarse.filter(pa.array(wins)), patients[wins]
         rows = put(rows, "patient_id", pa.array(patients))
         rows = put(rows, "stay_id", self.people.canonical(rows["stay_id"], patients))
         self.changes.upsert["movement"] = rows.select(MOVEMENT.names).cast(MOVEMENT)
@@ -189,6 +221,10 @@ class Committer:
         if not self.gathered.documents:
             return
         documents = pa.concat_tables(self.gathered.documents, promote_options="default")
+        patients = self.people.patients(documents["identity_id"].to_numpy())
+        births, said = self.people.births(patients), documents["event_time"]
+        documents, _ = coarsen_instants(documents, births, ("event_time",), self.zone)
+        documents = put(documents, "said", said)
         verdict = settle_documents(documents, self.connection, empty=not self.snapshot.record.tables["document"].rows())
         self.tally.load(documents["record"].to_numpy()[verdict.wins])
         if verdict.losers.num_rows:
@@ -196,7 +232,7 @@ class Committer:
         rows = np.flatnonzero(verdict.wins)
         if not len(rows):
             return
-        patients = self.people.patients(documents["identity_id"].to_numpy()[rows])
+        patients = patients[rows]
         dates = pc.fill_null(documents["start_date"].cast(pa.int32()), 0).to_numpy()[rows]
         order = np.lexsort((rows, dates, patients))
         rows, patients = rows[order], patients[order]
@@ -232,20 +268,11 @@ class Issuer:
         ids = pa.array(self.numbers[self.rows])
         texts = table["text"]
         for row in np.flatnonzero(texts.is_valid().to_numpy()).tolist():
-            self.originals.text(row, "text", texts[row].as_py())
-        table, hit = coarsen_moments(table, self.births, ("start",))
-        for row in np.flatnonzero(hit).tolist():
-            start = self.documents.slice(row, 1)
-            self.originals.start(
-                row,
-                start["start_date"].cast(pa.int32())[0].as_py(),
-                start["start_minute"][0].as_py(),
-                start["precision"][0].as_py(),
-            )
-        safe = frozenset(self.committer.gathered.labels)
-        table, titles = mask_column(table, "title", self.patients, self.masker, safe)
-        for row, title in titles.items():
-            self.originals.text(row, "title", title)
+            self.originals.keep(row, "text", texts[row].as_py())
+        table = coarsen_document(table, self.births, self.committer.zone, self.originals)
+        for row in np.flatnonzero(pc.not_equal(table["said"], table["event_time"]).to_numpy()).tolist():
+            self.originals.keep(row, "event_time", table["said"][row].as_py())
+        table = mask_document(table, self.patients, self.masker, self.committer.gathered.labels, self.originals)
         table = put(table, "document_id", ids)
         table = put(table, "patient_id", pa.array(self.patients))
         table = put(table, "stay_id", self.committer.people.canonical(table["stay_id"], self.patients))
@@ -276,14 +303,12 @@ class Issuer:
         facts = pa.concat_tables(gathered.facts, promote_options="default")
         facts, local, patients = self._of_winners(facts)
         births = self.births[local]
-        before = facts
-        facts, hit = coarsen_moments(facts, births, ("start", "end"))
-        rows = np.flatnonzero(hit)
-        self.originals.moments(before, rows, local[rows])
-        facts = self._words(facts, local, patients)
-        facts = put(facts, "patient_id", pa.array(patients))
         stays = self.stays.take(pa.array(local))
         facts = put(facts, "stay_id", stays)
+        facts = mask_facts(
+            facts, local, patients, births, self.committer.people, self.masker, self.originals, self.committer.zone
+        )
+        facts = put(facts, "patient_id", pa.array(patients))
         self._count_unknown_stays(stays, local)
         self.committer.changes.append["fact"] = facts.select(FACT.names).cast(FACT)
         if gathered.media:
@@ -291,12 +316,6 @@ class Issuer:
             self.committer.changes.append["media"] = (
                 put(media, "patient_id", pa.array(patients)).select(MEDIA.names).cast(MEDIA)
             )
-
-    def _words(self, facts: pa.Table, local: Int64s, patients: Int32s) -> pa.Table:
-        facts, altered = mask_column(facts, "value_text", patients, self.masker)
-        for place, value in altered.items():
-            self.originals.words(int(local[place]), facts["fact_no"][place].as_py(), value)
-        return facts
 
     def _attributes(self) -> None:
         if not self.committer.gathered.attributes:
@@ -335,8 +354,9 @@ class Issuer:
     def _keep_originals(self) -> None:
         identities = self.documents["identity_id"].to_numpy()
         keys = self.documents["record_key"].to_numpy()
+        contents = self.documents["content"].to_numpy()
         self.committer.vault.keep_originals(
-            [(int(identities[row]), int(keys[row]), blob) for row, blob in self.originals.blobs().items()]
+            [(int(identities[row]), int(keys[row]), blob) for row, blob in self.originals.blobs(contents).items()]
         )
 
 
@@ -362,11 +382,12 @@ def fold_stays_of(both: pa.Table, people: People) -> pa.Table:
     return fold_stays(both, owners)
 
 
-def stay_blob(row: dict[str, object]) -> bytes:
-    """The moments of a stay statement before they were made coarse, for the vault."""
-    return orjson.dumps(
-        {k: row[k] for k in ("stay_id", "start_date", "start_minute", "end_date", "end_minute", "precision")}
-    )
+def _numeric(written: Iterable[str]) -> Iterator[float]:
+    """What digits become in a number field: separators and leading zeros are lost."""
+    for text in written:
+        digits = "".join(c for c in text if c.isdigit())
+        if len(digits) >= 6 and not any(c.isalpha() for c in text):
+            yield float(digits)
 
 
 def _row_key(row: dict[str, object]) -> tuple[object, ...]:

@@ -16,10 +16,13 @@ import pyarrow.compute as pc
 
 from estran.identity.deid import Deidentifier
 from estran.model.codes import Precision
+from estran.model.moments import civil
 
 Int32s = npt.NDArray[np.int32]
 NO_BIRTH = np.int32(-(2**31))
-_EPOCH_MONTH = np.datetime64("1970-01", "M")
+_MICROS_PER_DAY = 86_400_000_000
+_SMALLEST_NUMBER = 100_000  # below, a value is not taken for a number of the hospital
+_DAYS_PER_UNIT = {"h": 1 / 24, "d": 1.0, "wk": 7.0, "mo": 30.4375, "a": 365.25}
 
 
 def month_start(days: Int32s) -> Int32s:
@@ -57,6 +60,76 @@ def coarsen_moments(
         table, hit = coarsen(table, births, prefix)
         changed |= hit
     return table, changed
+
+
+def coarsen_instants(
+    table: pa.Table, births: Int32s, columns: tuple[str, ...], zone: str
+) -> tuple[pa.Table, npt.NDArray[np.bool_]]:
+    """Bring instants (microseconds UTC) of the row's birth date to the first of its month, at the same
+    time of day: their order among themselves, and before all that comes after birth, stays."""
+    changed = np.zeros(table.num_rows, dtype=bool)
+    for name in columns:
+        micros = pc.fill_null(table[name].cast(pa.int64()), 0).to_numpy()
+        near = np.flatnonzero(np.abs(micros // _MICROS_PER_DAY - births) <= 1)
+        near = near[civil(micros[near], zone)[0] == births[near]] if len(near) else near
+        if not len(near):
+            continue
+        moved = micros.copy()
+        moved[near] -= (births[near] - month_start(births[near])).astype(np.int64) * _MICROS_PER_DAY
+        table = _set(table, name, pa.array(moved, pa.int64(), mask=~table[name].is_valid().to_numpy()))
+        changed[near] = True
+    return table, changed
+
+
+def hide_ages(facts: pa.Table, births: Int32s) -> tuple[pa.Table, dict[int, float]]:
+    """Values that are an age, or any time since birth: beside the fact's date they tell the birth date.
+
+    Years and months lose what is behind the point, shorter units the value. Returns the table and,
+    by row, the values as they were.
+    """
+    known = (births != NO_BIRTH) & facts["value"].is_valid().to_numpy() & facts["start_date"].is_valid().to_numpy()
+    altered: dict[int, float] = {}
+    values = None
+    for unit, days in _DAYS_PER_UNIT.items() if known.any() else ():
+        rows = np.flatnonzero(known & pc.fill_null(pc.equal(facts["unit"], unit), False).to_numpy())
+        if not len(rows):
+            continue
+        values = pc.fill_null(facts["value"], 0).to_numpy().copy() if values is None else values
+        since = facts["start_date"].cast(pa.int32()).take(pa.array(rows)).to_numpy() - births[rows]
+        told = np.abs(values[rows] * days - since) < (1.0 if days < 30 else 2.0)
+        told &= (values[rows] > 0) & ((days < 30) | (values[rows] % 1 != 0))
+        for row in rows[told].tolist():
+            altered[row] = float(values[row])
+            values[row] = np.floor(values[row]) if days > 30 else np.nan
+    return (_put_values(facts, values) if altered and values is not None else facts), altered
+
+
+def hide_numbers(
+    facts: pa.Table, patients: Int32s, figures: Callable[[int, int | None], frozenset[float]]
+) -> tuple[pa.Table, dict[int, float]]:
+    """Values without a unit that are a number, a phone or the birth date of the patient (`figures` of
+    the patient and the stay). Returns the table and, by row, the values as they were."""
+    values = pc.fill_null(facts["value"], 0).to_numpy()
+    likely = (values >= _SMALLEST_NUMBER) & (values % 1 == 0) & facts["unit"].is_null().to_numpy()
+    rows = np.flatnonzero(likely).tolist()
+    stays = facts["stay_id"].take(pa.array(rows, pa.int64())).to_pylist() if rows else []
+    altered = {
+        row: float(values[row])
+        for row, stay in zip(rows, stays, strict=True)
+        if values[row] in figures(int(patients[row]), stay)
+    }
+    if altered:
+        values = values.copy()
+        values[list(altered)] = np.nan
+        facts = _put_values(facts, values)
+    return facts, altered
+
+
+def _put_values(facts: pa.Table, values: npt.NDArray[np.float64]) -> pa.Table:
+    """The column `value`, rows that are NaN or were null being null."""
+    return _set(
+        facts, "value", pa.array(values, pa.float64(), mask=facts["value"].is_null().to_numpy() | np.isnan(values))
+    )
 
 
 @dataclass

@@ -1,7 +1,8 @@
 """Originals: what masking altered in a document, kept encrypted in the vault.
 
-A blob is JSON: `text`, `title`, `start` of the document, and per fact number its `moments`
-(start date, start minute, end date, end minute, precision) and `words`.
+A blob is JSON: `content`, the hash of the version it belongs to; `text`, `title`, `author_role`, `start`,
+`known_at` and `event_time` of the document; per fact number its `moments` (start date, start minute,
+end date, end minute, precision), `words`, `known` and `values`.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ class Originals:
 
     _of: dict[int, dict[str, object]] = field(default_factory=dict)
 
-    def text(self, row: int, name: str, value: str) -> None:
-        """`name` is text or title."""
+    def keep(self, row: int, name: str, value: str | int) -> None:
+        """A column of the document."""
         self._of.setdefault(row, {})[name] = value
 
     def start(self, row: int, date: int | None, minute: int | None, precision: int) -> None:
@@ -39,13 +40,14 @@ class Originals:
             kept = self._of.setdefault(int(documents[place]), {}).setdefault("moments", {})
             kept[str(number)] = [c[place] for c in columns]  # type: ignore[index]
 
-    def words(self, row: int, fact_no: int, value: str) -> None:
-        kept = self._of.setdefault(row, {}).setdefault("words", {})
+    def of_fact(self, row: int, kind: str, fact_no: int, value: str | float) -> None:
+        """`kind` is words, known or values."""
+        kept = self._of.setdefault(row, {}).setdefault(kind, {})
         kept[str(fact_no)] = value  # type: ignore[index]
 
-    def blobs(self) -> dict[int, bytes]:
-        """The blob of each document row that has one."""
-        return {row: orjson.dumps(value) for row, value in self._of.items()}
+    def blobs(self, contents: npt.NDArray[np.int64]) -> dict[int, bytes]:
+        """The blob of each document row that has one; `contents` of all rows."""
+        return {row: orjson.dumps(value | {"content": int(contents[row])}) for row, value in self._of.items()}
 
 
 def _days(column: pa.ChunkedArray) -> list[int | None]:

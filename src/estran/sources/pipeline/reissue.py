@@ -18,16 +18,26 @@ import pyarrow.compute as pc
 
 from estran.identity import vault as vaults
 from estran.identity.deid import DEID_VERSION
-from estran.model.tables import DOCUMENT, FACT, FACT_ATTRIBUTE, MEDIA, MOVEMENT, PATIENT, STAY_EVENT, TEXT
+from estran.model.tables import DOCUMENT, FACT, FACT_ATTRIBUTE, MEDIA, MOVEMENT, STAY_EVENT, TEXT
 from estran.sources.pipeline.columns import fetch, put
-from estran.sources.pipeline.commit import People, fold_stays_of, stay_blob
-from estran.sources.pipeline.mask import coarsen_moments, mask_column
+from estran.sources.pipeline.commit import People, fold_stays_of
+from estran.sources.pipeline.mask import coarsen_instants, mask_column
 from estran.sources.pipeline.originals import Originals
+from estran.sources.pipeline.shield import (
+    as_date,
+    coarsen_document,
+    coarsen_statement,
+    keep_statements,
+    mask_document,
+    mask_facts,
+    restore_statements,
+)
 from estran.sources.pipeline.stored import stored
 from estran.warehouse import Changes, Writer
 
 Int32s = npt.NDArray[np.int32]
 _MOMENTS = ("start_date", "start_minute", "end_date", "end_minute", "precision")
+_OF_FACT = {"words": "value_text", "known": "known_at", "values": "value"}  # kind of original → column
 
 
 class Reissuer:
@@ -37,6 +47,7 @@ class Reissuer:
         self._writer, self._vault = writer, vault
         self._people = People(vault)
         self._changes = Changes()
+        self._zone = writer.snapshot.settings.zone
 
     def run(self) -> int:
         """Commit one snapshot if anything differs; returns how many documents were issued anew."""
@@ -67,7 +78,7 @@ class Reissuer:
 
     def _patients(self, identities: Int32s) -> None:
         patients = self._people.patients(identities)
-        rows = self._vault.patient_rows(np.unique(patients)).cast(PATIENT)
+        rows = self._people.rows(np.unique(patients))
         self._changes.upsert["patient"] = rows
         gone = identities[patients != identities]
         if len(gone):
@@ -83,11 +94,9 @@ class Reissuer:
         events = events.select(STAY_EVENT.names).cast(STAY_EVENT)
         identities = events["identity_id"].to_numpy()
         patients = self._people.patients(identities)
-        restored = self._restore_stays(events)
-        coarse, hit = coarsen_moments(restored, self._people.births(patients), ("start", "end"))
-        for place in np.flatnonzero(hit).tolist():
-            row = restored.slice(place, 1).to_pylist()[0]
-            self._vault.keep_originals([(row["identity_id"], row["content"] ^ row["stay_id"], stay_blob(row))])
+        restored = restore_statements(self._vault, events, _stay_key)
+        coarse, hit = coarsen_statement(restored, self._people.births(patients), self._zone)
+        keep_statements(self._vault, restored, hit, _stay_key)
         keys = coarse.select(["stay_id", "content"])
         self._changes.remove["stay_event"] = keys
         self._changes.append["stay_event"] = coarse.append_column("patient_id", pa.array(patients))
@@ -97,25 +106,16 @@ class Reissuer:
         if len(stale):
             self._changes.remove["stay"] = pa.table({"stay_id": stale.astype(np.int32)})
 
-    def _restore_stays(self, events: pa.Table) -> pa.Table:
-        rows = events.to_pylist()
-        for row in rows:
-            blob = self._vault.original(row["identity_id"], row["content"] ^ row["stay_id"])
-            if blob:
-                kept = orjson.loads(blob)
-                row |= {n: kept[n] for n in _MOMENTS}
-                for name in ("start_date", "end_date"):
-                    row[name] = _date(row[name])
-        return pa.Table.from_pylist(rows, STAY_EVENT)
-
     def _movements(self) -> None:
         rows = fetch(self._connection, "select m.* from raw_movement m semi join family using (identity_id)")
         if not rows.num_rows:
             return
         identities = rows["identity_id"].to_numpy()
         patients = self._people.patients(identities)
-        rows, _ = coarsen_moments(rows, self._people.births(patients), ("start", "end"))
-        rows = put(rows, "patient_id", pa.array(patients))
+        rows = restore_statements(self._vault, rows.select(MOVEMENT.names), _movement_key)
+        coarse, hit = coarsen_statement(rows, self._people.births(patients), self._zone)
+        keep_statements(self._vault, rows, hit, _movement_key)
+        rows = put(coarse, "patient_id", pa.array(patients))
         rows = put(rows, "stay_id", self._people.canonical(self._own_stays(rows, identities), patients))
         self._changes.upsert["movement"] = rows.select(MOVEMENT.names).cast(MOVEMENT)
 
@@ -149,7 +149,7 @@ class Reissuer:
             return 0
         stored = stored.select(DOCUMENT.names).cast(DOCUMENT)
         before = Content.read(self._connection, stored)
-        after, originals = Renewal(self._people, self._vault, self._own_stays, self._labels()).renew(before)
+        after, originals = Renewal(self._people, self._vault, self._own_stays, self._labels(), self._zone).renew(before)
         changed = before.differs(after)
         if not changed.any():
             return 0
@@ -173,7 +173,7 @@ class Reissuer:
                 self._changes.append[name] = kept
         identities = after.documents["identity_id"].to_numpy()
         keys = after.documents["record_key"].to_numpy()
-        blobs = originals.blobs()
+        blobs = originals.blobs(after.documents["content"].to_numpy())
         self._vault.keep_originals(
             [(int(identities[p]), int(keys[p]), blobs[p]) for p in places.tolist() if p in blobs]
         )
@@ -250,12 +250,14 @@ class Renewal:
     vault: vaults.Vault
     own_stays: Any
     labels: frozenset[str]  # of the site's codes
+    zone: str
 
     def renew(self, content: Content) -> tuple[Content, Originals]:
         documents = content.documents
         identities = documents["identity_id"].to_numpy()
         keys = documents["record_key"].to_numpy()
-        kept = [self._original(int(i), int(k)) for i, k in zip(identities, keys, strict=True)]
+        contents = documents["content"].to_numpy()
+        kept = [self._original(int(i), int(k), int(c)) for i, k, c in zip(identities, keys, contents, strict=True)]
         self.originals = Originals({row: dict(blob) for row, blob in enumerate(kept) if blob})
         self.kept = kept
         self.patients = self.people.patients(identities)
@@ -271,28 +273,28 @@ class Renewal:
             self._of_patient(content, content.media),
         ), self.originals
 
-    def _original(self, identity: int, key: int) -> dict[str, Any]:
+    def _original(self, identity: int, key: int, content: int) -> dict[str, Any]:
+        """What was altered in this very version; an older one may have left its own."""
         blob = self.vault.original(identity, key)
-        return orjson.loads(blob) if blob else {}
+        kept = orjson.loads(blob) if blob else {}
+        return kept if kept.get("content") == content else {}
 
     def _documents(self, table: pa.Table, identities: Int32s) -> pa.Table:
-        rows = table.select(["title", "start_date", "start_minute", "precision"]).to_pylist()
+        names = ("title", "author_role", "known_at", "event_time", "start_date", "start_minute", "precision")
+        rows = table.select(names).to_pylist()
         for row, kept in zip(rows, self.kept, strict=True):
-            row["title"] = kept.get("title", row["title"])
+            row |= {name: kept[name] for name in names if name in kept}
             if "start" in kept:
                 day, row["start_minute"], row["precision"] = kept["start"]
-                row["start_date"] = _date(day)
-        fresh = pa.Table.from_pylist(rows, pa.schema([table.schema.field(n) for n in rows[0]]))
-        for name in fresh.column_names:
+                row["start_date"] = as_date(day)
+        fresh = pa.Table.from_pylist(rows, pa.schema([table.schema.field(n) for n in names]))
+        for name in names:
             table = put(table, name, fresh[name])
-        coarse, hit = coarsen_moments(table, self.births, ("start",))
-        for row in np.flatnonzero(hit).tolist():
-            start = table.slice(row, 1)
-            day = start["start_date"].cast(pa.int32())[0].as_py()
-            self.originals.start(row, day, start["start_minute"][0].as_py(), start["precision"][0].as_py())
-        coarse, titles = mask_column(coarse, "title", self.patients, self.masker, self.labels)
-        for row, title in titles.items():
-            self.originals.text(row, "title", title)
+        coarse = coarsen_document(table, self.births, self.zone, self.originals)
+        coarse, hit = coarsen_instants(coarse, self.births, ("event_time",), self.zone)
+        for row_no in np.flatnonzero(hit).tolist():
+            self.originals.keep(row_no, "event_time", table["event_time"][row_no].as_py())
+        coarse = mask_document(coarse, self.patients, self.masker, self.labels, self.originals)
         coarse = put(coarse, "patient_id", pa.array(self.patients))
         stays = self.people.canonical(self.own_stays(coarse, identities), self.patients)
         return put(coarse, "stay_id", stays).cast(DOCUMENT)
@@ -314,22 +316,17 @@ class Renewal:
         if not table.num_rows:
             return table
         local = content.row_of(table)
-        table = self._restore_facts(table, local)
-        coarse, hit = coarsen_moments(table, self.births[local], ("start", "end"))
-        rows = np.flatnonzero(hit)
-        self.originals.moments(table, rows, local[rows])
-        coarse, words = mask_column(coarse, "value_text", self.patients[local], self.masker)
-        for place, value in words.items():
-            self.originals.words(int(local[place]), coarse["fact_no"][place].as_py(), value)
-        coarse = put(coarse, "patient_id", pa.array(self.patients[local]))
-        return put(coarse, "stay_id", documents["stay_id"].take(pa.array(local))).cast(FACT)
+        table = put(self._restore_facts(table, local), "stay_id", documents["stay_id"].take(pa.array(local)))
+        patients, births = self.patients[local], self.births[local]
+        table = mask_facts(table, local, patients, births, self.people, self.masker, self.originals, self.zone)
+        return put(table, "patient_id", pa.array(patients)).cast(FACT)
 
     def _restore_facts(self, table: pa.Table, local: npt.NDArray[np.int64]) -> pa.Table:
-        altered = np.array([bool(k.get("moments") or k.get("words")) for k in self.kept], dtype=bool)
+        altered = np.array([any(kind in k for kind in ("moments", *_OF_FACT)) for k in self.kept], dtype=bool)
         places = np.flatnonzero(altered[local])
         if not len(places):
             return table
-        names = (*_MOMENTS, "value_text")
+        names = (*_MOMENTS, *_OF_FACT.values())
         columns = {n: table[n].to_pylist() for n in names}
         numbers = table["fact_no"].to_pylist()
         for place in places.tolist():
@@ -337,8 +334,9 @@ class Renewal:
             if number in kept.get("moments", {}):
                 values = kept["moments"][number]
                 for name, value in zip(_MOMENTS, values, strict=True):
-                    columns[name][place] = _date(value) if name.endswith("_date") else value
-            columns["value_text"][place] = kept.get("words", {}).get(number, columns["value_text"][place])
+                    columns[name][place] = as_date(value) if name.endswith("_date") else value
+            for kind, name in _OF_FACT.items():
+                columns[name][place] = kept.get(kind, {}).get(number, columns[name][place])
         for name in names:
             table = put(table, name, pa.array(columns[name], table.schema.field(name).type))
         return table
@@ -352,8 +350,11 @@ class Renewal:
         return put(table, "patient_id", pa.array(patients)).cast(table.schema)
 
 
-def _date(value: Any) -> Any:
-    """Days since 1970 or an ISO date, as a date."""
-    if value is None:
-        return None
-    return np.datetime64(value, "D").astype(object) if isinstance(value, (int, str)) else value
+def _stay_key(row: dict[str, Any]) -> int:
+    key: int = row["content"] ^ row["stay_id"]
+    return key
+
+
+def _movement_key(row: dict[str, Any]) -> int:
+    key: int = row["movement_id"]
+    return key

@@ -1,0 +1,120 @@
+"""Whole rows without what must not enter the warehouse, their originals kept: one place for the first
+issue of a document and for every later one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import pyarrow as pa
+
+from estran.identity import vault as vaults
+from estran.sources.pipeline.mask import (
+    Masker,
+    coarsen_instants,
+    coarsen_moments,
+    hide_ages,
+    hide_numbers,
+    mask_column,
+)
+from estran.sources.pipeline.originals import Originals
+
+Int32s = npt.NDArray[np.int32]
+Int64s = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+OF_STATEMENT = ("event_time", "start_date", "start_minute", "end_date", "end_minute", "precision")
+
+
+class Figures(Protocol):
+    """Who knows the numbers of a patient."""
+
+    def figures(self, patient: int, stay: int | None) -> frozenset[float]: ...
+
+
+# Stay statements and movements
+
+
+def coarsen_statement(rows: pa.Table, births: Int32s, zone: str) -> tuple[pa.Table, Bools]:
+    """Statements about stays, or movements, without a moment on the birth date; the rows that changed."""
+    rows, hit = coarsen_moments(rows, births, ("start", "end"))
+    rows, later = coarsen_instants(rows, births, ("event_time",), zone)
+    return rows, hit | later
+
+
+def keep_statements(vault: vaults.Vault, rows: pa.Table, hit: Bools, key: Callable[[dict[str, Any]], int]) -> None:
+    """Keep the moments of the rows of `hit` in the vault, under the identity and `key` of the row."""
+    kept = []
+    for row in rows.filter(pa.array(hit)).to_pylist() if hit.any() else ():
+        blob = orjson.dumps({n: row[n] for n in ("content", *OF_STATEMENT)})
+        kept.append((row["identity_id"], key(row), blob))
+    if kept:
+        vault.keep_originals(kept)
+
+
+def restore_statements(vault: vaults.Vault, rows: pa.Table, key: Callable[[dict[str, Any]], int]) -> pa.Table:
+    """Statements with the moments they came with."""
+    found = rows.to_pylist()
+    for row in found:
+        blob = vault.original(row["identity_id"], key(row))
+        kept = orjson.loads(blob) if blob else {}
+        if kept.get("content") == row["content"]:  # not of an older version of the same number
+            row |= {n: as_date(kept[n]) if n.endswith("_date") else kept[n] for n in OF_STATEMENT}
+    return pa.Table.from_pylist(found, rows.schema)
+
+
+def as_date(value: Any) -> Any:
+    """Days since 1970 or an ISO date, as a date."""
+    return np.datetime64(value, "D").astype(object) if isinstance(value, int | str) else value
+
+
+# Documents and facts
+
+
+def coarsen_document(table: pa.Table, births: Int32s, zone: str, originals: Originals) -> pa.Table:
+    """Documents whose start and time of record are not the birth date."""
+    coarse, hit = coarsen_moments(table, births, ("start",))
+    for row in np.flatnonzero(hit).tolist():
+        one = table.slice(row, 1)
+        day = one["start_date"].cast(pa.int32())[0].as_py()
+        originals.start(row, day, one["start_minute"][0].as_py(), one["precision"][0].as_py())
+    coarse, hit = coarsen_instants(coarse, births, ("known_at",), zone)
+    for row in np.flatnonzero(hit).tolist():
+        originals.keep(row, "known_at", table["known_at"][row].as_py())
+    return coarse
+
+
+def mask_document(
+    table: pa.Table, patients: Int32s, masker: Masker, labels: Collection[str], originals: Originals
+) -> pa.Table:
+    """Documents whose title (but those that are labels of codes) and author name nobody."""
+    for name, safe in (("title", frozenset(labels)), ("author_role", frozenset[str]())):
+        table, altered = mask_column(table, name, patients, masker, safe)
+        for row, value in altered.items():
+            originals.keep(row, name, value)
+    return table
+
+
+def mask_facts(
+    facts: pa.Table, local: Int64s, patients: Int32s, births: Int32s, figures: Figures, masker: Masker,
+    originals: Originals, zone: str,
+) -> pa.Table:  # fmt: skip
+    """Facts without birth dates, ages to the day, numbers and names; `local` is the row of their document."""
+    numbers = facts["fact_no"]
+    facts, ages = hide_ages(facts, births)
+    facts, values = hide_numbers(facts, patients, figures.figures)
+    for row, value in (ages | values).items():
+        originals.of_fact(int(local[row]), "values", numbers[row].as_py(), value)
+    coarse, hit = coarsen_moments(facts, births, ("start", "end"))
+    rows = np.flatnonzero(hit)
+    originals.moments(facts, rows, local[rows])
+    facts, hit = coarsen_instants(coarse, births, ("known_at",), zone)
+    for row in np.flatnonzero(hit).tolist():
+        originals.of_fact(int(local[row]), "known", numbers[row].as_py(), coarse["known_at"][row].as_py())
+    facts, words = mask_column(facts, "value_text", patients, masker)
+    for row, word in words.items():
+        originals.of_fact(int(local[row]), "words", numbers[row].as_py(), word)
+    return facts
