@@ -34,6 +34,7 @@ def measure(size: Size, directory: Path) -> dict[str, Any]:
     found |= {"open_s": time.perf_counter() - started}
     _breakdowns(engine, found)
     _timelines(snapshot, size, found)
+    found["buckets"] = len(snapshot.buckets)
     found["memory_mb"] = machine.memory_mb()
     return found
 

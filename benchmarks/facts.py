@@ -70,9 +70,10 @@ def law(chance: np.random.Generator, count: int) -> np.ndarray:
     return np.minimum((CONCEPTS ** chance.random(count) - 1).astype(np.int32), CONCEPTS - 1)
 
 
-def pieces(size: Size, piece: int = 5_000_000, seed: int = 2) -> Iterator[dict[str, pa.Table]]:
-    """Tables to append, piece by piece; a piece lies in one bucket."""
+def pieces(size: Size, commits: int = 5, seed: int = 2) -> Iterator[dict[str, pa.Table]]:
+    """Tables to append, in `commits` pieces per bucket."""
     per_bucket = size.facts // size.buckets
+    piece = -(-per_bucket // commits)
     document = stay = 0
     for bucket in range(size.buckets):
         low = bucket * size.bucket_patients

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import estran
 import pyarrow as pa
 
+import estran
 from benchmarks import feeds, machine
 from estran.app import create_site
 from estran.settings import Settings

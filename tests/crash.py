@@ -7,6 +7,8 @@ end at the digest of a load that nobody disturbed.
 from __future__ import annotations
 
 import argparse
+import gzip
+import itertools
 import multiprocessing
 import os
 import random
@@ -18,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SAMPLES = Path(__file__).resolve().parent.parent / "src" / "estran" / "samples"
-FEEDS = (("fhir", "fhir_bulk"), ("hl7v2", "hl7v2"))
+LINES = 100  # of each FHIR file: enough for a dozen commits, few enough for hundreds of kills
+KINDS = ("Condition", "DocumentReference", "Encounter", "Patient", "Procedure")
 
 
 @dataclass(frozen=True)
@@ -31,21 +34,35 @@ class Outcome:
     finished: bool  # the load ended before the kill fell
 
 
+def make_feeds(folder: Path) -> None:
+    """The samples cut short: encounters before patients, so that records wait and come back."""
+    (folder / "fhir").mkdir(parents=True)
+    for number, kind in enumerate(KINDS):
+        path = SAMPLES / "fhir_bulk" / f"{kind}.000.ndjson.gz"
+        with gzip.open(path, "rb") as source:
+            lines = list(itertools.islice(source, LINES))
+        (folder / "fhir" / f"{number:02d}-{path.name.removesuffix('.gz')}").write_bytes(b"".join(lines))
+    shutil.copytree(SAMPLES / "hl7v2", folder / "hl7v2")
+
+
 def load(site: Path) -> None:
-    """The whole load, in several commits."""
+    """The whole load, in several commits; each FHIR file by itself, in the order of its name."""
     from estran.app import open_site
     from estran.sources.pipeline.run import ingest
 
-    for format_name, folder in FEEDS:
+    feeds = site.parent / "feeds"
+    for path in sorted((feeds / "fhir").iterdir()):
         with open_site(site).loading() as parts:
-            ingest(parts, format_name, [SAMPLES / folder])
+            ingest(parts, "fhir", [path])
+    with open_site(site).loading() as parts:
+        ingest(parts, "hl7v2", [feeds / "hl7v2"])
 
 
 def create(site: Path) -> None:
     from estran.app import create_site
     from estran.settings import Settings
 
-    create_site(site, Settings(commit_records=400, bucket_patients=4))
+    create_site(site, Settings(commit_records=60, bucket_patients=4))
 
 
 def open_after(site: Path, answer: multiprocessing.Queue) -> None:
@@ -113,6 +130,7 @@ def run(instants: int, seed: int = 20240229, say=lambda _: None) -> list[Outcome
     """Outcomes of `instants` kills; AssertionError at the first that is not as it must be."""
     runner, chance = Runner(), random.Random(seed)
     with tempfile.TemporaryDirectory(prefix="estran-crash-") as folder:
+        make_feeds(Path(folder) / "feeds")
         whole = Path(folder) / "whole"
         create(whole)
         started = time.perf_counter()

@@ -22,11 +22,16 @@ class Everything:
     site: Site
     inputs: dict[str, list[Path]]  # per format, of the planted reports
     reports: dict[str, Report] = field(default_factory=dict)
+    gibleed: dict[str, int] = field(default_factory=dict)  # counts while the site held nothing else
     output: str = ""
 
     def load(self, shared: Path) -> dict[str, Report]:
         """Load every feed, in order."""
-        found = {name: site_kit.load_feed(self.site, feed) for name, feed in site_kit.feeds(shared).items()}
+        found = {}
+        for name, feed in site_kit.feeds(shared).items():
+            found[name] = site_kit.load_feed(self.site, feed)
+            if not self.gibleed:
+                self.gibleed = {asked: len(site_kit.ask(self.site, asked)) for asked in site_kit.PUBLISHED}
         for format_name, paths in self.inputs.items():
             found[f"planted-{format_name}"] = site_kit.load(self.site, format_name, *paths, name="planted")
         return found

@@ -25,7 +25,13 @@ from estran.sources.pipeline.run import Report
 from estran.sources.pipeline.run import ingest as run
 
 SAMPLES = Path(estran.__file__).parent / "samples"
-OUTCOMES = ("loaded", "superseded", "quarantined")
+# GiBleed: Eunomia's CreateCohortTable defines the four cohorts; the counts are those it publishes.
+PUBLISHED = {
+    "OMOP:1118084": 1844,  # celecoxib
+    "OMOP:1124300": 850,  # diclofenac
+    "OMOP:192671": 479,  # gastrointestinal haemorrhage
+    "OMOP:1118084 OU OMOP:1124300": 2694,  # NSAIDs
+}
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ _ORDER = {
     tag: rank for rank, tag in enumerate((p.MAIL, p.URL, p.BIRTH, p.TEL, p.NUMBER, p.NOM, p.PRENOM, p.ADDRESS, p.TOWN))
 }
 _JOINED = frozenset((p.NOM, p.PRENOM, p.ADDRESS, p.TOWN))  # side by side, they are one
+_LETTERS_OF_A_NAME, _DIGITS_OF_A_DATE = 3, 4
 _NARROW = re.compile(r"[\s\-\u2010-\u2015.'’]{0,2}")
 
 
@@ -92,6 +93,21 @@ def _settled(text: str, masks: list[Mask]) -> list[Mask]:
 
 def _beside(text: str, end: int, start: int) -> bool:
     return start - end <= 2 and "\n" not in text[end:start] and _NARROW.fullmatch(text, end, start) is not None
+
+
+_ANYBODY = Deidentifier()
+
+
+@lru_cache(maxsize=65_536)
+def harmless(text: str) -> bool:
+    """Whether no patient's masks could change a short text, whoever the patient is.
+
+    Too few letters for a name, a street or a month, too few digits for a number or a date (see
+    `KnownMasks`), and the rules for everybody find nothing.
+    """
+    letters, digits = sum(c.isalpha() for c in fold(text)), sum(c.isdigit() for c in text)
+    few = letters < _LETTERS_OF_A_NAME and digits < _DIGITS_OF_A_DATE and "@" not in text
+    return few and _ANYBODY.redact(text) == text
 
 
 def _replace(text: str, masks: list[Mask]) -> str:

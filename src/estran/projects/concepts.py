@@ -45,6 +45,7 @@ class ConceptShelf:
         self._snapshot = snapshot
         self._lock = threading.Lock()
         self._counts: dict[int, int] = {}
+        self._looked_up: dict[int, Concept | None] = {}
 
     @cached_property
     def _held(self) -> set[int]:
@@ -126,8 +127,17 @@ class ConceptShelf:
         return {(r["vocabulary"], r["code"]): _concept(r) for r in rows}
 
     def of_ids(self, ids: Iterable[int]) -> dict[int, Concept]:
-        """What is known of these concept ids."""
-        wanted = pa.table({"concept_id": pa.array(sorted(set(ids)), pa.int32())})
+        """What is known of these concept ids. Answers are kept: timelines ask for the same few thousand."""
+        asked = set(ids)
+        missing = sorted(asked - self._looked_up.keys())
+        if missing:
+            fresh: dict[int, Concept | None] = {**dict.fromkeys(missing), **self._read(missing)}
+            with self._lock:
+                self._looked_up |= fresh
+        return {number: found for number in asked if (found := self._looked_up[number]) is not None}
+
+    def _read(self, ids: list[int]) -> dict[int, Concept]:
+        wanted = pa.table({"concept_id": pa.array(ids, pa.int32())})
         with self._snapshot.connect() as connection:
             connection.register("wanted", wanted)
             found = connection.execute("SELECT concept.* FROM concept SEMI JOIN wanted USING (concept_id)")

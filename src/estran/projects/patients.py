@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,58 +80,77 @@ def read_patients(snapshot: Snapshot, patient_ids: list[int]) -> list[PatientLin
 
 def read_timeline(snapshot: Snapshot, concepts: ConceptShelf, patient_id: int) -> Timeline | None:
     """Everything of one patient that may be seen; None when there is no such patient."""
-    patient = next(iter(read_patients(snapshot, [patient_id])), None)
+    stays = snapshot.patient_rows("stay", patient_id).to_pylist()
+    hidden = {stay["stay_id"] for stay in stays if stay["confidential"]}
+    documents = snapshot.patient_rows("document", patient_id, _OF_DOCUMENT).to_pylist()
+    opened = {d["document_id"]: d for d in documents if not d["confidential"] and d["stay_id"] not in hidden}
+    stays = [stay for stay in stays if not stay["confidential"]]
+    patient = _line(snapshot, patient_id, len(stays), [d["start_date"] for d in opened.values()])
     if patient is None:
         return None
-    events = [*_stays(snapshot, patient_id), *_documents(snapshot, patient_id), *_facts(snapshot, concepts, patient_id)]
-    events.sort(key=lambda e: (e.start.date, -1 if e.start.minute is None else e.start.minute, e.lane))
+    facts = snapshot.patient_facts(patient_id).select(_OF_FACTS).to_pylist()
+    texts = set(snapshot.patient_rows("text", patient_id, ["document_id"]).column(0).to_pylist())
+    telling = opened.keys() & (texts | (opened.keys() - {fact["document_id"] for fact in facts}))
+    events = [
+        *_stays(snapshot, stays),
+        *_documents(opened[number] for number in telling),
+        *_facts(concepts, [fact for fact in facts if fact["document_id"] in opened]),
+    ]
+    events.sort(key=_moment)
     return Timeline(patient, tuple(events))
 
 
-def _stays(snapshot: Snapshot, patient_id: int) -> list[Event]:
-    rows = fetch(
-        snapshot,
-        "SELECT s.*, coalesce(u.label, u.code, '') AS unit_name FROM stay s LEFT JOIN unit u USING (unit_id) "
-        "WHERE patient_id = ? AND start_date IS NOT NULL AND NOT confidential",
-        [patient_id],
-    )
+_WHEN = ("start_date", "start_minute", "precision")
+_OF_DOCUMENT = ("document_id", "stay_id", "kind", "title", *_WHEN, "confidential")
+_OF_FACTS = ["document_id", "concept_id", "value_concept", "value", "value_text", "unit", *_WHEN, "end_date", "end_minute",
+             "context", "status"]  # fmt: skip
+
+
+def _moment(event: Event) -> tuple[dt.date, int, int, int]:
+    minute = -1 if event.start.minute is None else event.start.minute
+    return event.start.date or dt.date.min, minute, event.lane, event.document_id or 0
+
+
+def _line(snapshot: Snapshot, patient_id: int, stays: int, dates: list[dt.date | None]) -> PatientLine | None:
+    """The line of one patient, as `read_patients` would say it, from rows that were read already."""
+    row = next(iter(snapshot.patient_rows("patient", patient_id).to_pylist()), None)
+    if row is None or row["confidential"]:
+        return None
+    born, day = row["birth_month"], row["death_date"] or snapshot.date
+    known = [date for date in dates if date is not None]
+    return PatientLine(
+        patient_id, row["sex"], None if born is None else (day.year * 12 + day.month - born.year * 12 - born.month) // 12,
+        row["death_date"] is not None or row["death_source"] is not None, stays, len(dates),
+        min(known, default=None), max(known, default=None),
+    )  # fmt: skip
+
+
+def _stays(snapshot: Snapshot, rows: list[dict[str, Any]]) -> list[Event]:
+    names = {}
+    if any(row["unit_id"] is not None for row in rows):
+        units = fetch(snapshot, "SELECT unit_id, coalesce(label, code) AS name FROM unit")
+        names = {row["unit_id"]: row["name"] for row in units}
     return [
-        Event(0, _start(r), _end(r), (r["kind"] or "venue",) * 2, value_text=r["unit_name"]) for r in rows
+        Event(0, _start(r), _end(r), (r["kind"] or "venue",) * 2, value_text=names.get(r["unit_id"], ""))
+        for r in rows
+        if r["start_date"] is not None
     ]
 
 
-def _documents(snapshot: Snapshot, patient_id: int) -> list[Event]:
+def _documents(rows: Iterable[dict[str, Any]]) -> list[Event]:
     """Documents that say something by themselves: with a text, or without any fact."""
-    rows = fetch(
-        snapshot,
-        f"""
-        SELECT d.* FROM document d
-        LEFT JOIN (SELECT document_id FROM text WHERE patient_id = ?) t USING (document_id)
-        LEFT JOIN (SELECT DISTINCT document_id FROM fact WHERE patient_id = ?) f USING (document_id)
-        WHERE d.patient_id = ? AND d.start_date IS NOT NULL AND {OPEN_DOCUMENT}
-          AND (t.document_id IS NOT NULL OR f.document_id IS NULL)
-        """,
-        [patient_id] * 3,
-    )
     return [
         Event(DOCUMENT_LANE, _start(r), When(None), (r["kind"],) * 2, value_text=r["title"] or "",
               document_id=r["document_id"])
         for r in rows
+        if r["start_date"] is not None
     ]
 
 
-def _facts(snapshot: Snapshot, concepts: ConceptShelf, patient_id: int) -> list[Event]:
+def _facts(concepts: ConceptShelf, rows: list[dict[str, Any]]) -> list[Event]:
     """Affirmed facts that happened; of open documents only."""
-    live = ", ".join(str(int(status)) for status in LIVE_STATUS)
-    rows = fetch(
-        snapshot,
-        f"""
-        SELECT f.* FROM fact f JOIN document d ON d.document_id = f.document_id AND d.patient_id = f.patient_id
-        WHERE f.patient_id = ? AND d.patient_id = ? AND f.start_date IS NOT NULL AND f.context = 0
-          AND f.status IN ({live}) AND {OPEN_DOCUMENT}
-        """,
-        [patient_id] * 2,
-    )
+    live = {int(status) for status in LIVE_STATUS}
+    rows = [r for r in rows if r["start_date"] is not None and r["context"] == 0 and r["status"] in live]
     known = concepts.of_ids({r[c] for r in rows for c in ("concept_id", "value_concept") if r[c] is not None})
     events = []
     for row in rows:

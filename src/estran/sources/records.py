@@ -141,6 +141,14 @@ I8, I16, I32, I64 = pa.int8(), pa.int16(), pa.int32(), pa.int64()
 STR, DATE, F64, BOOL = pa.string(), pa.date32(), pa.float64(), pa.bool_()
 
 # One row per record read, refused ones included.
+# Titles that readers give by themselves to documents without one: words of this package, nobody's name,
+# so they are not masked patient by patient.
+OWN_TITLES = frozenset(
+    "Acte|Actes|Allergies|Diagnostic|Diagnostics|Dispositif médical|Épisode|Mesure|Médicament|Observation|"
+    "Prélèvement|Période d'observation|Période de dose (calculée)|Période de maladie (calculée)|"
+    "Période de traitement (calculée)".split("|")
+)
+
 RECORDS = pa.schema(
     [
         ("record_no", I64),  # place in the file, from 0, stable from one reading to the next

@@ -2,6 +2,7 @@
 
 from estran.warehouse.changes import Changes
 from estran.warehouse.check import Finding
+from estran.warehouse.confidential import Scope
 from estran.warehouse.digest import digest
 from estran.warehouse.folding import fold_stays
 from estran.warehouse.presence import Presence, bitmap, members
@@ -11,6 +12,6 @@ from estran.warehouse.store import Compaction, SnapshotInfo, Warehouse
 from estran.warehouse.writer import Writer
 
 __all__ = [
-    "LIVE", "Changes", "Compaction", "Finding", "Presence", "Snapshot", "SnapshotInfo", "Warehouse", "Writer",
+    "LIVE", "Changes", "Compaction", "Finding", "Presence", "Scope", "Snapshot", "SnapshotInfo", "Warehouse", "Writer",
     "bitmap", "digest", "fold_stays", "members",
 ]  # fmt: skip

@@ -56,15 +56,14 @@ def set_hidden(draft: Draft, bucket: int, hidden: Hidden) -> None:
 
 
 def vacuum(directory: Path, keep: int) -> int:
-    """Forget all but the last `keep` snapshots, and those before an erasure; returns bytes freed.
+    """Forget all but the last `keep` snapshots, and those that hold what was erased or masked since;
+    returns bytes freed.
 
     Files that no other snapshot names are deleted. To be called under the writer's lock: files being written would look like litter.
     """
     known = records.versions(directory)
-    kept = [records.read_record(directory, version) for version in known[-keep:]]
-    # An erasure that was cut short must not leave the snapshots that still hold the patient.
-    erased = [i for i, record in enumerate(kept) if record.operation == "erase"]
-    kept = kept[erased[-1] :] if erased else kept
+    every = [records.read_record(directory, version) for version in known]
+    kept = every[max(_first_clean(every), len(every) - keep) :]
     for version in known[: -len(kept)]:
         records.path_of(directory, version).unlink()
     named = {ref.path for record in kept for ref in record.named()}
@@ -72,6 +71,23 @@ def vacuum(directory: Path, keep: int) -> int:
     for path in (directory / records.FOLDER).glob(".*"):
         path.unlink()
     return freed
+
+
+def _first_clean(every: list[records.Record]) -> int:
+    """Place of the first snapshot without what an erasure, or a compaction after a mask, took out of
+    all files: also when the process that did it was cut short."""
+    first, masked = 0, False
+    for place, record in enumerate(every):
+        masked |= record.operation == "mask"
+        if record.operation == "erase" or (masked and record.operation == "compact"):
+            first, masked = place, False
+    return first
+
+
+def owed(directory: Path) -> bool:
+    """Whether files still hold rows that a mask replaced: no compaction came after it."""
+    operations = [records.read_record(directory, version).operation for version in records.versions(directory)]
+    return "mask" in operations[max((i for i, o in enumerate(operations) if o == "compact"), default=0) :]
 
 
 def litter(directory: Path, named: set[str]) -> list[Path]:

@@ -48,7 +48,7 @@ _DELTA = frozenset({"patient_id", "other_id", "document_id", "stay_id", "movemen
 _SPLIT: frozenset[str] = frozenset()
 _PLAIN = frozenset({"content", "record_key", "text"})  # hashes have no pattern, texts never repeat
 _SEARCHED = frozenset({"patient_id", "concept_id", "start_date", "document_id", "stay_id", "identity_id", "ancestor_id",
-                       "source_id", "record_key", "value"})  # fmt: skip
+                       "source_id", "record_key", "value", "confidential"})  # fmt: skip
 _ZSTD_LEVEL = 3
 _FINE = {"fact": 4, "text": 32}  # what decodes whole to read one patient: row groups this much smaller
 

@@ -85,7 +85,7 @@ def _take_from_presence(draft: Draft, snapshot: Snapshot, bucket: int, gone: Gon
         connection.register("hidden", pa.table({"document_id": members(hidden | gone.documents)}))
         paths = draft.paths("fact", bucket), draft.paths("fact_by_concept", bucket)
         lost = presence_update.removed(connection, *paths, numbers(rows, "patient_id"))
-    old = snapshot.presence(bucket)
+    old = snapshot.stored_presence(bucket)
     changed = presence_update.changed(old, lost, {})
     if changed:
         path = draft.place(f"presence/{bucket}", ".bits")

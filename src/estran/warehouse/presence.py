@@ -96,15 +96,23 @@ class Presence:
         cache = self._cache[kind]
         known = cache.get(index)
         if known is None:
-            known = cache[index] = _thawed(self.blob(index, kind))
+            known = cache[index] = self.stored(index, kind)
         return known
+
+    def stored(self, index: int, kind: int) -> BitMap:
+        """The same, decoded anew from the file."""
+        return _thawed(self.blob(index, kind))
+
+    def held(self) -> Ints:
+        """Concepts that some patient has, sorted."""
+        return self.concepts
 
     def pair(self, concept: int) -> Pair:
         """Copies of the two bitmaps of one concept, empty when it is absent."""
         index = int(np.searchsorted(self.concepts, concept))
         if index == len(self.concepts) or self.concepts[index] != concept:
             return BitMap(), BitMap()
-        return _thawed(self.blob(index, 0)), _thawed(self.blob(index, 1))
+        return self.stored(index, 0), self.stored(index, 1)
 
     def blob(self, index: int, kind: int) -> memoryview:
         """Serialised bitmap number `index`; kind 0 patients, 1 stays."""

@@ -43,7 +43,7 @@ class Record:
 
     version: int
     created: dt.datetime  # aware, UTC
-    operation: str  # create, load, compact, erase
+    operation: str  # create, load, mask, compact, erase
     bucket_patients: int
     counters: Mapping[str, int]
     tables: Mapping[str, TableFiles]

@@ -14,17 +14,19 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyroaring import BitMap
+from pyroaring import BitMap, FrozenBitMap
 
 from estran.model.tables import BUCKETED, TABLES
 from estran.settings import Settings
 from estran.warehouse import slices
+from estran.warehouse.confidential import Closed, Scope
 from estran.warehouse.encoding import read_files
 from estran.warehouse.hidden import Hidden, read_hidden
 from estran.warehouse.presence import Presence, bitmap, members
+from estran.warehouse.presence_scope import ScopedPresence
 from estran.warehouse.record import WHOLE_BUCKET, Record
 from estran.warehouse.text_index import TextIndex
-from estran.warehouse.views import open_database
+from estran.warehouse.views import Unseen, open_database
 
 Ints = npt.NDArray[np.int64]
 
@@ -33,18 +35,35 @@ class Snapshot:
     """One immutable state of the warehouse; may be shared between threads.
 
     Patients with an opposition (or an erasure on its way) active on `date`, or in the newer
-    snapshot given as `newer`, are invisible in every view and bitmap but the raw ones.
+    snapshot given as `newer`, are invisible in every view and bitmap but the raw ones. So is what is
+    confidential (see `warehouse.confidential`), unless `scope` opens it.
     """
 
-    def __init__(self, directory: Path, settings: Settings, record: Record, newer: Record | None = None) -> None:
+    def __init__(
+        self, directory: Path, settings: Settings, record: Record, newer: Record | None = None,
+        scope: Scope = Scope.RESEARCH,
+    ) -> None:  # fmt: skip
         self.directory = directory
         self.settings = settings
         self.record = record
+        self.scope = scope
         self._newer = newer
+        self._closed = Closed(directory, self._records if scope is Scope.RESEARCH else ())
+        self._presences: dict[int, Presence] = {}
         self._lock = threading.RLock()
         self._database: duckdb.DuckDBPyConnection | None = None
         self._concepts = lru_cache(maxsize=512)(self._find_concepts)
         self._descendants = lru_cache(maxsize=256)(self._find_descendants)
+
+    def scoped(self, scope: Scope) -> Snapshot:
+        """The same state in another scope; itself when it is in that scope."""
+        if scope is self.scope:
+            return self
+        return Snapshot(self.directory, self.settings, self.record, self._newer, scope)
+
+    @property
+    def _records(self) -> list[Record]:
+        return [self.record, self._newer] if self._newer is not None else [self.record]
 
     @property
     def version(self) -> int:
@@ -99,7 +118,8 @@ class Snapshot:
             if self._database is None:
                 files = {table: self.files(table) for table in TABLES}
                 temporary = self.directory / "tmp"
-                self._database = open_database(files, self._hidden_everywhere, self.opposed(), temporary)
+                unseen = Unseen(self.unseen_documents(), self._unseen_patients, self._closed.stays)
+                self._database = open_database(files, self._hidden_everywhere, unseen, temporary)
             return self._database.cursor()
 
     def close(self) -> None:
@@ -129,55 +149,78 @@ class Snapshot:
         """Retired and cancelled documents of all buckets."""
         return self._hidden_everywhere.copy()
 
+    def unseen_documents(self, bucket: int | None = None) -> BitMap:
+        """Documents that reads leave out, of a bucket or of all: hidden ones, and those the scope keeps closed."""
+        if bucket is None:
+            return self._hidden_everywhere.union(*self._closed.documents.values())
+        return self.hidden(bucket).any().union(self._closed.documents.get(bucket, BitMap()))
+
     @cached_property
     def _opposed(self) -> BitMap:
         found = BitMap()
-        for record in (self.record, self._newer):
-            if record is not None:
-                paths = [str(self.directory / ref.path) for ref in record.tables["permission"].all()]
-                day = record.created.astimezone(ZoneInfo(self.settings.zone)).date()
-                found |= opposed_on(read_files("permission", paths), day)
+        for record in self._records:
+            paths = [str(self.directory / ref.path) for ref in record.tables["permission"].all()]
+            day = record.created.astimezone(ZoneInfo(self.settings.zone)).date()
+            found |= opposed_on(read_files("permission", paths), day)
         return found
 
     def opposed(self) -> BitMap:
-        """Patients whom no read may show."""
+        """Patients whom no read may show, in any scope."""
         return self._opposed.copy()
+
+    @cached_property
+    def _unseen_patients(self) -> BitMap:
+        return self._opposed | self._closed.patients
+
+    def confidential(self) -> Closed:
+        """What this scope keeps closed: nothing in scope care. Do not change its bitmaps."""
+        return self._closed
 
     @cached_property
     def _population(self) -> BitMap:
         parts = [bitmap(slices.column(path, "patient_id")) for path in self.files("patient")]
-        return BitMap.union(*parts) - self._opposed if parts else BitMap()
+        return BitMap.union(*parts) - self._unseen_patients if parts else BitMap()
 
     def population(self) -> BitMap:
-        """Visible patients: introduced and not opposed."""
+        """Visible patients: introduced, not opposed, not closed in this scope."""
         return self._population.copy()
-
-    @cached_property
-    def _confidential(self) -> BitMap:
-        rows = read_files("patient", self.files("patient"), ["patient_id", "confidential"])
-        return bitmap(rows.filter(rows.column("confidential")).column("patient_id").to_numpy())
-
-    def confidential(self) -> BitMap:
-        """Patients flagged confidential, opposed or not."""
-        return self._confidential.copy()
 
     @cached_property
     def _known_stays(self) -> BitMap:
         rows = read_files("stay", self.files("stay"), ["stay_id", "patient_id", "status"])
         rows = rows.filter(pc.not_equal(rows.column("status"), "cancelled"))
         stays = rows.column("stay_id").to_numpy()
-        if self._opposed:
-            stays = stays[~np.isin(rows.column("patient_id").to_numpy(), members(self._opposed))]
-        return bitmap(stays)
+        if self._unseen_patients:
+            stays = stays[~np.isin(rows.column("patient_id").to_numpy(), members(self._unseen_patients))]
+        return bitmap(stays) - self._closed.stays
 
     def known_stays(self) -> BitMap:
-        """Stays that a source introduced, not cancelled, of visible patients."""
+        """Stays that a source introduced, not cancelled, of visible patients, not closed in this scope."""
         return self._known_stays.copy()
 
     def presence(self, bucket: int) -> Presence:
-        """Presence bitmaps of a bucket, of all patients: AND them with `population()`, `known_stays()`."""
+        """Presence bitmaps of a bucket, of all patients: AND them with `population()`, `known_stays()`.
+
+        What only closed documents support is not in them.
+        """
+        closed = self._closed.documents.get(bucket)
+        path = self._presence_path(bucket)
+        if not closed or path is None:
+            return _presence(path)
+        with self._lock:
+            if bucket not in self._presences:
+                hidden = FrozenBitMap(self.hidden(bucket).any())
+                files = [tuple(self.files(table, bucket)) for table in ("document", "fact", "fact_by_concept")]
+                self._presences[bucket] = ScopedPresence(path, FrozenBitMap(closed), hidden, *files)
+            return self._presences[bucket]
+
+    def stored_presence(self, bucket: int) -> Presence:
+        """Presence bitmaps of a bucket as they are on disk: all live facts, in whatever scope."""
+        return _presence(self._presence_path(bucket))
+
+    def _presence_path(self, bucket: int) -> Path | None:
         ref = self.record.presence.get(bucket)
-        return _presence(self.directory / ref.path if ref else None)
+        return self.directory / ref.path if ref else None
 
     # Concepts
 
@@ -212,39 +255,44 @@ class Snapshot:
     ) -> pa.Table:
         """Facts of a bucket with one of the concepts (as `concept_id`), in concept order per file.
 
-        Hidden documents and opposed patients are left out; `live` keeps live facts only.
+        Documents and patients that reads must not see are left out; `live` keeps live facts only.
         """
         wanted = np.unique(np.fromiter(concept_ids, np.int64))
-        return slices.by_concept(
-            self.files("fact_by_concept", bucket), wanted, list(columns), live, self.hidden(bucket).any(), self._opposed
-        )
+        unseen = self.unseen_documents(bucket), self._unseen_patients
+        return slices.by_concept(self.files("fact_by_concept", bucket), wanted, list(columns), live, *unseen)
 
     def patient_facts(self, patient_id: int) -> pa.Table:
-        """All visible facts of a patient, live or not, in order of time; none when opposed."""
-        if patient_id in self._opposed:
+        """All visible facts of a patient, live or not, in order of time; none of a patient who is not visible."""
+        if patient_id in self._unseen_patients:
             return TABLES["fact"].empty_table()
         bucket = self.bucket_of(patient_id)
-        return slices.facts_of_patient(self.files("fact", bucket), patient_id, self.hidden(bucket).any())
+        return slices.facts_of_patient(self.files("fact", bucket), patient_id, self.unseen_documents(bucket))
 
     def patient_rows(self, table: str, patient_id: int, columns: Iterable[str] | None = None) -> pa.Table:
-        """Visible rows of a patient, as the view of that table has them, but in milliseconds; none when opposed.
+        """Visible rows of a patient, as the view of that table has them, but in milliseconds.
 
         For tables that are kept in patient order: patient, stay, movement, document, text, fact and media.
         """
         names = TABLES[table].names if columns is None else list(columns)
-        if patient_id in self._opposed:
+        if patient_id in self._unseen_patients:
             return pa.schema([TABLES[table].field(name) for name in names]).empty_table()
         bucket = self.bucket_of(patient_id)
-        cancels = table in ("stay", "movement")
-        needed = list(dict.fromkeys([*names, "status"])) if cancels else names
-        rows = slices.of_patient(table, self.files(table, bucket), patient_id, self.hidden(bucket).any(), needed)
-        return rows.filter(pc.not_equal(rows.column("status"), "cancelled")).select(names) if cancels else rows
+        of_stay = table in ("stay", "movement")
+        needed = list(dict.fromkeys([*names, "status", "stay_id"])) if of_stay else names
+        rows = slices.of_patient(table, self.files(table, bucket), patient_id, self.unseen_documents(bucket), needed)
+        return self._visible_stays(rows).select(names) if of_stay else rows
+
+    def _visible_stays(self, rows: pa.Table) -> pa.Table:
+        rows = rows.filter(pc.not_equal(rows.column("status"), "cancelled"))
+        if not self._closed.stays:
+            return rows
+        return rows.filter(pa.array(~np.isin(rows.column("stay_id").to_numpy(), members(self._closed.stays))))
 
     @cached_property
     def text(self) -> TextIndex:
-        """The text index of this snapshot, without hidden documents and opposed patients."""
+        """The text index of this snapshot, without the documents and patients that reads must not see."""
         folders = [self.directory / ref.path for bucket in sorted(self.record.text) for ref in self.record.text[bucket]]
-        return TextIndex(folders, self._hidden_everywhere, self._opposed, people=self._people)
+        return TextIndex(folders, self.unseen_documents(), self._unseen_patients, people=self._people)
 
     def _people(self) -> pa.Table:
         return read_files("patient", self.files("patient"), ["patient_id", "sex", "birth_month"])

@@ -18,6 +18,7 @@ from estran.model.tables import TABLES
 from estran.settings import Settings
 from estran.warehouse import check, compaction, delta, erasure
 from estran.warehouse.check import Finding
+from estran.warehouse.confidential import Scope
 from estran.warehouse.digest import digest as content_digest
 from estran.warehouse.draft import Draft, empty_tables
 from estran.warehouse.presence import members
@@ -56,7 +57,7 @@ class Warehouse:
         """Use `create` or `open`."""
         self.directory = directory
         self.settings = settings
-        self._snapshots: dict[int, Snapshot] = {}
+        self._snapshots: dict[tuple[int, Scope], Snapshot] = {}
         self._lock = threading.Lock()
 
     @classmethod
@@ -91,25 +92,26 @@ class Warehouse:
         """Version of the newest snapshot."""
         return versions(self.directory)[-1]
 
-    def snapshot(self, version: int | None = None) -> Snapshot:
+    def snapshot(self, version: int | None = None, scope: Scope = Scope.RESEARCH) -> Snapshot:
         """The newest snapshot, or an older one that is still kept; StoreError when it is not.
 
-        An older one also hides whoever is opposed today.
+        What is confidential is closed unless `scope` opens it. An older snapshot also hides whoever is opposed and
+        what is confidential today.
         """
         latest = self.latest()
         if version is not None and version != latest:
-            return Snapshot(
-                self.directory, self.settings, read_record(self.directory, version), read_record(self.directory, latest)
-            )
+            records = read_record(self.directory, version), read_record(self.directory, latest)
+            return Snapshot(self.directory, self.settings, *records, scope)
         with self._lock:
-            if latest not in self._snapshots:
-                self._keep(Snapshot(self.directory, self.settings, read_record(self.directory, latest)))
-            return self._snapshots[latest]
+            if (latest, scope) not in self._snapshots:
+                record = read_record(self.directory, latest)
+                self._keep(Snapshot(self.directory, self.settings, record, scope=scope))
+            return self._snapshots[latest, scope]
 
     def _keep(self, snapshot: Snapshot) -> None:
-        self._snapshots[snapshot.version] = snapshot
-        for version in sorted(self._snapshots)[:-_OPEN_SNAPSHOTS]:
-            del self._snapshots[version]
+        self._snapshots[snapshot.version, snapshot.scope] = snapshot
+        oldest = sorted({version for version, _ in self._snapshots})[:-_OPEN_SNAPSHOTS]
+        self._snapshots = {key: kept for key, kept in self._snapshots.items() if key[0] not in oldest}
 
     def versions(self) -> list[SnapshotInfo]:
         """Snapshots that can be opened, oldest first."""
@@ -120,7 +122,7 @@ class Warehouse:
     def writer(self) -> Iterator[Writer]:
         """The one writer, until the end of the `with`; StoreError when another process writes."""
         with self._locked():
-            writer = Writer(self.snapshot(), self.settings)
+            writer = Writer(self.snapshot(scope=Scope.CARE), self.settings)
             yield writer
             with self._lock:
                 self._keep(writer.snapshot)
@@ -166,12 +168,16 @@ class Warehouse:
         with self.writer() as writer:
             self._erase(writer, BitMap(patient_ids), identity_ids)
             compaction.vacuum(self.directory, 1)
-            return writer.snapshot
+            return writer.snapshot.scoped(Scope.RESEARCH)
 
     def _erase(self, writer: Writer, patients: BitMap, identities: Iterable[int]) -> None:
         draft = Draft(self.directory, self.settings, writer.snapshot.record)
         erasure.erase(draft, writer.snapshot, patients, identities)
         writer.finish(draft, "erase", {})
+
+    def owes_compaction(self) -> bool:
+        """Whether files still hold in clear what has been masked since (a name learnt later)."""
+        return compaction.owed(self.directory)
 
     def vacuum(self, *, keep: int = KEPT_SNAPSHOTS) -> int:
         """Forget all but the last `keep` snapshots, delete every file that none names; returns bytes freed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -17,13 +18,26 @@ from estran.warehouse.scratch import OFFLINE
 _OF_DOCUMENT = ("document", "text", "fact", "fact_by_concept", "fact_attribute", "media", "stay_link")
 _OF_PATIENT = ("patient", "relation", "stay", "movement", "document", "text", "fact", "fact_by_concept",
                "fact_attribute", "media")  # fmt: skip
+_OF_STAY = ("stay", "stay_event", "movement")
 _CONDITIONS = {"stay": "status <> 'cancelled'", "movement": "status <> 'cancelled'"}
 
 
+@dataclass(frozen=True)
+class Unseen:
+    """What the views leave out."""
+
+    documents: BitMap
+    patients: BitMap
+    stays: BitMap
+
+
 def open_database(
-    files: Mapping[str, Sequence[str]], hidden: BitMap, opposed: BitMap, temporary: Path
+    files: Mapping[str, Sequence[str]], hidden: BitMap, unseen: Unseen, temporary: Path
 ) -> duckdb.DuckDBPyConnection:
-    """An in-memory database with the views; nothing is fetched, spills go to `temporary`."""
+    """An in-memory database with the views; nothing is fetched, spills go to `temporary`.
+
+    `hidden`, the retired and cancelled documents, is kept as `hidden_document` for questions over the raw views.
+    """
     connection = duckdb.connect(
         config={
             **OFFLINE,
@@ -34,11 +48,13 @@ def open_database(
     # Files never change under their name: no need to ask the disk again whether they did.
     connection.execute("SET validate_external_file_cache = 'NO_VALIDATION'")
     _keep(connection, "hidden_document", "document_id", hidden)
-    _keep(connection, "opposed_patient", "patient_id", opposed)
+    _keep(connection, "unseen_document", "document_id", unseen.documents)
+    _keep(connection, "unseen_patient", "patient_id", unseen.patients)
+    _keep(connection, "unseen_stay", "stay_id", unseen.stays)
     for table in TABLES:
         connection.execute(f"CREATE VIEW raw_{table} AS {source(table, files.get(table, ()))}")
     for table in TABLES:  # some of them look into the raw view of another table
-        connection.execute(f"CREATE VIEW {table} AS {_filtered(table, bool(hidden), bool(opposed))}")
+        connection.execute(f"CREATE VIEW {table} AS {_filtered(table, unseen)}")
     return connection
 
 
@@ -78,23 +94,25 @@ _SQL_TYPES = {
 }
 
 
-def _filtered(table: str, hidden: bool, opposed: bool) -> str:
+def _filtered(table: str, unseen: Unseen) -> str:
     """The view that people read. A filter that would remove nothing is not written at all."""
     joins, conditions = [], [_CONDITIONS[table]] if table in _CONDITIONS else []
-    if hidden and table in _OF_DOCUMENT:
-        joins.append("ANTI JOIN hidden_document USING (document_id)")
-    if opposed and table in _OF_PATIENT:
-        joins.append("ANTI JOIN opposed_patient USING (patient_id)")
-    if opposed and table == "relation":
-        joins.append("ANTI JOIN opposed_patient o ON raw_relation.other_id = o.patient_id")
-    if opposed and table == "stay_link":
+    if unseen.documents and table in _OF_DOCUMENT:
+        joins.append("ANTI JOIN unseen_document USING (document_id)")
+    if unseen.stays and table in _OF_STAY:
+        joins.append("ANTI JOIN unseen_stay USING (stay_id)")
+    if unseen.patients and table in _OF_PATIENT:
+        joins.append("ANTI JOIN unseen_patient USING (patient_id)")
+    if unseen.patients and table == "relation":
+        joins.append("ANTI JOIN unseen_patient o ON raw_relation.other_id = o.patient_id")
+    if unseen.patients and table == "stay_link":
         joins.append(_belonging("document", "document_id"))
-    if opposed and table == "stay_event":
+    if unseen.patients and table == "stay_event":
         joins.append(_belonging("stay", "stay_id"))
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
     return f"SELECT * FROM raw_{table} {' '.join(joins)}{where}"
 
 
 def _belonging(table: str, key: str) -> str:
-    inner = f"SELECT {key} FROM raw_{table} SEMI JOIN opposed_patient USING (patient_id)"
-    return f"ANTI JOIN ({inner}) of_opposed USING ({key})"
+    inner = f"SELECT {key} FROM raw_{table} SEMI JOIN unseen_patient USING (patient_id)"
+    return f"ANTI JOIN ({inner}) of_unseen USING ({key})"

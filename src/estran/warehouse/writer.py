@@ -17,6 +17,7 @@ from estran.model.errors import StoreError
 from estran.settings import Settings
 from estran.warehouse import presence_update, texts
 from estran.warehouse.changes import KEYS, Changes, split
+from estran.warehouse.confidential import Scope
 from estran.warehouse.draft import Draft
 from estran.warehouse.files import FileRef
 from estran.warehouse.hidden import Hidden, write_hidden
@@ -29,7 +30,11 @@ Ints = npt.NDArray[np.int64]
 
 
 class Writer:
-    """Adds snapshots, one per `commit`. Got from `Warehouse.writer()`; not for use by two threads."""
+    """Adds snapshots, one per `commit`. Got from `Warehouse.writer()`; not for use by two threads.
+
+    `snapshot` is what was committed last, confidential data open: who writes must know all of it. What `commit`
+    returns is for readers, and keeps it closed.
+    """
 
     def __init__(self, snapshot: Snapshot, settings: Settings) -> None:
         self.snapshot = snapshot
@@ -43,10 +48,11 @@ class Writer:
         """Next free number of a sequence (document, concept, unit, load, file), 0 at first."""
         return int(self.snapshot.record.counters.get(name, 0))
 
-    def commit(self, changes: Changes) -> Snapshot:
+    def commit(self, changes: Changes, operation: str = "load") -> Snapshot:
         """Write all of `changes` as one new snapshot; nothing is visible before this returns.
 
-        Raises StoreError, leaving the last snapshot as it was, when rows do not fit their table.
+        `operation` "mask" says that rows replaced here held what must not stay in any file: the next
+        compaction forgets every older snapshot. Raises StoreError, leaving the last snapshot as it was, when rows do not fit their table.
         """
         changes.validate()
         draft = Draft(self.directory, self._settings, self.snapshot.record)
@@ -55,7 +61,7 @@ class Writer:
         commit.hide()
         commit.large_tables()
         commit.index()
-        return self.finish(draft, "load", changes.counters)
+        return self.finish(draft, operation, changes.counters)
 
     def finish(self, draft: Draft, operation: str, counters: dict[str, int]) -> Snapshot:
         """Name the draft's files in a new snapshot record: the commit point."""
@@ -67,8 +73,8 @@ class Writer:
         )
         record = draft.record(base)
         write_record(self.directory, record)
-        self.snapshot = Snapshot(self.directory, self._settings, record)
-        return self.snapshot
+        self.snapshot = Snapshot(self.directory, self._settings, record, scope=Scope.CARE)
+        return self.snapshot.scoped(Scope.RESEARCH)
 
 
 class _Commit:
@@ -143,7 +149,7 @@ class _Commit:
             self._update_presence(bucket)
 
     def _update_presence(self, bucket: int) -> None:
-        old = self._snapshot.presence(bucket)
+        old = self._snapshot.stored_presence(bucket)
         facts = self._facts.get(bucket)
         new: dict[int, Pair] = presence_update.added(facts, self._hidden_now(bucket)) if facts is not None else {}
         gone = self._removed(bucket) if bucket in self._retiring else {}

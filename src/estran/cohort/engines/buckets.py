@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyroaring import BitMap
 
-from estran.cohort.engines.events import NO_DAY, NUMBER_BIT, Bools, Ints, contained, key_set, places
+from estran.cohort.engines.events import NO_DAY, NUMBER_BIT, Bools, Ints, contained, distinct, key_set, places
 from estran.cohort.query import Code, Unit
 
 if TYPE_CHECKING:
@@ -222,11 +222,11 @@ class Bucket:
 
     def groups_in(self, documents: Ints) -> tuple[Ints, Ints]:
         """Every group of some documents: document and group, once, sorted."""
-        wanted = pa.table({"document_id": np.unique(documents).astype(np.int32)})
+        wanted = pa.table({"document_id": distinct(documents).astype(np.int32)})
         rows = self.sql(
             "SELECT document_id, fact_no FROM fact SEMI JOIN given USING (document_id) WHERE bucket = $bucket", wanted
         )
-        found = np.unique(self.groups(fact_key(numbers(rows.column("document_id")), numbers(rows.column("fact_no")))))
+        found = distinct(self.groups(fact_key(numbers(rows.column("document_id")), numbers(rows.column("fact_no")))))
         return found >> NUMBER_BIT, found
 
     @cached_property

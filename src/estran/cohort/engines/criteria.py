@@ -21,6 +21,7 @@ from estran.cohort.engines.events import (
     Ints,
     ascending,
     contained,
+    distinct,
     expand,
     frequent,
     given,
@@ -314,7 +315,7 @@ def _texts(bucket: Bucket, lookups: Lookups, node: TextCriterion) -> Ints:
 def _media(bucket: Bucket, lookups: Lookups, node: MediaCriterion) -> Ints:
     table = bucket.media
     keep = table.words("modality").among(node.modalities) if node.modalities else np.ones(len(table), np.bool_)
-    found = contained(bucket.document_ids, np.unique(table.number("document_id")[keep]))
+    found = contained(bucket.document_ids, distinct(table.number("document_id")[keep]))
     if node.dates:
         found &= in_dates(bucket.documents.day("start_date"), node.dates)
     return np.flatnonzero(found)

@@ -129,7 +129,7 @@ class GroupSet:
         return GroupSet(self.numbers[contained(self.numbers, other.numbers)])
 
     def __or__(self, other: GroupSet) -> GroupSet:
-        return GroupSet(np.union1d(self.numbers, other.numbers))
+        return GroupSet(distinct(np.concatenate([self.numbers, other.numbers])))
 
     def __sub__(self, other: GroupSet) -> GroupSet:
         return GroupSet(self.numbers[~contained(self.numbers, other.numbers)])
@@ -138,7 +138,7 @@ class GroupSet:
 def key_set(keys: Ints, unit: Unit) -> Keys:
     """A set of keys."""
     if unit is Unit.GROUP:
-        return cast(Keys, GroupSet(np.unique(keys)))
+        return cast(Keys, GroupSet(distinct(keys)))
     return BitMap(array.array("I", distinct(keys).astype(np.uint32).tobytes()))
 
 
@@ -158,10 +158,12 @@ def spread(keys: Ints) -> tuple[int, int] | None:
 
 
 def distinct(keys: Ints) -> Ints:
-    """Sorted distinct keys."""
+    """Sorted distinct keys (`np.unique` hashes, which is ten times slower on many large numbers)."""
     found = spread(keys)
     if found is None:
-        return np.unique(keys)
+        keys = ascending(keys)[0]
+        fresh: Ints = keys[np.append(True, keys[1:] != keys[:-1])[: len(keys)]]
+        return fresh
     present = np.zeros(found[1], np.bool_)
     present[keys - found[0]] = True
     return np.flatnonzero(present) + found[0]

@@ -14,6 +14,7 @@ from estran.cohort.engines.events import (
     ascending,
     between,
     count_between,
+    distinct,
     given,
     in_order,
     on_days,
@@ -119,7 +120,7 @@ def window(node: Window, parts: list[Events]) -> Events:
     """Events of the first criterion with one event of each other inside the same window."""
     parts = [part.take(part.known(Precision.DAY)) for part in parts]
     moments = on_days(*parts)
-    good = np.unique(np.concatenate(moments))
+    good = distinct(np.concatenate(moments))
     for moment in moments:
         good = good[count_between(good, ascending(moment)[0], 0, node.days) > 0]
     return parts[0].take(count_between(moments[0], good, -node.days, 0) > 0)

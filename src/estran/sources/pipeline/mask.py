@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from estran.identity.deid import Deidentifier
+from estran.identity.deid import Deidentifier, harmless
 from estran.model.codes import Precision
 from estran.model.moments import civil
 
@@ -151,7 +151,7 @@ class Masker:
         key = (patient, value)
         found = self._short.get(key)
         if found is None:
-            found = self._short[key] = self._for(patient).redact(value)
+            found = self._short[key] = value if harmless(value) else self._for(patient).redact(value)
         return found
 
     def texts(
@@ -181,19 +181,33 @@ def mask_column(
 
     Returns the table and, by row, the originals of what was altered.
     """
-    filled = table[name].is_valid().to_numpy()
-    if not filled.any():
+    if table[name].null_count == table.num_rows:
+        return table, {}
+    words, codes = _coded(table[name])
+    rows = np.flatnonzero(np.array([word not in safe for word in words] + [False])[codes])
+    if not len(rows):
+        return table, {}
+    # A patient's same value is masked once, however often it comes.
+    pairs = patients[rows].astype(np.int64) * len(words) + codes[rows]
+    distinct, back = np.unique(pairs, return_inverse=True)
+    masked = [masker.short(words[pair % len(words)], pair // len(words)) for pair in distinct.tolist()]
+    changed = [text != words[pair % len(words)] for text, pair in zip(masked, distinct.tolist(), strict=True)]
+    places = np.flatnonzero(np.array(changed)[back])
+    if not len(places):
         return table, {}
     values = table[name].to_pylist()
-    altered: dict[int, str] = {}
-    for row in np.flatnonzero(filled).tolist():
-        value = values[row]
-        if value not in safe:
-            masked = masker.short(value, int(patients[row]))
-            if masked != value:
-                altered[row] = value
-                values[row] = masked
-    return (_set(table, name, pa.array(values, pa.string())) if altered else table), altered
+    altered = {int(rows[place]): values[rows[place]] for place in places.tolist()}
+    for place in places.tolist():
+        values[rows[place]] = masked[back[place]]
+    return _set(table, name, pa.array(values, pa.string())), altered
+
+
+def _coded(column: pa.ChunkedArray) -> tuple[list[str], npt.NDArray[np.int64]]:
+    """The distinct texts of a column and, by row, which it holds (-1: none)."""
+    encoded = column.combine_chunks()
+    encoded = encoded.chunk(0) if isinstance(encoded, pa.ChunkedArray) else encoded
+    encoded = encoded if pa.types.is_dictionary(encoded.type) else encoded.dictionary_encode()
+    return encoded.dictionary.to_pylist(), pc.fill_null(encoded.indices, -1).to_numpy().astype(np.int64)
 
 
 def _set(table: pa.Table, name: str, column: pa.Array | pa.ChunkedArray) -> pa.Table:

@@ -37,6 +37,7 @@ from estran.warehouse import Changes, Writer
 
 Int32s = npt.NDArray[np.int32]
 _MOMENTS = ("start_date", "start_minute", "end_date", "end_minute", "precision")
+_PLACES = frozenset(("patient_id", "stay_id"))
 _OF_FACT = {"words": "value_text", "known": "known_at", "values": "value"}  # kind of original → column
 
 
@@ -48,6 +49,7 @@ class Reissuer:
         self._people = People(vault)
         self._changes = Changes()
         self._zone = writer.snapshot.settings.zone
+        self._exposed = False  # whether rows to be replaced say more than they may
 
     def run(self) -> int:
         """Commit one snapshot if anything differs; returns how many documents were issued anew."""
@@ -65,7 +67,7 @@ class Reissuer:
             count = self._documents()
         self._connection.unregister("family")
         if any((self._changes.append, self._changes.upsert, self._changes.remove)) or count:
-            self._writer.commit(self._changes)
+            self._writer.commit(self._changes, "mask" if self._exposed else "load")
         self._vault.upkeep.settle(pending)
         return count
 
@@ -97,6 +99,7 @@ class Reissuer:
         restored = restore_statements(self._vault, events, _stay_key)
         coarse, hit = coarsen_statement(restored, self._people.births(patients), self._zone)
         keep_statements(self._vault, restored, hit, _stay_key)
+        self._exposed |= not coarse.equals(events)
         keys = coarse.select(["stay_id", "content"])
         self._changes.remove["stay_event"] = keys
         self._changes.append["stay_event"] = coarse.append_column("patient_id", pa.array(patients))
@@ -112,8 +115,10 @@ class Reissuer:
             return
         identities = rows["identity_id"].to_numpy()
         patients = self._people.patients(identities)
-        rows = restore_statements(self._vault, rows.select(MOVEMENT.names), _movement_key)
+        before = rows.select(MOVEMENT.names)
+        rows = restore_statements(self._vault, before, _movement_key)
         coarse, hit = coarsen_statement(rows, self._people.births(patients), self._zone)
+        self._exposed |= not coarse.equals(before)
         keep_statements(self._vault, rows, hit, _movement_key)
         rows = put(coarse, "patient_id", pa.array(patients))
         rows = put(rows, "stay_id", self._people.canonical(self._own_stays(rows, identities), patients))
@@ -153,6 +158,7 @@ class Reissuer:
         changed = before.differs(after)
         if not changed.any():
             return 0
+        self._exposed |= bool(before.differs(after, but=_PLACES).any())
         self._issue(before, after, changed, originals)
         return int(changed.sum())
 
@@ -219,14 +225,14 @@ class Content:
         rows: npt.NDArray[np.int64] = np.searchsorted(ids, table["document_id"].to_numpy())
         return rows
 
-    def differs(self, other: Content) -> npt.NDArray[np.bool_]:
-        """Which documents have a row of any table that is not the same in `other`."""
+    def differs(self, other: Content, but: frozenset[str] = frozenset()) -> npt.NDArray[np.bool_]:
+        """Which documents have a row of any table that is not the same in `other`, columns of `but` aside."""
         changed = np.zeros(self.documents.num_rows, dtype=bool)
         for name, mine in self.tables().items():
             theirs = other.tables()[name]
             rows = self.row_of(mine)
             for column in mine.column_names:
-                if column == "deid_version":
+                if column == "deid_version" or column in but:
                     continue
                 a, b = mine[column], theirs[column]
                 same = pc.or_kleene(pc.equal(a, b), pc.and_(pc.is_null(a), pc.is_null(b)))

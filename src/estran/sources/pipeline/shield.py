@@ -21,6 +21,7 @@ from estran.sources.pipeline.mask import (
     mask_column,
 )
 from estran.sources.pipeline.originals import Originals
+from estran.sources.records import OWN_TITLES
 
 Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
@@ -91,7 +92,7 @@ def mask_document(
     table: pa.Table, patients: Int32s, masker: Masker, labels: Collection[str], originals: Originals
 ) -> pa.Table:
     """Documents whose title (but those that are labels of codes) and author name nobody."""
-    for name, safe in (("title", frozenset(labels)), ("author_role", frozenset[str]())):
+    for name, safe in (("title", OWN_TITLES.union(labels)), ("author_role", frozenset[str]())):
         table, altered = mask_column(table, name, patients, masker, safe)
         for row, value in altered.items():
             originals.keep(row, name, value)
