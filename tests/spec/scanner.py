@@ -17,9 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import tantivy
-from ahocorasick_rs import AhoCorasick
+from ahocorasick_rs import AhoCorasick, BytesAhoCorasick
 
-_LIGATURES = str.maketrans({"œ": "oe", "æ": "ae", "ß": "ss", "ø": "o", "ł": "l", "đ": "d", "’": "'", "\u2010": "-"})
 _BETWEEN_DIGITS = re.compile(r"(?<=\d)[\s.\-/|()\u00a0\u202f]{1,3}(?=\d)")
 _TEXT_FIELDS = ("text", "title", "text_word", "title_word")
 TEXT_FILES = (".json", ".toml", ".log", ".txt")
@@ -27,10 +26,20 @@ TEXT_FILES = (".json", ".toml", ".log", ".txt")
 SHORTEST_IN_BYTES = 8
 
 
+def _plain(character: str) -> str:
+    """A letter without its accents; nothing of a combining mark."""
+    known = {"œ": "oe", "æ": "ae", "ß": "ss", "ø": "o", "ł": "l", "đ": "d", "’": "'", "\u2010": "-"}
+    if character in known:
+        return known[character]
+    return "".join(c for c in unicodedata.normalize("NFKD", character) if not unicodedata.combining(c))
+
+
+_ACCENTS = {c: _plain(chr(c)) for c in [*range(0xA0, 0x370), *range(0x1E00, 0x1F00), 0x2010, 0x2019]}
+
+
 def fold(text: str) -> str:
     """Lower case, without accents."""
-    plain = unicodedata.normalize("NFKD", text.lower().translate(_LIGATURES))
-    return "".join(c for c in plain if not unicodedata.combining(c))
+    return text.lower() if text.isascii() else text.lower().translate(_ACCENTS)
 
 
 def squeezed(text: str) -> str:
@@ -50,13 +59,18 @@ class Wanted:
     """What must not be found. `words` count as whole words, `digits` also when parted, `phrases` anywhere."""
 
     def __init__(self, words: Iterable[str] = (), digits: Iterable[str] = (), phrases: Iterable[str] = ()) -> None:
-        self.words = frozenset(fold(w) for w in words)
+        words, phrases = set(words), set(phrases)
+        self.words = frozenset(map(fold, words))
         self.digits = frozenset(digits)
-        self.phrases = frozenset(fold(p) for p in phrases)
+        self.phrases = frozenset(map(fold, phrases))
         self._list = sorted(self.words | self.digits | self.phrases)
         self._finder = AhoCorasick(self._list)
-        self._long = [p for p in self._list if len(p) >= SHORTEST_IN_BYTES]
-        self._byte_finder = AhoCorasick(self._long)
+        self._forms = [form for what in (*words, *phrases, *self.digits) for form in _byte_forms(what)]
+        self._byte_finder = BytesAhoCorasick([form for form, _ in self._forms])
+
+    def __or__(self, other: Wanted) -> Wanted:
+        """What either wants; words lose their accents before they are looked for in bytes."""
+        return Wanted(self.words | other.words, self.digits | other.digits, self.phrases | other.phrases)
 
     def in_text(self, text: str) -> set[str]:
         """What a text holds."""
@@ -81,23 +95,21 @@ class Wanted:
 
     def in_bytes(self, data: bytes) -> set[str]:
         """What raw bytes hold, as UTF-8, Latin-1 or UTF-16, among what is long enough to mean something."""
-        found = set()
-        for form in (data.decode("latin-1"), data.decode("utf-8", "ignore"), data.decode("utf-16-le", "ignore")):
-            plain = fold_quickly(form)
-            found |= {self._long[n] for n, _, _ in self._byte_finder.find_matches_as_indexes(plain)}
-        return found
+        lowered = data.lower()
+        return {self._forms[n][1] for n, _, _ in self._byte_finder.find_matches_as_indexes(lowered)}
+
+
+def _byte_forms(what: str) -> set[tuple[bytes, str]]:
+    """How something may be written in bytes whose ASCII letters are in lower case."""
+    plain = fold(what)
+    if len(plain) < SHORTEST_IN_BYTES:
+        return set()
+    texts = {plain, what.lower(), "".join(c.upper() if not c.isascii() else c for c in what.lower())}
+    return {(text.encode(code, "replace"), plain) for text in texts for code in ("utf-8", "latin-1", "utf-16-le")}
 
 
 def _inside(text: str, at: int) -> bool:
     return 0 <= at < len(text) and text[at].isalnum()
-
-
-_QUICK = {ord(c): ord(fold(c)) for c in map(chr, range(0xC0, 0x180)) if len(fold(c)) == 1}
-
-
-def fold_quickly(text: str) -> str:
-    """`fold`, but character by character: for megabytes that are mostly noise."""
-    return text.lower().translate(_QUICK)
 
 
 # Strings of a site
@@ -135,7 +147,7 @@ def _of_database(name: str, path: Path) -> Iterator[tuple[str, str]]:
     with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as db:
         for (table,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
             for row in db.execute(f'SELECT * FROM "{table}"'):
-                yield from ((f"{name}:{table}", str(v)) for v in row if isinstance(v, str | int) and str(v))
+                yield from ((f"{name}:{table}", v) for v in row if isinstance(v, str) and v)
     db.close()
 
 

@@ -23,6 +23,7 @@ from estran.cohort.search import search
 from estran.settings import Settings
 from estran.sources.pipeline.run import Report
 from estran.sources.pipeline.run import ingest as run
+from estran.warehouse import Scope
 
 SAMPLES = Path(estran.__file__).parent / "samples"
 # GiBleed: Eunomia's CreateCohortTable defines the four cohorts; the counts are those it publishes.
@@ -104,16 +105,27 @@ def value(site: Site, sql: str, *values: Any) -> Any:
     return rows(site, sql, *values)[0][0]
 
 
-def ask(site: Site, question: str, engine: str = "duckdb", version: int | None = None) -> BitMap:
+def ask(
+    site: Site, question: str, engine: str = "duckdb", version: int | None = None, scope: Scope = Scope.RESEARCH
+) -> BitMap:
     """The patients of a question written as text, on the newest snapshot or an older one."""
-    return ENGINES[engine](site.warehouse.snapshot(version)).run(parse(question)).patients
+    return ENGINES[engine](site.warehouse.snapshot(version, scope)).run(parse(question)).patients
 
 
-def count(site: Site, question: str) -> int:
+def found(site: Site, question: str, scope: Scope = Scope.RESEARCH) -> set[str]:
+    """The hospital numbers of the patients who answer; both engines must say the same."""
+    said = [set(ask(site, question, name, None, scope)) for name in ENGINES]
+    assert all(patients == said[0] for patients in said), f"the engines differ on {question}"
+    with site.vault() as vault:
+        keys = vault.natural_keys().patients
+    return {line.partition("|")[2] for patient in said[0] for line in keys[patient].split("\n")}
+
+
+def count(site: Site, question: str, scope: Scope = Scope.RESEARCH) -> int:
     """How many patients answer; both engines must say the same."""
-    found = {name: ask(site, question, name) for name in ENGINES}
-    assert len({frozenset(patients) for patients in found.values()}) == 1, f"the engines differ on {question}"
-    return len(found["duckdb"])
+    said = [ask(site, question, name, None, scope) for name in ENGINES]
+    assert all(patients == said[0] for patients in said), f"the engines differ on {question}"
+    return len(said[0])
 
 
 def texts(site: Site, words: str) -> set[int]:

@@ -13,7 +13,7 @@ from estran.cohort.search import SearchPage, search
 from estran.model.errors import UsageError
 from estran.model.tables import DOCUMENT, PATIENT, STAY, TEXT, UNIT
 from estran.settings import Settings
-from estran.warehouse import Changes, Snapshot, Warehouse
+from estran.warehouse import Changes, Scope, Snapshot, Warehouse
 from estran.warehouse.text_index import Facet, TextFilters
 
 TEXTS = {
@@ -79,7 +79,7 @@ def test_a_page_shows_marked_pieces(snapshot: Snapshot) -> None:
 
 def test_what_is_confidential_stays_hidden_until_the_scope_opens(snapshot: Snapshot) -> None:
     assert _found(search(snapshot, "fièvre")) == [1, 2]
-    assert _found(search(snapshot, "fièvre", confidential=True)) == [1, 2, 3, 4, 5]
+    assert _found(search(snapshot.scoped(Scope.CARE), "fièvre")) == [1, 2, 3, 4, 5]
 
 
 def test_facets_totals_and_pages(snapshot: Snapshot) -> None:
@@ -110,7 +110,7 @@ def test_a_suggestion_is_spelt_as_in_the_texts(snapshot: Snapshot) -> None:
 
 def test_a_suggestion_never_comes_from_what_is_hidden(snapshot: Snapshot) -> None:
     assert search(snapshot, "personel").unknown[0].suggestions == ()
-    assert [s.word for s in search(snapshot, "personel", confidential=True).unknown[0].suggestions] == ["personnel"]
+    assert [s.word for s in search(snapshot.scoped(Scope.CARE), "personel").unknown[0].suggestions] == ["personnel"]
 
 
 @pytest.mark.parametrize(("text", "limit", "offset"), [("", 20, 0), ("toux", 0, 0), ("toux", 201, 0), ("toux", 20, -1)])

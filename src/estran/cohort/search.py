@@ -1,7 +1,7 @@
 """The search bar's use case: what a person typed → a page of ranked documents, marked and counted.
 
 Only the texts of the page's hits are read, and they are the de-identified ones. Totals and facets
-are exact. What stays confidential is left out unless the caller's scope opens it.
+are exact. What may be found is what the snapshot shows: its scope opens confidential data or not.
 """
 
 from __future__ import annotations
@@ -11,9 +11,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
-from weakref import WeakKeyDictionary
-
-from pyroaring import BitMap
 
 from estran.model.errors import StoreError, UsageError
 from estran.text import analysis
@@ -77,45 +74,24 @@ class SearchPage:
 
 def search(
     snapshot: Snapshot, text: str | TextQuery, filters: TextFilters | None = None,
-    limit: int = 20, offset: int = 0, *, confidential: bool = False,
+    limit: int = 20, offset: int = 0,
 ) -> SearchPage:  # fmt: skip
     """The page of documents that match `text` and `filters`, best first.
 
-    `confidential` opens confidential documents, stays and patients. Raises UsageError when the text
-    cannot be read as a question (with the place), or when the page asked for is out of range.
+    Raises UsageError when the text cannot be read as a question (with the place), or when the page
+    asked for is out of range.
     """
     started = time.perf_counter()
     if not 1 <= limit <= LARGEST_PAGE or offset < 0:
         raise UsageError("This page of results does not exist.", hint=f"ask for 1 to {LARGEST_PAGE} results from 0 on")
     query = parse(text) if isinstance(text, str) else text
-    narrowed = _narrowed(snapshot, filters or TextFilters(), confidential)
-    found = snapshot.text.search(query, narrowed, limit=limit, offset=offset)
-    facets = snapshot.text.facets(query, narrowed)
+    filters = filters or TextFilters()
+    found = snapshot.text.search(query, filters, limit=limit, offset=offset)
+    facets = snapshot.text.facets(query, filters)
     hits, units = _shown(snapshot, query, found.hits, facets)
-    unknown = () if found.documents else _unknown(snapshot, query, narrowed)
+    unknown = () if found.documents else _unknown(snapshot, query, filters)
     elapsed = time.perf_counter() - started
     return SearchPage(query, hits, offset, found.documents, found.patients, facets, units, unknown, elapsed)
-
-
-_confidential: WeakKeyDictionary[Snapshot, BitMap] = WeakKeyDictionary()
-
-
-def _narrowed(snapshot: Snapshot, filters: TextFilters, confidential: bool) -> TextFilters:
-    if confidential:
-        return filters
-    if snapshot not in _confidential:
-        _confidential[snapshot] = _confidential_documents(snapshot)
-    return replace(filters, excluded=filters.excluded | _confidential[snapshot])
-
-
-def _confidential_documents(snapshot: Snapshot) -> BitMap:
-    with snapshot.connect() as connection:
-        rows = connection.execute(
-            """SELECT d.document_id FROM document d
-               LEFT JOIN stay s ON s.stay_id = d.stay_id LEFT JOIN patient p ON p.patient_id = d.patient_id
-               WHERE d.confidential OR s.confidential OR p.confidential"""
-        ).fetchnumpy()
-    return BitMap(rows["document_id"])
 
 
 def _shown(

@@ -68,6 +68,10 @@ class Groups:
         """Recompute the patients around `identity`; what moved."""
         return self._settle(identity)[1]
 
+    def ever_tied(self, identity: int) -> list[int]:
+        """`identity` and all that links tie to it, those undone since included."""
+        return sorted(self._reach(identity))
+
     def active_links(self, identity: int) -> list[Link]:
         """Links that tie `identity` now."""
         return sorted(link for link in self._around.get(identity, ()) if self._said[link][1])

@@ -186,6 +186,11 @@ class Vault:
         self._refresh()
         return list(self._groups.members(patient_id))
 
+    def ever_tied(self, identity_id: int) -> list[int]:
+        """The identity and all that ever were one patient with it, split since or not."""
+        self._refresh()
+        return self._groups.ever_tied(identity_id)
+
     def merged(self) -> dict[int, tuple[int, ...]]:
         """Patients of several identities: patient_id → identities."""
         self._refresh()

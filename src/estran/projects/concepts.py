@@ -50,7 +50,7 @@ class ConceptShelf:
     @cached_property
     def _held(self) -> set[int]:
         """Concepts that somebody has, or something below which somebody has."""
-        found = [self._snapshot.presence(bucket).concepts for bucket in self._snapshot.buckets]
+        found = [self._snapshot.presence(bucket).held() for bucket in self._snapshot.buckets]
         own = np.unique(np.concatenate(found)) if found else np.zeros(0, np.int64)
         with self._snapshot.connect() as connection:
             connection.register("own", pa.table({"descendant_id": own.astype(np.int32)}))

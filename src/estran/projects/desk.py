@@ -199,15 +199,13 @@ class Desk:
     def patients(self, query: Node, limit: int, offset: int) -> PatientPage:
         """The patients of a question, by pseudonymous number."""
         opened = self._asked(Action.PATIENTS, query, Target(f"patients:{offset}-{offset + limit}"))
-        numbers = self._view.answers.run(opened).patients - self._view.snapshot.confidential()
+        numbers = self._view.answers.run(opened).patients
         page = [int(number) for number in numbers[offset : offset + limit]]
         return PatientPage(tuple(read_patients(self._view.snapshot, page)), len(numbers))
 
     def evidence(self, query: Node, patient_id: int) -> dict[str, list[EvidenceLine]]:
-        """Per path of the question, what was found in this patient; nothing about one who is flagged."""
+        """Per path of the question, what was found in this patient; nothing about one who may not be seen."""
         opened = self._asked(Action.PATIENTS, query, Target(f"evidence:patient:{patient_id}"))
-        if patient_id in self._view.snapshot.confidential():
-            return {}
         found = self._view.answers.run(opened).evidence(patient_id)
         ids = {m.concept_id for matches in found.values() for m in matches if m.concept_id is not None}
         known = self._view.concepts.of_ids(ids)

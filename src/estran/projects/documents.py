@@ -8,7 +8,7 @@ from typing import Any
 
 from estran.model.codes import Comparator
 from estran.projects.concepts import Concept, ConceptShelf
-from estran.projects.rows import OPEN_DOCUMENT, When, age_sql, fetch, one
+from estran.projects.rows import When, age_sql, fetch, one
 from estran.warehouse import Snapshot
 
 _COMPARATORS = {Comparator.LT: "<", Comparator.LE: "≤", Comparator.GT: ">", Comparator.GE: "≥"}
@@ -99,7 +99,7 @@ def read_document(snapshot: Snapshot, concepts: ConceptShelf, document_id: int) 
         LEFT JOIN unit u ON u.unit_id = d.unit_id
         LEFT JOIN patient p ON p.patient_id = d.patient_id
         LEFT JOIN stay s ON s.stay_id = d.stay_id AND s.patient_id = d.patient_id
-        WHERE d.document_id = ? AND {OPEN_DOCUMENT}
+        WHERE d.document_id = ?
         """,
         [document_id],
     )
@@ -172,10 +172,10 @@ def _versions(snapshot: Snapshot, head: dict[str, Any]) -> tuple[VersionLine, ..
 def _neighbours(snapshot: Snapshot, patient_id: int, document_id: int) -> tuple[int | None, int | None]:
     row = one(
         snapshot,
-        f"""
+        """
         SELECT before, after FROM (
             SELECT d.document_id, lag(d.document_id) OVER o AS before, lead(d.document_id) OVER o AS after
-            FROM document d WHERE d.patient_id = ? AND {OPEN_DOCUMENT}
+            FROM document d WHERE d.patient_id = ?
             WINDOW o AS (ORDER BY d.start_date NULLS LAST, d.start_minute NULLS FIRST, d.document_id))
         WHERE document_id = ?
         """,

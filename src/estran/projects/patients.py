@@ -9,7 +9,7 @@ from typing import Any
 
 from estran.model.codes import LIVE_STATUS
 from estran.projects.concepts import ConceptShelf
-from estran.projects.rows import OPEN_DOCUMENT, When, age_sql, fetch
+from estran.projects.rows import When, age_sql, fetch
 from estran.warehouse import Snapshot
 
 LANES = ("stay", "diagnosis", "procedure", "laboratory", "drug", "document", "observation")
@@ -55,7 +55,7 @@ class Timeline:
 
 
 def read_patients(snapshot: Snapshot, patient_ids: list[int]) -> list[PatientLine]:
-    """Lines for these patients, in the order given; flagged ones are left out."""
+    """Lines for these patients, in the order given; those who may not be seen are left out."""
     if not patient_ids:
         return []
     marks = ", ".join("?" for _ in patient_ids)
@@ -63,14 +63,14 @@ def read_patients(snapshot: Snapshot, patient_ids: list[int]) -> list[PatientLin
         snapshot,
         f"""
         WITH stays AS (SELECT patient_id, count(*) AS n FROM stay
-                       WHERE patient_id IN ({marks}) AND NOT confidential GROUP BY patient_id),
+                       WHERE patient_id IN ({marks}) GROUP BY patient_id),
         documents AS (SELECT patient_id, count(*) AS n, min(start_date) AS first, max(start_date) AS last
-                      FROM document d WHERE patient_id IN ({marks}) AND {OPEN_DOCUMENT} GROUP BY patient_id)
+                      FROM document WHERE patient_id IN ({marks}) GROUP BY patient_id)
         SELECT p.patient_id, p.sex, {age_sql("p.birth_month", "coalesce(p.death_date, CAST(? AS DATE))")} AS age,
                p.death_date IS NOT NULL OR p.death_source IS NOT NULL AS dead,
                coalesce(stays.n, 0) AS stays, coalesce(documents.n, 0) AS documents, first, last
         FROM patient p LEFT JOIN stays USING (patient_id) LEFT JOIN documents USING (patient_id)
-        WHERE p.patient_id IN ({marks}) AND NOT p.confidential
+        WHERE p.patient_id IN ({marks})
         """,
         [*patient_ids, *patient_ids, snapshot.date, *patient_ids],
     )
@@ -81,27 +81,25 @@ def read_patients(snapshot: Snapshot, patient_ids: list[int]) -> list[PatientLin
 def read_timeline(snapshot: Snapshot, concepts: ConceptShelf, patient_id: int) -> Timeline | None:
     """Everything of one patient that may be seen; None when there is no such patient."""
     stays = snapshot.patient_rows("stay", patient_id).to_pylist()
-    hidden = {stay["stay_id"] for stay in stays if stay["confidential"]}
-    documents = snapshot.patient_rows("document", patient_id, _OF_DOCUMENT).to_pylist()
-    opened = {d["document_id"]: d for d in documents if not d["confidential"] and d["stay_id"] not in hidden}
-    stays = [stay for stay in stays if not stay["confidential"]]
-    patient = _line(snapshot, patient_id, len(stays), [d["start_date"] for d in opened.values()])
+    rows = snapshot.patient_rows("document", patient_id, _OF_DOCUMENT).to_pylist()
+    documents = {row["document_id"]: row for row in rows}
+    patient = _line(snapshot, patient_id, len(stays), [row["start_date"] for row in rows])
     if patient is None:
         return None
     facts = snapshot.patient_facts(patient_id).select(_OF_FACTS).to_pylist()
     texts = set(snapshot.patient_rows("text", patient_id, ["document_id"]).column(0).to_pylist())
-    telling = opened.keys() & (texts | (opened.keys() - {fact["document_id"] for fact in facts}))
+    telling = documents.keys() & (texts | (documents.keys() - {fact["document_id"] for fact in facts}))
     events = [
         *_stays(snapshot, stays),
-        *_documents(opened[number] for number in telling),
-        *_facts(concepts, [fact for fact in facts if fact["document_id"] in opened]),
+        *_documents(documents[number] for number in telling),
+        *_facts(concepts, facts),
     ]
     events.sort(key=_moment)
     return Timeline(patient, tuple(events))
 
 
 _WHEN = ("start_date", "start_minute", "precision")
-_OF_DOCUMENT = ("document_id", "stay_id", "kind", "title", *_WHEN, "confidential")
+_OF_DOCUMENT = ("document_id", "kind", "title", *_WHEN)
 _OF_FACTS = ["document_id", "concept_id", "value_concept", "value", "value_text", "unit", *_WHEN, "end_date", "end_minute",
              "context", "status"]  # fmt: skip
 
@@ -114,7 +112,7 @@ def _moment(event: Event) -> tuple[dt.date, int, int, int]:
 def _line(snapshot: Snapshot, patient_id: int, stays: int, dates: list[dt.date | None]) -> PatientLine | None:
     """The line of one patient, as `read_patients` would say it, from rows that were read already."""
     row = next(iter(snapshot.patient_rows("patient", patient_id).to_pylist()), None)
-    if row is None or row["confidential"]:
+    if row is None:
         return None
     born, day = row["birth_month"], row["death_date"] or snapshot.date
     known = [date for date in dates if date is not None]
@@ -148,7 +146,7 @@ def _documents(rows: Iterable[dict[str, Any]]) -> list[Event]:
 
 
 def _facts(concepts: ConceptShelf, rows: list[dict[str, Any]]) -> list[Event]:
-    """Affirmed facts that happened; of open documents only."""
+    """Affirmed facts that happened."""
     live = {int(status) for status in LIVE_STATUS}
     rows = [r for r in rows if r["start_date"] is not None and r["context"] == 0 and r["status"] in live]
     known = concepts.of_ids({r[c] for r in rows for c in ("concept_id", "value_concept") if r[c] is not None})

@@ -9,14 +9,6 @@ from typing import Any, NamedTuple
 from estran.model.codes import Precision
 from estran.warehouse import Snapshot
 
-# Documents that nobody sees unless a scope opens them (DESIGN section 2): flagged themselves, of a flagged stay,
-# or of a flagged patient.
-OPEN_DOCUMENT = """
-NOT d.confidential
-AND NOT EXISTS (FROM stay s WHERE s.stay_id = d.stay_id AND s.patient_id = d.patient_id AND s.confidential)
-AND NOT EXISTS (FROM patient p WHERE p.patient_id = d.patient_id AND p.confidential)
-"""
-
 
 class When(NamedTuple):
     """A local moment as it is known: the time is None when only the day (or less) is."""

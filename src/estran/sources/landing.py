@@ -53,14 +53,17 @@ class Landing:
         return name
 
     @contextlib.contextmanager
-    def restored(self, digest: str, suffix: str) -> Iterator[Path]:
-        """The file in clear, in a private directory that is gone when the block ends."""
-        with tempfile.TemporaryDirectory(prefix="estran-") as folder:
-            path = Path(folder) / f"file{suffix}"
-            with path.open("wb") as out:
-                for chunk in self._decrypt(digest):
-                    out.write(chunk)
-            yield path
+    def restored(self, digest: str) -> Iterator[Path]:
+        """The file in clear. It has no name in any directory: not even a killed process leaves it behind."""
+        with tempfile.TemporaryFile(prefix="estran-") as out:
+            for chunk in self._decrypt(digest):
+                out.write(chunk)
+            out.flush()
+            yield Path(f"/proc/self/fd/{out.fileno()}")
+
+    def holds(self, digest: str) -> bool:
+        """Whether the file is still here: erasing a patient takes whole files away."""
+        return self._place(digest).exists()
 
     def forget(self, digest: str) -> None:
         """Remove one file (erasure)."""

@@ -144,9 +144,7 @@ STR, DATE, F64, BOOL = pa.string(), pa.date32(), pa.float64(), pa.bool_()
 # Titles that readers give by themselves to documents without one: words of this package, nobody's name,
 # so they are not masked patient by patient.
 OWN_TITLES = frozenset(
-    "Acte|Actes|Allergies|Diagnostic|Diagnostics|Dispositif médical|Épisode|Mesure|Médicament|Observation|"
-    "Prélèvement|Période d'observation|Période de dose (calculée)|Période de maladie (calculée)|"
-    "Période de traitement (calculée)".split("|")
+    ["Acte", "Actes", "Allergies", "Diagnostic", "Diagnostics", "Dispositif médical", "Épisode", "Mesure", "Médicament", "Observation", "Prélèvement", "Période d'observation", "Période de dose (calculée)", "Période de maladie (calculée)", "Période de traitement (calculée)"]
 )
 
 RECORDS = pa.schema(

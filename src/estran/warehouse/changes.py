@@ -22,7 +22,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "unit": ("unit_id",),
     "concept": ("concept_id",),
     "load": ("load_id", "file_no", "part"),
-    "quarantine": ("file_no", "record_no", "part"),
+    "quarantine": ("file_no", "record_no", "part", "source"),
 }
 REMOVABLE = frozenset(
     {*KEYS, "relation", "permission", "stay_event", "stay_link", "concept_ancestor", "concept_map", "concept_synonym"}

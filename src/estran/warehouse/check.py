@@ -18,7 +18,8 @@ from estran.model.codes import DocumentStatus
 from estran.model.errors import StoreError
 from estran.model.tables import BUCKETED, TABLES
 from estran.warehouse import delta, texts
-from estran.warehouse.presence import bitmap, members
+from estran.warehouse.confidential import FLAG, Scope
+from estran.warehouse.presence import Presence, bitmap, members
 from estran.warehouse.presence_update import LIVE
 from estran.warehouse.snapshot import Snapshot
 
@@ -34,17 +35,27 @@ class Finding:
 
 
 def check(snapshot: Snapshot) -> list[Finding]:
-    """Everything that is wrong with a snapshot; nothing else is looked at when files are missing."""
+    """Everything that is wrong with a snapshot; nothing else is looked at when files are missing.
+
+    What is stored is looked at as a whole, whatever the scope of `snapshot`; then that what is
+    confidential is closed to those to whom it must be.
+    """
+    snapshot, closed = snapshot.scoped(Scope.CARE), snapshot.scoped(Scope.RESEARCH)
     findings = [*_files(snapshot), *_logs(snapshot)]
     if any(f.code == "file" for f in findings):
         return findings
     with snapshot.connect() as connection:
         _hidden(connection, snapshot)
         for code, what, where, query in _questions(snapshot):
-            count = int(connection.execute(f"SELECT count(*) FROM ({query})").fetchall()[0][0])
+            try:
+                count = int(connection.execute(f"SELECT count(*) FROM ({query})").fetchall()[0][0])
+            except duckdb.Error:
+                return [*findings, Finding("file", "A file of the table cannot be read.", where, 1)]
             if count:
                 findings.append(Finding(code, what, where, count))
         findings += [f for bucket in snapshot.buckets for f in _presence(connection, snapshot, bucket)]
+        if not any(f.code == "presence" for f in findings):
+            findings += _confidential(connection, closed)
     return [*findings, *_texts(snapshot)]
 
 
@@ -91,7 +102,7 @@ _UNIQUE = {
     "unit": "unit_id",
     "concept": "concept_id",
     "load": "load_id, file_no, part",
-    "quarantine": "file_no, record_no, part",
+    "quarantine": "file_no, record_no, part, source",
 }
 
 
@@ -165,26 +176,67 @@ def _accounts() -> Iterator[tuple[str, str, str, str]]:
 
 
 def _presence(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, bucket: int) -> Iterator[Finding]:
-    """Bitmaps against SQL, pair by pair, in both directions."""
     where = f"bitmaps of bucket {bucket}"
     try:
-        stored = snapshot.presence(bucket)
-        for kind, column in enumerate(("patient_id", "stay_id")):
-            connection.register(
-                "stored_pairs", _pairs(stored.concepts, [stored.at(i, kind) for i in range(len(stored.concepts))])
-            )
-            live = " UNION ".join(
-                f"""SELECT {concept} AS concept, {column} AS member FROM raw_fact ANTI JOIN hidden_document USING (document_id)
-                    WHERE bucket = {bucket} AND {concept} IS NOT NULL AND {column} IS NOT NULL AND {LIVE}"""
-                for concept in ("concept_id", "local_concept_id")
-            )
-            stored_rows = "SELECT concept, member FROM stored_pairs"
-            query = f"((({live}) EXCEPT {stored_rows}) UNION ALL ({stored_rows} EXCEPT ({live})))"
-            count = int(connection.execute(f"SELECT count(*) FROM {query}").fetchall()[0][0])
-            if count:
-                yield Finding("presence", f"Presence bitmaps of {column} differ from the facts.", where, count)
+        for column, count in _differing(connection, snapshot.stored_presence(bucket), bucket, "hidden_document"):
+            yield Finding("presence", f"Presence bitmaps of {column} differ from the facts.", where, count)
     except StoreError:
         yield Finding("presence", "A presence file is damaged.", where, 1)
+
+
+def _differing(
+    connection: duckdb.DuckDBPyConnection, found: Presence, bucket: int, left_out: str
+) -> Iterator[tuple[str, int]]:
+    """Bitmaps against SQL over all facts but those of the documents of the table `left_out`, pair by pair, in both
+    directions: the column and the number of pairs that differ."""
+    for kind, column in enumerate(("patient_id", "stay_id")):
+        sets = [found.at(i, kind) for i in range(len(found.concepts))]
+        connection.register("found_pairs", _pairs(found.concepts, sets))
+        live = " UNION ".join(
+            f"""SELECT {concept} AS concept, {column} AS member FROM raw_fact ANTI JOIN {left_out} USING (document_id)
+                WHERE bucket = {bucket} AND {concept} IS NOT NULL AND {column} IS NOT NULL AND {LIVE}"""
+            for concept in ("concept_id", "local_concept_id")
+        )
+        pairs = "SELECT concept, member FROM found_pairs"
+        query = f"((({live}) EXCEPT {pairs}) UNION ALL ({pairs} EXCEPT ({live})))"
+        count = int(connection.execute(f"SELECT count(*) FROM {query}").fetchall()[0][0])
+        if count:
+            yield column, count
+
+
+_CLOSED_DOCUMENTS = f"""
+    SELECT document_id FROM raw_document WHERE {FLAG}
+    UNION SELECT d.document_id FROM raw_document d JOIN raw_stay s USING (stay_id) WHERE s.{FLAG}
+    UNION SELECT l.document_id FROM raw_stay_link l JOIN raw_stay s USING (stay_id) WHERE s.{FLAG}"""
+
+
+def _confidential(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot) -> Iterator[Finding]:
+    """That the default scope shows nothing that the tables flag, nor the presence bitmaps what it does not show."""
+    for key, query in (
+        ("document_id", _CLOSED_DOCUMENTS),
+        ("patient_id", f"SELECT patient_id FROM raw_patient WHERE {FLAG}"),
+        ("stay_id", f"SELECT stay_id FROM raw_stay WHERE {FLAG}"),
+    ):
+        due = bitmap(connection.sql(query).to_arrow_table().column(0).to_numpy())
+        shown = due & _shown(snapshot, key)
+        if shown:
+            yield Finding(FLAG, "Confidential rows are visible in scope research.", key, len(shown))
+    unseen = members(snapshot.unseen_documents()).astype(np.int32)
+    connection.register("unseen_now", pa.table({"document_id": unseen}))
+    for bucket in snapshot.closed().documents:
+        for column, count in _differing(connection, snapshot.presence(bucket), bucket, "unseen_now"):
+            what = f"Presence bitmaps of {column} differ from the facts that are not confidential."
+            yield Finding(FLAG, what, f"bitmaps of bucket {bucket}", count)
+
+
+def _shown(snapshot: Snapshot, key: str) -> BitMap:
+    """Documents, patients or stays that a reader of the snapshot sees."""
+    if key == "patient_id":
+        return snapshot.population()
+    if key == "stay_id":
+        return snapshot.known_stays()
+    with snapshot.connect() as connection:
+        return bitmap(connection.sql("SELECT document_id FROM document").to_arrow_table().column(0).to_numpy())
 
 
 def _pairs(concepts: npt.NDArray[np.int64], sets: list[BitMap]) -> pa.Table:

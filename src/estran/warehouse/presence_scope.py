@@ -52,8 +52,8 @@ class ScopedPresence(Presence):
 
     def held(self) -> Ints:
         """Concepts that some patient still has."""
-        left = [self.pair(concept)[0] for concept in (lost := sorted(self.lost))]
-        return np.setdiff1d(self.concepts, [c for c, patients in zip(lost, left, strict=True) if not patients])
+        emptied = [concept for concept in self.lost if not self.pair(concept)[0]]
+        return np.setdiff1d(self.concepts, np.array(emptied, np.int64))
 
 
 @lru_cache(maxsize=64)

@@ -172,7 +172,7 @@ class Snapshot:
     def _unseen_patients(self) -> BitMap:
         return self._opposed | self._closed.patients
 
-    def confidential(self) -> Closed:
+    def closed(self) -> Closed:
         """What this scope keeps closed: nothing in scope care. Do not change its bitmaps."""
         return self._closed
 

@@ -22,11 +22,19 @@ class Clock:
     def __init__(self, zone: str) -> None:
         self._zone = zone
         self._days: dict[str, tuple[int, int] | None] = {}  # date → (day, UTC micros of midnight), ordinary days only
+        self._last: tuple[str, Moment | None] = ("", None)  # the fields of one message mostly tell the same moment
 
     def moment(self, text: str, field: str) -> Moment | None:
         """The moment that `text` writes, None when it is empty; Refused naming `field` when it is none."""
         if not text or text == '""':
             return None
+        if text == self._last[0]:
+            return self._last[1]
+        moment = self._moment(text, field)
+        self._last = (text, moment)
+        return moment
+
+    def _moment(self, text: str, field: str) -> Moment:
         day = self._ordinary(text)
         if day is not None:
             size = len(text)

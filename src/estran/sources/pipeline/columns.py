@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import duckdb
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 
@@ -16,3 +18,16 @@ def fetch(connection: duckdb.DuckDBPyConnection, sql: str) -> pa.Table:
     """The rows of a query as Arrow; `bucket`, the column the views add, is left out."""
     table = connection.sql(sql).to_arrow_table()
     return table.drop_columns(["bucket"]) if "bucket" in table.column_names else table
+
+
+def taken(table: pa.Table, rows: npt.NDArray[np.int64]) -> pa.Table:
+    """Rows in this order. Columns are made whole first, which pyarrow takes from several times faster."""
+    if len(rows) == table.num_rows and (rows[1:] > rows[:-1]).all():
+        return table
+    places = pa.array(rows)
+    columns = []
+    for column in table.columns:
+        joined = column.combine_chunks()
+        whole = joined if not isinstance(joined, pa.ChunkedArray) or not joined.num_chunks else joined.chunk(0)
+        columns.append(pa.nulls(len(rows), column.type) if column.null_count == len(column) else whole.take(places))
+    return pa.table(columns, schema=table.schema)

@@ -30,17 +30,18 @@ from estran.model.tables import (
     STAY_EVENT,
     TEXT,
 )
-from estran.sources.pipeline.columns import fetch, put
-from estran.sources.pipeline.mask import Masker, coarsen_instants, mask_column, month_start
+from estran.sources.pipeline.columns import fetch, put, taken
+from estran.sources.pipeline.mask import NO_BIRTH, Masker, coarsen_instants, mask_column, month_start
 from estran.sources.pipeline.originals import Originals
 from estran.sources.pipeline.resolve import Gathered
-from estran.sources.pipeline.settle import new_statements, settle_documents, settle_rows
+from estran.sources.pipeline.settle import TimesSaid, new_statements, settle_documents, settle_rows
 from estran.sources.pipeline.shield import (
     coarsen_document,
     coarsen_statement,
     keep_statements,
     mask_document,
     mask_facts,
+    times_said,
 )
 from estran.sources.pipeline.stored import stored
 from estran.sources.pipeline.tally import Tally
@@ -66,8 +67,10 @@ class People:
         """Birth date of each patient in days, NO_BIRTH when unknown."""
         if not len(patients):
             return np.zeros(0, dtype=np.int32)
-        distinct, back = np.unique(patients, return_inverse=True)
-        return np.asarray(self.vault.birth_dates(distinct), dtype=np.int32)[back]
+        distinct = np.flatnonzero(np.bincount(patients))  # ids are dense: faster than sorting them
+        found = np.full(int(distinct[-1]) + 1, NO_BIRTH, dtype=np.int32)
+        found[distinct] = self.vault.birth_dates(distinct)
+        return found[patients]
 
     def canonical(self, stays: pa.ChunkedArray | pa.Array, patients: Int32s) -> pa.Array:
         """Stay ids with the stays that a merge made one brought together."""
@@ -183,7 +186,7 @@ class Committer:
         rows = pa.concat_tables(self.gathered.movements)
         patients = self.people.patients(rows["identity_id"].to_numpy())
         coarse, hit = coarsen_statement(rows, self.people.births(patients), self.zone)
-        wins = settle_rows(coarse, "movement_id", self.connection, "raw_movement")
+        wins = settle_rows(rows, "movement_id", self.connection, "raw_movement", self._said("movement_id"))
         self.tally.load(rows["record"].to_numpy()[wins])
         if not wins.any():
             return
@@ -192,6 +195,9 @@ class Committer:
         rows = put(rows, "patient_id", pa.array(patients))
         rows = put(rows, "stay_id", self.people.canonical(rows["stay_id"], patients))
         self.changes.upsert["movement"] = rows.select(MOVEMENT.names).cast(MOVEMENT)
+
+    def _said(self, key: str) -> TimesSaid:
+        return lambda stored: times_said(self.vault, stored, key, self.zone)
 
     def _small_tables(self) -> None:
         for name, schema, rows in (
@@ -213,7 +219,10 @@ class Committer:
                     fresh.append(place)
             self.tally.load(records[fresh])
             if fresh:
-                self.changes.append[name] = table.take(pa.array(fresh))
+                self.changes.append[name] = fresh_rows = table.take(pa.array(fresh))
+                if name == "permission":  # those whom a merge ever tied to them share it: see Reissuer
+                    given = fresh_rows["patient_id"].to_pylist()
+                    self.vault.upkeep.mark({i for p in given if len(tied := self.vault.ever_tied(p)) > 1 for i in tied})
 
     # documents ------------------------------------------------------------------------------------
 
@@ -222,10 +231,11 @@ class Committer:
             return
         documents = pa.concat_tables(self.gathered.documents, promote_options="default")
         patients = self.people.patients(documents["identity_id"].to_numpy())
+        nothing = not self.snapshot.record.tables["document"].rows()
+        verdict = settle_documents(documents, self.connection, self._said("record_key"), empty=nothing)
         births, said = self.people.births(patients), documents["event_time"]
         documents, _ = coarsen_instants(documents, births, ("event_time",), self.zone)
         documents = put(documents, "said", said)
-        verdict = settle_documents(documents, self.connection, empty=not self.snapshot.record.tables["document"].rows())
         self.tally.load(documents["record"].to_numpy()[verdict.wins])
         if verdict.losers.num_rows:
             self.changes.retire = verdict.losers
@@ -234,13 +244,13 @@ class Committer:
             return
         patients = patients[rows]
         dates = pc.fill_null(documents["start_date"].cast(pa.int32()), 0).to_numpy()[rows]
-        order = np.lexsort((rows, dates, patients))
+        order = np.argsort((patients.astype(np.int64) << 32) + dates, kind="stable")
         rows, patients = rows[order], patients[order]
         first = self.writer.counter("document")
         self.changes.counters["document"] = first + len(rows)
         numbers = np.full(documents.num_rows, -1, dtype=np.int32)
         numbers[rows] = np.arange(first, first + len(rows), dtype=np.int32)
-        Issuer(self, documents.take(pa.array(rows)), rows, numbers, patients).issue()
+        Issuer(self, taken(documents, rows), rows, numbers, patients).issue()
 
 
 @dataclass
@@ -330,8 +340,8 @@ class Issuer:
         """Rows of winning documents with document_id, their row in `documents`, their patient."""
         ids = self.numbers[table["document"].to_numpy()]
         kept = ids >= 0
-        table = table.filter(pa.array(kept))
-        ids = ids[kept]
+        if not kept.all():
+            table, ids = table.filter(pa.array(kept)), ids[kept]
         local = (ids - self.first).astype(np.int64)
         return put(table, "document_id", pa.array(ids)), local, self.patients[local]
 

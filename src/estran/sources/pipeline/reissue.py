@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from estran.identity import vault as vaults
 from estran.identity.deid import DEID_VERSION
-from estran.model.tables import DOCUMENT, FACT, FACT_ATTRIBUTE, MEDIA, MOVEMENT, STAY_EVENT, TEXT
+from estran.model.tables import DOCUMENT, FACT, FACT_ATTRIBUTE, MEDIA, MOVEMENT, PERMISSION, STAY_EVENT, TEXT
 from estran.sources.pipeline.columns import fetch, put
 from estran.sources.pipeline.commit import People, fold_stays_of
 from estran.sources.pipeline.mask import coarsen_instants, mask_column
@@ -131,17 +131,36 @@ class Reissuer:
         return pa.array(own, pa.int32(), mask=np.asarray(stays) < 0)
 
     def _ties(self, identities: Int32s) -> None:
-        """Relations and permissions follow merges; after a split every part keeps the permissions."""
-        for name, columns in (("relation", ("patient_id", "other_id")), ("permission", ("patient_id",))):
-            table = fetch(self._connection, f"select * from raw_{name}")
-            if not table.num_rows:
-                continue
+        """Relations, and erasures asked for, follow merges. Permissions are shared by all who ever were
+        one patient: a merge hides all of it, and after a split every part keeps them, for nobody can
+        tell which one the person meant."""
+        permissions = fetch(self._connection, "select * from raw_permission")
+        for name, table in (("relation", fetch(self._connection, "select * from raw_relation")),
+                            ("permission", permissions.filter(pc.equal(permissions["kind"], "erasure")))):  # fmt: skip
             moved = table
-            for column in columns:
+            for column in {"patient_id", "other_id"} & set(table.column_names):
                 moved = put(moved, column, pa.array(self._people.patients(moved[column].to_numpy())))
             if not moved.equals(table):
                 self._changes.remove[name] = table
                 self._changes.append[name] = moved.cast(table.schema)
+        self._share({int(i) for i in identities}, permissions)
+
+    def _share(self, identities: set[int], permissions: pa.Table) -> None:
+        """Copy each permission to those tied to its patient who do not have it, or had it and ended it."""
+        rows = [row for row in permissions.select(PERMISSION.names).to_pylist() if row["kind"] != "erasure"]
+        held = {_permission_key(row) for row in rows}
+        copies = []
+        for row in rows:
+            tied = self._vault.ever_tied(row["patient_id"])
+            for other in tied if identities.intersection(tied) else ():
+                copy = row | {"patient_id": other}
+                if _permission_key(copy) not in held:
+                    held.add(_permission_key(copy))
+                    copies.append(copy)
+        if copies:
+            added = pa.Table.from_pylist(copies, PERMISSION)
+            moved = self._changes.append.get("permission")
+            self._changes.append["permission"] = pa.concat_tables([moved, added]) if moved is not None else added
 
     # documents ------------------------------------------------------------------------------------
 
@@ -354,6 +373,11 @@ class Renewal:
         if "value_text" in table.column_names:
             table, _ = mask_column(table, "value_text", patients, self.masker)
         return put(table, "patient_id", pa.array(patients)).cast(table.schema)
+
+
+def _permission_key(row: dict[str, Any]) -> tuple[Any, ...]:
+    """What makes two permissions the same, but for their end."""
+    return tuple(value for name, value in row.items() if name != "to_date")
 
 
 def _stay_key(row: dict[str, Any]) -> int:

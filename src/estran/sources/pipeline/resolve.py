@@ -259,7 +259,7 @@ class Resolver:
         refused = self.tally.quarantined(np.asarray(columns["record"]))
         kept = (np.asarray(columns["identity_id"]) >= 0) & ~refused
         place = np.where(kept, np.cumsum(kept) - 1 + self.gathered.document_rows, -1)
-        self.gathered.documents.append(_plain(columns).filter(pa.array(kept)))
+        self.gathered.documents.append(_where(_plain(columns), kept))
         self.gathered.document_rows += int(kept.sum())
         self._facts(batch, place)
 
@@ -371,7 +371,12 @@ def _point(table: pa.Table, place: Int64s) -> pa.Table:
         return table
     target = place[_index(table["document"])]
     at = table.schema.get_field_index("document")
-    return table.set_column(at, "document", pa.array(target)).filter(pa.array(target >= 0))
+    return _where(table.set_column(at, "document", pa.array(target)), target >= 0)
+
+
+def _where(table: pa.Table, kept: npt.NDArray[np.bool_]) -> pa.Table:
+    """The rows that are kept, without a copy when that is all of them."""
+    return table if kept.all() else table.filter(pa.array(kept))
 
 
 def _table(columns: dict[str, object], schema: pa.Schema, extra: tuple[str, ...]) -> pa.Table:

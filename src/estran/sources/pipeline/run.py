@@ -38,6 +38,7 @@ FACTS_PER_COMMIT = 4_000_000
 ReaderOf = Callable[[str], Reader]  # the reader of a format for one source
 
 Key = tuple[int, int, str]  # load_id, file_no, part
+Held = tuple[str, str, int]  # source, part, content
 Wanted = dict[str, dict[int, int]]  # part -> record_no -> load_id of its quarantine row
 
 
@@ -160,8 +161,12 @@ class Load:
             writer.counter("concept"),
         )
         self._loads = read("load")
-        held = tables.execute("select source, part, content from raw_quarantine").fetchall()
-        self._held: set[tuple[str, str, int]] = {(s, p, c) for s, p, c in held}
+        self._reached: dict[int, bool] = {}
+        self._held: set[Held] = set()
+        self._out_of_reach: dict[int, set[Held]] = {}  # file_no -> what waits in files that an erasure took away
+        for file_no, *entry in tables.execute("select file_no, source, part, content from raw_quarantine").fetchall():
+            kept = self._held if self._reaches(file_no) else self._out_of_reach.setdefault(file_no, set())
+            kept.add((entry[0], entry[1], entry[2]))
         self._load_id = writer.counter("load")
         self._names: dict[int, str] = {}
         self._report = Report(f"{format_name}/{name}" if name else format_name)
@@ -181,7 +186,9 @@ class Load:
         after each batch how many records of the file were read."""
         digest = self._parts.landing.keep(path)
         file_no, _ = self._parts.vault.keep_file(digest, path.name, path.stat().st_size, self._format)
+        self._reached[file_no] = True
         self._names[file_no] = path.name
+        self._held |= self._out_of_reach.pop(file_no, set())  # the same file again: its records can be replayed
         self._source = self._source_of(path)
         reader = self._parts.readers[self._format](self._source)
         done = self._interrupted(file_no)
@@ -301,16 +308,22 @@ class Load:
             parts = by_file.setdefault((row["file_no"], row["source"]), {})
             parts.setdefault(row["part"], {})[row["record_no"]] = row["load_id"]
         for (file_no, source), wanted in by_file.items():
-            self._replay_file(file_no, source, wanted, loads)
+            if self._reaches(file_no):
+                self._replay_file(file_no, source, wanted, loads)
         self.commit()
         self.reissue()
+
+    def _reaches(self, file_no: int) -> bool:
+        """Whether the landed file is still there: the erasure of one patient takes it from all others."""
+        if file_no not in self._reached:
+            self._reached[file_no] = self._parts.landing.holds(self._parts.vault.file(file_no).sha256)
+        return self._reached[file_no]
 
     def _replay_file(self, file_no: int, source: str, wanted: Wanted, loads: dict[Key, LoadRow]) -> None:
         landed = self._parts.vault.file(file_no)
         reader = self._parts.readers[source.partition("/")[0]](source)
         numbers = frozenset(n for part in wanted.values() for n in part)
-        suffix = "".join(Path(landed.name).suffixes[-2:])
-        with self._parts.landing.restored(landed.sha256, suffix) as copy:
+        with self._parts.landing.restored(landed.sha256) as copy:
             for batch in reader.read(copy, landed.name, numbers):
                 if not batch.records.num_rows or batch.part not in wanted:
                     continue

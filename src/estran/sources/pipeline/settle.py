@@ -4,6 +4,7 @@ is current; every other is superseded. Order of arrival has no say.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import duckdb
@@ -15,6 +16,8 @@ from estran.sources.pipeline.columns import fetch
 
 Bools = npt.NDArray[np.bool_]
 Int64s = npt.NDArray[np.int64]
+
+TimesSaid = Callable[[pa.Table], Int64s]  # stored rows → their event times as the source said them
 
 _KEYS = ("identity_id", "record_key")
 
@@ -32,6 +35,8 @@ def latest(keys: list[Int64s], event_time: Int64s, content: Int64s) -> Bools:
     count = len(event_time)
     if not count:
         return np.zeros(0, dtype=bool)
+    if not _repeats(keys):
+        return np.ones(count, dtype=bool)
     order = np.lexsort((-np.arange(count), content, event_time, *keys))
     last = np.ones(count, dtype=bool)
     same = np.ones(count - 1, dtype=bool)
@@ -44,11 +49,20 @@ def latest(keys: list[Int64s], event_time: Int64s, content: Int64s) -> Bools:
     return wins
 
 
-def settle_documents(candidates: pa.Table, connection: duckdb.DuckDBPyConnection, *, empty: bool) -> Verdict:
+def _repeats(keys: list[Int64s]) -> bool:
+    """Whether any key may come twice: only then must all be sorted on everything."""
+    last = np.sort(keys[-1])
+    return bool((last[1:] == last[:-1]).any())
+
+
+def settle_documents(
+    candidates: pa.Table, connection: duckdb.DuckDBPyConnection, said: TimesSaid, *, empty: bool
+) -> Verdict:
     """Compare candidates with each other and with the stored documents of the same record keys.
 
-    `connection` sees `stored_document`, the documents not yet retired (whatever their status);
-    `empty` says that there are none, which spares the look-up.
+    Times are compared as they were said: `event_time` of the candidates, and of the stored what `said`
+    gives back. `connection` sees `stored_document`, the documents not yet retired (whatever their
+    status); `empty` says that there are none, which spares the look-up.
     """
     columns = {n: candidates[n].to_numpy() for n in (*_KEYS, "event_time", "content")}
     wins = latest([columns[k] for k in _KEYS], columns["event_time"], columns["content"])
@@ -61,34 +75,40 @@ def settle_documents(candidates: pa.Table, connection: duckdb.DuckDBPyConnection
     stored = fetch(
         connection,
         """
-        select c.place, d.document_id, d.patient_id,
-               (d.event_time, d.content) >= (c.event_time, c.content) or d.content = c.content as stays
+        select c.place, d.document_id, d.patient_id, identity_id, record_key, d.event_time, d.content
         from candidate c join stored_document d using (identity_id, record_key)
         """,
     )
     connection.unregister("candidate")
-    stays = stored["stays"].to_numpy()
+    stays = _outlasts(stored, said, columns["event_time"], columns["content"])
+    stays |= stored["content"].to_numpy() == columns["content"][stored["place"].to_numpy()]
     wins[stored["place"].to_numpy()[stays]] = False
     return Verdict(wins, stored.filter(pa.array(~stays)).select(["document_id", "patient_id"]))
 
 
-def settle_rows(candidates: pa.Table, key: str, connection: duckdb.DuckDBPyConnection, stored: str) -> Bools:
-    """Mask of the candidates that are newer than the row of the same key in table `stored`."""
+def _outlasts(stored: pa.Table, said: TimesSaid, event_time: Int64s, content: Int64s) -> Bools:
+    """Which stored rows are at least as late as the candidate of their `place`."""
+    times, contents, place = said(stored), stored["content"].to_numpy(), stored["place"].to_numpy()
+    same = (times == event_time[place]) & (contents >= content[place])
+    return np.asarray((times > event_time[place]) | same, dtype=bool)
+
+
+def settle_rows(
+    candidates: pa.Table, key: str, connection: duckdb.DuckDBPyConnection, stored: str, said: TimesSaid
+) -> Bools:
+    """Mask of the candidates that are newer than the row of the same key in table `stored`, by the
+    times as they were said."""
     times, contents = candidates["event_time"].to_numpy(), candidates["content"].to_numpy()
     keys = candidates[key].to_numpy()
     wins = latest([keys], times, contents)
     places = np.flatnonzero(wins)
-    batch = pa.table({"place": places, key: keys[places], "event_time": times[places], "content": contents[places]})
-    connection.register("candidate", batch)
-    beaten = fetch(
+    connection.register("candidate", pa.table({"place": places, key: keys[places]}))
+    held = fetch(
         connection,
-        f"""
-        select c.place from candidate c join {stored} d using ({key})
-        where (d.event_time, d.content) >= (c.event_time, c.content)
-        """,
+        f"select c.place, {key}, d.identity_id, d.event_time, d.content from candidate c join {stored} d using ({key})",
     )
     connection.unregister("candidate")
-    wins[beaten["place"].to_numpy()] = False
+    wins[held["place"].to_numpy()[_outlasts(held, said, times, contents)]] = False
     return wins
 
 

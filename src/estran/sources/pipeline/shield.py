@@ -12,6 +12,7 @@ import orjson
 import pyarrow as pa
 
 from estran.identity import vault as vaults
+from estran.model.moments import civil
 from estran.sources.pipeline.mask import (
     Masker,
     coarsen_instants,
@@ -19,6 +20,7 @@ from estran.sources.pipeline.mask import (
     hide_ages,
     hide_numbers,
     mask_column,
+    month_start,
 )
 from estran.sources.pipeline.originals import Originals
 from estran.sources.records import OWN_TITLES
@@ -27,6 +29,7 @@ Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
+_VERSIONS = 86_400_000_000  # an event time of the first day of 1970 is the number of a version
 OF_STATEMENT = ("event_time", "start_date", "start_minute", "end_date", "end_minute", "precision")
 
 
@@ -65,6 +68,20 @@ def restore_statements(vault: vaults.Vault, rows: pa.Table, key: Callable[[dict[
         if kept.get("content") == row["content"]:  # not of an older version of the same number
             row |= {n: as_date(kept[n]) if n.endswith("_date") else kept[n] for n in OF_STATEMENT}
     return pa.Table.from_pylist(found, rows.schema)
+
+
+def times_said(vault: vaults.Vault, rows: pa.Table, key: str, zone: str) -> Int64s:
+    """Event times of stored rows as their source said them. Those of a birth date lie on the first of
+    a month: only these are looked up, in what the vault keeps under the identity and `key`."""
+    times: Int64s = rows["event_time"].to_numpy().copy()
+    days = civil(times, zone)[0]
+    dated = times > _VERSIONS
+    for place in np.flatnonzero(dated & (days == month_start(np.asarray(days, dtype=np.int32)))).tolist():
+        blob = vault.original(rows["identity_id"][place].as_py(), rows[key][place].as_py())
+        kept = orjson.loads(blob) if blob else {}
+        if kept.get("content") == rows["content"][place].as_py():
+            times[place] = kept.get("event_time", times[place])
+    return times
 
 
 def as_date(value: Any) -> Any:

@@ -96,13 +96,12 @@ class Tally:
 
     def load(self, records: Iterable[int] | Ints) -> None:
         """These records had an effect."""
-        numbers = np.unique(
-            np.asarray(list(records) if not isinstance(records, np.ndarray) else records, dtype=np.int64)
-        )
+        numbers = np.asarray(list(records) if not isinstance(records, np.ndarray) else records, dtype=np.int64)
+        loaded = np.zeros(self.records, dtype=np.bool_)
+        loaded[numbers] = True
         for chunk in self._chunks:
-            here = numbers[(numbers >= chunk.base) & (numbers < chunk.base + len(chunk.outcome))] - chunk.base
-            here = here[chunk.outcome[here] != QUARANTINED]
-            chunk.outcome[here] = LOADED
+            here = loaded[chunk.base : chunk.base + len(chunk.outcome)]
+            chunk.outcome[here & (chunk.outcome != QUARANTINED)] = LOADED
 
     def count_unknown_stays(self, records: Ints) -> None:
         """One fact of each of these records (repeats count) names a stay that nobody introduced."""
@@ -140,7 +139,7 @@ class Closed:
         return pa.Table.from_pylist(self.entries, QUARANTINE)
 
     def released_table(self) -> pa.Table:
-        keys = pa.schema([QUARANTINE.field(n) for n in ("file_no", "record_no", "part")])
+        keys = pa.schema([QUARANTINE.field(n) for n in ("file_no", "record_no", "part", "source")])
         return pa.Table.from_pylist(self.released, keys)
 
 
@@ -164,7 +163,8 @@ def _count_replayed(chunk: _Chunk, released: list[dict[str, object]]) -> None:
     row = chunk.row
     freed = np.flatnonzero(chunk.outcome != QUARANTINED)
     for place in freed:
-        released.append({"file_no": row.file_no, "record_no": int(chunk.record_no[place]), "part": row.part})
+        number = int(chunk.record_no[place])
+        released.append({"file_no": row.file_no, "record_no": number, "part": row.part, "source": row.source})
     row.quarantined -= len(freed)
     row.loaded += int((chunk.outcome == LOADED).sum())
     row.superseded += int((chunk.outcome == SUPERSEDED).sum())
