@@ -87,9 +87,9 @@ class Wanted:
             what = self._list[number]
             if what in found:
                 continue
-            if what in self.words and (_inside(plain, start - 1) or _inside(plain, end)):
-                if what not in self.digits and what not in self.phrases:
-                    continue
+            elsewhere = what in self.digits or what in self.phrases
+            if what in self.words and not elsewhere and (_inside(plain, start - 1) or _inside(plain, end)):
+                continue
             found.add(what)
         return found
 

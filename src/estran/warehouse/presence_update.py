@@ -20,14 +20,15 @@ from estran.warehouse.presence import Pair, Presence, bitmap, members
 
 Ints = npt.NDArray[np.int64]
 LIVE = f"context = 0 AND status IN ({', '.join(str(int(s)) for s in sorted(LIVE_STATUS))}) AND origin <> {int(Origin.DERIVED)}"
+_IS_LIVE = np.zeros(256, np.bool_)  # by status; a status is a small number
+_IS_LIVE[[int(status) for status in LIVE_STATUS]] = True
 Removed = dict[int, tuple[Ints, Ints]]  # concept: patients, stays
 
 
 def live_mask(facts: pa.Table) -> npt.NDArray[np.bool_]:
     """Which facts are live, their document aside (see LIVE for the same in SQL)."""
     status, context, origin = (numbers(facts, name) for name in ("status", "context", "origin"))
-    live: npt.NDArray[np.bool_] = (context == 0) & (origin != int(Origin.DERIVED))
-    live &= np.isin(status, [int(s) for s in LIVE_STATUS])
+    live: npt.NDArray[np.bool_] = (context == 0) & (origin != int(Origin.DERIVED)) & _IS_LIVE[status]
     return live
 
 

@@ -119,7 +119,8 @@ def by_concept(
 def _of_concepts(rows: pa.Table, wanted: Ints) -> pa.Table:
     """The wanted rows of a row group sorted by concept: slices, no row is looked at."""
     concepts = rows.column("concept_id").to_numpy()
-    inside = wanted[(wanted >= concepts[0]) & (wanted <= concepts[-1])]
+    # Of the column's own type: else numpy makes a wider copy of the whole row group to search in.
+    inside = wanted[(wanted >= concepts[0]) & (wanted <= concepts[-1])].astype(concepts.dtype)
     starts, stops = np.searchsorted(concepts, inside, "left"), np.searchsorted(concepts, inside, "right")
     pieces = [rows.slice(int(a), int(b - a)) for a, b in zip(starts, stops, strict=True) if b > a]
     return pa.concat_tables(pieces) if pieces else rows.slice(0, 0)
@@ -157,7 +158,8 @@ def _of_one(file: _File, patient_id: int, names: list[str], schema: pa.Schema) -
     """The patient's rows in each row group of a file: the key column tells which, before anything else is decoded."""
     for group in file.groups(np.array([patient_id], np.int64)):
         patients = file.read(group, ["patient_id"], schema).column(0).to_numpy()
-        start, stop = np.searchsorted(patients, [patient_id, patient_id + 1]).tolist()
+        bounds = np.array([patient_id, patient_id + 1], patients.dtype)
+        start, stop = np.searchsorted(patients, bounds).tolist()
         if stop > start:
             yield file.read(group, names, schema).slice(start, stop - start)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pyroaring import BitMap
 from tests.unit.warehouse.warehouse_rows import SMALL, Hospital, one, rows
@@ -219,13 +219,13 @@ FACT = st.fixed_dictionaries({"concept_id": st.integers(0, 3), "local_concept_id
                               "context": st.sampled_from([0, 0, 0, 1])})  # fmt: skip
 DOCUMENT = st.fixed_dictionaries({
     "patient": st.integers(0, 5), "key": st.integers(0, 3), "has_stay": st.booleans(),
-    "confidential": st.sampled_from([False, False, True]), "status": st.sampled_from([0, 0, 0, 1]),
+    "confidential": st.sampled_from([False, False, True]), "status": st.sampled_from([0, 0, 0, 2]),
     "facts": st.lists(FACT, max_size=4), "text": st.just("fièvre"),
 })  # fmt: skip
 FLAGS = st.sets(st.integers(0, 5), max_size=3)
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.reuse, Phase.generate])
 @given(loads=st.lists(st.lists(DOCUMENT, min_size=1, max_size=8), min_size=1, max_size=2), patients=FLAGS, stays=FLAGS)
 def test_every_read_agrees_with_sql(loads: list[list[dict[str, Any]]], patients: set[int], stays: set[int]) -> None:
     with TemporaryDirectory() as directory:
@@ -250,7 +250,8 @@ def _last_of_each(load: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _agree(snapshot: Snapshot, patients: set[int], stays: set[int]) -> None:
-    closed = (patients, stays) if snapshot.scope is Scope.RESEARCH else (set(), set())
+    """Stay 5 was never introduced: whatever one thinks of it, it closes nothing."""
+    closed = (patients, stays - {5}) if snapshot.scope is Scope.RESEARCH else (set(), set())
     assert set(snapshot.population()) == set(range(6)) - closed[0]
     assert set(snapshot.known_stays()) == set(range(5)) - closed[0] - closed[1]
     flag = "NOT d.confidential" if snapshot.scope is Scope.RESEARCH else "true"

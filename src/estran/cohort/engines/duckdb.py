@@ -13,7 +13,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from pyroaring import BitMap
 
-from estran.cohort.engines.buckets import Bucket
+from estran.cohort.engines.buckets import Bucket, calendar
 from estran.cohort.engines.criteria import find
 from estran.cohort.engines.evaluation import BucketRun, Run
-from estran.cohort.engines.events import NO_DAY, Ints, contained, key_array
+from estran.cohort.engines.events import NO_DAY, Events, Ints, key_array, places
 from estran.cohort.engines.lookups import Lookups
 from estran.cohort.engines.matches import NEEDED, matches
 from estran.cohort.engines.outcome import (
@@ -38,7 +38,7 @@ from estran.cohort.engines.outcome import (
     named_codes,
     steps,
 )
-from estran.cohort.query import Family, Node, Unit, at, leading, own_leaves, walk
+from estran.cohort.query import Family, Node, Or, Unit, at, leading, own_leaves, walk
 from estran.cohort.query.tree import ROOT
 from estran.model.moments import EPOCH
 
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 WORKERS = max(1, min(8, os.cpu_count() or 1))
 Found = TypeVar("Found")
 _UNKNOWN = -100_000  # no age in years is as low
+_NEVER = 1 << 40  # no day is as late
 
 
 class DuckDBEngine:
@@ -87,8 +88,8 @@ class DuckDBEngine:
             unknown=tuple(f"{v}:{c}" for v, c in named_codes(query) if not self.snapshot.concept_ids(v, c)),
             elapsed_ms=(time.perf_counter() - started) * 1000,
             details=Details(
-                lambda: self._index_dates(query, run, patients),
-                lambda dates: self._breakdown(patients, dates),
+                lambda: _dates(*self._index_days(query, run, patients)),
+                lambda: self._breakdown(patients, *self._index_days(query, run, patients)),
                 lambda patient: self._evidence(query, patient),
             ),
         )
@@ -111,32 +112,31 @@ class DuckDBEngine:
             return [work(bucket) for bucket in buckets]
         return list(self._pool.map(work, buckets))
 
-    def _index_dates(self, query: Node, run: Run, patients: BitMap) -> dict[int, dt.date]:
+    def _index_days(self, query: Node, run: Run, patients: BitMap) -> tuple[Ints, Ints]:
+        """Sorted patients with a dated event of the leading criterion, and the day of their first one."""
         path = leading(query)
         if path is None:
-            return {}
+            return _none(), _none()
         node = at(query, path)
 
         def earliest(bucket: Bucket) -> tuple[Ints, Ints]:
-            events = BucketRun(run, bucket, noting=False).events(node, Unit.PATIENT, path, frozenset({"day"}))
-            events = events.take((events.days != NO_DAY) & contained(events.patient, key_array(patients)))
-            order = np.lexsort((events.days, events.patient))
-            patient, first = np.unique(events.patient[order], return_index=True)
-            return patient, events.days[order][first]
+            own = BucketRun(run, bucket, noting=False)
+            found = [own.events(one, Unit.PATIENT, place, frozenset({"day"})) for one, place in _alternatives(node, path)]
+            return _first_days(found, key_array(patients & bucket.population))
 
-        found: dict[int, dt.date] = {}
-        for patient, day in self._each(False, earliest):
-            found.update(zip(patient.tolist(), (EPOCH + dt.timedelta(d) for d in day.tolist()), strict=True))
-        return found
+        parts = self._each(False, earliest)
+        owners, days = (np.concatenate([part[n] for part in parts]) if parts else _none() for n in (0, 1))
+        order = np.argsort(owners, kind="stable")
+        return owners[order], days[order]
 
-    def _breakdown(self, patients: BitMap, dates: Mapping[int, dt.date]) -> Breakdown:
+    def _breakdown(self, patients: BitMap, owners: Ints, days: Ints) -> Breakdown:
         sex_age: Counter[tuple[str, int | None]] = Counter()
         today = (self.snapshot.date - EPOCH).days
-        index = np.array([(n, (d - EPOCH).days) for n, d in dates.items()], np.int64).reshape(-1, 2)
-        index = index[np.argsort(index[:, 0])]
         for bucket in self.buckets:
-            sex_age.update(_sexes_and_ages(bucket, key_array(patients & bucket.population), index, today))
-        return Breakdown(dict(sex_age), dict(Counter(date.year for date in dates.values())))
+            mine = key_array(patients & bucket.population)
+            sex_age.update(_sexes_and_ages(bucket, mine, _on_days(mine, owners, days, today)))
+        years, counts = np.unique(calendar(days)[0], return_counts=True)
+        return Breakdown(dict(sex_age), dict(zip(years.tolist(), counts.tolist(), strict=True)))
 
     def _evidence(self, query: Node, patient: int) -> dict[str, list[Match]]:
         leaves = [(path, leaf) for path, leaf in own_leaves(query) if leaf.dated]
@@ -150,14 +150,44 @@ class DuckDBEngine:
         return found
 
 
-def _sexes_and_ages(
-    bucket: Bucket, patients: Ints, index: Ints, today: int
-) -> Counter[tuple[str, int | None]]:
-    """Patients by sex and age band; `index` holds sorted patients with the day of their index date."""
-    place = np.searchsorted(index[:, 0], patients)
-    dated = contained(patients, index[:, 0])
-    days = np.full(len(patients), today, np.int64)
-    days[dated] = index[place[dated], 1]
+def _dates(owners: Ints, days: Ints) -> dict[int, dt.date]:
+    return {owner: EPOCH + dt.timedelta(day) for owner, day in zip(owners.tolist(), days.tolist(), strict=True)}
+
+
+def _none() -> Ints:
+    return np.zeros(0, np.int64)
+
+
+def _alternatives(node: Node, path: str) -> Iterator[tuple[Node, str]]:
+    """What an event of the node may be an event of: the criteria joined by or, which need not be told apart here."""
+    if isinstance(node, Or):
+        for number, child in enumerate(node.of):
+            yield from _alternatives(child, f"{path}.{number}")
+    else:
+        yield node, path
+
+
+def _first_days(parts: list[Events], patients: Ints) -> tuple[Ints, Ints]:
+    """Those of the sorted patients who have a dated event, and the day of their first one."""
+    if not len(patients):
+        return _none(), _none()
+    base = int(patients[0])
+    first = np.full(int(patients[-1]) - base + 1, _NEVER)
+    for events in parts:
+        mine = (events.days != NO_DAY) & (events.patient >= base) & (events.patient <= patients[-1])
+        np.minimum.at(first, events.patient[mine] - base, events.days[mine])
+    days = first[patients - base]
+    return patients[days != _NEVER], days[days != _NEVER]
+
+
+def _on_days(patients: Ints, owners: Ints, days: Ints, today: int) -> Ints:
+    """The index day of each patient, today for those who have none."""
+    place = places(patients, owners)
+    return np.where(place >= 0, days[place], today) if len(days) else np.full(len(patients), today, np.int64)
+
+
+def _sexes_and_ages(bucket: Bucket, patients: Ints, days: Ints) -> Counter[tuple[str, int | None]]:
+    """Patients by sex and age band on days."""
     years, known = bucket.ages(patients, days)
     sexes = bucket.patients.words("sex")
     codes = sexes.codes[np.searchsorted(bucket.patient_ids, patients)]

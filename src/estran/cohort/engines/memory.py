@@ -90,7 +90,7 @@ class MemoryEngine:
             elapsed_ms=(time.perf_counter() - started) * 1000,
             details=Details(
                 lambda: run.index_dates(query, patients),
-                lambda dates: run.breakdown(patients, dates),
+                lambda: run.breakdown(patients, run.index_dates(query, patients)),
                 lambda patient: run.evidence(query, patient),
             ),
         )

@@ -59,7 +59,7 @@ class Details:
     """What an outcome computes only when asked."""
 
     index_dates: Callable[[], dict[int, dt.date]]
-    breakdown: Callable[[Mapping[int, dt.date]], Breakdown]
+    breakdown: Callable[[], Breakdown]
     evidence: Callable[[int], dict[str, list[Match]]]
 
 
@@ -94,7 +94,7 @@ class Outcome:
     @cached_property
     def breakdown(self) -> Breakdown:
         """Patients by sex, age band and year of index."""
-        return self.details.breakdown(self.index_dates)
+        return self.details.breakdown()
 
     def evidence(self, patient_id: int) -> dict[str, list[Match]]:
         """Per path of criterion, the patient's own rows that it found, in order of time."""

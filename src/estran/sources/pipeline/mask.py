@@ -22,6 +22,7 @@ Int32s = npt.NDArray[np.int32]
 NO_BIRTH = np.int32(-(2**31))
 _MICROS_PER_DAY = 86_400_000_000
 _SMALLEST_NUMBER = 100_000  # below, a value is not taken for a number of the hospital
+_FEWEST_DIGITS = 4  # of a text that may hold the number of a stay
 _DAYS_PER_UNIT = {"h": 1 / 24, "d": 1.0, "wk": 7.0, "mo": 30.4375, "a": 365.25}
 
 
@@ -162,10 +163,14 @@ class Masker:
         named = stays.to_pylist() if stays is not None else [None] * len(values)
         numbers = self.stay_numbers(sorted({s for s in named if s is not None})) if stays is not None else {}
         masked = [
-            None if v is None else self._for(int(p)).redact(v, (numbers[s],) if s in numbers else ())
+            None if v is None else self.one(v, int(p), (numbers[s],) if s in numbers else ())
             for v, p, s in zip(values, patients, named, strict=True)
         ]
         return pa.array(masked, pa.string())
+
+    def one(self, value: str, patient: int, also: tuple[str, ...] = ()) -> str:
+        """A masked text; `also` lists further numbers to mask in it."""
+        return self._for(patient).redact(value, also)
 
     def _for(self, patient: int) -> Deidentifier:
         found = self._of.get(patient)
@@ -200,6 +205,39 @@ def mask_column(
     for place in places.tolist():
         values[rows[place]] = masked[back[place]]
     return _set(table, name, pa.array(values, pa.string())), altered
+
+
+def mask_stay_numbers(
+    table: pa.Table, name: str, patients: Int32s, masker: Masker
+) -> tuple[pa.Table, dict[int, str]]:
+    """Mask, in the short texts of one column, the number of the stay (`stay_id`) that the row belongs to.
+
+    Returns the table and, by row, the texts that were altered.
+    """
+    if table[name].null_count == table.num_rows or table["stay_id"].null_count == table.num_rows:
+        return table, {}
+    words, codes = _coded(table[name])
+    likely = np.array([sum(map(str.isdigit, word)) >= _FEWEST_DIGITS for word in words] + [False])[codes]
+    rows = np.flatnonzero(likely & table["stay_id"].is_valid().to_numpy()).tolist()
+    if not rows:
+        return table, {}
+    stays = table["stay_id"].take(pa.array(rows)).to_pylist()
+    numbers = masker.stay_numbers(sorted(set(stays)))
+    altered: dict[int, str] = {}
+    values = table[name].to_pylist()
+    for row, stay in zip(rows, stays, strict=True):
+        number = numbers.get(stay, "")
+        if not number or _bare(number) not in _bare(values[row]):
+            continue
+        masked = masker.one(values[row], int(patients[row]), (number,))
+        if masked != values[row]:
+            altered[row], values[row] = values[row], masked
+    return (_set(table, name, pa.array(values, pa.string())) if altered else table), altered
+
+
+def _bare(text: str) -> str:
+    """Letters and digits only, in one case."""
+    return "".join(filter(str.isalnum, text)).casefold()
 
 
 def _coded(column: pa.ChunkedArray) -> tuple[list[str], npt.NDArray[np.int64]]:

@@ -20,6 +20,7 @@ from estran.sources.pipeline.mask import (
     hide_ages,
     hide_numbers,
     mask_column,
+    mask_stay_numbers,
     month_start,
 )
 from estran.sources.pipeline.originals import Originals
@@ -111,7 +112,8 @@ def mask_document(
     """Documents whose title (but those that are labels of codes) and author name nobody."""
     for name, safe in (("title", OWN_TITLES.union(labels)), ("author_role", frozenset[str]())):
         table, altered = mask_column(table, name, patients, masker, safe)
-        for row, value in altered.items():
+        table, numbered = mask_stay_numbers(table, name, patients, masker)
+        for row, value in (numbered | altered).items():
             originals.keep(row, name, value)
     return table
 
@@ -133,6 +135,7 @@ def mask_facts(
     for row in np.flatnonzero(hit).tolist():
         originals.of_fact(int(local[row]), "known", numbers[row].as_py(), coarse["known_at"][row].as_py())
     facts, words = mask_column(facts, "value_text", patients, masker)
-    for row, word in words.items():
+    facts, numbered = mask_stay_numbers(facts, "value_text", patients, masker)
+    for row, word in (numbered | words).items():
         originals.of_fact(int(local[row]), "words", numbers[row].as_py(), word)
     return facts
