@@ -60,6 +60,7 @@ def one(name: str, work: Path, _: argparse.Namespace) -> None:
 def _measure(step: str, size: Size, directory: Path, work: Path) -> dict[str, Any]:
     if step == "build":
         load = machine.load()
+        (work / f"facts-{size.facts}.parquet").unlink(missing_ok=True)
         return {"load": load, **store.build(size, directory, lambda line: print(line, flush=True)), "memory_mb": machine.memory_mb()}
     if step == "estran":
         return estran_facts.measure(size, directory)

@@ -185,7 +185,7 @@ def _profiled(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     profile.disable()
     own: list[tuple[float, int, str]] = []
     rooms: dict[str, float] = defaultdict(float)
-    for (file, line, function), (_, calls, tottime, _, _) in pstats.Stats(profile).stats.items():  # type: ignore[attr-defined]
+    for (file, _line, function), (_, calls, tottime, _, _) in pstats.Stats(profile).stats.items():  # type: ignore[attr-defined]
         place = _place(file)
         rooms[place.split(":")[0]] += tottime
         own.append((tottime, calls, function if place == "library" else f"{place.removeprefix('room ')}:{function}"))

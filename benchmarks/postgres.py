@@ -60,13 +60,15 @@ def cluster(directory: Path) -> Iterator[str]:
     data = directory / "data"
     options = " ".join(f"-c {name}={value}" for name, value in _SETTINGS.items())
     options += f" -c port={port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={directory}"
-    quiet: dict[str, Any] = {"check": True, "cwd": directory, "stdout": subprocess.DEVNULL, **as_user}
-    subprocess.run([tools / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "--locale=C.UTF-8"], **quiet)
-    subprocess.run([tools / "pg_ctl", "-D", data, "-w", "-l", directory / "log", "-o", options, "start"], **quiet)
+    def call(*command: object) -> None:
+        subprocess.run([str(part) for part in command], check=True, cwd=directory, stdout=subprocess.DEVNULL, **as_user)
+
+    call(tools / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "--locale=C.UTF-8")
+    call(tools / "pg_ctl", "-D", data, "-w", "-l", directory / "log", "-o", options, "start")
     try:
         yield f"host=127.0.0.1 port={port} user=postgres dbname=postgres"
     finally:
-        subprocess.run([tools / "pg_ctl", "-D", data, "-w", "-m", "fast", "stop"], **quiet)
+        call(tools / "pg_ctl", "-D", data, "-w", "-m", "fast", "stop")
         shutil.rmtree(directory, ignore_errors=True)
 
 

@@ -16,6 +16,7 @@ from estran.warehouse import Snapshot
 
 OFFERED = 20
 _COUNTED = 80
+_KEPT = 50_000  # concepts that patients have are all kept in memory up to here
 _FOLD = "strip_accents(lower({}))"
 
 
@@ -130,6 +131,8 @@ class ConceptShelf:
         """What is known of these concept ids. Answers are kept: timelines ask for the same few thousand."""
         asked = set(ids)
         missing = sorted(asked - self._looked_up.keys())
+        if missing and not self._looked_up and len(self._held) <= _KEPT:
+            missing = sorted(asked | self._held)  # one question now rather than one for each timeline to come
         if missing:
             fresh: dict[int, Concept | None] = {**dict.fromkeys(missing), **self._read(missing)}
             with self._lock:

@@ -80,13 +80,13 @@ def read_patients(snapshot: Snapshot, patient_ids: list[int]) -> list[PatientLin
 
 def read_timeline(snapshot: Snapshot, concepts: ConceptShelf, patient_id: int) -> Timeline | None:
     """Everything of one patient that may be seen; None when there is no such patient."""
-    stays = snapshot.patient_rows("stay", patient_id).to_pylist()
+    stays = snapshot.patient_rows("stay", patient_id, _OF_STAY).to_pylist()
     rows = snapshot.patient_rows("document", patient_id, _OF_DOCUMENT).to_pylist()
     documents = {row["document_id"]: row for row in rows}
     patient = _line(snapshot, patient_id, len(stays), [row["start_date"] for row in rows])
     if patient is None:
         return None
-    facts = snapshot.patient_facts(patient_id).select(_OF_FACTS).to_pylist()
+    facts = snapshot.patient_rows("fact", patient_id, _OF_FACTS).to_pylist()
     texts = set(snapshot.patient_rows("text", patient_id, ["document_id"]).column(0).to_pylist())
     telling = documents.keys() & (texts | (documents.keys() - {fact["document_id"] for fact in facts}))
     events = [
@@ -99,6 +99,8 @@ def read_timeline(snapshot: Snapshot, concepts: ConceptShelf, patient_id: int) -
 
 
 _WHEN = ("start_date", "start_minute", "precision")
+_OF_PATIENT = ("sex", "birth_month", "death_date", "death_source", "confidential")
+_OF_STAY = ("kind", "unit_id", *_WHEN, "end_date", "end_minute")
 _OF_DOCUMENT = ("document_id", "kind", "title", *_WHEN)
 _OF_FACTS = ["document_id", "concept_id", "value_concept", "value", "value_text", "unit", *_WHEN, "end_date", "end_minute",
              "context", "status"]  # fmt: skip
@@ -111,7 +113,7 @@ def _moment(event: Event) -> tuple[dt.date, int, int, int]:
 
 def _line(snapshot: Snapshot, patient_id: int, stays: int, dates: list[dt.date | None]) -> PatientLine | None:
     """The line of one patient, as `read_patients` would say it, from rows that were read already."""
-    row = next(iter(snapshot.patient_rows("patient", patient_id).to_pylist()), None)
+    row = next(iter(snapshot.patient_rows("patient", patient_id, _OF_PATIENT).to_pylist()), None)
     if row is None:
         return None
     born, day = row["birth_month"], row["death_date"] or snapshot.date

@@ -23,7 +23,7 @@ from estran.terminology.units import ucum
 _SUFFIXES = (".jsonl", ".ndjson", ".txt")
 _BATCH_RECORDS = 5_000
 _LONGEST = 20_000_000  # characters of one record
-CASE = "case"  # system of the numbers of published cases
+CASE = "case"  # system of the numbers of published cases: url and id, since ids are a corpus's own
 _ALIASES = {
     "nom": "family_name", "nom_naissance": "birth_name", "prenom": "given_name", "prenoms": "given_name",
     "date_naissance": "birth_date", "sexe": "sex", "adresse": "address", "code_postal": "postcode", "ville": "city",
@@ -132,7 +132,7 @@ class _Report:
         role, lang = self._word("author_role"), self._word("lang") or "fr"
         if not number and not self._is_published():
             raise _Bad("ipp", "no-patient", "The report names no patient (ipp), and is not a published case.")
-        patient = builder.patient(system, number) if number else builder.patient(CASE, key)
+        patient = builder.patient(system, number) if number else builder.patient(CASE, f"{self._word('url') or ''}#{key}")
         introduces = not number or person != Person()
         builder.batch.identities.append(IdentityStatement(record, patient, (), person, introduces=introduces))
         builder.date_record(record, moved)

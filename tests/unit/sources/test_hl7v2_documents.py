@@ -62,7 +62,7 @@ def test_replacing_and_withdrawing_in_any_order(
     ("own", "key"),
     [
         ("D1", "MDM|D1|CHU"), ("D1^DPI", "MDM|D1|DPI"), ("D1^^1.2.3^ISO", "MDM|D1|1.2.3"), (A, "MDM|1.2.250.1.71.4.2.2.9.81|"),
-        ("f81d4fae-7dec-11d0-a765-00a0c91e6bf6^X", "MDM|f81d4fae-7dec-11d0-a765-00a0c91e6bf6|"), ("", "MDM|message|1"),
+        ("f81d4fae-7dec-11d0-a765-00a0c91e6bf6^X", "MDM|f81d4fae-7dec-11d0-a765-00a0c91e6bf6|"), ("", "MDM|message|1|1710154800000000"),
     ],
 )  # fmt: skip
 def test_keys(tmp_path: Path, own: str, key: str) -> None:

@@ -178,7 +178,7 @@ def test_keys(tmp_path: Path) -> None:
         "ORU|F|F1|CHU|A", "ORU|P|P1|CHU|A", "ORU|F|F9|LABO|B", "ORU|F|F1|CHU|A#2"
     ]  # fmt: skip
     (alone,) = oru(tmp_path, obx("NM", "1")).rows("documents")
-    assert alone["key"] == "ORU|M|1|CHU|"
+    assert alone["key"] == "ORU|M|1|1710154800000000|CHU|"
 
 
 def test_several_patients_in_one_message(tmp_path: Path) -> None:

@@ -217,6 +217,9 @@ _RULES = {"OPTIN": "consent", "OPTINR": "consent", "OPTOUT": "opposition", "OPTO
 _PROVISIONS = {"permit": "consent", "deny": "opposition"}
 
 
+_ALWAYS = dt.date(1900, 1, 1)
+
+
 def consent(node: Node, setting: Setting) -> Permit:
     """A Consent about research, when it plainly permits or denies."""
     who = setting.shelf.patient(node, "patient")
@@ -229,6 +232,8 @@ def consent(node: Node, setting: Setting) -> Permit:
         node.get("dateTime"), "Consent.dateTime"
     )
     day = _date(start)
+    if day is None and kind == "opposition":
+        day = _ALWAYS  # an objection holds, whenever it was made
     if day is None:
         raise Unreadable("Consent.dateTime", "missing", "The consent does not say since when it holds.")
     end = _date(clock.moment(period.get("end"), "Consent.provision.period.end"))

@@ -47,7 +47,7 @@ def read_movement(gathering: Gathering, message: Message, record: int, event: st
     when = _happened(gathering, message, movements[0] if movements else None)
     if subject.stay is not None:
         _stay(gathering, message, record, subject, (event, when, movements))
-        _movements(gathering, record, subject, movements, (event, when))
+        _movements(gathering, record, subject, movements, (event, when, sender.facility))
     read_clinical(gathering, message, record, subject, sender, when)
     return event_time
 
@@ -135,11 +135,11 @@ def _ward(subject: Subject, movements: list[Segment]) -> Ward | None:
 
 
 def _movements(
-    gathering: Gathering, record: int, subject: Subject, movements: list[Segment], about: tuple[str, Moment | None]
+    gathering: Gathering, record: int, subject: Subject, movements: list[Segment], about: tuple[str, Moment | None, str]
 ) -> None:
-    event, when = about
+    event, when, facility = about
     for zbe in movements:
-        _numbered(gathering, record, subject, zbe, when)
+        _numbered(gathering, record, subject, zbe, (when, facility))
     if movements or event not in _MOVING or when is None:
         return
     # No movement number: the stay and the moment name it, so that a resend or an A12 finds it again.
@@ -150,11 +150,16 @@ def _movements(
     )  # fmt: skip
 
 
-def _numbered(gathering: Gathering, record: int, subject: Subject, zbe: Segment, when: Moment | None) -> None:
-    """Movements of one ZBE: the medical one, and that of care where another ward cares."""
-    clock = gathering.clock
+def _numbered(
+    gathering: Gathering, record: int, subject: Subject, zbe: Segment, said: tuple[Moment | None, str]
+) -> None:
+    """Movements of one ZBE: the medical one, and that of care where another ward cares.
+
+    `said` is when it happened and who sends: a number without authority belongs to the sender.
+    """
+    clock, (when, facility) = gathering.clock, said
     entity = parts(get(zbe, 1).partition("~")[0])
-    number, authority = part(entity, 1), part(entity, 2) or part(entity, 3)
+    number, authority = part(entity, 1), part(entity, 2) or part(entity, 3) or facility
     if not number:
         raise Refused("ZBE-1", "missing", "The movement has no number (ZBE-1).")
     period = (

@@ -84,7 +84,7 @@ def _keys(sender: Sender, message: Message, txa: Segment, event: str) -> list[st
         keys = [document_key(get(txa, 12), sender)]
     else:
         order = next(filter(first, (get(txa, 15), get(txa, 14))), "")
-        keys = [f"MDM|order|{first(order)}|{authority_of(order)}" if order else f"MDM|message|{sender.control_id}"]
+        keys = [f"MDM|order|{first(order)}|{authority_of(order)}" if order else f"MDM|message|{sender.control_id}|{sender.sent}"]
     if event in ("T10", "T04") and first(get(txa, 13)):
         keys.append(document_key(get(txa, 13), sender))
     return list(dict.fromkeys(keys))

@@ -182,7 +182,8 @@ def order_key(order: Order, sender: Sender) -> str:
             entity = get(segment, number)
             if entity and first(entity):
                 return f"ORU|{role}|{first(entity)}|{authority_of(entity) or sender.facility}|{order.service}"
-    return f"ORU|M|{sender.control_id}|{sender.facility}|{order.service}"
+    # no order number: the message itself, and senders reuse MSH-10
+    return f"ORU|M|{sender.control_id}|{sender.sent}|{sender.facility}|{order.service}"
 
 
 def authority_of(entity: str) -> str:
