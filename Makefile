@@ -45,7 +45,7 @@ bench: dev
 	$(BIN)/python -m benchmarks
 
 screenshots: dev browser
-	$(BIN)/python -m tests.browser.screenshots $(DEMO)
+	sh scripts/screenshots.sh
 
 fmt: dev
 	$(BIN)/ruff format src tests benchmarks

@@ -88,7 +88,9 @@ def pieces(size: Size, commits: int = 5, seed: int = 2) -> Iterator[dict[str, pa
             yield tables
 
 
-def _piece(chance: np.random.Generator, low: int, high: int, facts: int, document: int, stay: int) -> dict[str, pa.Table]:
+def _piece(
+    chance: np.random.Generator, low: int, high: int, facts: int, document: int, stay: int
+) -> dict[str, pa.Table]:
     documents = -(-facts // FACTS_PER_DOCUMENT)
     stays = -(-documents // 3)
     stay_patient = np.sort(chance.integers(low, high, stays).astype(np.int32))
@@ -110,7 +112,9 @@ def _piece(chance: np.random.Generator, low: int, high: int, facts: int, documen
         "stay_id": (stay + of_stay[of_document]).astype(np.int32),
         "precision": np.full(facts, 4, dtype=np.int8),
         "value": pa.array(value, mask=~measured),
-        "unit": pa.DictionaryArray.from_arrays(pa.array(np.zeros(facts, dtype=np.int8), mask=~measured), ["mg/L"]).cast(pa.string()),
+        "unit": pa.DictionaryArray.from_arrays(pa.array(np.zeros(facts, dtype=np.int8), mask=~measured), ["mg/L"]).cast(
+            pa.string()
+        ),
         "status": np.zeros(facts, dtype=np.int8),
         "context": np.zeros(facts, dtype=np.int8),
         "origin": np.zeros(facts, dtype=np.int8),
@@ -144,7 +148,11 @@ def _piece(chance: np.random.Generator, low: int, high: int, facts: int, documen
         "status": pa.repeat("finished", stays),
         "source": pa.repeat("bench", stays),
     }
-    return {"fact": _table(FACT, fact, facts), "document": _table(DOCUMENT, header, documents), "stay": _table(STAY, visit, stays)}
+    return {
+        "fact": _table(FACT, fact, facts),
+        "document": _table(DOCUMENT, header, documents),
+        "stay": _table(STAY, visit, stays),
+    }
 
 
 def _table(schema: pa.Schema, columns: dict[str, object], rows: int) -> pa.Table:

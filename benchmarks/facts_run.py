@@ -41,7 +41,18 @@ def run(scales: list[int], work: Path, in_postgres: int, keep: bool, reuse: bool
 
 def _step(facts: int, step: str, work: Path) -> dict[str, Any]:
     result = work / f"facts-{facts}-{step}.json"
-    command = [sys.executable, "-m", "benchmarks", "one", "--kind", "facts", "--name", f"{facts}-{step}", "--work", str(work)]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks",
+        "one",
+        "--kind",
+        "facts",
+        "--name",
+        f"{facts}-{step}",
+        "--work",
+        str(work),
+    ]
     subprocess.run(command, check=True)
     found: dict[str, Any] = json.loads(result.read_text())
     medians = {name: round(times["median"], 2) for name, times in found.get("times", {}).items()}
@@ -61,7 +72,11 @@ def _measure(step: str, size: Size, directory: Path, work: Path) -> dict[str, An
     if step == "build":
         load = machine.load()
         (work / f"facts-{size.facts}.parquet").unlink(missing_ok=True)
-        return {"load": load, **store.build(size, directory, lambda line: print(line, flush=True)), "memory_mb": machine.memory_mb()}
+        return {
+            "load": load,
+            **store.build(size, directory, lambda line: print(line, flush=True)),
+            "memory_mb": machine.memory_mb(),
+        }
     if step == "estran":
         return estran_facts.measure(size, directory)
     snapshot = Warehouse.open(directory, store.settings(size)).snapshot()

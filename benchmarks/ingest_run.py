@@ -89,7 +89,14 @@ FEEDS = {
     "reports": Feed("report", "Reports of 2 kB, JSONL", "documents", None, _reports),
     "index": Feed("", "Text indexing alone, 2 kB texts", "documents", 3_500, _reports),
 }
-_SUFFIX = {"oru": ".hl7", "observations": "", "omop_csv": "", "omop_duckdb": ".duckdb", "reports": ".jsonl", "index": ".jsonl"}
+_SUFFIX = {
+    "oru": ".hl7",
+    "observations": "",
+    "omop_csv": "",
+    "omop_duckdb": ".duckdb",
+    "reports": ".jsonl",
+    "index": ".jsonl",
+}
 
 
 def run(work: Path, scale: float, only: list[str]) -> None:
@@ -113,7 +120,18 @@ def run(work: Path, scale: float, only: list[str]) -> None:
 
 def _step(step: str, name: str, work: Path, scale: float) -> dict[str, Any]:
     result = work / f"ingest-{step}-{name}.json"
-    command = [sys.executable, "-m", "benchmarks", "one", "--kind", "ingest", "--name", f"{step}-{name}", "--work", str(work)]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks",
+        "one",
+        "--kind",
+        "ingest",
+        "--name",
+        f"{step}-{name}",
+        "--work",
+        str(work),
+    ]
     subprocess.run([*command, "--scale", str(scale)], check=True)
     found: dict[str, Any] = json.loads(result.read_text())
     return found
@@ -158,7 +176,14 @@ def _site(feed: Feed, path: Path, work: Path, records: int) -> Callable[[], dict
 def _index(feed: Feed, path: Path, work: Path, records: int) -> Callable[[], dict[str, Any]]:
     rows = [json.loads(line) for line in path.open(encoding="utf-8")]
     numbers = pa.array(range(len(rows)), pa.int32())
-    table = pa.table({"document_id": numbers, "patient_id": numbers, "text": [r["text"] for r in rows], "title": [r["title"] for r in rows]})
+    table = pa.table(
+        {
+            "document_id": numbers,
+            "patient_id": numbers,
+            "text": [r["text"] for r in rows],
+            "title": [r["title"] for r in rows],
+        }
+    )
 
     def build() -> dict[str, Any]:
         with TextIndexBuilder(work / "site") as builder:

@@ -34,7 +34,10 @@ def measure(snapshot: Snapshot, path: Path, patients: list[int]) -> dict[str, An
     with duckdb.connect() as connection:
         connection.execute("SET parquet_metadata_cache = true")
         connection.execute(f"CREATE VIEW fact AS SELECT * FROM read_parquet('{path}')")
-        connection.execute("CREATE TABLE patient AS SELECT * FROM read_parquet(?, hive_partitioning = false)", [snapshot.files("patient")])
+        connection.execute(
+            "CREATE TABLE patient AS SELECT * FROM read_parquet(?, hive_partitioning = false)",
+            [snapshot.files("patient")],
+        )
         connection.register("given", wanted_table())
         connection.execute("CREATE TABLE wanted AS SELECT * FROM given")
         for question in questions.COUNTED:
@@ -59,4 +62,6 @@ def _ask(connection: duckdb.DuckDBPyConnection, found: dict[str, Any], name: str
 
 
 def _timeline(connection: duckdb.DuckDBPyConnection, patient: int) -> list[Any]:
-    return connection.execute("SELECT * FROM fact WHERE patient_id = ? ORDER BY start_date, start_minute", [patient]).fetchall()
+    return connection.execute(
+        "SELECT * FROM fact WHERE patient_id = ? ORDER BY start_date, start_minute", [patient]
+    ).fetchall()

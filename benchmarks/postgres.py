@@ -60,6 +60,7 @@ def cluster(directory: Path) -> Iterator[str]:
     data = directory / "data"
     options = " ".join(f"-c {name}={value}" for name, value in _SETTINGS.items())
     options += f" -c port={port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={directory}"
+
     def call(*command: object) -> None:
         subprocess.run([str(part) for part in command], check=True, cwd=directory, stdout=subprocess.DEVNULL, **as_user)
 
@@ -78,7 +79,10 @@ def measure(snapshot: Snapshot, work: Path, patients: list[int]) -> dict[str, An
 
     with cluster(work) as address, psycopg.connect(address, autocommit=True) as connection:
         version = connection.execute("SHOW server_version").fetchone()
-        found: dict[str, Any] = {"version": version[0].split(" ")[0] if version else "", **_load(connection, snapshot, work)}
+        found: dict[str, Any] = {
+            "version": version[0].split(" ")[0] if version else "",
+            **_load(connection, snapshot, work),
+        }
         found |= {"counts": {}, "times": {}, "load": machine.load()}
         for question in questions.COUNTED:
             _ask(connection, found, question.name, question.sql)
@@ -113,8 +117,14 @@ def _copy(connection: Any, work: Path, table: str, columns: tuple[str, ...], fil
     for number, file in enumerate(files):
         path = work / f"{table}{number}.csv"
         with duckdb.connect() as reader:
-            reader.execute(f"COPY (SELECT {listed} FROM read_parquet(?, hive_partitioning = false)) TO '{path}' (FORMAT csv, HEADER false)", [file])
-        with path.open("rb") as source, connection.cursor().copy(f"COPY {table} ({listed}) FROM STDIN (FORMAT csv)") as copy:
+            reader.execute(
+                f"COPY (SELECT {listed} FROM read_parquet(?, hive_partitioning = false)) TO '{path}' (FORMAT csv, HEADER false)",
+                [file],
+            )
+        with (
+            path.open("rb") as source,
+            connection.cursor().copy(f"COPY {table} ({listed}) FROM STDIN (FORMAT csv)") as copy,
+        ):
             while piece := source.read(1 << 20):
                 copy.write(piece)
         path.unlink()

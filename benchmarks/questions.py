@@ -63,7 +63,6 @@ SEQUENCE = Question(
 COUNTED = (BOOLEAN, VALUE, SEQUENCE)
 
 
-
 def breakdown_sql(day: str, divide: str) -> str:
     """Sex and age band of the Boolean cohort on the date of its first A; `divide` is whole division."""
     months = "((extract(year FROM first) - extract(year FROM birth_month)) * 12 + extract(month FROM first) - extract(month FROM birth_month))"

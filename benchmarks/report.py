@@ -17,7 +17,11 @@ _ROWS = [
     ("breakdown", "Sex × age band of that Boolean cohort, at the date of its first A", None),
     ("everyone", "Sex × age band of all patients", None),
     ("timeline", "All facts of a patient with their labels, another patient each time", TARGET_TIMELINE),
-    ("page", "The portal's timeline of a patient (stays, documents, facts), another patient each time", TARGET_TIMELINE),
+    (
+        "page",
+        "The portal's timeline of a patient (stays, documents, facts), another patient each time",
+        TARGET_TIMELINE,
+    ),
     ("reading", "Reading the Boolean question's text", None),
 ]
 
@@ -195,7 +199,14 @@ def _yardsticks(found: Found) -> list[str]:
         for name, title in _PEERS.items()
         if (one := found.get("peers", {}).get(name))
     ]
-    return ["Yardsticks of the same run, each doing a part of the work only:\n", _table(["Peer", "records", "per second and core"], rows)] if rows else []
+    return (
+        [
+            "Yardsticks of the same run, each doing a part of the work only:\n",
+            _table(["Peer", "records", "per second and core"], rows),
+        ]
+        if rows
+        else []
+    )
 
 
 def _profiles(found: Found) -> list[str]:
@@ -226,8 +237,11 @@ def _rooms(places: dict[str, float]) -> list[tuple[str, float]]:
     found: dict[str, float] = {}
     for place, share in places.items():
         parts = place.split("/")
-        room = "libraries (pyarrow, numpy, orjson, DuckDB, SQLite, AES…)" if place == "library" else "/".join(
-            parts[: 2 if parts[0] == "sources" and len(parts) > 2 else 1])
+        room = (
+            "libraries (pyarrow, numpy, orjson, DuckDB, SQLite, AES…)"
+            if place == "library"
+            else "/".join(parts[: 2 if parts[0] == "sources" and len(parts) > 2 else 1])
+        )
         found[room] = found.get(room, 0) + share
     return sorted(found.items(), key=lambda item: -item[1])
 

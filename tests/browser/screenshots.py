@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 from tests.browser.serving import ARGUMENTS, chromium, sign_in
 
 LANGUAGES, THEMES = ("fr", "en"), ("light", "dark")
+SCREEN = {"width": 1440, "height": 900}
 QUESTION = "CIM10:I50 (CIM10:E11 OU LOINC:4548-4>=6.5) âge>=50 SAUF CIM10:K74.6"
 
 
@@ -44,7 +45,7 @@ def choose(page: Page, base: str, language: str, theme: str) -> None:
         page.wait_for_load_state()
 
 
-def ask(page: Page, base: str, question: str) -> None:
+def ask(page: Page, base: str, question: str, name: str) -> None:
     """Put the question on the desk and save it once, so that the list of cohorts has something to show."""
     page.goto(base + "/cohort")
     page.locator("#as-text summary").click()
@@ -56,7 +57,7 @@ def ask(page: Page, base: str, question: str) -> None:
         page.goto(base + "/cohort")
         page.wait_for_selector("#total")
         page.locator("#save").click()
-        page.fill("#cohort-name", "Insuffisance cardiaque et diabète")
+        page.fill("#cohort-name", name)
         page.fill("#cohort-note", "Première version, pour l'étude de faisabilité")
         page.locator("#saving .main").click()
         page.wait_for_load_state()
@@ -68,11 +69,11 @@ def photograph(base: str, login: str, password: str, folder: Path, options: argp
     written: list[Path] = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
-        page = browser.new_context(viewport={"width": 1440, "height": 900}, locale="fr-FR").new_page()
+        written += list(doors(browser, base, folder))
+        page = browser.new_context(viewport=SCREEN, locale="fr-FR").new_page()
         page.goto(base + "/sign-in")
-        written.append(shoot(page, folder / "sign-in-fr-light.png"))
         sign_in(page, base, login, password)
-        ask(page, base, options.question)
+        ask(page, base, options.question, options.name)
         for language in LANGUAGES:
             for theme in THEMES:
                 choose(page, base, language, theme)
@@ -82,6 +83,18 @@ def photograph(base: str, login: str, password: str, folder: Path, options: argp
                     written.append(shoot(page, folder / f"{name}-{language}-{theme}.png", name == "cohort"))
         browser.close()
     return written
+
+
+def doors(browser: Browser, base: str, folder: Path) -> Iterator[Path]:
+    """The sign-in page, which follows the browser's language and theme."""
+    for language in LANGUAGES:
+        for theme in THEMES:
+            context = browser.new_context(viewport=SCREEN, locale=language, color_scheme=theme)
+            page = context.new_page()
+            page.goto(base + "/sign-in")
+            page.evaluate("document.fonts.ready")
+            yield shoot(page, folder / f"sign-in-{language}-{theme}.png")
+            context.close()
 
 
 def shoot(page: Page, where: Path, whole: bool = False) -> Path:
@@ -97,6 +110,7 @@ def main() -> None:
     parser.add_argument("--patient", type=int, default=1)
     parser.add_argument("--words", default="insuffisance cardiaque")
     parser.add_argument("--question", default=QUESTION)
+    parser.add_argument("--name", default="Insuffisance cardiaque et diabète")
     options = parser.parse_args()
     for path in photograph(options.address.rstrip("/"), options.login, options.password, Path(options.folder), options):
         print(path)

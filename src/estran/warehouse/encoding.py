@@ -50,7 +50,8 @@ _PLAIN = frozenset({"content", "record_key", "text"})  # hashes have no pattern,
 _SEARCHED = frozenset({"patient_id", "concept_id", "start_date", "document_id", "stay_id", "identity_id", "ancestor_id",
                        "source_id", "record_key", "value", "confidential"})  # fmt: skip
 _ZSTD_LEVEL = 3
-_FINE = {"patient": 8, "stay": 8, "document": 8, "fact": 8, "text": 32}  # row groups this much smaller: one patient is read from them
+# Row groups this much smaller: what decodes whole to read one patient.
+_FINE = {"patient": 8, "stay": 8, "document": 8, "fact": 8, "text": 32}
 
 
 def conform(table: str, rows: pa.Table) -> pa.Table:

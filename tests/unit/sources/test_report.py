@@ -71,7 +71,7 @@ def test_a_number_alone_introduces_nobody(tmp_path: Path) -> None:
 def test_every_published_case_is_a_patient_of_its_own() -> None:
     (batch,) = ReportReader().read(CASES, CASES.name)
     assert len(batch.records) == len(batch.documents) == len(batch.patients) == 1436 and batch.refusals == []
-    assert batch.patients[0] == ("case", "EN101008") and all(i.introduces for i in batch.identities)
+    assert batch.patients[0][0] == "case" and batch.patients[0][1].endswith("#EN101008") and all(i.introduces for i in batch.identities)
     row = batch.documents.slice(0, 1).to_pylist()[0]
     assert (row["kind"], row["lang"], row["start_date"], row["precision"]) == ("case", "fr", None, 0)
     assert row["title"] == (
