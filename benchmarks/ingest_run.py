@@ -31,7 +31,7 @@ from estran.warehouse.text_build import TextIndexBuilder
 RESULT = "ingest.json"
 PACKAGE = Path(estran.__file__).resolve().parent
 CASES = PACKAGE / "samples" / "e3c_fr"
-PROFILED = 0.25  # the profile runs on so much of the feed
+PROFILED = 0.5  # the profile runs on so much of the feed
 BUCKET = 1_000_000
 
 
@@ -47,8 +47,8 @@ class Feed:
 
 
 def _oru(path: Path, scale: float) -> int:
-    count = int(20_000 * scale)
-    feeds.oru(path, count)
+    count = int(40_000 * scale)
+    feeds.oru(path, count, patients=max(200, count // 10))
     return count
 
 

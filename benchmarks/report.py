@@ -210,7 +210,7 @@ def _yardsticks(found: Found) -> list[str]:
 
 
 def _profiles(found: Found) -> list[str]:
-    parts = ["### Where the time goes\n", "Own time of functions (a profile of a feed a quarter as long).\n"]
+    parts = ["### Where the time goes\n", "Own time of functions (a profile of a feed half as long).\n"]
     for name, feed in ingest_run.FEEDS.items():
         one = found["feeds"].get(name)
         if not one:

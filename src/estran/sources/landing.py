@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import os
 import struct
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -20,6 +19,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from estran.model.errors import StoreError
+from estran.sources.unnamed import unnamed
 
 _MAGIC = b"ESTRANL1"
 _CHUNK = 1 << 20
@@ -55,11 +55,11 @@ class Landing:
     @contextlib.contextmanager
     def restored(self, digest: str) -> Iterator[Path]:
         """The file in clear. It has no name in any directory: not even a killed process leaves it behind."""
-        with tempfile.TemporaryFile(prefix="estran-") as out:
+        with unnamed() as (out, path):
             for chunk in self._decrypt(digest):
                 out.write(chunk)
             out.flush()
-            yield Path(f"/proc/self/fd/{out.fileno()}")
+            yield path
 
     def holds(self, digest: str) -> bool:
         """Whether the file is still here: erasing a patient takes whole files away."""

@@ -38,7 +38,7 @@ from estran.cohort.engines.outcome import (
     named_codes,
     steps,
 )
-from estran.cohort.query import Family, Node, Or, Unit, at, leading, own_leaves, walk
+from estran.cohort.query import CodeCriterion, Family, Node, Or, Unit, at, leading, own_leaves, walk
 from estran.cohort.query.tree import ROOT
 from estran.model.moments import EPOCH
 
@@ -117,11 +117,11 @@ class DuckDBEngine:
         path = leading(query)
         if path is None:
             return _none(), _none()
-        node = at(query, path)
+        leaves = _together(list(_alternatives(at(query, path), path)))
 
         def earliest(bucket: Bucket) -> tuple[Ints, Ints]:
             own = BucketRun(run, bucket, noting=False)
-            found = [own.events(one, Unit.PATIENT, place, frozenset({"day"})) for one, place in _alternatives(node, path)]
+            found = [own.events(one, Unit.PATIENT, place, frozenset({"day"})) for one, place in leaves]
             return _first_days(found, key_array(patients & bucket.population))
 
         parts = self._each(False, earliest)
@@ -165,6 +165,16 @@ def _alternatives(node: Node, path: str) -> Iterator[tuple[Node, str]]:
             yield from _alternatives(child, f"{path}.{number}")
     else:
         yield node, path
+
+
+def _together(leaves: list[tuple[Node, str]]) -> list[tuple[Node, str]]:
+    """The same alternatives, with those that only name codes made one: their facts are then read in one go."""
+    plain = [leaf for leaf, _ in leaves if isinstance(leaf, CodeCriterion) and leaf.plain]
+    plain = [leaf for leaf in plain if not any(code.excluded for code in leaf.codes)]
+    if len(plain) < 2:
+        return leaves
+    merged = CodeCriterion(tuple(dict.fromkeys(code for leaf in plain for code in leaf.codes)))
+    return [(merged, ""), *(one for one in leaves if one[0] not in plain)]
 
 
 def _first_days(parts: list[Events], patients: Ints) -> tuple[Ints, Ints]:

@@ -64,6 +64,7 @@ class Clock:
             raise Unreadable(path, "malformed", "The date is not a FHIR date between 1830 and 2200.") from None
         if len(self.moments) >= _MEMORY:
             self.moments.clear()
+            self.instants.clear()
         self.moments[text] = found
         return found
 
@@ -71,7 +72,8 @@ class Clock:
         if len(text) >= 20 and text[10] == "T" and text[4] == "-":
             when = dt.datetime.fromisoformat(text)
             if when.tzinfo is not None:
-                return self._local((when - _UNIX) // _MICROSECOND // 60_000_000)
+                self.instants[text] = micros = (when - _UNIX) // _MICROSECOND  # mostly asked for next
+                return self._local(micros // 60_000_000)
         elif not text.isascii() or not text[:4].isdigit() or (len(text) > 10 and text[10] != "T"):
             raise ValueError("not a date")
         found = parse_iso(text, self._zone)

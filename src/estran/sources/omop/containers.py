@@ -5,12 +5,11 @@ from __future__ import annotations
 import gzip
 import io
 import shutil
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Protocol, cast
+from typing import IO, BinaryIO, Protocol, cast
 
 import duckdb
 import numpy as np
@@ -20,6 +19,7 @@ from estran.sources.omop.blocks import TABLE_SHIFT, Block
 from estran.sources.omop.content import hash_columns
 from estran.sources.omop.delimited import read_blocks, read_header
 from estran.sources.omop.layout import KEYS, ORDER, PLACE
+from estran.sources.unnamed import unnamed
 
 _TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
 _DUCKDB_SUFFIXES = (".duckdb", ".ddb", ".db")
@@ -193,9 +193,10 @@ class DuckTable:
 
 @contextmanager
 def _open_duckdb(path: Path, name: str) -> Iterator[list[Table]]:
-    with tempfile.TemporaryDirectory(prefix="estran-") as folder:
+    with unnamed() as (scratch, clear):
         if name.lower().endswith(".gz"):
-            path = _unpacked(path, Path(folder) / "unpacked.duckdb", name)
+            _unpack(path, scratch, name)
+            path = clear
         con = duckdb.connect(config={"autoinstall_known_extensions": "false"})
         try:
             with _attached(con, path, name) as found:
@@ -222,13 +223,13 @@ def _attached(con: duckdb.DuckDBPyConnection, path: Path, name: str) -> Iterator
     ).fetchall()
 
 
-def _unpacked(path: Path, target: Path, name: str) -> Path:
+def _unpack(path: Path, plain: IO[bytes], name: str) -> None:
     try:
-        with gzip.open(path, "rb") as packed, target.open("wb") as plain:
+        with gzip.open(path, "rb") as packed:
             shutil.copyfileobj(packed, plain, 1 << 20)
+        plain.flush()
     except (OSError, EOFError) as error:
         raise InputRefused("The file cannot be unpacked to its end.", where=PurePosixPath(name).name) from error
-    return target
 
 
 def _quoted(name: str) -> str:

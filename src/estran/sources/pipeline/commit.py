@@ -250,7 +250,7 @@ class Committer:
         self.changes.counters["document"] = first + len(rows)
         numbers = np.full(documents.num_rows, -1, dtype=np.int32)
         numbers[rows] = np.arange(first, first + len(rows), dtype=np.int32)
-        Issuer(self, taken(documents, rows), rows, numbers, patients).issue()
+        Issuer(self, taken(documents, rows), rows, numbers, patients, births[rows]).issue()
 
 
 @dataclass
@@ -262,10 +262,10 @@ class Issuer:
     rows: Int64s  # their gathered row numbers
     numbers: Int32s  # document_id of each gathered row, -1 if it lost
     patients: Int32s
+    births: Int32s  # of the patients
 
     def issue(self) -> None:
         self.originals = Originals()
-        self.births = self.committer.people.births(self.patients)
         self.masker = self.committer.people.masker()
         self.first = int(self.numbers[self.rows[0]])
         self._documents()
