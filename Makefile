@@ -30,7 +30,6 @@ demo: setup
 	$(BIN)/estran demo $(DEMO) --port $(PORT)
 
 check: dev
-	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports

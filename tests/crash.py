@@ -75,7 +75,7 @@ def open_after(site: Path, answer: multiprocessing.Queue) -> None:
         held = status(opened.warehouse.snapshot())
         findings = opened.warehouse.check()
         answer.put((held["snapshot"], [str(f) for f in findings]))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  (the parent process judges)
         answer.put((-1, [repr(error)]))
 
 
@@ -88,7 +88,7 @@ def digest(site: Path, answer: multiprocessing.Queue) -> None:
             keys = vault.natural_keys()
         findings = [str(f) for f in opened.warehouse.check()]
         answer.put((opened.warehouse.digest(keys.patients, keys.stays), findings))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  (the parent process judges)
         answer.put((repr(error), []))
 
 

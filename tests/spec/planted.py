@@ -271,7 +271,8 @@ def _headed(folder: Path, report: Report) -> Path:
 
 def _resources(found: list[Report]) -> list[dict[str, Any]]:
     who = {report.someone.ipp: report.someone for report in found}
-    return [*map(_patient, who.values()), *map(_reference, found), *(_note(p) for p in who.values())]
+    notes = [make(p) for p in who.values() for make in (_note, _scan)]
+    return [*map(_patient, who.values()), *map(_reference, found), *notes]
 
 
 def _patient(p: Someone) -> dict[str, Any]:
@@ -319,6 +320,16 @@ def _note(p: Someone) -> dict[str, Any]:
                                "system": "http://unitsofmeasure.org"}},
         ],
     }  # fmt: skip
+
+
+def _scan(p: Someone) -> dict[str, Any]:
+    """A picture kept elsewhere, under a name that says whose it is."""
+    name = f"{p.family}_{p.given}_{p.birth:%Y%m%d}".replace(" ", "_").replace("'", "")
+    return {
+        "resourceType": "DocumentReference", "id": f"scan-{p.ipp}", "status": "current", "date": "2024-04-02T08:00:00+02:00",
+        "subject": {"reference": f"Patient/pat-{p.ipp}"}, "description": "Document numérisé",
+        "content": [{"attachment": {"contentType": "application/pdf", "url": f"https://ged.exemple/{p.ipp}/{name}.pdf"}}],
+    }
 
 
 def _pid(p: Someone) -> str:

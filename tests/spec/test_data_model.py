@@ -252,6 +252,16 @@ def test_no_column_gives_a_birth_date_back(tmp_path: Path) -> None:
         assert {(table, column) for table, column, date in _every_date(site, kit.patient_of(site, number)) if date == birth} == set()
 
 
+def test_a_death_on_the_day_of_birth_is_told_to_the_month(tmp_path: Path) -> None:
+    site = kit.make(tmp_path / "site")
+    who = kit.pid("1", "LESCOUBLAC", "Azilis", "20240310", "F") + "|" * 11 + "20240310|Y"  # PID-29, 30
+    kit.load(site, "hl7v2", kit.write_messages(tmp_path / "in.hl7", kit.adt("A28", "20240311", who)))
+    assert kit.rows(site, "select cast(birth_month as varchar), cast(death_date as varchar), death_certainty from patient") == [
+        ("2024-03-01", "2024-03-01", "month")
+    ]  # fmt: skip
+    assert kit.count(site, "patient(décédé)") == 1
+
+
 def _every_date(site: Site, patient: int) -> Iterator[tuple[str, str, dt.date]]:
     """Every value of every column of a patient's rows that is a date, an instant, or reads like one."""
     stays = [row[0] for row in kit.rows(site, "select stay_id from raw_stay where patient_id = ?", patient)]
@@ -337,6 +347,22 @@ def test_an_rss_tied_to_two_stays(tmp_path: Path) -> None:
         writer.commit(Changes(append={"stay_link": links.append_column("patient_id", owner)}))
     tied = "select cast(s.start_date as varchar), l.kind from stay_link l join stay s using (stay_id) order by 1"
     assert kit.rows(site, tied) == [("2024-02-01", "rss"), ("2024-02-10", "rss")]
+    assert kit.findings(site) == []
+
+
+# What is kept elsewhere.
+
+
+def test_a_picture_kept_elsewhere(tmp_path: Path) -> None:
+    """A document without text or facts: its modality is found, its address names nobody."""
+    site = kit.make(tmp_path / "site")
+    kit.load(site, "fhir", kit.write_lines(tmp_path / "in.ndjson", [
+        {"resourceType": "Patient", "id": "p1", "name": [{"family": "MERCOIRET"}], "birthDate": "1950-02-03"},
+        {"resourceType": "DocumentReference", "id": "d1", "status": "current", "subject": {"reference": "Patient/p1"},
+         "date": "2024-03-01", "content": [{"attachment": {"contentType": "application/pdf", "url": "https://ged/MERCOIRET.pdf"}}]},
+    ]))  # fmt: skip
+    assert kit.count(site, "média(modalité='application/pdf')") == 1
+    assert kit.rows(site, "select uri from media") == [("https://ged/[NOM].pdf",)]
     assert kit.findings(site) == []
 
 

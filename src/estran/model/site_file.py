@@ -36,8 +36,6 @@ def write_settings(site: Path, settings: Settings) -> None:
     lines: list[str] = []
     for item in dataclasses.fields(Settings):
         value = getattr(settings, item.name)
-        shown = (
-            f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
-        )
+        shown = json.dumps(value, ensure_ascii=False)  # strings, numbers and booleans read the same in TOML
         lines += [f"# {item.metadata['sentence']}", f"{item.name} = {shown}", ""]
     (site / FILE_NAME).write_text("\n".join(lines), "utf-8")

@@ -21,7 +21,9 @@ def test_rows_of_a_patient_are_those_of_the_view(loaded: Warehouse, hospital: Ho
             found = snapshot.patient_rows(table, patient)
             query = f"SELECT {', '.join(names)} FROM {table} WHERE patient_id = {patient}"
             expected = connection.execute(query).fetchall()
-            assert sorted(map(str, map(tuple, (row.values() for row in found.to_pylist())))) == sorted(map(str, expected))
+            assert sorted(map(str, map(tuple, (row.values() for row in found.to_pylist())))) == sorted(
+                map(str, expected)
+            )
 
 
 def test_chosen_columns_only_and_nothing_of_strangers(loaded: Warehouse) -> None:

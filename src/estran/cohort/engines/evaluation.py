@@ -267,10 +267,19 @@ class BucketRun:
         return to_unit(self.bucket, _with_idents(found, idents), GROUP, unit)
 
     def sequence(self, node: Sequence, unit: Unit, path: str, need: Need) -> Events:
-        own = relations.sequence_need(node)
+        alike = relations.same_moment(node) and not self._disjoint(node.first, node.then)
+        own = relations.sequence_need(node, alike)
         first = self.events(node.first, unit, f"{path}.0", need | own)
         then = self.events(node.then, unit, f"{path}.1", own)
-        return relations.sequence(node, first, then, self.bucket.snapshot.settings.zone)
+        return relations.sequence(node, first, then, self.bucket.snapshot.settings.zone, alike)
+
+    def _disjoint(self, one: Node, other: Node) -> bool:
+        """Whether no fact can be an event of both: their facts are stored under other concepts."""
+        if not isinstance(one, CodeCriterion) or not isinstance(other, CodeCriterion):
+            return False
+        lookups = self.run.lookups
+        stored = [lookups.with_targets(lookups.code_set(node.codes)) for node in (one, other)]
+        return not contained(*stored).any()
 
     def during(self, node: During, unit: Unit, path: str, need: Need) -> Events:
         events = self.events(node.event, unit, f"{path}.0", need | relations.DAYS)

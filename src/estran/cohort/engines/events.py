@@ -53,6 +53,8 @@ class Events:
         """Some rows, by place or by mask."""
         if rows.dtype == np.bool_ and rows.all():
             return self
+        if rows.dtype == np.bool_ and rows.all():
+            return self
         columns: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
         taken: dict[str, Any] = {name: None if values is None else values[rows] for name, values in columns.items()}
         return Events(**taken)

@@ -39,13 +39,16 @@ def same_moment(node: Sequence) -> bool:
     return (node.delay.low is None or node.delay.low <= 0) and (node.delay.high is None or node.delay.high >= 0)
 
 
-def sequence_need(node: Sequence) -> Need:
-    """The columns that both sides must have."""
-    return (DAYS if node.unit is TimeUnit.DAY else MINUTES) | (IDENTS if same_moment(node) else frozenset())
+def sequence_need(node: Sequence, alike: bool) -> Need:
+    """The columns that both sides must have; see `sequence`."""
+    return (DAYS if node.unit is TimeUnit.DAY else MINUTES) | (IDENTS if alike else frozenset())
 
 
-def sequence(node: Sequence, first: Events, then: Events, zone: str) -> Events:
-    """Events of `first` with another event of `then` after the delay."""
+def sequence(node: Sequence, first: Events, then: Events, zone: str, alike: bool) -> Events:
+    """Events of `first` with another event of `then` after the delay.
+
+    `alike`: an event may be on both sides and after itself, so events must be told apart.
+    """
     if node.unit is TimeUnit.DAY:
         first, then = first.take(first.known(Precision.DAY)), then.take(then.known(Precision.DAY))
         here, there = on_days(first, then)
@@ -57,7 +60,7 @@ def sequence(node: Sequence, first: Events, then: Events, zone: str) -> Events:
     there, order = ascending(there)
     begin, end = between(here, there, low, high, minutes=node.unit is TimeUnit.HOUR)
     keep = end > begin
-    if same_moment(node):
+    if alike:
         keep &= ~_only_itself(first.idents, then.idents if order is None else then.idents[order], begin, end)
     return first.take(keep)
 

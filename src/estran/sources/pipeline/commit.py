@@ -31,7 +31,7 @@ from estran.model.tables import (
     TEXT,
 )
 from estran.sources.pipeline.columns import fetch, put, taken
-from estran.sources.pipeline.mask import NO_BIRTH, Masker, coarsen_instants, mask_column, month_start
+from estran.sources.pipeline.mask import NO_BIRTH, Masker, coarsen_instants, month_start
 from estran.sources.pipeline.originals import Originals
 from estran.sources.pipeline.resolve import Gathered
 from estran.sources.pipeline.settle import TimesSaid, new_statements, settle_documents, settle_rows
@@ -41,6 +41,7 @@ from estran.sources.pipeline.shield import (
     keep_statements,
     mask_document,
     mask_facts,
+    mask_hanging,
     times_said,
 )
 from estran.sources.pipeline.stored import stored
@@ -270,7 +271,7 @@ class Issuer:
         self.first = int(self.numbers[self.rows[0]])
         self._documents()
         self._facts()
-        self._attributes()
+        self._hanging()
         self._keep_originals()
 
     def _documents(self) -> None:
@@ -321,20 +322,19 @@ class Issuer:
         facts = put(facts, "patient_id", pa.array(patients))
         self._count_unknown_stays(stays, local)
         self.committer.changes.append["fact"] = facts.select(FACT.names).cast(FACT)
-        if gathered.media:
-            media, _, patients = self._of_winners(pa.concat_tables(gathered.media))
-            self.committer.changes.append["media"] = (
-                put(media, "patient_id", pa.array(patients)).select(MEDIA.names).cast(MEDIA)
-            )
 
-    def _attributes(self) -> None:
-        if not self.committer.gathered.attributes:
-            return
-        table = pa.concat_tables(self.committer.gathered.attributes, promote_options="default")
-        table, _, patients = self._of_winners(table)
-        table, _ = mask_column(table, "value_text", patients, self.masker)
-        table = put(table, "patient_id", pa.array(patients))
-        self.committer.changes.append["fact_attribute"] = table.select(FACT_ATTRIBUTE.names).cast(FACT_ATTRIBUTE)
+    def _hanging(self) -> None:
+        gathered = self.committer.gathered
+        for name, schema, column, parts in (
+            ("fact_attribute", FACT_ATTRIBUTE, "value_text", gathered.attributes),
+            ("media", MEDIA, "uri", gathered.media),
+        ):
+            if not parts:
+                continue
+            table, local, patients = self._of_winners(pa.concat_tables(parts, promote_options="default"))
+            table = mask_hanging(table, column, local, patients, self.masker, self.originals)
+            table = put(table, "patient_id", pa.array(patients))
+            self.committer.changes.append[name] = table.select(schema.names).cast(schema)
 
     def _of_winners(self, table: pa.Table) -> tuple[pa.Table, Int64s, Int32s]:
         """Rows of winning documents with document_id, their row in `documents`, their patient."""

@@ -40,10 +40,10 @@ class Originals:
             kept = self._of.setdefault(int(documents[place]), {}).setdefault("moments", {})
             kept[str(number)] = [c[place] for c in columns]  # type: ignore[index]
 
-    def of_fact(self, row: int, kind: str, fact_no: int, value: str | float) -> None:
-        """`kind` is words, known or values."""
+    def of_fact(self, row: int, kind: str, place: int | str, value: str | float) -> None:
+        """`kind` is words, known or values, `place` the fact's number; or uri, value_text of what hangs."""
         kept = self._of.setdefault(row, {}).setdefault(kind, {})
-        kept[str(fact_no)] = value  # type: ignore[index]
+        kept[str(place)] = value  # type: ignore[index]
 
     def blobs(self, contents: npt.NDArray[np.int64]) -> dict[int, bytes]:
         """The blob of each document row that has one; `contents` of all rows."""

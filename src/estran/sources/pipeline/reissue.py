@@ -21,7 +21,7 @@ from estran.identity.deid import DEID_VERSION
 from estran.model.tables import DOCUMENT, FACT, FACT_ATTRIBUTE, MEDIA, MOVEMENT, PERMISSION, STAY_EVENT, TEXT
 from estran.sources.pipeline.columns import fetch, put
 from estran.sources.pipeline.commit import People, fold_stays_of
-from estran.sources.pipeline.mask import coarsen_instants, mask_column
+from estran.sources.pipeline.mask import coarsen_instants
 from estran.sources.pipeline.originals import Originals
 from estran.sources.pipeline.shield import (
     as_date,
@@ -30,6 +30,8 @@ from estran.sources.pipeline.shield import (
     keep_statements,
     mask_document,
     mask_facts,
+    mask_hanging,
+    restore_hanging,
     restore_statements,
 )
 from estran.sources.pipeline.stored import stored
@@ -294,8 +296,8 @@ class Renewal:
             documents,
             self._texts(content, documents),
             facts,
-            self._of_patient(content, content.attributes),
-            self._of_patient(content, content.media),
+            self._hanging(content, content.attributes, "value_text"),
+            self._hanging(content, content.media, "uri"),
         ), self.originals
 
     def _original(self, identity: int, key: int, content: int) -> dict[str, Any]:
@@ -366,12 +368,13 @@ class Renewal:
             table = put(table, name, pa.array(columns[name], table.schema.field(name).type))
         return table
 
-    def _of_patient(self, content: Content, table: pa.Table) -> pa.Table:
+    def _hanging(self, content: Content, table: pa.Table, name: str) -> pa.Table:
         if not table.num_rows:
             return table
-        patients = self.patients[content.row_of(table)]
-        if "value_text" in table.column_names:
-            table, _ = mask_column(table, "value_text", patients, self.masker)
+        local = content.row_of(table)
+        patients = self.patients[local]
+        table = restore_hanging(table, name, local, self.kept)
+        table = mask_hanging(table, name, local, patients, self.masker, self.originals)
         return put(table, "patient_id", pa.array(patients)).cast(table.schema)
 
 

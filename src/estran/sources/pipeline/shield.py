@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from estran.identity import vault as vaults
 from estran.model.moments import civil
+from estran.sources.pipeline.columns import put
 from estran.sources.pipeline.mask import (
     Masker,
     coarsen_instants,
@@ -139,3 +140,28 @@ def mask_facts(
     for row, word in (numbered | words).items():
         originals.of_fact(int(local[row]), "words", numbers[row].as_py(), word)
     return facts
+
+
+def mask_hanging(
+    table: pa.Table, name: str, local: Int64s, patients: Int32s, masker: Masker, originals: Originals
+) -> pa.Table:
+    """Attributes or media with one column of theirs masked; `local` is the row of their document."""
+    table, altered = mask_column(table, name, patients, masker)
+    for row, value in altered.items():
+        originals.of_fact(int(local[row]), name, _place(table, name, row), value)
+    return table
+
+
+def restore_hanging(table: pa.Table, name: str, local: Int64s, kept: list[dict[str, Any]]) -> pa.Table:
+    """The same rows as they came; `kept` has the originals of each document."""
+    rows = np.flatnonzero(np.array([name in blob for blob in kept], dtype=bool)[local]).tolist()
+    values = table[name].to_pylist() if rows else []
+    for row in rows:
+        values[row] = kept[int(local[row])][name].get(_place(table, name, row), values[row])
+    return put(table, name, pa.array(values, table.schema.field(name).type)) if rows else table
+
+
+def _place(table: pa.Table, name: str, row: int) -> str:
+    """What tells a hanging row from the others of its document, once masked."""
+    number = table["fact_no"][row].as_py() if "fact_no" in table.column_names else ""
+    return f"{number}|{table[name][row].as_py()}"
