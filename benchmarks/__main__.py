@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
-import time
+from functools import partial
 from pathlib import Path
 
-from benchmarks import facts_run, ingest_run, report
+from benchmarks import facts_run, ingest_run, machine, report
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
@@ -22,11 +21,11 @@ def main(arguments: list[str] | None = None) -> int:
     if asked.what == "one":  # one measurement, in the process that another run started for it
         (facts_run if asked.kind == "facts" else ingest_run).one(asked.name, asked.work, asked)
         return 0
-    _wait(asked.wait_load, asked.wait_minutes)
+    quiet = partial(machine.settle, asked.wait_load, asked.wait_minutes)
     if asked.what in ("facts", "all"):
-        facts_run.run(asked.facts, asked.work, asked.postgres, asked.keep, asked.reuse)
+        facts_run.run(asked.facts, asked.work, asked.postgres, asked.keep, asked.reuse, quiet)
     if asked.what in ("ingest", "all"):
-        ingest_run.run(asked.work, asked.scale, asked.only)
+        ingest_run.run(asked.work, asked.scale, asked.only, quiet)
     report.write(asked.work, DOCUMENT)
     print(f"written: {DOCUMENT.relative_to(ROOT)}")
     return 0
@@ -42,17 +41,13 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", nargs="*", default=[], help="feeds to time; all without")
     parser.add_argument("--keep", action="store_true", help="leave the generated stores in DIR")
     parser.add_argument("--reuse", action="store_true", help="time stores that an earlier run left there")
-    parser.add_argument("--wait-load", type=float, default=0.0, help="first wait until the load is below this")
+    parser.add_argument(
+        "--wait-load", type=float, default=0.0, help="before each measurement, wait until the load is below this"
+    )
     parser.add_argument("--wait-minutes", type=float, default=30.0, help="but no longer than this")
     parser.add_argument("--kind", default="", help=argparse.SUPPRESS)
     parser.add_argument("--name", default="", help=argparse.SUPPRESS)
     return parser.parse_args(arguments)
-
-
-def _wait(below: float, minutes: float) -> None:
-    until = time.monotonic() + 60 * minutes
-    while below and os.getloadavg()[0] > below and time.monotonic() < until:
-        time.sleep(5)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ PATIENTS = 400_000
 RESULT = "facts.json"
 
 
-def run(scales: list[int], work: Path, in_postgres: int, keep: bool, reuse: bool) -> None:
+def run(scales: list[int], work: Path, in_postgres: int, keep: bool, reuse: bool, quiet: Callable[[], None]) -> None:
     """Measure every scale; the results stay in `work`."""
     found: dict[str, Any] = {"machine": machine.describe(), "patients": PATIENTS, "scales": {}}
     earlier = work / RESULT
@@ -31,6 +32,7 @@ def run(scales: list[int], work: Path, in_postgres: int, keep: bool, reuse: bool
             steps.remove("build")
         known = found["scales"].setdefault(str(facts), {})
         for step in steps:
+            quiet()
             known[step] = _step(facts, step, work)
         _agree(known)
         earlier.write_text(json.dumps(found, indent=1))

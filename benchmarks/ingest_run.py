@@ -99,7 +99,7 @@ _SUFFIX = {
 }
 
 
-def run(work: Path, scale: float, only: list[str]) -> None:
+def run(work: Path, scale: float, only: list[str], quiet: Callable[[], None]) -> None:
     """Time every feed, then profile it on a smaller one; the results stay in `work`."""
     path = work / RESULT
     found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"feeds": {}}
@@ -107,6 +107,7 @@ def run(work: Path, scale: float, only: list[str]) -> None:
     for name in only or FEEDS:
         print(f"{FEEDS[name].title}", flush=True)
         feed = work / f"feed-{name}{_SUFFIX[name]}"
+        quiet()
         timed = {"scale": scale} | _step("timed", name, work, scale)
         timed["profile"] = _step("profiled", name, work, scale * PROFILED)
         timed["peers"] = {}

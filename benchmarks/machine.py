@@ -6,6 +6,7 @@ import datetime as dt
 import os
 import platform
 import resource
+import time
 from importlib import metadata
 from pathlib import Path
 
@@ -28,6 +29,13 @@ def describe() -> dict[str, object]:
 def load() -> float:
     """Processes running or waiting, over the last minute."""
     return round(os.getloadavg()[0], 2)
+
+
+def settle(below: float, minutes: float) -> None:
+    """Wait until the load is below a number (0: do not wait), but no longer than so many minutes."""
+    until = time.monotonic() + 60 * minutes
+    while below and os.getloadavg()[0] > below and time.monotonic() < until:
+        time.sleep(2)
 
 
 def memory_mb() -> int:

@@ -64,6 +64,7 @@ def feeds(shared: Path) -> dict[str, Feed]:
 
 def make(directory: Path, **settings: Any) -> Site:
     """A new empty site."""
+    directory.parent.mkdir(parents=True, exist_ok=True)
     return create_site(directory, Settings(**settings))
 
 

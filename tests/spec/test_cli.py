@@ -20,7 +20,7 @@ import typer.main
 from tests.spec import site_kit as kit
 
 from estran.app import open_site
-from estran.cli import app, main
+from estran.cli import app, main, show
 
 COUNTS = ("read", "loaded", "superseded", "quarantined")
 
@@ -48,7 +48,7 @@ def estran(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -
 
     def run(*words: object) -> Ran:
         monkeypatch.setattr(sys, "argv", ["estran", *map(str, words)])
-        monkeypatch.setenv("COLUMNS", "200")
+        monkeypatch.setattr(show.console, "_width", 200)
         capfd.readouterr()
         code = 0
         try:

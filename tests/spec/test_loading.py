@@ -22,6 +22,7 @@ from estran.projects.actors import KEY_HOLDER
 from estran.projects.desk import Desk, ReadingRoom
 from estran.sources.pipeline.run import Progress, ingest
 
+on_the_large_site = pytest.mark.xdist_group("everything")  # one worker loads it
 UNKNOWN = "no-patient: The patient is not known yet: no record has introduced this patient number."
 
 # Every record read ends in one of three ways, and every reason for the third is known.
@@ -65,11 +66,13 @@ READ = {
 }  # fmt: skip
 
 
+@on_the_large_site
 def test_gibleed_gives_the_published_counts(everything: Everything) -> None:
     """Counted when nothing else had been loaded yet."""
     assert everything.gibleed == kit.PUBLISHED
 
 
+@on_the_large_site
 @pytest.mark.parametrize("name", REASONS)
 def test_every_record_is_accounted_for(name: str, everything: Everything) -> None:
     report = everything.reports[name]
@@ -81,10 +84,12 @@ def test_every_record_is_accounted_for(name: str, everything: Everything) -> Non
     assert report.total("quarantined") == sum(REASONS[name].values())
 
 
+@on_the_large_site
 def test_every_invariant_holds(everything: Everything) -> None:
     assert kit.findings(everything.site) == []
 
 
+@on_the_large_site
 def test_what_is_quarantined_says_where_and_why(everything: Everything) -> None:
     """Each line names its source, its place in the file and its reason; reasons are sentences."""
     vague = "source = '' or code = '' or reason not like '%.' or field is null or field = '' or record_no < 0"
@@ -95,6 +100,7 @@ def test_what_is_quarantined_says_where_and_why(everything: Everything) -> None:
 COUNTED = ("patient", "stay", "movement", "document", "text", "fact", "fact_attribute", "media", "concept", "quarantine")
 
 
+@on_the_large_site
 def test_loading_everything_twice_changes_nothing(everything: Everything, shared: Path) -> None:
     site = everything.site
     digest, counts = kit.digest(site), site.snapshot().counts
@@ -113,10 +119,8 @@ def test_loading_everything_twice_changes_nothing(everything: Everything, shared
 SMALL = ("bulk10", "linuxforhealth", "ans", "frcore")
 
 
-@pytest.fixture(scope="module")
-def in_order(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+def _in_order(shared: Path, folder: Path) -> str:
     """The digest of the smaller sets and the planted reports, loaded feed after feed."""
-    folder = tmp_path_factory.mktemp("in_order")
     site = kit.make(folder / "site")
     for name in SMALL:
         feed = kit.feeds(shared)[name]
@@ -127,7 +131,7 @@ def in_order(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     return kit.digest(site)
 
 
-def test_reversed_files_in_many_loads_and_small_buckets(shared: Path, tmp_path: Path, in_order: str) -> None:
+def test_reversed_files_in_many_loads_and_small_buckets(shared: Path, tmp_path: Path) -> None:
     """Many loads, the last files first; three patients per bucket."""
     site = kit.make(tmp_path / "site", bucket_patients=3)
     for format_name, paths in planted.write(tmp_path / "planted").items():
@@ -139,7 +143,7 @@ def test_reversed_files_in_many_loads_and_small_buckets(shared: Path, tmp_path: 
         for first in range(0, len(paths), 4):
             kit.load_feed(site, feed, paths[first : first + 4])
     assert kit.findings(site) == []
-    assert kit.digest(site) == in_order
+    assert kit.digest(site) == _in_order(shared, tmp_path / "in_order")
 
 
 def _files(feed: kit.Feed) -> list[Path]:
@@ -208,8 +212,9 @@ def test_omop_tables_in_any_order(shared: Path, tmp_path: Path) -> None:
                 (folder / name).write_bytes(archive.read(entry))
     at_once, turned = kit.make(tmp_path / "a"), kit.make(tmp_path / "b", bucket_patients=10)
     kit.load_feed(at_once, feed, [folder])
-    for path in sorted(folder.iterdir(), reverse=True):
-        kit.load_feed(turned, feed, [path])
+    paths = sorted(folder.iterdir(), reverse=True)
+    for first in range(0, len(paths), 3):
+        kit.load_feed(turned, feed, paths[first : first + 3])
     assert kit.findings(turned) == []
     assert kit.digest(turned) == kit.digest(at_once)
 

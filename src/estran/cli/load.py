@@ -152,4 +152,10 @@ def quarantine(
     if json:
         emit({"quarantine": [dict(zip(columns, row, strict=True)) for row in shown]})
         return
-    table("Quarantine", columns, shown, numbers=(3, 4))
+    for source_name, part, file, record, line, field, code, reason, waits in shown:
+        place = f"{file}, line {line}" if line is not None else f"{file}, record {record}"
+        console.print(f"{source_name} {part}".strip(), f"· {place} · {field} · {code}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"    {reason}", markup=False, highlight=False, soft_wrap=True)
+        if waits:
+            console.print("    It comes back by itself when its patient arrives.")
+    console.print(f"{number(len(shown))} records shown.")
