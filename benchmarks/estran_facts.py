@@ -18,6 +18,7 @@ from estran.projects.patients import read_timeline
 from estran.warehouse import Snapshot, Warehouse
 
 PATIENTS_READ = 200
+OTHERS = 9  # further Boolean questions, no concept of which was asked about before
 
 
 def measure(size: Size, directory: Path) -> dict[str, Any]:
@@ -30,6 +31,8 @@ def measure(size: Size, directory: Path) -> dict[str, Any]:
         node = parse(question.text)
         found["times"][question.name] = timed(lambda node=node: engine.run(node))
         found["counts"][question.name] = len(engine.run(node))
+    others = [parse(questions.another_boolean(n)) for n in range(1, OTHERS + 1)]
+    found["times"]["boolean_other"] = timed_each(engine.run, others)
     found["times"]["reading"] = timed(lambda: parse(questions.BOOLEAN.text))
     found |= {"open_s": time.perf_counter() - started}
     _breakdowns(engine, found)

@@ -43,6 +43,14 @@ BOOLEAN = Question(
     5,
     {"a": EITHER, "b": ALSO, "c": NEVER},
 )
+
+
+def another_boolean(number: int) -> str:
+    """The Boolean cohort over fifty other concepts of about the same frequency."""
+    moved = [tuple(c + number for c in group) for group in (EITHER, ALSO, NEVER)]
+    return f"{_any(moved[0])} AND {_any(moved[1])} AND NOT {_any(moved[2])}"
+
+
 VALUE = Question(
     "value",
     "A value and a date: one laboratory concept above 120 between 2015 and 2019",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from functools import reduce
+from operator import and_, or_
 from typing import Any
 
 import numpy as np
@@ -74,7 +75,7 @@ class Run:
 
     @property
     def sets(self) -> dict[str, BitMap]:
-        """For each path, the patients noted so far."""
+        """For each path, the patients noted so far; made anew each time."""
         return {path: BitMap.union(*parts) if parts else BitMap() for path, parts in self._noted.items()}
 
     def note(self, path: str, patients: BitMap) -> None:
@@ -132,10 +133,10 @@ class BucketRun:
         return [self.holds(child, unit, f"{path}.{n}") for n, child in enumerate(node.children())]
 
     def both(self, node: And, unit: Unit, path: str) -> Keys:
-        return reduce(lambda a, b: a & b, self.parts(node, unit, path))
+        return _intersection(self.parts(node, unit, path))
 
     def either(self, node: Or, unit: Unit, path: str) -> Keys:
-        return reduce(lambda a, b: a | b, self.parts(node, unit, path))
+        return _union(self.parts(node, unit, path))
 
     def denied(self, node: Not, unit: Unit, path: str) -> Keys:
         return self.universe(unit) - self.holds(node.child, unit, f"{path}.0")
@@ -143,7 +144,7 @@ class BucketRun:
     def at_least(self, node: AtLeast, unit: Unit, path: str) -> Keys:
         parts = self.parts(node, unit, path)
         if node.number == 1:
-            return reduce(lambda a, b: a | b, parts)
+            return _union(parts)
         keys, counts = np.unique(np.concatenate([key_array(part) for part in parts]), return_counts=True)
         return key_set(keys[counts >= node.number], unit)
 
@@ -299,6 +300,16 @@ class BucketRun:
     def washout(self, node: Washout, unit: Unit, path: str, need: Need) -> Events:
         events = self.events(node.child, unit, f"{path}.0", need | relations.DAYS)
         return relations.washout(node, events, self.events(node.without, unit, f"{path}.1", relations.DAYS))
+
+
+def _union(parts: list[Keys]) -> Keys:
+    """What is in any; bitmaps all at once, several times faster than one after the other."""
+    return BitMap.union(*parts) if isinstance(parts[0], BitMap) else reduce(or_, parts)
+
+
+def _intersection(parts: list[Keys]) -> Keys:
+    """What is in all."""
+    return BitMap.intersection(*parts) if isinstance(parts[0], BitMap) else reduce(and_, parts)
 
 
 def _with_idents(events: Events, idents: Ints) -> Events:
