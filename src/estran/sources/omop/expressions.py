@@ -147,7 +147,7 @@ class Query:
     def run(self, con: duckdb.DuckDBPyConnection, block: Block) -> Rows:
         """Compute the columns for `block`."""
         table = block.table.append_column("_bad", pa.array(block.bad))
-        con.register("block", table)
+        con.register("block", table.append_column("_row", pa.array(np.arange(len(block), dtype=np.int32))))
         header = self._header_check()
         cases = ["WHEN _bad <> 0 THEN -_bad::INTEGER", *([f"WHEN {header} THEN -100"] if header else [])]
         cases += [f"WHEN {check.condition} THEN {place}" for place, check in enumerate(self.checks, 1)]
@@ -157,9 +157,9 @@ class Query:
         outer = ", ".join([*kept, *(sql for m in moments for sql in _moment_sql(m))])
         why = f"(CASE {' '.join(cases)} ELSE 0 END)::INTEGER AS why"
         source = f"SELECT *, {inner} FROM block" if inner else "SELECT * FROM block"
-        found = con.sql(f"SELECT {', '.join(filter(None, (outer, why)))} FROM ({source})").to_arrow_table()
+        found = con.sql(f"SELECT {', '.join(filter(None, (outer, why, '_row')))} FROM ({source})").to_arrow_table()
         con.unregister("block")
-        return Rows(block, found.combine_chunks(), tuple(self.checks))
+        return Rows(block, _in_order(found.combine_chunks()), tuple(self.checks))
 
     def _header_check(self) -> str:
         """Rows that repeat the header, when the file's first columns are text."""
@@ -173,6 +173,14 @@ def _moment_sql(alias: str) -> tuple[str, str]:
         f"CASE WHEN {timed} THEN {alias}_ts::DATE ELSE coalesce({alias}_day, {alias}_ts::DATE) END AS {alias}_d",
         f"CASE WHEN {timed} THEN (hour({alias}_ts) * 60 + minute({alias}_ts))::SMALLINT END AS {alias}_m",
     )
+
+
+def _in_order(found: pa.Table) -> pa.Table:
+    """The rows as the block has them: with several threads DuckDB may hand out later ones first."""
+    rows = found["_row"].to_numpy()
+    if (np.diff(rows) < 0).any():
+        found = found.take(pa.array(np.argsort(rows)))
+    return found.drop_columns(["_row"])
 
 
 @dataclass(frozen=True)
