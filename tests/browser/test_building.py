@@ -37,6 +37,7 @@ def tab_to(page: Page, selector: str, most: int = 80, back: bool = False) -> Non
 
 
 def pick(page: Page, words: str, code: str) -> None:
+    expect(page.locator("concept-picker input:focus")).to_have_count(1)  # it comes with the criterion, from the server
     page.keyboard.type(words)
     option = page.locator(f"[role=option][data-code='{code}']")
     expect(option).to_be_visible()

@@ -20,8 +20,6 @@ from estran.model.errors import UsageError
 from estran.text.parse import parse
 from estran.warehouse.text_index import TextFilters
 
-pytestmark = pytest.mark.xdist_group("everything")  # one worker loads the large site
-
 # What a person types, and how many of the cases answer.
 QUERIES = {
     "paludisme": 4,

@@ -24,8 +24,6 @@ from tests.spec.identities import Identity
 from estran.app import Site
 from estran.model.codes import Precision
 
-pytestmark = pytest.mark.xdist_group("everything")  # one worker loads the large site
-
 ZONE = "Europe/Paris"
 _WORD = re.compile(r"[^\W_]+")
 # What testers type, and what bytes hold by chance.

@@ -71,7 +71,7 @@ def coarsen_instants(
     changed = np.zeros(table.num_rows, dtype=bool)
     for name in columns:
         micros = pc.fill_null(table[name].cast(pa.int64()), 0).to_numpy()
-        near = np.flatnonzero(np.abs(micros // _MICROS_PER_DAY - births) <= 1)
+        near = np.flatnonzero((np.abs(micros // _MICROS_PER_DAY - births) <= 1) & (micros != 0))  # 0: not known
         near = near[civil(micros[near], zone)[0] == births[near]] if len(near) else near
         if not len(near):
             continue
