@@ -60,6 +60,7 @@ def open_page(portal: Portal, browser: Browser, watch: Watch, cookies: dict[str,
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(15_000)
+        expect.set_options(timeout=15_000)
         watch.on(page, portal.base)
         if login not in cookies:
             sign_in(page, portal.base, login)
