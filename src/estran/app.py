@@ -17,7 +17,7 @@ from estran.model.site_file import FILE_NAME, read_settings, write_settings
 from estran.settings import Settings
 from estran.sources.fhir import FhirReader
 from estran.sources.hl7v2 import Hl7v2Reader
-from estran.sources.landing import Landing
+from estran.sources.landing import landing_of
 from estran.sources.omop import OmopReader
 from estran.sources.omop.databases import database_of
 from estran.sources.pipeline.run import Parts, ReaderOf
@@ -72,7 +72,7 @@ class Site:
     @contextlib.contextmanager
     def loading(self) -> Iterator[Parts]:
         """What a load works with."""
-        landing = Landing(self.directory / "landing", self.key.subkey("landing"))
+        landing = landing_of(self.directory, self.key)
         with self.vault() as vault:
             yield Parts(
                 self.warehouse, vault, landing, self.key, self.settings, readers(self.settings), {"omop": database_of}

@@ -14,7 +14,7 @@ import pyarrow as pa
 import typer
 
 from estran import __version__
-from estran.cli import ask, load, people, serve, site
+from estran.cli import ask, keep, load, people, serve, site
 from estran.cli.show import problem
 from estran.model.errors import EstranError, StoreError
 
@@ -28,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for part in (site, load, ask, people, serve):
+for part in (site, load, ask, people, keep, serve):
     part.register(app)
 
 

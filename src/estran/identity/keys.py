@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from estran.model.errors import StoreError
 
 _HEADER = "estran-key 1"
+_CHANGED = "estran-key 2"  # with sealing keys of its own, since `rotate`
 _NONCE = 12
 _SEPARATOR = "\x1f"
 
@@ -33,10 +34,14 @@ UInt64s = npt.NDArray[np.uint64]
 
 
 class Cipher:
-    """AES-256-GCM with random nonces. `place` names the table and row, so values cannot be swapped."""
+    """AES-256-GCM with random nonces. `place` names the table and row, so values cannot be swapped.
 
-    def __init__(self, key: bytes) -> None:
-        self._aes = AESGCM(key)
+    The first of `keys` seals; the others open what was sealed before the key was changed.
+    """
+
+    def __init__(self, *keys: bytes) -> None:
+        self._ciphers = [AESGCM(key) for key in keys]
+        self._aes = self._ciphers[0]
 
     def seal(self, plain: bytes, place: bytes) -> bytes:
         """Nonce, ciphertext and tag of `plain`, bound to `place`."""
@@ -45,15 +50,17 @@ class Cipher:
 
     def open(self, sealed: bytes, place: bytes) -> bytes:
         """The plain bytes; StoreError when they were altered, moved, or sealed with another key."""
-        try:
-            return self._aes.decrypt(sealed[:_NONCE], sealed[_NONCE:], place)
-        except (InvalidTag, ValueError):
-            where = place.split(b"/", 1)[0].decode("ascii", "replace")
-            raise StoreError(
-                "A sealed value does not open: it was altered, or sealed with another key.",
-                where=f"table {where}",
-                hint="restore the site from a backup, with the key it was made with",
-            ) from None
+        for cipher in self._ciphers:
+            try:
+                return cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], place)
+            except (InvalidTag, ValueError):
+                continue
+        where = place.split(b"/", 1)[0].decode("ascii", "replace")
+        raise StoreError(
+            "A sealed value does not open: it was altered, or sealed with another key.",
+            where=f"table {where}",
+            hint="restore the site from a backup, with the key it was made with",
+        )
 
 
 class KeyedHash:
@@ -82,19 +89,28 @@ class KeyedHash:
 
 @dataclass(frozen=True)
 class SiteKey:
-    """A 32-byte master key. It is never shown: its `repr` holds the key id only."""
+    """A 32-byte master key. It is never shown: its `repr` holds the key id only.
+
+    `seals` are the sealing keys of the vault and the landing since they were first changed, the newest
+    first: rotation changes them, while `master` goes on finding rows by keyed hash. Without any, `master`
+    seals too.
+    """
 
     key_id: str
     master: bytes = field(repr=False)
+    seals: tuple[bytes, ...] = field(default=(), repr=False)
 
     def subkey(self, purpose: str, size: int = 32) -> bytes:
         """Key material for `purpose`, by HKDF-SHA256."""
-        info = f"estran/1/{purpose}".encode()
-        return HKDF(algorithm=SHA256(), length=size, salt=None, info=info).derive(self.master)
+        return _derive(self.master, purpose, size)
 
     def cipher(self, purpose: str) -> Cipher:
-        """Cipher of one purpose: 'vault' for values, 'landing' for kept files."""
-        return Cipher(self.subkey(f"cipher/{purpose}"))
+        """Cipher of one purpose: 'vault' for values; 'backup', which rotation leaves, for lists of files."""
+        return Cipher(*self.sealing_keys(f"cipher/{purpose}") if purpose != "backup" else [self.subkey("cipher/backup")])
+
+    def sealing_keys(self, purpose: str) -> list[bytes]:
+        """The keys that seal (the first) and open (all) what is kept for `purpose`."""
+        return [_derive(key, purpose, 32) for key in (*self.seals, self.master)]
 
     def hash(self, purpose: str) -> KeyedHash:
         """Keyed hash of one purpose: 'vault' for numbers, 'record' for business ids of records."""
@@ -137,7 +153,6 @@ def create_key(path: Path) -> SiteKey:
     """Make a new key file, mode 0600; StoreError when something is already there."""
     master = os.urandom(32)
     key = SiteKey(_key_id(master), master)
-    text = f"{_HEADER}\nid {key.key_id}\nmaster {base64.b64encode(master).decode()}\n"
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
@@ -146,11 +161,38 @@ def create_key(path: Path) -> SiteKey:
             where=str(path),
             hint="keep it: without it the site cannot be opened",
         ) from None
+    _write(handle, key)
+    return key
+
+
+def replace_key(path: Path, key: SiteKey) -> None:
+    """Write `key` where its older form is, whole or not at all."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch.unlink(missing_ok=True)
+    _write(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), key)
+    scratch.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    os.fsync(folder)
+    os.close(folder)
+
+
+def with_new_seal(key: SiteKey) -> SiteKey:
+    """The same key with a new sealing key first; the older ones still open."""
+    return SiteKey(key.key_id, key.master, (os.urandom(32), *key.seals))
+
+
+def with_last_seal(key: SiteKey) -> SiteKey:
+    """The same key with its newest sealing key alone."""
+    return SiteKey(key.key_id, key.master, key.seals[:1])
+
+
+def _write(handle: int, key: SiteKey) -> None:
+    lines = [_CHANGED if key.seals else _HEADER, f"id {key.key_id}", f"master {_encoded(key.master)}"]
+    lines += [f"seal {_encoded(seal)}" for seal in key.seals]
     with os.fdopen(handle, "w", encoding="ascii") as file:
-        file.write(text)
+        file.write("\n".join(lines) + "\n")
         file.flush()
         os.fsync(file.fileno())
-    return key
 
 
 def read_key(path: Path) -> SiteKey:
@@ -163,16 +205,36 @@ def read_key(path: Path) -> SiteKey:
         ) from None
     except (OSError, UnicodeDecodeError):
         raise _unreadable(path) from None
-    lines = text.split("\n")
-    if lines[0] != _HEADER or len(lines) < 3:
+    lines = text.rstrip("\n").split("\n")
+    if lines[0] not in (_HEADER, _CHANGED) or len(lines) < 3:
         raise _unreadable(path)
     try:
-        master = base64.b64decode(lines[2].removeprefix("master "), validate=True)
+        master = _decoded(lines[2], "master ")
+        seals = tuple(_decoded(line, "seal ") for line in lines[3:])
     except (binascii.Error, ValueError):
         raise _unreadable(path) from None
-    if len(master) != 32 or lines[1] != f"id {_key_id(master)}":
+    if lines[1] != f"id {_key_id(master)}":
         raise _unreadable(path)
-    return SiteKey(_key_id(master), master)
+    return SiteKey(_key_id(master), master, seals)
+
+
+def _encoded(key: bytes) -> str:
+    return base64.b64encode(key).decode()
+
+
+def _decoded(line: str, name: str) -> bytes:
+    """The key on a line; ValueError when it is not one of 32 bytes."""
+    if not line.startswith(name):
+        raise ValueError
+    key = base64.b64decode(line.removeprefix(name), validate=True)
+    if len(key) != 32:
+        raise ValueError
+    return key
+
+
+def _derive(key: bytes, purpose: str, size: int) -> bytes:
+    info = f"estran/1/{purpose}".encode()
+    return HKDF(algorithm=SHA256(), length=size, salt=None, info=info).derive(key)
 
 
 def _key_id(master: bytes) -> str:

@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,6 +18,7 @@ import pyarrow as pa
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from estran.identity.keys import SiteKey
 from estran.model.errors import StoreError
 from estran.sources.unnamed import unnamed
 
@@ -27,11 +28,15 @@ _CODEC = pa.Codec("zstd", compression_level=1)
 
 
 class Landing:
-    """`directory` holds the encrypted files; `key` is 32 bytes made for this purpose only."""
+    """`directory` holds the encrypted files; `key` is 32 bytes made for this purpose only.
 
-    def __init__(self, directory: Path, key: bytes) -> None:
+    `seals` are the sealing keys, the one in use first (see `SiteKey.sealing_keys`); `key` seals without any.
+    """
+
+    def __init__(self, directory: Path, key: bytes, seals: Sequence[bytes] = ()) -> None:
         self._directory = directory
-        self._cipher = AESGCM(key)
+        self._ciphers = [AESGCM(seal) for seal in seals or [key]]
+        self._cipher = self._ciphers[0]
         self._key = key
 
     def digest(self, path: Path) -> str:
@@ -60,6 +65,15 @@ class Landing:
                 out.write(chunk)
             out.flush()
             yield path
+
+    def reseal(self) -> Iterator[int]:
+        """Seal every file anew with the key in use, each at one instant; tells how many are done. Files
+        that this key sealed already are left, so an interrupted run goes on where it was."""
+        for done, place in enumerate(sorted(self._directory.rglob("*.land")), start=1):
+            if self._sealed_with(place) is not self._cipher:
+                with self.restored(place.stem) as copy, copy.open("rb") as source, self._temporary(place) as out:
+                    self._encrypt(source, out, place.stem)
+            yield done
 
     def holds(self, digest: str) -> bool:
         """Whether the file is still here: erasing a patient takes whole files away."""
@@ -105,24 +119,47 @@ class Landing:
             source = place.open("rb")
         except FileNotFoundError:
             raise StoreError("A landed file is missing.", where=str(place), hint="restore it from a backup") from None
+        cipher = self._sealed_with(place)
         with source:
-            if source.read(len(_MAGIC)) != _MAGIC:
-                raise damaged
+            source.seek(len(_MAGIC))
             salt, number = source.read(8), 0
             while True:
-                head = source.read(4)
-                if len(head) != 4:
+                body = self._open(cipher, source, salt, number, name)
+                if body is None:
                     raise damaged
-                sealed = source.read(struct.unpack("<I", head)[0])
-                try:
-                    body = self._cipher.decrypt(salt + struct.pack("<I", number), sealed, name.encode())
-                except InvalidTag:
-                    raise damaged from None
                 size = struct.unpack("<I", body[:4])[0]
                 if not size:
                     return
                 yield _CODEC.decompress(body[4:], decompressed_size=size, asbytes=True)
                 number += 1
+
+    def _sealed_with(self, place: Path) -> AESGCM:
+        """The cipher that opens the first chunk; StoreError when none does."""
+        with place.open("rb") as source:
+            if source.read(len(_MAGIC)) == _MAGIC:
+                salt = source.read(8)
+                for cipher in self._ciphers:
+                    source.seek(len(_MAGIC) + 8)
+                    if self._open(cipher, source, salt, 0, place.stem) is not None:
+                        return cipher
+        raise StoreError("A landed file is damaged.", where=str(place), hint="restore it from a backup")
+
+    @staticmethod
+    def _open(cipher: AESGCM, source: BinaryIO, salt: bytes, number: int, name: str) -> bytes | None:
+        """The next chunk in clear; None when it is cut or altered."""
+        head = source.read(4)
+        if len(head) != 4:
+            return None
+        sealed = source.read(struct.unpack("<I", head)[0])
+        try:
+            return cipher.decrypt(salt + struct.pack("<I", number), sealed, name.encode())
+        except InvalidTag:
+            return None
+
+
+def landing_of(site: Path, key: SiteKey) -> Landing:
+    """The landing of the site directory `site`."""
+    return Landing(site / "landing", key.subkey("landing"), key.sealing_keys("landing"))
 
 
 def _sync_directory(directory: Path) -> None:
