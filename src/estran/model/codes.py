@@ -72,11 +72,17 @@ class Origin(IntEnum):
 
 
 class DocumentStatus(IntEnum):
-    """A cancelled document stays as a row that hides its facts and text."""
+    """A cancelled document stays as a row that hides its facts and text. So does a superseded one, whose
+    later version came under another number of the same patient: a split brings it back.
+    """
 
     CURRENT = 0
     PRELIMINARY = 1
     CANCELLED = 2
+    SUPERSEDED = 3
+
+
+HIDDEN_STATUS = frozenset({DocumentStatus.CANCELLED, DocumentStatus.SUPERSEDED})
 
 
 class StayKind(StrEnum):

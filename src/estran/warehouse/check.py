@@ -14,7 +14,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 from pyroaring import BitMap
 
-from estran.model.codes import DocumentStatus
+from estran.model.codes import HIDDEN_STATUS
 from estran.model.errors import StoreError
 from estran.model.tables import BUCKETED, TABLES
 from estran.warehouse import delta, texts
@@ -150,13 +150,17 @@ def _references() -> Iterator[tuple[str, str, str, str]]:
         "document",
         "SELECT 1 FROM retired_now ANTI JOIN raw_document USING (document_id)",
     )
-    query = f"""(SELECT document_id FROM raw_document WHERE status = {int(DocumentStatus.CANCELLED)}
-                 EXCEPT SELECT document_id FROM cancelled_now) UNION ALL (SELECT document_id FROM cancelled_now
-                 EXCEPT SELECT document_id FROM raw_document WHERE status = {int(DocumentStatus.CANCELLED)})"""
+    gone = f"SELECT document_id FROM raw_document WHERE status IN ({', '.join(str(int(s)) for s in HIDDEN_STATUS)})"
+    query = f"""({gone} EXCEPT SELECT document_id FROM cancelled_now)
+                UNION ALL (SELECT document_id FROM cancelled_now EXCEPT {gone})"""
     yield "cancelled", "Cancelled documents are not listed as such.", "document", query
     query = """SELECT 1 FROM raw_document d ANTI JOIN retired_now r USING (document_id)
                GROUP BY identity_id, record_key HAVING count(*) > 1"""
     yield "version", "Several versions of a document are current.", "document", query
+    query = """SELECT 1 FROM raw_document d ANTI JOIN retired_now r USING (document_id)
+               ANTI JOIN cancelled_now c USING (document_id)
+               GROUP BY patient_id, record_key HAVING count(*) > 1"""
+    yield "version", "Several versions of a document are current under one patient's numbers.", "document", query
 
 
 def _accounts() -> Iterator[tuple[str, str, str, str]]:

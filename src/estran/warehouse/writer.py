@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyroaring import BitMap
 
-from estran.model.codes import DocumentStatus
+from estran.model.codes import HIDDEN_STATUS
 from estran.model.errors import StoreError
 from estran.settings import Settings
 from estran.warehouse import presence_update, texts
@@ -25,6 +25,8 @@ from estran.warehouse.presence import Pair, bitmap, members, write_presence
 from estran.warehouse.record import write_record
 from estran.warehouse.scratch import scratch
 from estran.warehouse.snapshot import Snapshot
+
+_HIDDEN = pa.array([int(status) for status in HIDDEN_STATUS], pa.int8())
 
 Ints = npt.NDArray[np.int64]
 
@@ -127,7 +129,7 @@ class _Commit:
         retired = old.retired | bitmap(retiring[0]) if retiring else old.retired
         cancelled = old.cancelled
         if appended is not None:
-            mask = pc.equal(appended.column("status"), int(DocumentStatus.CANCELLED))
+            mask = pc.is_in(appended.column("status"), _HIDDEN)
             cancelled = cancelled | bitmap(appended.filter(mask).column("document_id").to_numpy())
         self._hidden[bucket] = hidden = Hidden(retired, cancelled)
         if hidden != old:

@@ -131,3 +131,31 @@ def test_a_file_given_back_in_clear_has_no_name(site: Site, tmp_path: Path, monk
     with site.loading() as parts, parts.landing.restored(parts.vault.file(0).sha256) as copy:
         assert copy.read_bytes().startswith(b"MSH|")
         assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_a_correction_under_the_surviving_number_replaces_the_first_result(site: Site) -> None:
+    """Whatever comes first; and a split gives each number its own back."""
+    load(site, "two", admission("20250101080000", "1"), admission("20250102080000", "2"))
+    load(site, "first", result("20250102090000", person("2"), "5"))
+    load(site, "merge", message("ADT^A40", "20250103080000", person("1"), "MRG|2^^^CHU^PI"))
+    load(site, "corrected", result("20250104090000", person("1"), "6"))
+    assert values(site) == [6.0]
+    assert site.warehouse.check() == []
+    assert load(site, "late", result("20250102093000", person("2"), "5.5")).total("loaded") == 1
+    assert values(site) == [6.0]
+    with site.loading() as parts:
+        parts.vault.split(patient(site, "2"), 1 << 55, 0)
+        two = int(parts.vault.resolve([("CHU", "2")])[0])
+        parts.vault.split(two, 1 << 55, 0)
+    load(site, "other", admission("20250105080000", "3"))
+    assert values(site) == [5.5, 6.0]
+    assert site.warehouse.check() == []
+
+
+def test_versions_that_a_merge_brings_together_are_settled_by_it(site: Site) -> None:
+    load(site, "two", admission("20250101080000", "1"), admission("20250102080000", "2"))
+    load(site, "corrected", result("20250104090000", person("1"), "6"), result("20250102090000", person("2"), "5"))
+    assert values(site) == [5.0, 6.0]
+    load(site, "merge", message("ADT^A40", "20250103080000", person("1"), "MRG|2^^^CHU^PI"))
+    assert values(site) == [6.0]
+    assert site.warehouse.check() == []

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from estran.identity import vault as vaults
 from estran.identity.deid import DEID_VERSION, deidentifier
-from estran.model.codes import DocumentStatus
+from estran.model.codes import HIDDEN_STATUS
 from estran.model.tables import (
     DOCUMENT,
     FACT,
@@ -243,6 +243,7 @@ class Committer:
         rows = np.flatnonzero(verdict.wins)
         if not len(rows):
             return
+        self._note_rivals(taken(documents, rows), patients[rows])
         patients = patients[rows]
         dates = pc.fill_null(documents["start_date"].cast(pa.int32()), 0).to_numpy()[rows]
         order = np.argsort((patients.astype(np.int64) << 32) + dates, kind="stable")
@@ -252,6 +253,27 @@ class Committer:
         numbers = np.full(documents.num_rows, -1, dtype=np.int32)
         numbers[rows] = np.arange(first, first + len(rows), dtype=np.int32)
         Issuer(self, taken(documents, rows), rows, numbers, patients, births[rows]).issue()
+
+    def _note_rivals(self, documents: pa.Table, patients: Int32s) -> None:
+        """Versions of one document that came under several numbers of one patient: Reissuer chooses."""
+        merged = np.isin(patients, list(self.vault.merged()))
+        if not merged.any():
+            return
+        rows = taken(documents.select(["identity_id", "record_key"]), np.flatnonzero(merged))
+        self.connection.register("newcomer", rows.append_column("patient_id", pa.array(patients[merged])))
+        rivals = fetch(
+            self.connection,
+            """
+            with every as (
+                select patient_id, record_key, identity_id from newcomer
+                union all select d.patient_id, d.record_key, d.identity_id
+                from stored_document d semi join newcomer using (patient_id, record_key))
+            select unnest(list(identity_id)) as identity_id from every
+            group by patient_id, record_key having count(distinct identity_id) > 1
+            """,
+        )
+        self.connection.unregister("newcomer")
+        self.vault.upkeep.mark(set(rivals["identity_id"].to_pylist()))
 
 
 @dataclass
@@ -292,7 +314,7 @@ class Issuer:
         self._texts(texts, ids)
 
     def _texts(self, texts: pa.ChunkedArray, ids: pa.Array) -> None:
-        live = pc.not_equal(self.documents["status"], int(DocumentStatus.CANCELLED)).to_numpy()
+        live = ~np.isin(self.documents["status"].to_numpy(), list(map(int, HIDDEN_STATUS)))
         places = np.flatnonzero(texts.is_valid().to_numpy() & live)
         if not len(places):
             return

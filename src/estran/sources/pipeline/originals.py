@@ -1,7 +1,7 @@
 """Originals: what masking altered in a document, kept encrypted in the vault.
 
 A blob is JSON: `content`, the hash of the version it belongs to; `text`, `title`, `author_role`, `start`,
-`known_at` and `event_time` of the document; per fact number its `moments` (start date, start minute,
+`known_at`, `event_time` and `status` of the document; per fact number its `moments` (start date, start minute,
 end date, end minute, precision), `words`, `known` and `values`.
 """
 

@@ -18,11 +18,13 @@ import pyarrow.compute as pc
 
 from estran.identity import vault as vaults
 from estran.identity.deid import DEID_VERSION
+from estran.model.codes import DocumentStatus
 from estran.model.tables import DOCUMENT, FACT, FACT_ATTRIBUTE, MEDIA, MOVEMENT, PERMISSION, STAY_EVENT, TEXT
 from estran.sources.pipeline.columns import fetch, put
 from estran.sources.pipeline.commit import People, fold_stays_of
 from estran.sources.pipeline.mask import coarsen_instants
 from estran.sources.pipeline.originals import Originals
+from estran.sources.pipeline.settle import latest
 from estran.sources.pipeline.shield import (
     as_date,
     coarsen_document,
@@ -39,7 +41,7 @@ from estran.warehouse import Changes, Writer
 
 Int32s = npt.NDArray[np.int32]
 _MOMENTS = ("start_date", "start_minute", "end_date", "end_minute", "precision")
-_PLACES = frozenset(("patient_id", "stay_id"))
+_PLACES = frozenset(("patient_id", "stay_id", "status"))
 _OF_FACT = {"words": "value_text", "known": "known_at", "values": "value"}  # kind of original → column
 
 
@@ -307,7 +309,7 @@ class Renewal:
         return kept if kept.get("content") == content else {}
 
     def _documents(self, table: pa.Table, identities: Int32s) -> pa.Table:
-        names = ("title", "author_role", "known_at", "event_time", "start_date", "start_minute", "precision")
+        names = ("title", "author_role", "known_at", "event_time", "start_date", "start_minute", "precision", "status")
         rows = table.select(names).to_pylist()
         for row, kept in zip(rows, self.kept, strict=True):
             row |= {name: kept[name] for name in names if name in kept}
@@ -317,6 +319,7 @@ class Renewal:
         fresh = pa.Table.from_pylist(rows, pa.schema([table.schema.field(n) for n in names]))
         for name in names:
             table = put(table, name, fresh[name])
+        table = self._supersede(table)
         coarse = coarsen_document(table, self.births, self.zone, self.originals)
         coarse, hit = coarsen_instants(coarse, self.births, ("event_time",), self.zone)
         for row_no in np.flatnonzero(hit).tolist():
@@ -325,6 +328,16 @@ class Renewal:
         coarse = put(coarse, "patient_id", pa.array(self.patients))
         stays = self.people.canonical(self.own_stays(coarse, identities), self.patients)
         return put(coarse, "stay_id", stays).cast(DOCUMENT)
+
+    def _supersede(self, table: pa.Table) -> pa.Table:
+        """Of the versions of a document that came under several numbers of one patient the latest stays."""
+        said = [table[name].to_numpy() for name in ("event_time", "content")]
+        wins = latest([self.patients.astype(np.int64), table["record_key"].to_numpy()], said[0], said[1])
+        statuses = table["status"].to_numpy().copy()
+        for row in np.flatnonzero(~wins).tolist():
+            self.originals.keep(row, "status", int(statuses[row]))
+            statuses[row] = DocumentStatus.SUPERSEDED
+        return put(table, "status", pa.array(statuses, table.schema.field("status").type))
 
     def _texts(self, content: Content, documents: pa.Table) -> pa.Table:
         table = content.texts
