@@ -1,4 +1,4 @@
-"""`python -m benchmarks [facts|ingest|all|render]`: measure, keep the results, write docs/benchmarks.md."""
+"""`python -m benchmarks [facts|ingest|region|all|render]`: measure, keep the results, write docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from benchmarks import facts_run, ingest_run, machine, report
+from benchmarks import facts_run, ingest_run, machine, region, report
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
@@ -20,6 +20,9 @@ def main(arguments: list[str] | None = None) -> int:
     asked.work.mkdir(parents=True, exist_ok=True)
     if asked.what == "one":  # one measurement, in the process that another run started for it
         (facts_run if asked.kind == "facts" else ingest_run).one(asked.name, asked.work, asked)
+        return 0
+    if asked.what == "region":
+        region.show(asked.work)
         return 0
     quiet = partial(machine.settle, asked.wait_load, asked.wait_minutes)
     if asked.what in ("facts", "all"):
@@ -33,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("what", nargs="?", default="all", choices=["all", "facts", "ingest", "render", "one"])
+    parser.add_argument("what", nargs="?", default="all", choices=["all", "facts", "ingest", "region", "render", "one"])
     parser.add_argument("--facts", type=int, nargs="+", default=[1_000_000, 10_000_000, 100_000_000], metavar="N")
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "estran-bench", metavar="DIR")
     parser.add_argument("--postgres", type=int, default=10_000_000, help="facts to load there; 0: leave it out")

@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from estran.identity.keys import SiteKey, create_key, read_key
-from estran.identity.vault import Vault
 from estran.model.errors import StoreError, UsageError
+from estran.model.feeds import Feed, read_feeds
 from estran.model.site_file import FILE_NAME, read_settings, write_settings
 from estran.settings import Settings
-from estran.sources.fhir import FhirReader
-from estran.sources.hl7v2 import Hl7v2Reader
-from estran.sources.landing import landing_of
-from estran.sources.omop import OmopReader
-from estran.sources.omop.databases import database_of
-from estran.sources.pipeline.run import Parts, ReaderOf
-from estran.sources.report import ReportReader
-from estran.state import StateDatabase
-from estran.state.database import FILE_NAME as STATE_FILE
 from estran.warehouse import Snapshot, Warehouse
+
+if TYPE_CHECKING:  # each command imports only what it needs: everything together takes seconds
+    from estran.identity.keys import SiteKey
+    from estran.identity.vault import Vault
+    from estran.sources.pipeline.run import Parts, ReaderOf
+    from estran.sources.records import Reader
+    from estran.sources.tabular import Shelf
+    from estran.state import StateDatabase
 
 
 def key_path_of(site: Path) -> Path:
@@ -40,12 +39,20 @@ class Site:
     settings: Settings
     key_file: Path
 
+    @property
+    def feeds(self) -> tuple[Feed, ...]:
+        """The feeds that `estran.toml` describes now."""
+        return read_feeds(self.directory / FILE_NAME)
+
     @cached_property
     def warehouse(self) -> Warehouse:
         return Warehouse.open(self.directory / "warehouse", self.settings)
 
     @cached_property
     def state(self) -> StateDatabase:
+        from estran.state import StateDatabase
+        from estran.state.database import FILE_NAME as STATE_FILE
+
         return StateDatabase.open(self.directory / STATE_FILE)
 
     def snapshot(self) -> Snapshot:
@@ -58,40 +65,121 @@ class Site:
 
     @cached_property
     def key(self) -> SiteKey:
+        from estran.identity.keys import read_key
+
         return read_key(self.key_file)
 
     @contextlib.contextmanager
     def vault(self) -> Iterator[Vault]:
         """The vault, open for the block."""
+        from estran.identity.vault import Vault
+
         vault = Vault.open(self.directory / "vault", self.key)
         try:
             yield vault
         finally:
             vault.close()
 
+    @cached_property
+    def shelf(self) -> Shelf:
+        """The mappings that the site keeps."""
+        from estran.sources.landing import landing_of
+        from estran.sources.tabular import Shelf
+        from estran.sources.tabular.shelf import FOLDER as MAPPINGS
+
+        return Shelf(self.directory / MAPPINGS, lambda: landing_of(self.directory, self.key))
+
     @contextlib.contextmanager
     def loading(self) -> Iterator[Parts]:
         """What a load works with."""
+        from estran.sources.landing import landing_of
+        from estran.sources.pipeline.run import Parts
+
         landing = landing_of(self.directory, self.key)
         with self.vault() as vault:
-            yield Parts(
-                self.warehouse, vault, landing, self.key, self.settings, readers(self.settings), {"omop": database_of}
-            )
+            known = readers(self.settings, lambda: self.shelf)
+            yield Parts(self.warehouse, vault, landing, self.key, self.settings, known, {"omop": _omop_database_of})
 
 
-def readers(settings: Settings) -> dict[str, ReaderOf]:
-    """One reader per format of the command line, made for a source."""
+def readers(settings: Settings, shelf: Callable[[], Shelf] | None = None) -> dict[str, ReaderOf]:
+    """One reader per format of the command line, made for a source; `shelf` gives the site's mappings.
+
+    Each is imported when it is asked for: together they take seconds, and a load needs one.
+    """
     zone, authority = settings.zone, settings.author_system
+
+    def tabular(source: str) -> Reader:
+        from estran.sources.tabular import Shelf, TabularReader
+
+        return TabularReader(shelf() if shelf else Shelf(Path()), source, zone, authority)
+
+    def dicom(_: str) -> Reader:
+        from estran.sources.dicom.reader import DicomReader
+
+        return DicomReader(zone, authority)
+
+    def cda(_: str) -> Reader:
+        from estran.sources.cda import CdaReader
+
+        return CdaReader(settings)
+
+    def fhir(_: str) -> Reader:
+        from estran.sources.fhir import FhirReader
+
+        return FhirReader(settings)
+
+    def hl7v2(_: str) -> Reader:
+        from estran.sources.hl7v2 import Hl7v2Reader
+
+        return Hl7v2Reader(settings)
+
+    def omop(source: str) -> Reader:
+        from estran.sources.omop import OmopReader
+
+        return OmopReader(zone, source)
+
+    def pmsi(_: str) -> Reader:
+        from estran.sources.pmsi import PmsiReader
+
+        return PmsiReader(zone, authority, settings.pmsi_layouts, min(10_000, settings.commit_records))
+
+    def terminology(_: str) -> Reader:
+        from estran.sources.nomenclature import NomenclatureReader
+
+        return NomenclatureReader()
+
+    def report(_: str) -> Reader:
+        from estran.sources.report import ReportReader
+
+        return ReportReader(zone, authority, min(5_000, settings.commit_records), settings.report_name)
+
+    def signal(_: str) -> Reader:
+        from estran.sources.signal import SignalReader
+
+        return SignalReader(zone, authority)
+
+    def vcf(_: str) -> Reader:
+        from estran.sources.vcf.reader import VcfReader
+
+        return VcfReader(zone, authority)
+
     return {
-        "fhir": lambda _: FhirReader(settings),
-        "hl7v2": lambda _: Hl7v2Reader(settings),
-        "omop": lambda source: OmopReader(zone, source),
-        "report": lambda _: ReportReader(zone, authority, min(5_000, settings.commit_records)),
-    }
+        "csv": tabular, "sql": tabular, "dicom": dicom, "cda": cda, "fhir": fhir, "hl7v2": hl7v2, "omop": omop,
+        "pmsi": pmsi, "terminology": terminology, "report": report, "signal": signal, "vcf": vcf,
+    }  # fmt: skip
+
+
+def _omop_database_of(path: Path) -> str:
+    from estran.sources.omop.databases import database_of
+
+    return database_of(path)
 
 
 def create_site(directory: Path, settings: Settings, key_file: Path | None = None) -> Site:
     """A new empty site with its key file. Nothing that exists is overwritten."""
+    from estran.identity.keys import create_key, read_key
+    from estran.identity.vault import Vault
+
     key_file = key_file or key_path_of(directory)
     if directory.exists() and any(directory.iterdir()):
         raise UsageError("The directory is not empty.", where=str(directory), hint="name a new directory")
@@ -103,6 +191,27 @@ def create_site(directory: Path, settings: Settings, key_file: Path | None = Non
     write_settings(directory, settings)
     site = Site(directory, settings, key_file)
     site.state.close()
+    return Site(directory, settings, key_file)
+
+
+def set_up(directory: Path, key_file: Path | None = None) -> Site:
+    """The site at `directory`, made first when there is only its `estran.toml` yet, whose settings hold."""
+    from estran.identity.keys import create_key, read_key
+    from estran.identity.vault import Vault
+
+    if not (directory / FILE_NAME).is_file() or any((directory / "warehouse" / "snapshots").glob("*.json")):
+        return open_site(directory, key_file)
+    settings = read_settings(directory)
+    key_file = key_file or key_path_of(directory)
+    key = read_key(key_file) if key_file.exists() else create_key(key_file)
+    if (directory / "vault").is_dir():  # an interrupted beginning; a vault that was used is no such thing
+        with contextlib.closing(Vault.open(directory / "vault", key)) as vault:
+            if vault.files():
+                raise StoreError("The site has lost its warehouse.", where=str(directory), hint="restore a backup")
+    else:
+        Vault.create(directory / "vault", key).close()
+    (directory / "landing").mkdir(mode=0o700, exist_ok=True)
+    Warehouse.create(directory / "warehouse", settings)  # last: its first snapshot says that the site is whole
     return Site(directory, settings, key_file)
 
 

@@ -21,3 +21,7 @@ class Settings:
     row_group_rows: int = _setting(131_072, "Rows per Parquet row group.")
     commit_records: int = _setting(400_000, "Input records gathered before a load commits a snapshot.")
     author_system: str = _setting("", "Assigning authority of patient numbers that come without one.")
+    authorities: str = _setting("", "Other names of assigning authorities: OTHER = NAME, OTHER = NAME (urn:oid: may be left out).")
+    report_name: str = _setting("{ipp}_{nda}_{date}_{kind}[_{id}]", "What the names of report files say, field by field.")
+    dicomweb_url: str = _setting("", "Base address of the DICOMweb server that holds the images, for links to them (https://pacs/dicom-web).")
+    pmsi_layouts: str = _setting("", "Folder with further tables of PMSI layouts (*.toml), read after those of Estran.")

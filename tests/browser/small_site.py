@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from estran.model.feeds import Feed
 from estran.model.tables import TABLES
 from estran.projects.actors import KEY_HOLDER, Role
 from estran.projects.sign_in import create_account
@@ -91,6 +92,7 @@ class Site:
     settings: Settings
     state: StateDatabase
     warehouse: Warehouse
+    feeds: tuple[Feed, ...] = ()
 
     def snapshot(self) -> Snapshot:
         return self.warehouse.snapshot()

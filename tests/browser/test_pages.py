@@ -21,6 +21,7 @@ PAGES = {
     "laboratory": "/documents/1",
     "timeline": "/patients/1",
     "patients": "/cohort/patients",
+    "feeds": "/feeds",
 }
 
 
@@ -164,7 +165,7 @@ def test_a_researcher_counts_through_the_gate_and_reads_nothing(open_page: Opene
     assert page.locator("[role=status] b").first.inner_text() == "<\u00a010"
 
 
-@pytest.mark.parametrize("name", ["home", "cohort", "search", "document", "timeline"])
+@pytest.mark.parametrize("name", ["home", "cohort", "search", "document", "timeline", "feeds"])
 def test_a_phone_shows_every_page_without_sideways_scrolling(open_page: Opener, name: str) -> None:
     page = open_page(PAGES[name], width=390, height=800)
     settle(page)

@@ -39,6 +39,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "concept_ancestor": {"distance": 1},
     "concept_map": {"relation": "equivalent", "method": "test"},
     "media": {"uri": "file"},
+    "variant": {"ref": "A", "alt": "G", "zygosity": "heterozygous"},
 }  # fmt: skip
 UPSERT = ("patient", "stay", "movement", "unit", "concept")
 COMPARATORS = {"<": Comparator.LT, "<=": Comparator.LE, ">": Comparator.GT, ">=": Comparator.GE}
@@ -105,7 +106,7 @@ def lines(table: str) -> list[dict[str, str]]:
 def dataset(**tables: str) -> Dataset:
     """Rows of readable tables: patients, stays, movements, units, documents, facts, concepts, relations..."""
     data = Dataset()
-    for name in ("concepts", "units", "patients", "stays", "movements", "documents", "facts", "media", "relations",
+    for name in ("concepts", "units", "patients", "stays", "movements", "documents", "facts", "media", "variants", "relations",
                  "permissions"):  # fmt: skip
         for row in lines(tables.pop(name, "_")):
             _READ[name](data, row)
@@ -208,6 +209,11 @@ def _media(data: Dataset, row: dict[str, str]) -> None:
     data.add("media", document_id=int(row["doc"]), patient_id=int(row["patient"]), modality=row.get("modality"))
 
 
+def _variants(data: Dataset, row: dict[str, str]) -> None:
+    data.add("variant", document_id=int(row["doc"]), patient_id=int(row["patient"]), chrom=row["chrom"], pos=int(row["pos"]),
+             gene=row.get("gene"), impact=row.get("impact"))  # fmt: skip
+
+
 def _relations(data: Dataset, row: dict[str, str]) -> None:
     data.add("relation", patient_id=int(row["patient"]), other_id=int(row["other"]), kind=row["kind"])
 
@@ -221,5 +227,5 @@ def _permissions(data: Dataset, row: dict[str, str]) -> None:
 
 _READ = {
     "concepts": _concepts, "units": _units, "patients": _patients, "stays": _stays, "movements": _movements,
-    "documents": _documents, "facts": _facts, "media": _media, "relations": _relations, "permissions": _permissions,
+    "documents": _documents, "facts": _facts, "media": _media, "variants": _variants, "relations": _relations, "permissions": _permissions,
 }  # fmt: skip

@@ -38,10 +38,11 @@ from estran.cohort.query import (
     TimeUnit,
     Unit,
     ValueRange,
+    VariantCriterion,
     Washout,
     Window,
 )
-from estran.model.codes import Context, DocumentKind, FactStatus, Origin, Precision, Sex, StayKind
+from estran.model.codes import Context, DocumentKind, FactStatus, Impact, Origin, Precision, Sex, StayKind
 
 CODES = ["V:a", "V:a1", "V:a2", "V:b", "V:c", "LOCAL/x:m", "LOCAL/x:n"]
 WORDS = ["insuffisance", "cardiaque", "amylose", "toux", "fièvre", "opérée", "rénales"]
@@ -131,6 +132,9 @@ def _document(data: Dataset, chance: random.Random, patient: int, document: int,
         data.add("text", document_id=document, patient_id=patient, text=text)
     if chance.random() < 0.3:
         data.add("media", document_id=document, patient_id=patient, modality=chance.choice([None, "CT", "MR"]))
+    for _ in range(chance.choice([0, 0, 1, 2])):
+        data.add("variant", document_id=document, patient_id=patient, chrom=chance.choice(["13", "X"]), pos=chance.randrange(1, 9),
+                 gene=chance.choice([None, "BRCA1", "C9orf72"]), impact=chance.choice([None, "HIGH", "LOW"]))  # fmt: skip
     for fact in range(chance.randrange(7)):
         _fact(data, chance, patient, document, fact, chance.choice([stay, stay, *stays, None]))
 
@@ -249,6 +253,11 @@ dated_leaves = st.one_of(
     ),
     st.builds(DocumentCriterion, _maybe(subset(KINDS), ()), _maybe(subset(["U0", "U3"]), ()), _maybe(date_ranges)),
     st.builds(MediaCriterion, _maybe(subset(["CT", "MR"]), ()), _maybe(date_ranges)),
+    st.builds(VariantCriterion, genes=subset(["BRCA1", "c9orf72"]), impacts=_maybe(subset(list(Impact)), ()), dates=_maybe(date_ranges)),
+    st.builds(
+        VariantCriterion, genes=_maybe(subset(["BRCA1"]), ()), chrom=st.sampled_from(["13", "chrX"]), low=_maybe(st.integers(1, 4)),
+        high=_maybe(st.integers(4, 9)), impacts=_maybe(subset(list(Impact)), ()),
+    ),
 )  # fmt: skip
 undated_leaves = st.one_of(
     st.builds(Demographic, subset(list(Sex)), _maybe(int_ranges(0, 80))),

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.spec import planted, site_kit
+from tests.spec import planted, region_truth, site_kit
 
 from estran.app import Site, open_site
 from estran.sources.pipeline.run import Report
@@ -55,16 +55,30 @@ def load_all(
 @pytest.fixture(scope="session")
 def everything(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Everything:
     """Loaded by the first test process that asks; the others open it."""
-    folder = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent
-    folder = folder / "everything"
+    folder = _shared_folder(tmp_path_factory) / "everything"
     with _alone(folder.with_suffix(".lock")):
         if not (folder / "said").exists():
             folder.mkdir()
             (folder / "said").write_bytes(pickle.dumps(_build(folder, shared)))
     said = pickle.loads((folder / "said").read_bytes())
     return Everything(open_site(folder / "site"), *said)
+
+
+@pytest.fixture(scope="session")
+def region(tmp_path_factory: pytest.TempPathFactory) -> region_truth.Region:
+    """A small region with two of its hospitals loaded, by the first test process that asks."""
+    folder = _shared_folder(tmp_path_factory) / "region"
+    with _alone(folder.with_suffix(".lock")):
+        if not (folder / "said").exists():
+            folder.mkdir()
+            (folder / "said").write_bytes(pickle.dumps(region_truth.build(folder / "ouest")))
+    return region_truth.reopened(folder / "ouest", *pickle.loads((folder / "said").read_bytes()))
+
+
+def _shared_folder(factory: pytest.TempPathFactory) -> Path:
+    """The temporary folder of the whole run, whichever process asks."""
+    folder = factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
 
 
 def _build(folder: Path, shared: Path) -> tuple[Inputs, dict[str, Report], dict[str, int], str]:

@@ -16,7 +16,7 @@ from typing import Any
 from pyroaring import BitMap
 
 import estran
-from estran.app import Site, create_site
+from estran.app import Site, create_site, open_site
 from estran.cohort.engines import ENGINES
 from estran.cohort.language.parser import parse
 from estran.cohort.search import search
@@ -201,3 +201,9 @@ def write_lines(path: Path, records: Iterable[dict[str, Any]]) -> Path:
 def written(folder: Path, feed: Feed) -> list[Path]:
     """The feed's files one by one, as they would be handed over."""
     return sorted(p for p in feed.path.iterdir() if p.is_file()) if feed.path.is_dir() else [feed.path]
+
+
+def count_facts(directory: Path) -> int:
+    """Facts of the newest snapshot of a site that another process is loading."""
+    with open_site(directory).snapshot().connect() as connection:
+        return int(connection.execute("select count(*) from fact").fetchall()[0][0])

@@ -70,7 +70,7 @@ FEED = (
             "NTE|1||Insuffisance cardiaque connue, suivie par le Dr Tregarantec.", visit=kit.pv1("S1")),
     kit.oru("202403030800", GILDAS, "L2", "OBX|1|NM|2160-0^Créatinine^LN||140|umol/L|||||F", visit=kit.pv1("S2")),
     kit.oru("202403030900", kit.pid("9999"), "L3", "OBX|1|NM|2160-0^Créatinine^LN||90|umol/L|||||F"),
-    kit.message(kit.msh("VXU^V04", "20240301", "V1"), HELENE),
+    kit.message(kit.msh("QBP^Q22", "20240301", "V1"), HELENE),
 )  # fmt: skip
 
 
@@ -113,7 +113,7 @@ def test_ingest_ends_with_the_four_counts(tmp_path: Path, estran: Command) -> No
 def test_ingest_shows_people_a_table_and_the_reasons(tmp_path: Path, estran: Command) -> None:
     estran("init", tmp_path / "site")
     said = estran("ingest", tmp_path / "site", "hl7v2", kit.write_messages(tmp_path / "feed.hl7", *FEED)).out
-    for words in ("read", "loaded", "superseded", "quarantined", "feed.hl7", "VXU^V04 is not read yet", "no record has introduced"):
+    for words in ("read", "loaded", "superseded", "quarantined", "feed.hl7", "QBP^Q22 is not read yet", "no record has introduced"):
         assert words in said, words
     people = kit.write_messages(tmp_path / "late.hl7", kit.adt("A28", "20240401", kit.pid("9999", "TARDIVEL", "Ode", "19700101", "F")))
     late = estran("ingest", tmp_path / "site", "hl7v2", people)
@@ -123,7 +123,7 @@ def test_ingest_shows_people_a_table_and_the_reasons(tmp_path: Path, estran: Com
 @pytest.mark.parametrize(
     ("words", "code", "what"),
     [
-        (("pmsi", "{feed}"), 2, "not known"),  # no such format
+        (("x12", "{feed}"), 2, "not known"),  # no such format
         (("hl7v2", "{absent}"), 2, "no such file"),
         (("report", "{picture}"), 3, "Nothing of the input could be read"),
         (("omop", "{empty}"), 3, "No file of format"),
@@ -132,10 +132,10 @@ def test_ingest_shows_people_a_table_and_the_reasons(tmp_path: Path, estran: Com
 def test_what_ingest_refuses(words: tuple[str, ...], code: int, what: str, tmp_path: Path, estran: Command) -> None:
     estran("init", tmp_path / "site")
     (tmp_path / "empty").mkdir()
-    (tmp_path / "scan.pdf").write_bytes(b"%PDF-1.7")
+    (tmp_path / "scan.xyz").write_bytes(b"%PDF-1.7")
     places = {
         "feed": kit.write_messages(tmp_path / "feed.hl7", *FEED), "absent": tmp_path / "absent.hl7",
-        "picture": tmp_path / "scan.pdf", "empty": tmp_path / "empty",
+        "picture": tmp_path / "scan.xyz", "empty": tmp_path / "empty",
     }  # fmt: skip
     format_name, path = words
     ran = estran("ingest", tmp_path / "site", format_name, path.format(**places))
@@ -336,7 +336,8 @@ def test_a_malformed_command_is_code_2(words: tuple[str, ...], estran: Command) 
 def _commands() -> list[tuple[str, ...]]:
     group = typer.main.get_command(app)
     found = []
-    for name, command in group.commands.items():  # type: ignore[attr-defined]
+    for name in group.list_commands(None):  # type: ignore[attr-defined]
+        command = group.get_command(None, name)  # type: ignore[attr-defined]
         inner = getattr(command, "commands", None)
         found += [(name, one) for one in inner] if inner else [(name,)]
     return found

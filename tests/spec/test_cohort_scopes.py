@@ -66,6 +66,14 @@ def hospital() -> Hospital:
             1   | 1       | CT
             3   | 2       |
         """,
+        variants="""
+            doc | patient | chrom | pos | gene    | impact
+            1   | 1       | 13    | 100 | BRCA2   | HIGH
+            1   | 1       | 13    | 200 | C9orf72 | LOW
+            2   | 1       | 13    | 300 |         |
+            3   | 2       | 13    | 200 | BRCA2   | LOW
+            5   | 4       | MT    | 7   | MT-ND1  | MODERATE
+        """,
     )
 
 
@@ -125,6 +133,25 @@ def test_movements(hospital: Hospital, engine: str, question: str, patients: lis
     ("média(modalité=CT)", [1]),
 )
 def test_stays_documents_and_media(hospital: Hospital, engine: str, question: str, patients: list[int]) -> None:
+    assert hospital.patients(engine, question) == patients
+
+
+@chapter(
+    ("gène:BRCA2", [1, 2]),
+    ("gene:brca2|c9orf72", [1, 2]),  # in any case
+    ("gène:BRCA2 impact:HIGH", [1]),
+    ("gène:C9orf72[impact=HIGH|MODERATE]", []),  # of one and the same variant
+    ("variant:13:101-300", [1, 2]),
+    ("variant:chr13:300", [1]),
+    ("variant:13:200[gène=BRCA2]", [2]),
+    ("variant:M", [4]),
+    ("gène:BRCA2[2020-01-05]", [2]),  # the date of the document
+    ("MÊME DOCUMENT(variant:13:300 ET type:letter)", [1]),
+    ("MÊME SÉJOUR(gène:BRCA2 ET NON variant:13:200)", []),
+    ("MÊME SÉJOUR(NON gène:BRCA2)", [1, 3]),
+    ("tous() SAUF gène:BRCA2", [3, 4]),
+)
+def test_variants(hospital: Hospital, engine: str, question: str, patients: list[int]) -> None:
     assert hospital.patients(engine, question) == patients
 
 

@@ -28,6 +28,8 @@ ZONE = "Europe/Paris"
 _WORD = re.compile(r"[^\W_]+")
 # What testers type, and what bytes hold by chance.
 TRIVIAL = {"0123456789"[a:b] for a in range(3) for b in range(a + 6, 11)} | {d * n for d in "0123456789" for n in range(6, 16)}
+# Words of sending applications (MSH-3), after which the vocabularies of their local codes are called.
+APPLICATIONS = frozenset({"generator"})
 
 
 # Planted identities: without exception
@@ -118,7 +120,7 @@ def ordinary_words(site: Site) -> frozenset[str]:
     cases = kit.rows(site, "select text from raw_text t join raw_document d using (document_id) where d.source like 'report/cases'")
     clinics = kit.rows(site, "select distinct label from raw_unit")
     sources = [*listed, *(row[0] or "" for row in [*labels, *cases, *clinics])]
-    return frozenset(word for text in sources for word in _WORD.findall(scanner.fold(text)))
+    return frozenset(word for text in sources for word in _WORD.findall(scanner.fold(text))) | APPLICATIONS
 
 
 def wanted_of(people: Iterable[Identity], ordinary: frozenset[str]) -> scanner.Wanted:

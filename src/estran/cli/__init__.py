@@ -2,24 +2,136 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import traceback
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-import duckdb
 import orjson
-import pyarrow as pa
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from estran import __version__
-from estran.cli import ask, keep, load, people, serve, site
 from estran.cli.show import problem
 from estran.model.errors import EstranError, StoreError
 
+if TYPE_CHECKING:
+    from typer._click.core import Command, Context
+    from typer._click.formatting import HelpFormatter
+
+_PARTS: dict[str, dict[str, str]] = {  # module -> its commands, and what each is for
+    "site": {
+        "init": "Make an empty site and its key file. Keep the key apart: without it nothing can be read back.",
+        "status": "What the site holds, and what became of every record of every source.",
+        "check": "Prove the invariants: bitmaps equal SQL, index equals documents, counts add up.",
+        "compact": "Merge small files, drop superseded rows, remove litter.",
+        "oppose": "Record a patient's opposition: invisible to every read at once.",
+        "erase": "Erase one patient from the warehouse, the vault and the landing, for ever.",
+    },
+    "load": {
+        "ingest": "Load files; ends with read = loaded + superseded + quarantined.",
+        "quarantine": "List what is in quarantine: source, file, line, field and reason.",
+    },
+    "mapping": {
+        "mapping": "Mappings of CSV, Parquet and database extracts.",
+    },
+    "fhir": {
+        "fhir-export": "Fetch a Bulk Data export; the header in ESTRAN_FHIR_AUTHORIZATION is sent along. "
+        "Then: estran ingest SITE fhir FOLDER.",
+    },
+    "dicom": {
+        "listen-dicom": "Receive images (C-STORE, C-ECHO); answer success for what is durably kept, load it "
+        "every few seconds.",
+        "dicom": "Images: where they lie, de-identified copies.",
+    },
+    "listen": {
+        "listen": "Receive HL7 v2 messages over MLLP; acknowledge what is durably kept, load it every few seconds.",
+    },
+    "ask": {
+        "search": "Find documents: ranked, with extracts, and counts of documents and patients.",
+        "patient": "One patient's timeline.",
+        "cohort": "Count, run or explain a cohort.",
+    },
+    "people": {
+        "user": "Accounts of the portal.",
+    },
+    "feeds": {
+        "feeds": "How each feed is doing: last load, newest date, volume, rejects, codes never seen before.",
+        "run": "Watch the folders of the feeds and load new files, each feed as often as its `every` "
+        "says; do what was asked for on the page of the feeds.",
+        "loads": "List loads: what was read, loaded, superseded and quarantined in each.",
+        "unload": "Take one load back, as if it had never come; what it had replaced comes back from the landing.",
+        "reload": "Read all that a source ever sent anew from the landing: after its mapping or its reader changed.",
+        "retry": "Read what is in quarantine anew: after a mapping was mended, or a vocabulary loaded.",
+    },
+    "deaths": {
+        "deaths": "Match INSEE's file of deaths with the patients, in the vault: sure pairs are taken, "
+        "doubtful ones reviewed.",
+    },
+    "keep": {
+        "backup": "Back up the whole site, encrypted; only what changed since the last backup is "
+        "written. The key file is not part of it: keep a copy of it elsewhere.",
+        "backups": "List the backups of a repository; with --check, prove that the last one can be read back.",
+        "restore": "Make a site anew from a backup; it appears once its digest is the one noted then.",
+        "rotate-key": "Seal the vault and the landing with a new key. Make a new copy of the key file afterwards.",
+        "upgrade": "Bring a site made by an earlier release to the format of this one. Make a backup first.",
+    },
+    "serve": {
+        "serve": "Open the portal. It reads the warehouse only; the key is not needed.",
+        "demo": "Build a site from the samples that the package ships, or from an invented region, and open it.",
+    },
+    "region": {
+        "region": "Invent hospitals and their raw feeds, with the truth apart. "
+        "`estran ingest OUT/angers --all` loads one.",
+    },
+}
+
+
+class _Told(TyperCommand):
+    """A command that is only known by name and purpose yet."""
+
+    part = ""
+
+
+class _Commands(TyperGroup):
+    """Imports what a command needs when it is asked for: importing everything takes seconds, and a listener
+    that starts anew must not keep its senders waiting."""
+
+    _telling = False
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        own, self.commands = self.commands, {}
+        for part, names in _PARTS.items():
+            for name, purpose in names.items():
+                self.commands[name] = told = _Told(name, help=purpose)
+                told.part = part
+        self.commands.update(own)
+
+    def get_command(self, ctx: Context, cmd_name: str) -> Command | None:
+        found = super().get_command(ctx, cmd_name)
+        if isinstance(found, _Told) and not self._telling:
+            self.commands.update(_commands_of(found.part))
+            return self.commands[cmd_name]
+        return found
+
+    def format_help(self, ctx: Context, formatter: HelpFormatter) -> None:
+        self._telling = True
+        super().format_help(ctx, formatter)
+        self._telling = False
+
+
+def _commands_of(part: str) -> dict[str, Command]:
+    own = typer.Typer(add_completion=False, rich_markup_mode="rich")
+    importlib.import_module(f"estran.cli.{part}").register(own)
+    return dict(typer.main.get_group(own).commands)
+
+
 app = typer.Typer(
     name="estran",
+    cls=_Commands,
     help="A hospital clinical data warehouse: load feeds, count cohorts, find documents.",
     epilog="Exit codes: 0 done, 1 a check found something, 2 usage, 3 input refused, 4 partly quarantined, "
     "5 not allowed, 6 busy or damaged store.",
@@ -28,8 +140,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for part in (site, load, ask, people, keep, serve):
-    part.register(app)
+
+
+@app.callback()
+def _estran() -> None:
+    """A hospital clinical data warehouse: load feeds, count cohorts, find documents."""
 
 
 @app.command()
@@ -68,6 +183,9 @@ def _unforeseen(error: Exception) -> EstranError:
     the operating system: they may hold a value of a record."""
     if isinstance(error, OSError) and error.errno is not None:
         return StoreError(f"{os.strerror(error.errno)}.", where=str(error.filename or ""), hint=_AFTER)
+    import duckdb
+    import pyarrow as pa
+
     if isinstance(error, duckdb.Error | pa.ArrowException | OSError):
         return StoreError("A file of the warehouse cannot be read.", hint="estran check SITE names it")
     place = traceback.extract_tb(error.__traceback__)[-1]

@@ -16,6 +16,8 @@ from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, number, tab
 from estran.identity.keys import read_key
 from estran.keeping.backup import Backup, Repository, Told
 from estran.keeping.rotation import rotate
+from estran.keeping.upgrade import roll_back
+from estran.keeping.upgrade import upgrade as bring_up
 from estran.model.errors import CheckFailed
 
 Folder = Annotated[Path, typer.Argument(metavar="REPOSITORY", help="Folder of the backups, on another disk.")]
@@ -28,6 +30,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: estran backups /mnt/safe/mysite --key mysite.key --check")(backups)
     app.command(epilog="Example: estran restore /mnt/safe/mysite mysite2 --key mysite.key")(restore)
     app.command(epilog="Example: estran rotate-key mysite")(rotate_key)
+    app.command(epilog="Example: estran upgrade mysite; to undo it: estran upgrade mysite --rollback")(upgrade)
 
 
 def backup(
@@ -105,6 +108,27 @@ def rotate_key(site: SiteArg, key: KeyOpt = None, json: JsonOpt = False) -> None
         emit({"key": str(opened.key_file)})
         return
     console.print(f"The sealing key is new. Copy {opened.key_file} to its safe place; older copies open older backups.")
+
+
+def upgrade(
+    site: SiteArg,
+    rollback: Annotated[bool, typer.Option("--rollback", help="Undo the last upgrade, when nothing was loaded since.")] = False,
+    key: KeyOpt = None,
+    json: JsonOpt = False,
+) -> None:
+    """Bring a site made by an earlier release to the format of this one. Make a backup first."""
+    opened = house.open_site(site, key)
+    if rollback:
+        version = roll_back(site)
+        emit({"snapshot": version}) if json else console.print(f"Undone: snapshot {version} is the newest again.")
+        return
+    done = bring_up(site, opened.key)
+    if json:
+        emit(dataclasses.asdict(done))
+    elif done.before == done.after:
+        console.print(f"Nothing to do: the site has format {done.after}.")
+    else:
+        console.print(f"The site had format {done.before} and has {done.after}. Undo: estran upgrade {site} --rollback")
 
 
 def _row(made: Backup) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -11,10 +12,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from estran import app as house
 from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, errors, number, table
-from estran.model.errors import UsageError
+from estran.model.errors import InputRefused, UsageError
+from estran.model.feeds import Feed, read_feeds
+from estran.model.site_file import FILE_NAME
+from estran.sources.pipeline.run import Parts, Report
 from estran.sources.pipeline.run import Progress as Step
-from estran.sources.pipeline.run import Report
 from estran.sources.pipeline.run import ingest as run
+
+MAPPED = ("csv", "sql")  # formats that are read by a mapping
 
 
 def register(app: typer.Typer) -> None:
@@ -24,28 +29,87 @@ def register(app: typer.Typer) -> None:
 
 def ingest(
     site: SiteArg,
-    format_name: Annotated[str, typer.Argument(metavar="FORMAT", help="fhir, hl7v2, omop or report.")],
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files or folders to load.")],
+    format_name: Annotated[str, typer.Argument(metavar="FORMAT", help="fhir, hl7v2, pmsi, csv…: an unknown one lists all.")] = "",
+    paths: Annotated[list[Path] | None, typer.Argument(metavar="PATH...", help="Files or folders to load.")] = None,
     source: Annotated[str, typer.Option(help="Name of the feed, when several have one format.")] = "",
+    mapping: Annotated[Path | None, typer.Option(help="Mapping of a csv or sql feed, named after its file.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Load every feed that estran.toml describes.")] = False,
     key: KeyOpt = None,
     json: JsonOpt = False,
 ) -> None:
     """Load files; ends with read = loaded + superseded + quarantined."""
-    for path in paths:
+    if every:
+        _load_all(house.set_up(site, key), json)
+        return
+    if not format_name or not (paths or format_name == "sql"):
+        raise UsageError("Name a format and what to load.", hint="estran ingest SITE FORMAT PATH..., or --all")
+    for path in paths or ():
         if not path.exists():
             raise UsageError("There is no such file or folder.", where=str(path))
     opened = house.open_site(site, key)
     known = house.readers(opened.settings)
     if format_name not in known:
         raise UsageError(f"Format '{format_name}' is not known.", hint=f"use one of {', '.join(sorted(known))}")
+    source = _mapped(opened, format_name, mapping, source) if mapping or format_name in MAPPED else source
     with opened.loading() as parts, progress_bar(quiet=json) as bar:
-        report = run(parts, format_name, paths, name=source, progress=bar)
+        if format_name in MAPPED:
+            from estran.sources.tabular.loading import ingest_mapped  # here, for it brings libraries of databases
+
+            report = ingest_mapped(parts, opened.shelf, format_name, source, paths or [], progress=bar)
+        else:
+            report = run(parts, format_name, paths or [], name=source, progress=bar)
     if json:
         emit(_as_json(report))
     else:
         _show(report)
     if report.total("quarantined") or report.refused_files:
         raise typer.Exit(4)
+
+
+def load_feed(
+    site: house.Site, parts: Parts, feed: Feed, paths: list[Path], progress: Callable[[Step], None] = lambda _: None
+) -> Report:
+    """Load some files of a feed; its mapping is kept first, when it has one."""
+    if feed.format not in MAPPED:
+        return run(parts, feed.format, paths, name=feed.name, progress=progress)
+    from estran.sources.tabular.loading import ingest_mapped
+
+    name = site.shelf.keep(site.directory / feed.mapping) if feed.mapping else feed.name
+    return ingest_mapped(parts, site.shelf, feed.format, name, paths, progress=progress)
+
+
+def _load_all(site: house.Site, json: bool) -> None:
+    """The feeds of estran.toml, in its order; makes the site first when there is only its description."""
+    wanted = read_feeds(site.directory / FILE_NAME)
+    if not wanted:
+        raise UsageError("The site describes no feed.", where=str(site.directory / FILE_NAME), hint="add [[feed]] tables")
+    reports = {}
+    for feed in wanted:
+        path = site.directory / feed.path
+        if not path.exists():
+            raise InputRefused("The folder of a feed is not there.", where=f"{feed.name}: {path}")
+        with site.loading() as parts, progress_bar(quiet=json) as bar:
+            reports[feed.source] = load_feed(site, parts, feed, [path] if feed.path else [], bar)
+    names = ("read", "loaded", "superseded", "quarantined")
+    sums = {source: {name: report.total(name) for name in names} for source, report in reports.items()}
+    if json:
+        whole = {name: sum(line[name] for line in sums.values()) for name in names}
+        emit(whole | {"feeds": sums, "seconds": sum(report.seconds for report in reports.values())})
+    else:
+        table("Feeds", ("source", *names), [(s, *(line[n] for n in names)) for s, line in sums.items()], numbers=(1, 2, 3, 4))
+    if any(line["quarantined"] for line in sums.values()):
+        raise typer.Exit(4)
+
+
+def _mapped(site: house.Site, format_name: str, mapping: Path | None, source: str) -> str:
+    """Keep the mapping given; the name of the feed is its name, or --source for one kept before."""
+    if format_name not in MAPPED:
+        raise UsageError(f"Format '{format_name}' takes no mapping.", hint=f"a mapping is for {' and '.join(MAPPED)}")
+    if mapping is not None and source:
+        raise UsageError("The mapping's file names the feed: give --mapping or --source, not both.")
+    if mapping is None and not source:
+        raise UsageError(f"Format '{format_name}' needs a mapping.", hint="--mapping FILE, or --source NAME of one kept before")
+    return site.shelf.keep(mapping) if mapping is not None else source
 
 
 class ProgressBar:

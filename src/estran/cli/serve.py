@@ -59,12 +59,20 @@ def demo(
     ),
     serve_it: Annotated[bool, typer.Option("--serve/--no-serve", help="Open the portal at the end.")] = True,
     port: Annotated[int, typer.Option(help="Port of the portal.")] = 8000,
+    region: Annotated[bool, typer.Option("--region", help="Invent the hospitals of a region instead, and open the first.")] = False,
+    patients: Annotated[int, typer.Option(help="People in the region.", min=1)] = 300,
+    sites: Annotated[int, typer.Option(help="Hospitals of the region to load, 1 to 6.", min=1, max=6)] = 1,
     json: JsonOpt = False,
 ) -> None:
-    """Build a site from the samples that the package ships, and open it."""
-    if (site / "estran.toml").is_file():
+    """Build a site from the samples that the package ships, or from an invented region, and open it."""
+    if region:
+        from estran.cli.region import demo_region  # here, for its words are long to compile
+
+        site = demo_region(site, patients, sites, quiet=json)
+    if region or (site / "estran.toml").is_file():
         password = _new_password(house.open_site(site))
-        console.print(f"{site} is there already: opening it.")
+        if not region:
+            console.print(f"{site} is there already: opening it.")
     else:
         password = _build(site, quiet=json)
     if json:

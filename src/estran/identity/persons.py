@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -83,8 +84,9 @@ class Persons:
 
     def known_hashes(self, hashes: Int64s) -> Bools:
         """Which of these keyed hashes belong to a known number."""
-        found = (self._store.row("SELECT 1 FROM number WHERE hash = ?", (int(value),)) for value in hashes)
-        return np.array([row is not None for row in found], np.bool_)
+        query = "SELECT hash FROM number WHERE hash IN (SELECT value FROM json_each(?))"
+        found = [row[0] for row in self._store.scan(query, (json.dumps(hashes.tolist()),))]
+        return np.isin(hashes, np.array(found, np.int64))
 
     def numbers(self, identity: int) -> list[Number]:
         """The numbers of an identity."""

@@ -15,6 +15,7 @@ _SEALED = {
     "original": (("identity_id", "record_key", "size"), ("identity_id", "record_key")),
     "file": (("file_no", "hash"), ("file_no",)),
     "trace": (("trace_no",), ("trace_no",)),
+    "death_review": (("review_no", "hash"), ("review_no",)),
 }
 _ROWS = 10_000
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from estran.identity.keys import KeyedHash
-from estran.identity.store import Store
+from estran.identity.store import WHOSE, Store
 
 StayKey = tuple[int, str, str]  # identity_id, assigning authority, value
 Int32s = npt.NDArray[np.int32]
 _CACHED = 1_000_000
 _UNIT = "\x1f"
+OF_STAY = "stay of "  # begins the system under which the patient of a stay is asked for
 
 
 class Stays:
@@ -23,10 +25,43 @@ class Stays:
         self._store = store
         self._hashing = hashing
         self._ids: dict[StayKey, int] = {}
+        self._indexed = False
 
     def forget(self) -> None:
         """Drop what is kept in memory."""
         self._ids.clear()
+        self._indexed = False
+
+    def whose_hash(self, system: str, value: str) -> int:
+        """Keyed hash under which the identities that have a stay of this authority and number are found:
+        that of the patient number (`OF_STAY` authority, number)."""
+        return self._hashing.of("number", OF_STAY + system, value)
+
+    def holders(self, value: int) -> list[int]:
+        """The identities that have a stay of this number (`whose_hash`), that of the oldest stay first."""
+        self.index()
+        return [int(row[0]) for row in self._store.rows("SELECT identity_id FROM whose WHERE hash = ? ORDER BY stay_id", (value,))]
+
+    def all_holders(self, values: Sequence[int]) -> dict[int, list[int]]:
+        """`holders` of many numbers; those that nobody has are left out."""
+        self.index()
+        query = "SELECT hash, identity_id FROM whose WHERE hash IN (SELECT value FROM json_each(?)) ORDER BY hash, stay_id"
+        found: dict[int, list[int]] = {}
+        for value, identity in self._store.scan(query, (json.dumps(values),)):
+            found.setdefault(int(value), []).append(int(identity))
+        return found
+
+    def index(self) -> None:
+        """A vault made before stays could be found by their number alone gets its index now."""
+        if self._indexed:
+            return
+        if not self._store.rows("SELECT 1 FROM sqlite_master WHERE name = 'whose'"):
+            with self._store.transaction():
+                for statement in WHOSE.split(";\n"):
+                    self._store.write(statement)
+                rows = ((self.whose_hash(system, number), stay_id, identity) for _, stay_id, identity, system, number in self.every())
+                self._store.write_many("INSERT INTO whose VALUES (?, ?, ?)", list(rows))
+        self._indexed = True
 
     def ids(self, keys: Sequence[StayKey]) -> Int32s:
         """Get or create the id of each stay, within a transaction."""
@@ -45,13 +80,21 @@ class Stays:
             self._create(missing)
         return np.array([known[key] for key in keys], np.int32)
 
+    def known(self, keys: Sequence[StayKey]) -> list[bool]:
+        """Which of these stays have an id."""
+        hashes = (self._hashing.of("stay", str(key[0]), key[1], key[2]) for key in keys)
+        return [self._store.row("SELECT 1 FROM stay WHERE hash = ?", (value,)) is not None for value in hashes]
+
     def _create(self, missing: dict[StayKey, int]) -> None:
-        first, rows = self._store.counter("stay"), []
+        self.index()
+        first, rows, whose = self._store.counter("stay"), [], []
         for stay_id, (key, value) in enumerate(missing.items(), first):
+            whose.append((self.whose_hash(key[1], key[2]), stay_id, key[0]))
             plain = _UNIT.join(key[1:]).encode("utf-8", "surrogatepass")
             rows.append((value, stay_id, key[0], self._store.seal(plain, "stay", value, stay_id, key[0])))
             self._ids[key] = stay_id
         self._store.write_many("INSERT INTO stay VALUES (?, ?, ?, ?)", rows)
+        self._store.write_many("INSERT INTO whose VALUES (?, ?, ?)", whose)
         self._store.set_counter("stay", first + len(rows))
 
     def of(self, identity: int) -> list[tuple[int, str, str]]:

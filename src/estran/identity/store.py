@@ -20,6 +20,10 @@ from estran.model.errors import StoreError
 
 FILE_NAME = "vault.sqlite"
 SCHEMA_VERSION = 1
+# Whose stay a number is: derived from `stay`, and made again from it where it is missing.
+WHOSE = """CREATE TABLE whose (
+  hash INTEGER, stay_id INTEGER, identity_id INTEGER NOT NULL, PRIMARY KEY (hash, stay_id)) WITHOUT ROWID;
+CREATE INDEX whose_identity ON whose (identity_id)"""
 _SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE identity (identity_id INTEGER PRIMARY KEY, sealed BLOB NOT NULL);
@@ -76,7 +80,7 @@ class Store:
             raise StoreError("A vault is already there; it is never overwritten.", where=str(path)) from None
         store = cls(path, key.cipher("vault"))
         with store.transaction():
-            for statement in _SCHEMA.split(";\n"):
+            for statement in (*_SCHEMA.split(";\n"), *WHOSE.split(";\n")):
                 store.write(statement)
             values = (
                 ("schema", str(SCHEMA_VERSION).encode()),

@@ -23,12 +23,13 @@ import orjson
 import pyarrow as pa
 
 from estran.identity import traits as folding
+from estran.identity.deaths import Death, Reviews
 from estran.identity.groups import Groups, Link, LinkKind, Moved
 from estran.identity.keys import SiteKey
 from estran.identity.persons import Introduced, Persons
-from estran.identity.stays import StayKey, Stays
+from estran.identity.stays import OF_STAY, StayKey, Stays
 from estran.identity.store import Store
-from estran.identity.traits import Known, Stamp, Statement, Traits
+from estran.identity.traits import Known, Person, Stamp, Statement, Traits
 from estran.identity.upkeep import Upkeep
 from estran.model.codes import Precision, Sex
 from estran.model.errors import StoreError
@@ -78,6 +79,7 @@ class Vault:
         self._persons = Persons(store, self._hashing)
         self._stays = Stays(store, self._hashing)
         self.upkeep = Upkeep(store)
+        self.reviews = Reviews(store)
         self._held_groups: Groups | None = None
 
     @classmethod
@@ -126,13 +128,33 @@ class Vault:
         return self._persons.key_hash((system, value))
 
     def resolve(self, keys: Sequence[tuple[str, str]]) -> Int32s:
-        """The identity of each (assigning authority, number), or -1."""
+        """The identity of each (assigning authority, number), or -1.
+
+        Under the authority `OF_STAY` + another, the number is that of a stay: its identity is the one that
+        has the stay, -1 when nobody has it or when several patients do.
+        """
         self._refresh()
-        return np.array([self._persons.identity_of((k[0], k[1])) for k in keys], np.int32)
+        return np.array([self._identity(k[0], k[1]) for k in keys], np.int32)
+
+    def _identity(self, system: str, value: str) -> int:
+        if not system.startswith(OF_STAY):
+            return self._persons.identity_of((system, value))
+        return self._owner(self._stays.holders(self._stays.whose_hash(system.removeprefix(OF_STAY), value)))
+
+    def _owner(self, holders: list[int]) -> int:
+        """Whose a stay is that these identities have, -1 when none has it or several patients do. Of
+        a merged patient it is always the same one: that of the oldest stay."""
+        if len(holders) < 2:
+            return holders[0] if holders else -1
+        patients = set(self._groups.patients(np.array(holders, np.int32)).tolist())
+        return holders[0] if len(patients) == 1 else -1
 
     def known_hashes(self, hashes: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        """Which keyed hashes of numbers (`key_hash`) are of a number somebody introduced."""
-        return self._persons.known_hashes(hashes)
+        """Which keyed hashes of numbers (`key_hash`) are of a number somebody introduced, or of a stay
+        (see `resolve`) that is one patient's."""
+        holders = self._stays.all_holders(hashes.tolist())
+        owned = np.array([value for value, having in holders.items() if self._owner(having) >= 0], np.int64)
+        return self._persons.known_hashes(hashes) | np.isin(hashes, owned)
 
     def introduce(self, statements: Sequence[Statement]) -> Introduced:
         """Take what records say of persons; identities are made for numbers not seen before."""
@@ -225,6 +247,11 @@ class Vault:
         with self.transaction():
             return self._stays.ids(keys)
 
+    def knows_stays(self, keys: Sequence[StayKey]) -> list[bool]:
+        """Which of these stays somebody has mentioned before."""
+        self._refresh()
+        return self._stays.known(keys)
+
     def canonical_stays(self, patient_ids: Iterable[int]) -> dict[int, int]:
         """Stay id → the one that stands for the same stay of a merged patient; others are left out."""
         self._refresh()
@@ -276,12 +303,37 @@ class Vault:
             "sex": folding.winner(traits, "sex") or Sex.UNKNOWN,
             "birth_month": folding.birth_month(traits),
             "death_date": died,
-            "death_source": "hospital" if certainty else None,
+            "death_source": (folding.winner(traits, "death_source") or "hospital") if certainty else None,
             "death_certainty": certainty,
             "residence_area": folding.residence_area(traits),
             "staff": False,
             "confidential": False,
         }
+
+    def everybody(self) -> Iterator[tuple[int, Traits]]:
+        """Each patient with what is known of them."""
+        self._refresh()
+        for (identity,) in self._store.rows("SELECT identity_id FROM identity ORDER BY identity_id"):
+            if self._groups.patient(identity) == identity:
+                yield identity, self.traits(identity)
+                self._persons.shrink()
+
+    def tell_death(self, patient_id: int, death: Death, source: str) -> bool:
+        """Take the date of a death that `source` tells; False when it was known from there. What a hospital
+        states later of a living person takes it back."""
+        numbers = tuple(self._persons.numbers(patient_id)[:1])
+        if not numbers:
+            return False
+        person = Person(death_date=death.died, deceased=True, death_source=source)
+        at = (death.died - dt.date(1970, 1, 1)).days * 86_400_000_000
+        content = self._hashing.of("death", source, str(patient_id), death.died.isoformat())
+        told = self.introduce([Statement(numbers, person, None, at, content)])
+        self.upkeep.mark([patient_id])
+        return bool(told.stored[0])
+
+    def death_hash(self, patient_id: int, death: Death) -> int:
+        """Names the pair of a patient and a line of the register."""
+        return self._hashing.of("death_review", str(patient_id), death.family, *death.given, death.died.isoformat())
 
     def birth_dates(self, patient_ids: Iterable[int]) -> Int32s:
         """Days since 1970 of each birth date known to the day, else NO_DATE."""
@@ -352,6 +404,11 @@ class Vault:
 
     # Digest, erasure, traces, checks
 
+    def upgrade(self) -> None:
+        """Make what a vault of an earlier release lacks."""
+        with self.transaction():
+            self._stays.index()
+
     def natural_keys(self) -> NaturalKeys:
         """Names of patients and stays that do not depend on ids, for the site's digest."""
         self._refresh()
@@ -373,7 +430,9 @@ class Vault:
         """
         with self.transaction():
             members = self._groups.members(patient_id)
-            for table in ("identity", "number", "ins", "stay", "original", "pending", "mentioned"):
+            self._stays.index()
+            self.reviews.forget(members)
+            for table in ("identity", "number", "ins", "stay", "whose", "original", "pending", "mentioned"):
                 self._store.write_many(f"DELETE FROM {table} WHERE identity_id = ?", ((i,) for i in members))
             self._store.write_many("DELETE FROM link WHERE a = ? OR b = ?", ((i, i) for i in members))
             self._groups.drop(members)

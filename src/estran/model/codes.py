@@ -85,6 +85,24 @@ class DocumentStatus(IntEnum):
 HIDDEN_STATUS = frozenset({DocumentStatus.CANCELLED, DocumentStatus.SUPERSEDED})
 
 
+class Impact(StrEnum):
+    """How a variant bears on the product of its gene, as snpEff and VEP grade it, most severe first."""
+
+    HIGH = "HIGH"
+    MODERATE = "MODERATE"
+    LOW = "LOW"
+    MODIFIER = "MODIFIER"
+
+
+class Zygosity(StrEnum):
+    """In how many of its copies a person has an allele; `unknown`: another copy was not called."""
+
+    HETEROZYGOUS = "heterozygous"
+    HOMOZYGOUS = "homozygous"
+    HEMIZYGOUS = "hemizygous"
+    UNKNOWN = "unknown"
+
+
 class StayKind(StrEnum):
     """Kinds of stay (DESIGN section 2)."""
 
@@ -125,4 +143,5 @@ class DocumentKind(StrEnum):
     MEASUREMENT = "measurement"
     OBSERVATION = "observation"
     COVERAGE = "coverage"
+    SIGNAL = "signal"
     OTHER = "other"

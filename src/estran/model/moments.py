@@ -19,7 +19,7 @@ from estran.model.codes import Precision
 
 EPOCH = dt.date(1970, 1, 1)
 MICROS_PER_MINUTE = 60_000_000
-_FIRST_DAY, _LAST_DAY = -51_134, 84_371  # 1830-01-01 and 2200-12-31
+_FIRST_DAY, _LAST_DAY = -51_134, 120_529  # 1830-01-01 and 2299-12-31: shifted research data go beyond 2200
 
 Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
@@ -35,7 +35,7 @@ class Moment(NamedTuple):
 
 @lru_cache(maxsize=8)
 def midnights(zone: str) -> Int64s:
-    """UTC minutes since 1970 of each local midnight from 1830 to 2200; index = day - first_day()."""
+    """UTC minutes since 1970 of each local midnight from 1830 to 2299; index = day - first_day()."""
     where, base = ZoneInfo(zone), dt.datetime(1970, 1, 1)
 
     def offset(day: int) -> int:

@@ -7,6 +7,7 @@ import json
 import tomllib
 from pathlib import Path
 
+from estran.model import feeds
 from estran.model.errors import UsageError
 from estran.settings import Settings
 
@@ -22,6 +23,7 @@ def read_settings(site: Path) -> Settings:
         raise UsageError("This directory is not an Estran site.", where=str(site), hint=f"estran init {site}") from None
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"The settings are not valid TOML: {error}.", where=str(path)) from None
+    values.pop(feeds.TABLE, None)  # read by `read_feeds`
     known = {f.name: f for f in dataclasses.fields(Settings)}
     for name, value in values.items():
         if name not in known:

@@ -10,6 +10,10 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from estran.model.without_pandas import leave_pandas_out
+
+leave_pandas_out()
+
 
 def _schema(*columns: tuple[str, pa.DataType] | tuple[str, pa.DataType, bool]) -> pa.Schema:
     """Columns are nullable unless a third item says False."""
@@ -17,7 +21,7 @@ def _schema(*columns: tuple[str, pa.DataType] | tuple[str, pa.DataType, bool]) -
 
 
 I8, I16, I32, I64 = pa.int8(), pa.int16(), pa.int32(), pa.int64()
-STR, DATE, F64, BOOL = pa.string(), pa.date32(), pa.float64(), pa.bool_()
+STR, DATE, F32, F64, BOOL = pa.string(), pa.date32(), pa.float32(), pa.float64(), pa.bool_()
 
 PATIENT = _schema(
     ("patient_id", I32, False),
@@ -257,6 +261,26 @@ MEDIA = _schema(
     ("checksum", STR),
 )
 
+# Every variant of a sample: one row per alternate allele that the genotype holds. Never in FACT as a whole:
+# an exome has a hundred thousand of them.
+VARIANT = _schema(
+    ("patient_id", I32, False),
+    ("document_id", I32, False),
+    ("chrom", STR, False),  # without "chr"; MT for the mitochondrion
+    ("pos", I32, False),  # first base of ref, from 1, in the assembly that the document names
+    ("ref", STR, False),
+    ("alt", STR, False),
+    ("gene", STR),  # HGNC symbol of the most severe annotation, as the source writes it
+    ("effect", STR),  # Sequence Ontology terms joined by &
+    ("impact", STR),  # codes.Impact
+    ("hgvs_c", STR),
+    ("hgvs_p", STR),
+    ("zygosity", STR, False),  # codes.Zygosity
+    ("allele_fraction", F32),  # 0 to 1
+    ("depth", I32),  # reads
+    ("filter", STR),  # PASS, or what the caller held against it; null when nothing was tested
+)
+
 # One row per (load, file): read = loaded + superseded + quarantined, always.
 LOAD = _schema(
     ("load_id", I32, False),
@@ -300,6 +324,7 @@ BUCKETED: dict[str, pa.Schema] = {
     "fact_by_concept": FACT_BY_CONCEPT,
     "fact_attribute": FACT_ATTRIBUTE,
     "media": MEDIA,
+    "variant": VARIANT,
 }
 WHOLE: dict[str, pa.Schema] = {
     "relation": RELATION,

@@ -24,6 +24,7 @@ WORDS: dict[str, dict[str, str]] = {
         "odontology": _("Odontology"), "procedure": _("Procedure"), "diagnosis": _("Diagnosis"),
         "allergy": _("Allergy"), "immunization": _("Immunization"), "device": _("Device"),
         "measurement": _("Measurement"), "observation": _("Observation"), "coverage": _("Coverage"),
+        "signal": _("Recording"),
         "other": _("Other"),
     },
     "stay": {
@@ -44,6 +45,10 @@ WORDS: dict[str, dict[str, str]] = {
         "5": _("not given"), "6": _("cancelled"),
     },
     "document_status": {"0": _("Current"), "1": _("Preliminary"), "2": _("Cancelled")},
+    "alert": {
+        "silent": _("silent"), "rejects": _("many rejects"), "drift": _("codes never seen"), "missing": _("never came"),
+    },
+    "job": {"retry": _("Read quarantine again:"), "reload": _("Reload"), "unload": _("Take back load")},
     "origin": {"0": _("coded"), "1": _("read in the text"), "2": _("derived")},
     "context": {
         "1": _("negated"), "2": _("hypothetical"), "4": _("family"), "8": _("history"), "16": _("reported"),

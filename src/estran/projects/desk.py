@@ -7,23 +7,26 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Any
 
 from estran.cohort.language import json as question_json
 from estran.cohort.query import Node
 from estran.model.errors import UsageError
-from estran.projects import finding
+from estran.projects import feeds, finding
 from estran.projects.actors import Actor
 from estran.projects.audit import permit
 from estran.projects.concepts import Concept, ConceptShelf
 from estran.projects.documents import Document, read_document
+from estran.projects.feeds import FeedState, Refused
 from estran.projects.gate import Gate, Shown
 from estran.projects.holdings import Holdings, SourceLine, read_holdings
+from estran.projects.operations import JobKind
 from estran.projects.patients import PatientLine, Timeline, read_patients, read_timeline
 from estran.projects.policy import Action, Target, decide
 from estran.projects.questions import Answers, Counted, names_patients, open_names, shown
 from estran.projects.rows import fetch
 from estran.projects.site import SiteServices
-from estran.state import CohortVersion, SavedCohort, StateDatabase
+from estran.state import CohortVersion, Job, SavedCohort, StateDatabase
 from estran.warehouse import Snapshot
 
 
@@ -167,6 +170,35 @@ class Desk:
         if key not in self._view.units:
             self._view.units[key] = _value_units(self._view.snapshot, codes)
         return self._view.units[key]
+
+    # Feeds
+
+    def feeds(self) -> list[FeedState]:
+        """How each source is doing."""
+        self._permit(Action.FEEDS)
+        return feeds.states(self._view.snapshot, self._room.site.feeds)
+
+    def loads(self, source: str = "") -> list[dict[str, Any]]:
+        """The last loads, of one source or of all."""
+        self._permit(Action.FEEDS, Target(f"source:{source}"))
+        return feeds.loads(self._view.snapshot, source)
+
+    def quarantine(self) -> list[Refused]:
+        """What is in quarantine, by source and reason."""
+        self._permit(Action.FEEDS, Target("quarantine"))
+        return feeds.refused(self._view.snapshot)
+
+    def jobs(self) -> list[Job]:
+        """The work asked for last."""
+        self._permit(Action.FEEDS, Target("jobs"))
+        return self.state.jobs.recent()
+
+    def ask_for(self, kind: JobKind, argument: str) -> int:
+        """Queue work on the feeds for the process that holds the key; its number."""
+        self._permit(Action.OPERATE, Target(f"{kind}:{argument}"))
+        if kind is JobKind.UNLOAD and not argument.isdecimal():
+            raise UsageError("A load is named by its number.")
+        return self.state.jobs.ask(kind, argument[:200], self.actor.login)
 
     # Searching and reading
 

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any
 
 from estran.warehouse import Snapshot, Warehouse
 from estran.warehouse.store import Compaction
+
+
+class JobKind(StrEnum):
+    """What may be asked for on a page and is done where the key is."""
+
+    RETRY = "retry"  # read the quarantine of a source anew
+    RELOAD = "reload"  # read all of a source anew
+    UNLOAD = "unload"  # take a load back
+
 
 _COUNTS = ("read", "loaded", "superseded", "quarantined")
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import duckdb
 import pyarrow as pa
 
-from estran.identity.vault import Vault
 from estran.model.errors import UsageError
 from estran.model.tables import PERMISSION
 from estran.warehouse import Changes, Warehouse
+
+if TYPE_CHECKING:
+    from estran.identity.vault import Vault
 
 SCOPES = ("warehouse", "research")
 

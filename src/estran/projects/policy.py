@@ -12,6 +12,8 @@ class Action(StrEnum):
     """What may be asked for."""
 
     HOLDINGS = "holdings"  # totals of the site, loads and sources
+    FEEDS = "feeds"  # health of the feeds, reasons of the quarantine, work under way: no value of any record
+    OPERATE = "operate"  # have quarantine or a source read anew, or a load taken back
     CONCEPTS = "concepts"  # look a code up, with its number of patients
     COUNT = "count"  # how many patients a question selects, with its steps and breakdowns
     SEARCH = "search"  # how many documents and patients match words, and facets
@@ -31,7 +33,7 @@ _READING = _FEASIBILITY | {Action.SNIPPETS, Action.DOCUMENT, Action.PATIENTS, Ac
 
 ALLOWED: dict[Role, frozenset[Action]] = {
     Role.OWNER: frozenset(Action),
-    Role.DATA_ENGINEER: _READING | {Action.AUDIT},
+    Role.DATA_ENGINEER: _READING | {Action.AUDIT, Action.FEEDS, Action.OPERATE},
     Role.RESEARCHER: _FEASIBILITY,
     Role.CLINICIAN: _FEASIBILITY,
     Role.VIEWER: _TOTALS,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from estran.model.feeds import Feed
 from estran.settings import Settings
 from estran.state import StateDatabase
 from estran.warehouse import Snapshot
@@ -11,6 +12,9 @@ from estran.warehouse import Snapshot
 
 class SiteServices(Protocol):
     """An open site. `snapshot` gives the newest one, and costs next to nothing when nothing changed."""
+
+    @property
+    def feeds(self) -> tuple[Feed, ...]: ...
 
     @property
     def settings(self) -> Settings: ...

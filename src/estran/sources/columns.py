@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,16 @@ Profile = tuple[int, str | None, float | None, float | None]  # code, unit, low,
 def column(rows: Sequence[tuple[Any, ...]], at: int, kind: pa.DataType) -> pa.Array:
     """Item `at` of every row."""
     return pa.array([row[at] for row in rows], kind)
+
+
+def sparse(items: Mapping[int, Any] | None, size: int, default: Any, kind: pa.DataType) -> pa.Array:
+    """A column of `size` rows that few rows say something in."""
+    if not items:
+        return pa.repeat(pa.scalar(default, kind), size)
+    column = [default] * size
+    for row, value in items.items():
+        column[row] = value
+    return pa.array(column, kind)
 
 
 def moments(starts: Sequence[Moment | None]) -> dict[str, pa.Array]:
@@ -52,15 +62,20 @@ class FactColumns:
     def __len__(self) -> int:
         return len(self.profiles)
 
-    def add(self, profile: int, start: Moment | None, value: float | None, rare: dict[str, Any]) -> int:
+    def add(self, profile: int, start: Moment | None, value: float | None, rare: Mapping[str, Any]) -> int:
         """Add a fact; returns its place."""
         row = len(self.profiles)
         self.profiles.append(profile)
         self.values.append(value)
-        self.at(start, 1)
-        for name, item in rare.items():
-            if item is not None:
-                self.rare.setdefault(name, {})[row] = item
+        if row and self.starts[-1] is start:
+            self.counts[-1] += 1
+        else:
+            self.starts.append(start)
+            self.counts.append(1)
+        if rare:
+            for name, item in rare.items():
+                if item is not None:
+                    self.rare.setdefault(name, {})[row] = item
         return row
 
     def at(self, start: Moment | None, count: int) -> None:
@@ -109,14 +124,8 @@ class FactColumns:
             **{name: column(profiles, at, kind).take(index) for at, (name, kind) in enumerate(_PROFILE)},
             "value": pa.array(self.values, F64),
         }
-        arrays = [columns[f.name] if f.name in columns else self._sparse(f) for f in schema]
-        return pa.table(arrays, schema=schema)
-
-    def _sparse(self, item: pa.Field) -> pa.Array:
-        default, items = _FACT_DEFAULTS.get(item.name), self.rare.get(item.name)
-        if not items:
-            return pa.repeat(pa.scalar(default, item.type), len(self.profiles))
-        column = [default] * len(self.profiles)
-        for row, value in items.items():
-            column[row] = value
-        return pa.array(column, item.type)
+        for item in schema:
+            if item.name not in columns:
+                default = _FACT_DEFAULTS.get(item.name)
+                columns[item.name] = sparse(self.rare.get(item.name), len(self), default, item.type)
+        return pa.table([columns[name] for name in schema.names], schema=schema)

@@ -11,7 +11,7 @@ has no Python loop over facts.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -20,10 +20,11 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import pyarrow as pa
 
+from estran.identity.stays import OF_STAY as OF_STAY  # noqa: PLC0414
 from estran.identity.traits import Person as Person  # noqa: PLC0414  (re-exported on purpose)
 from estran.model.codes import DocumentStatus, FactStatus
 from estran.model.moments import Moment
-from estran.sources.columns import FactColumns, Profile, column, moments
+from estran.sources.columns import FactColumns, Profile, column, moments, sparse
 
 
 class PatientKey(NamedTuple):
@@ -39,6 +40,12 @@ class StayKey(NamedTuple):
     patient: int
     system: str
     value: str
+
+
+def of_stay(system: str, value: str) -> PatientKey:
+    """The patient of a stay, for sources that name the stay and not the patient (PMSI). The vault knows
+    whose it is once any source has stated a stay of this authority and number; until then the record waits."""
+    return PatientKey(OF_STAY + system, value)
 
 
 class Code(NamedTuple):
@@ -144,7 +151,7 @@ STR, DATE, F64, BOOL = pa.string(), pa.date32(), pa.float64(), pa.bool_()
 # Titles that readers give by themselves to documents without one: words of this package, nobody's name,
 # so they are not masked patient by patient.
 OWN_TITLES = frozenset(
-    ["Acte", "Actes", "Allergies", "Diagnostic", "Diagnostics", "Dispositif médical", "Épisode", "Mesure", "Médicament", "Observation", "Prélèvement", "Période d'observation", "Période de dose (calculée)", "Période de maladie (calculée)", "Période de traitement (calculée)"]
+    ["Acte", "Actes", "Allergies", "Diagnostic", "Diagnostics", "Dispositif médical", "Épisode", "Mesure", "Médicament", "Observation", "Prélèvement", "RHS", "RPU", "RSA", "RSS", "RUM", "Période d'observation", "Période de dose (calculée)", "Période de maladie (calculée)", "Période de traitement (calculée)"]
 )
 
 RECORDS = pa.schema(
@@ -255,6 +262,24 @@ MEDIA = pa.schema(
         ("checksum", STR),
     ]
 )
+VARIANTS = pa.schema(
+    [
+        ("document", I32),
+        ("chrom", STR),
+        ("pos", I32),
+        ("ref", STR),
+        ("alt", STR),
+        ("gene", STR),
+        ("effect", STR),
+        ("impact", STR),
+        ("hgvs_c", STR),
+        ("hgvs_p", STR),
+        ("zygosity", STR),
+        ("allele_fraction", pa.float32()),
+        ("depth", I32),
+        ("filter", STR),
+    ]
+)
 # Refusals by the thousand, for columnar sources; the columns are those of Refusal.
 REFUSED = pa.schema([("record", I32), ("field", STR), ("code", STR), ("reason", STR)])
 
@@ -281,7 +306,10 @@ class Batch:
     facts: pa.Table = field(default_factory=FACTS.empty_table)
     attributes: pa.Table = field(default_factory=ATTRIBUTES.empty_table)
     media: pa.Table = field(default_factory=MEDIA.empty_table)
+    variants: pa.Table = field(default_factory=VARIANTS.empty_table)
     vocabulary: Vocabulary | None = None
+    # Records that only state that a stay number is of a patient: (record row, index in `stays`).
+    ties: list[tuple[int, int]] = field(default_factory=list)
     # Records that need a known patient but make no document, stay or movement of their own:
     # (record row, patient index).
     needs: list[tuple[int, int]] = field(default_factory=list)
@@ -309,10 +337,8 @@ class Reader(Protocol):
         ...
 
 
-_DOCUMENT_ROW = (
-    "record", "key", "patient", "stay", "kind", "title", "start", "text", "status", "known_at", "unit", "author_role",
-    "confidential", "lang", "key_int",
-)  # fmt: skip
+_DOCUMENT_ROW = ("record", "key", "patient", "stay", "kind", "title", "start", "status", "known_at")
+_NOTHING: Mapping[str, Any] = {}
 
 
 class BatchBuilder:
@@ -328,16 +354,21 @@ class BatchBuilder:
         self._profiles: dict[Profile, int] = {}
         self.batch = Batch(part, RECORDS.empty_table())
         self._document_rows: list[tuple[Any, ...]] = []
+        # columns of documents that are mostly empty, by row
+        self._document_rare: dict[str, dict[int, Any]] = {
+            name: {} for name in ("text", "unit", "author_role", "confidential", "lang", "key_int")
+        }
         self._facts = FactColumns()
         self._runs: list[tuple[int, int]] = []  # (document, place of its first fact)
         self._stay_rows: list[dict[str, Any]] = []
         self._movement_rows: list[dict[str, Any]] = []
         self._attribute_rows: list[dict[str, Any]] = []
         self._media_rows: list[dict[str, Any]] = []
+        self._variants: list[pa.Table] = []
         batch = self.batch
         self._undoable: tuple[Any, ...] = (
-            self._patients, self._stays, self._units, self._codes, self._profiles, self._document_rows, self._runs,
-            self._stay_rows, self._movement_rows, self._attribute_rows, self._media_rows, batch.identities,
+            self._patients, self._stays, self._units, self._codes, self._profiles, self._document_rows,
+            *self._document_rare.values(), self._runs, self._stay_rows, self._movement_rows, self._attribute_rows, self._media_rows, self._variants, batch.identities,
             batch.merges, batch.relations, batch.permissions, batch.needs,
         )  # fmt: skip
 
@@ -345,9 +376,19 @@ class BatchBuilder:
         return len(self._records)
 
     @property
+    def rows(self) -> Sequence[object]:
+        """The records gathered so far; it grows with them."""
+        return self._records
+
+    @property
     def facts(self) -> int:
         """Facts gathered so far."""
         return len(self._facts)
+
+    @property
+    def documents(self) -> int:
+        """Documents gathered so far."""
+        return len(self._document_rows)
 
     def record(self, record_no: int, line: int | None, event_time: int, content: int) -> int:
         """Open a record; returns its row, which every statement about it carries."""
@@ -388,6 +429,11 @@ class BatchBuilder:
     def media(self, document: int, **columns: Any) -> None:
         self._media_rows.append({"document": document, **columns})
 
+    def variants(self, document: int, rows: pa.Table) -> None:
+        """The variants of `document`: the columns of VARIANTS but `document`."""
+        number = pa.array(np.full(rows.num_rows, document, np.int32))
+        self._variants.append(rows.add_column(0, "document", number).select(VARIANTS.names).cast(VARIANTS))
+
     def document(
         self, record: int, key: str, patient: int, stay: int | None, kind: str, title: str, start: Moment | None,
         text: str | None = None, status: DocumentStatus | int = DocumentStatus.CURRENT, *,
@@ -395,11 +441,13 @@ class BatchBuilder:
         confidential: bool | None = None, lang: str | None = None, key_int: int | None = None,
     ) -> int:  # fmt: skip
         """Returns the document's row; the parameters are the columns of DOCUMENTS."""
-        self._document_rows.append((
-            record, key, patient, stay, kind, title, start, text, int(status), known_at, unit, author_role,
-            bool(confidential), lang, key_int,
-        ))  # fmt: skip
-        return len(self._document_rows) - 1
+        row = len(self._document_rows)
+        self._document_rows.append((record, key, patient, stay, kind, title, start, int(status), known_at))
+        rare = (text, unit, author_role, confidential or None, lang, key_int)
+        for gathered, item in zip(self._document_rare.values(), rare, strict=True):
+            if item is not None:
+                gathered[row] = item
+        return row
 
     def fact(
         self, document: int, code: int, start: Moment | None, value: float | None = None, unit: str | None = None,
@@ -418,6 +466,21 @@ class BatchBuilder:
         if not self._runs or self._runs[-1][0] != document:
             self._runs.append((document, place))
         return place - self._runs[-1][1]
+
+    def result(
+        self, record: tuple[int, int | None, int, int], key: str, patient: int, stay: int | None, kind: str,
+        title: str, start: Moment | None, value: float | None, profile: int, status: int = 0, *,
+        known_at: int | None = None, rare: Mapping[str, Any] = _NOTHING,
+    ) -> int:  # fmt: skip
+        """`record`, `document` and `fact` in one, for the everyday result: a record of one value.
+
+        Parameters as those methods take them; `rare` are columns of the fact. Returns the document's row.
+        """
+        document = len(self._document_rows)
+        self._document_rows.append((len(self._records), key, patient, stay, kind, title, start, status, known_at))
+        self._records.append(record)
+        self._runs.append((document, self._facts.add(profile, start, value, rare)))
+        return document
 
     def add_facts(self, document: int, facts: FactColumns) -> None:
         """All the facts of `document` at once, numbered from 0: the fast way in."""
@@ -461,6 +524,9 @@ class BatchBuilder:
         for at, name in enumerate(_DOCUMENT_ROW):
             if name != "start":
                 columns[name] = column(rows, at, DOCUMENTS.field(name).type)
+        for name, items in self._document_rare.items():
+            default = False if name == "confidential" else None
+            columns[name] = sparse(items, len(rows), default, DOCUMENTS.field(name).type)
         return pa.table([columns[name] for name in DOCUMENTS.names], schema=DOCUMENTS)
 
     def build(self) -> Batch:
@@ -476,6 +542,8 @@ class BatchBuilder:
         batch.movements = pa.Table.from_pylist(self._movement_rows, MOVEMENTS)
         batch.attributes = pa.Table.from_pylist(self._attribute_rows, ATTRIBUTES)
         batch.media = pa.Table.from_pylist(self._media_rows, MEDIA)
+        if self._variants:
+            batch.variants = pa.concat_tables(self._variants)
         return batch
 
 

@@ -9,10 +9,11 @@ from estran.state.audit import AuditBook, AuditEntry, AuditLine
 from estran.state.cohorts import CohortShelf, CohortVersion, SavedCohort
 from estran.state.database import StateDatabase
 from estran.state.drafts import Drafts
+from estran.state.jobs import Job, Jobs
 from estran.state.lockouts import Lockouts
 from estran.state.sessions import Session, Sessions
 
 __all__ = [
     "Account", "Accounts", "AuditBook", "AuditEntry", "AuditLine", "CohortShelf", "CohortVersion", "Drafts",
-    "Lockouts", "SavedCohort", "Session", "Sessions", "StateDatabase",
+    "Job", "Jobs", "Lockouts", "SavedCohort", "Session", "Sessions", "StateDatabase",
 ]

@@ -6,19 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 
 from estran.model.errors import StoreError
 from estran.state.accounts import Accounts
 from estran.state.audit import AuditBook
 from estran.state.cohorts import CohortShelf
 from estran.state.drafts import Drafts
+from estran.state.jobs import Jobs
 from estran.state.lockouts import Lockouts
 from estran.state.sessions import Sessions
-from estran.state.transactions import writing
+from estran.state.transactions import reading, writing
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+HEAD = "0002"  # the newest of the migrations
 FILE_NAME = "state.sqlite"
 
 
@@ -32,6 +32,7 @@ class StateDatabase:
         self.lockouts = Lockouts(engine)
         self.cohorts = CohortShelf(engine)
         self.drafts = Drafts(engine)
+        self.jobs = Jobs(engine)
         self.audit = AuditBook(engine)
 
     @classmethod
@@ -78,9 +79,23 @@ def _begin_sqlite(connection: sa.Connection) -> None:
 
 
 def _migrate(engine: sa.Engine) -> None:
+    if _revision(engine) == HEAD:
+        return
+    from alembic import command  # here, since it takes a third of a second to import and is needed once
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     with writing(engine) as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
+
+
+def _revision(engine: sa.Engine) -> str | None:
+    """The migration that the database has come to; None when it is new."""
+    with reading(engine) as connection:
+        if not sa.inspect(connection).has_table("alembic_version"):
+            return None
+        found: str | None = connection.execute(sa.text("select version_num from alembic_version")).scalar()
+        return found

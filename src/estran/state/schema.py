@@ -97,6 +97,20 @@ draft = sa.Table(
     sa.Column("changed", Utc, nullable=False),
 )
 
+job = sa.Table(
+    "job",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("kind", sa.String(40), nullable=False),
+    sa.Column("argument", sa.String(200), nullable=False),
+    sa.Column("asked_by", sa.String(120), nullable=False),
+    sa.Column("asked", Utc, nullable=False),
+    sa.Column("started", Utc),
+    sa.Column("ended", Utc),
+    sa.Column("failed", sa.Boolean),
+    sa.Column("outcome", sa.Text, nullable=False),
+)
+
 audit = sa.Table(
     "audit",
     metadata,

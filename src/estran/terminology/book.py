@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from estran.model.tables import CONCEPT, CONCEPT_ANCESTOR, CONCEPT_MAP, CONCEPT_SYNONYM
 from estran.terminology.hierarchy import Hierarchy
 from estran.terminology.maps import Maps
-from estran.terminology.systems import LOCAL, RANK, is_standard
+from estran.terminology.systems import DOTTED, LOCAL, RANK, UNDOTTED, canonical, is_standard
 
 Int32s = npt.NDArray[np.int32]
 _SEPARATOR = "\x1f"
@@ -142,9 +142,9 @@ class ConceptBook:
         self, code: CodeLike, next_id: int, changed: dict[int, None], pairs: list[tuple[int, int]]
     ) -> tuple[int, int, int]:
         codings = list(_codings(code))
-        labels = {(code.vocabulary, code.code): code.label}
+        labels = {codings[0]: code.label}
         for vocabulary, value, label in code.also:
-            labels.setdefault((vocabulary, value), label)
+            labels.setdefault((vocabulary, canonical(vocabulary, value)), label)
         ids: list[int] = []
         for coding in codings:
             found = self._known.get(coding)
@@ -212,10 +212,10 @@ class ConceptBook:
         self._fold()
         first, changed = next_id, CONCEPT.empty_table()
         if vocabulary.concepts is not None:
-            changed, next_id = self._add_concepts(vocabulary.concepts, next_id)
-        edges, next_id = self._add_edges(vocabulary.ancestors, next_id)
-        synonyms, next_id = self._add_synonyms(vocabulary.synonyms, next_id)
-        maps, next_id = self._add_maps(vocabulary.maps, next_id)
+            changed, next_id = self._add_concepts(_canonical(vocabulary.concepts), next_id)
+        edges, next_id = self._add_edges(_canonical(vocabulary.ancestors), next_id)
+        synonyms, next_id = self._add_synonyms(_canonical(vocabulary.synonyms), next_id)
+        maps, next_id = self._add_maps(_canonical(vocabulary.maps), next_id)
         self._memo.clear()
         self._labelled.clear()
         new = self._concepts.slice(int(np.searchsorted(self._stored_ids, first)))
@@ -321,7 +321,21 @@ def _int32s(column: pa.ChunkedArray) -> Int32s:
 
 def _codings(code: CodeLike) -> dict[tuple[str, str], None]:
     """The code and its other codings, in order, each once."""
-    return dict.fromkeys([(code.vocabulary, code.code), *((v, c) for v, c, _ in code.also)])
+    written = [(code.vocabulary, code.code), *((v, c) for v, c, _ in code.also)]
+    return dict.fromkeys((v, canonical(v, c)) for v, c in written)
+
+
+def _canonical(table: pa.Table | None) -> pa.Table | None:
+    """The rows of a vocabulary with every code as the house writes it."""
+    if table is None:
+        return None
+    for name in table.column_names:
+        owner = name.removesuffix("code") + "vocabulary"
+        if name.endswith("code") and owner in table.column_names:
+            dotted = pc.replace_substring_regex(table[name], pattern=UNDOTTED, replacement=r"\1.\2")
+            mine = pc.is_in(table[owner], value_set=pa.array(DOTTED, table[owner].type))
+            table = table.set_column(table.column_names.index(name), name, pc.if_else(mine, dotted, table[name]))
+    return table
 
 
 def _first_other(codings: list[tuple[str, str]], ids: list[int]) -> int:

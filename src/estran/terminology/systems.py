@@ -15,7 +15,7 @@ from hashlib import blake2b
 STANDARD = (
     "LOINC", "SNOMED", "RXNORM", "CIM10", "CCAM", "ATC", "CVX", "OMOP", "ICD10CM", "ICD10PCS", "ICD9CM", "CPT4",
     "HCPCS", "NDC", "UCD", "CIP", "LPP", "HPO", "ORPHA", "CIMO3", "ADICAP", "NABM", "CSARR", "GHM", "GHS", "MESH",
-    "MEDDRA", "UCUM", "MVX", "NCIT", "RXNORMEXT", "OMOPEXT", "FHIR", "ESTRAN",
+    "MEDDRA", "UCUM", "MVX", "NCIT", "RXNORMEXT", "OMOPEXT", "FHIR", "ESTRAN", "DCM", "MDC",
 )  # fmt: skip
 RANK = {name: place for place, name in enumerate(STANDARD)}
 LOCAL = "LOCAL/"
@@ -25,6 +25,8 @@ _URLS = {
     "snomed.info/sct": "SNOMED",
     "www.nlm.nih.gov/research/umls/rxnorm": "RXNORM",
     "hl7.org/fhir/sid/cvx": "CVX",
+    "dicom.nema.org/resources/ontology/dcm": "DCM",
+    "iso.org/iso11073-10101": "MDC",
     "hl7.org/fhir/sid/mvx": "MVX",
     "hl7.org/fhir/sid/ndc": "NDC",
     "hl7.org/fhir/sid/icd-10": "CIM10",
@@ -58,10 +60,14 @@ _URLS = {
     "www.ameli.fr/ccam": "CCAM",
     "ccam": "CCAM",
     "smt.esante.gouv.fr/terminologie-ghm": "GHM",
+    "data.esante.gouv.fr/ansm/medicament/ucd": "UCD",  # HL7 France's medication guide
+    "phast.fr/fhir/valueset/pharmacy/ciodc/siph-cio_ucd": "UCD",
     "smt.esante.gouv.fr/fhir/codesystem/csarr": "CSARR",
 }
 _OIDS = {
     "2.16.840.1.113883.6.1": "LOINC",
+    "1.2.840.10008.2.16.4": "DCM",
+    "2.16.840.1.113883.6.24": "MDC",
     "2.16.840.1.113883.6.96": "SNOMED",
     "2.16.840.1.113883.6.88": "RXNORM",
     "2.16.840.1.113883.12.292": "CVX",
@@ -86,13 +92,19 @@ _OIDS = {
     "2.16.840.1.113883.3.26.1.1": "NCIT",
     "1.2.250.1.213.2.5": "CCAM",
     "1.2.250.1.213.2.11": "ADICAP",
-    "1.2.250.1.213.2.3.1": "CIP",
-    "1.2.250.1.213.2.3.2": "UCD",
+    "1.2.250.1.213.2.3.1": "LOCAL/CIS",
+    "1.2.250.1.213.2.3.2": "CIP",
+    "1.2.250.1.213.2.7": "NABM",
+    "1.2.250.1.215.300.1": "CCAM",
+    "1.2.250.1.215.200.2.1": "LPP",
     "1.2.250.1.213.2.69": "LPP",
     "1.3.6.1.4.1.12559.11.10.1.3.1.44.5": "ORPHA",
 }
 _HL7 = {
     "LN": "LOINC",
+    "DCM": "DCM",
+    "MDC": "MDC",
+    "SRT": "LOCAL/SNOMED-RT",
     "LOINC": "LOINC",
     "SCT": "SNOMED",
     "SCT2": "SNOMED",
@@ -238,3 +250,16 @@ def local_vocabulary(name: str) -> str:
 def is_standard(vocabulary: str) -> bool:
     """Whether codes of this vocabulary mean the same thing in every source."""
     return vocabulary in RANK
+
+
+# CIM-10 is written with a dot (I50.0) by most and without (I500) by PMSI files: one code, one way to write it.
+DOTTED = ("CIM10", "ICD10CM")
+UNDOTTED = r"^([A-Z][0-9][0-9A-Z])([0-9A-Z+][^.-]*)$"
+_UNDOTTED = re.compile(UNDOTTED)
+
+
+def canonical(vocabulary: str, code: str) -> str:
+    """The code as the house writes it, whatever way its source did."""
+    if vocabulary not in DOTTED:
+        return code
+    return _UNDOTTED.sub(r"\1.\2", code)

@@ -74,6 +74,8 @@ def _size(path: Path) -> int:
 def _logs(snapshot: Snapshot) -> Iterator[Finding]:
     for name, table in snapshot.record.tables.items():
         prefix = f"{delta.folder_of(name)}/"
+        if not table.all() and not (snapshot.directory / prefix / delta.LOG).is_dir():
+            continue  # the site is older than the table
         try:
             log = DeltaTable(str(snapshot.directory / prefix), version=table.delta)
         except DeltaError:
@@ -123,7 +125,7 @@ def _questions(snapshot: Snapshot) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _references() -> Iterator[tuple[str, str, str, str]]:
-    for table in ("text", "fact", "fact_attribute", "media"):
+    for table in ("text", "fact", "fact_attribute", "media", "variant"):
         query = f"""SELECT 1 FROM raw_{table} t LEFT JOIN raw_document d ON t.document_id = d.document_id
                     WHERE d.document_id IS NULL OR d.patient_id <> t.patient_id"""
         yield "orphan", "Rows have no document, or one of another patient.", table, query

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from functools import lru_cache
 from pathlib import Path
 
 import duckdb
@@ -19,7 +20,7 @@ from estran.warehouse.rebuild import Gone, holds_gone, rebuild
 from estran.warehouse.record import WHOLE_BUCKET
 from estran.warehouse.snapshot import Snapshot
 
-_OF_DOCUMENT = ("document", "text", "fact", "fact_by_concept", "fact_attribute", "media", "stay_link")
+_OF_DOCUMENT = ("document", "text", "fact", "fact_by_concept", "fact_attribute", "media", "variant", "stay_link")
 _DATA_FOLDERS = ("tables", "presence", "hidden", "text")
 
 
@@ -86,8 +87,14 @@ def _first_clean(every: list[records.Record]) -> int:
 
 def owed(directory: Path) -> bool:
     """Whether files still hold rows that a mask replaced: no compaction came after it."""
-    operations = [records.read_record(directory, version).operation for version in records.versions(directory)]
+    operations = [_operation(directory, version) for version in records.versions(directory)]
     return "mask" in operations[max((i for i, o in enumerate(operations) if o == "compact"), default=0) :]
+
+
+@lru_cache(maxsize=1024)
+def _operation(directory: Path, version: int) -> str:
+    """What made a snapshot (a record never changes): asked after every load, of every snapshot kept."""
+    return records.read_record(directory, version).operation
 
 
 def litter(directory: Path, named: set[str]) -> list[Path]:

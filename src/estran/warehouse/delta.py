@@ -19,6 +19,9 @@ from estran.warehouse.files import FileRef, flush
 
 FOLDER = "tables"
 LOG = "_delta_log"
+# A feed that is loaded every few seconds commits thousands of times a day: what the log held an hour before
+# its last checkpoint goes, as do the files of older snapshots.
+_SETTINGS = {"delta.logRetentionDuration": "interval 1 hours"}
 
 
 def folder_of(table: str) -> str:
@@ -42,7 +45,9 @@ def create_log(directory: Path, table: str) -> None:
     path = directory / folder_of(table)
     path.mkdir(parents=True, exist_ok=True)
     partitions = ["bucket"] if table in BUCKETED else None
-    DeltaTable.create(str(path), delta_schema(table), mode="ignore", partition_by=partitions, name=table)
+    DeltaTable.create(
+        str(path), delta_schema(table), mode="ignore", partition_by=partitions, name=table, configuration=_SETTINGS
+    )
 
 
 def is_ahead(directory: Path, table: str, version: int) -> bool:
@@ -53,6 +58,8 @@ def is_ahead(directory: Path, table: str, version: int) -> bool:
 def mirror(directory: Path, table: str, files: dict[int, tuple[FileRef, ...]]) -> int:
     """Make the log list exactly `files`; returns the Delta version that does."""
     path = directory / folder_of(table)
+    if not (path / LOG).is_dir():  # the site is older than the table
+        create_log(directory, table)
     log = DeltaTable(str(path))
     prefix = f"{folder_of(table)}/"
     wanted = {ref.path.removeprefix(prefix): (bucket, ref) for bucket, refs in files.items() for ref in refs}

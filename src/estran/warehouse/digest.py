@@ -110,6 +110,17 @@ SELECT document_id, {_SUMS} FROM (
     SELECT m.document_id, {_row(*_columns("m", "modality uri shape sampling checksum"))} FROM raw_media m
 ) GROUP BY document_id"""
 
+_VARIANTS = f"""
+SELECT document_id, {_SUMS} FROM (
+    SELECT v.document_id, {
+    _row(
+        *_columns(
+            "v", "chrom pos ref alt gene effect impact hgvs_c hgvs_p zygosity allele_fraction depth filter"
+        )
+    )
+} FROM raw_variant v
+) GROUP BY document_id"""
+
 _LINKS = f"""
 SELECT document_id, {_SUMS} FROM (
     SELECT l.document_id, {_row("s.key", "l.kind")} FROM raw_stay_link l JOIN stay_key s ON l.stay_id = s.id
@@ -117,7 +128,8 @@ SELECT document_id, {_SUMS} FROM (
 
 _DOCUMENTS = f"""
 WITH facts(id, low, high) AS ({_FACTS}), attributes(id, low, high) AS ({_ATTRIBUTES}),
-     medias(id, low, high) AS ({_MEDIA}), links(id, low, high) AS ({_LINKS})
+     medias(id, low, high) AS ({_MEDIA}), variants(id, low, high) AS ({_VARIANTS}),
+     links(id, low, high) AS ({_LINKS})
 SELECT {
     _row(
         "p.key",
@@ -131,6 +143,8 @@ SELECT {
         "a.high",
         "m.low",
         "m.high",
+        "v.low",
+        "v.high",
         "l.low",
         "l.high",
     )
@@ -138,7 +152,8 @@ SELECT {
 FROM raw_document d LEFT JOIN patient_key p ON d.patient_id = p.id LEFT JOIN stay_key s ON d.stay_id = s.id
 LEFT JOIN unit_code u ON d.unit_id = u.id LEFT JOIN raw_text t ON d.document_id = t.document_id
 LEFT JOIN facts f ON d.document_id = f.id LEFT JOIN attributes a ON d.document_id = a.id
-LEFT JOIN medias m ON d.document_id = m.id LEFT JOIN links l ON d.document_id = l.id
+LEFT JOIN medias m ON d.document_id = m.id LEFT JOIN variants v ON d.document_id = v.id
+ LEFT JOIN links l ON d.document_id = l.id
 ANTI JOIN retired_now r ON d.document_id = r.document_id"""
 
 _PARTS: dict[str, str] = {

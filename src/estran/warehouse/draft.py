@@ -70,12 +70,12 @@ class Draft:
         self._touched.add(table)
 
     def _write_sorted(self, table: str, bucket: int, rows: pa.Table) -> FileRef:
-        return self.write_pieces(table, bucket, [rows])
+        return self.write_pieces(table, bucket, [rows], fresh=True)
 
-    def write_pieces(self, table: str, bucket: int, pieces: Iterable[pa.Table]) -> FileRef:
-        """Write sorted pieces as one file that nothing names yet."""
+    def write_pieces(self, table: str, bucket: int, pieces: Iterable[pa.Table], *, fresh: bool = False) -> FileRef:
+        """Write sorted pieces as one file that nothing names yet; `fresh` when a compaction will replace it."""
         path = self.place(delta.bucket_folder(table, bucket), ".parquet")
-        size, rows = write_file(path, table, pieces, self.settings.row_group_rows)
+        size, rows = write_file(path, table, pieces, self.settings.row_group_rows, fresh=fresh)
         return FileRef(self.relative(path), size, rows)
 
     def replace(self, table: str, bucket: int, refs: Sequence[FileRef]) -> None:

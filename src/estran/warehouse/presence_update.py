@@ -22,6 +22,7 @@ Ints = npt.NDArray[np.int64]
 LIVE = f"context = 0 AND status IN ({', '.join(str(int(s)) for s in sorted(LIVE_STATUS))}) AND origin <> {int(Origin.DERIVED)}"
 _IS_LIVE = np.zeros(256, np.bool_)  # by status; a status is a small number
 _IS_LIVE[[int(status) for status in LIVE_STATUS]] = True
+_COUNTED = ["concept_id", "local_concept_id", "patient_id", "stay_id"]
 Removed = dict[int, tuple[Ints, Ints]]  # concept: patients, stays
 
 
@@ -37,7 +38,7 @@ def added(facts: pa.Table, hidden: BitMap) -> dict[int, Pair]:
     live = live_mask(facts)
     if hidden:
         live &= ~np.isin(numbers(facts, "document_id"), members(hidden))
-    facts = facts.filter(pa.array(live))
+    facts = facts.select(_COUNTED) if live.all() else facts.select(_COUNTED).filter(pa.array(live))
     found: dict[int, Pair] = {}
     for name in ("concept_id", "local_concept_id"):
         for concept, patients, stays in _groups(facts, name):

@@ -33,7 +33,7 @@ _REFERENCES: dict[str, tuple[tuple[str, str], ...]] = {
     "movement": (("patients", "patient_id"), ("identities", "identity_id")),
     "document": (("documents", "document_id"),),
     **dict.fromkeys(
-        ("text", "fact", "fact_by_concept", "fact_attribute", "media"),
+        ("text", "fact", "fact_by_concept", "fact_attribute", "media", "variant"),
         (("documents", "document_id"), ("patients", "patient_id")),
     ),
 }
@@ -95,6 +95,9 @@ def rebuild(draft: Draft, connection: duckdb.DuckDBPyConnection, table: str, buc
 
 def _pieces(connection: duckdb.DuckDBPyConnection, table: str, paths: list[str]) -> Iterator[pa.Table]:
     """The kept rows in order, by ranges of the first sort column, so that memory stays bounded."""
+    if table == "variant":
+        yield from _sorted_pieces(connection, table, paths)
+        return
     key = ORDER[table][0]
     columns = ", ".join(f't."{name}"' for name in TABLES[table].names)
     limit = _PIECE_TEXTS if table == "text" else _PIECE_ROWS
@@ -107,6 +110,19 @@ def _pieces(connection: duckdb.DuckDBPyConnection, table: str, paths: list[str])
         rows = connection.sql(query, params=[paths]).to_arrow_table()
         if len(rows):
             yield ordered(table, rows.cast(TABLES[table]))
+
+
+def _sorted_pieces(connection: duckdb.DuckDBPyConnection, table: str, paths: list[str]) -> Iterator[pa.Table]:
+    """The kept rows of a table whose first sort column is a text: DuckDB sorts them, on disk when there are many."""
+    if not paths:
+        return
+    columns = ", ".join(f't."{name}"' for name in TABLES[table].names)
+    order = ", ".join(f't."{name}"' for name in ORDER[table])
+    query = f"SELECT {columns} FROM read_parquet(?, hive_partitioning=false) t {joins(table)} ORDER BY {order}"
+    batches = connection.sql(query, params=[paths]).to_arrow_reader(_PIECE_ROWS)
+    for batch in batches:
+        if batch.num_rows:
+            yield ordered(table, pa.Table.from_batches([batch]).cast(TABLES[table]))
 
 
 def _edges(paths: list[str], key: str, limit: int) -> list[int]:

@@ -15,7 +15,8 @@ from estran.model.errors import StoreError
 from estran.model.tables import TABLES
 from estran.warehouse.files import FileRef, publish
 
-FORMAT = 1
+FORMAT = 2  # what this release writes
+READABLE = (1, FORMAT)  # an older one is read, and written to once `estran upgrade` has brought it here
 FOLDER = "snapshots"
 WHOLE_BUCKET = -1  # where tables that are kept whole sit in `TableFiles.files`
 KEPT_SNAPSHOTS = 5
@@ -50,6 +51,7 @@ class Record:
     presence: Mapping[int, FileRef] = field(default_factory=dict)
     hidden: Mapping[int, FileRef] = field(default_factory=dict)
     text: Buckets = field(default_factory=dict)  # folders of text indexes, with their documents as rows
+    format: int = FORMAT
 
     def named(self) -> Iterator[FileRef]:
         """Every file (and text index folder) that this snapshot needs."""
@@ -102,7 +104,7 @@ def _ref(ref: FileRef) -> list[object]:
 
 def _to_json(record: Record) -> dict[str, object]:
     return {
-        "format": FORMAT,
+        "format": record.format,
         "version": record.version,
         "created": record.created.isoformat(),
         "operation": record.operation,
@@ -119,9 +121,9 @@ def _to_json(record: Record) -> dict[str, object]:
 
 
 def _from_json(value: dict[str, object]) -> Record:
-    if value["format"] != FORMAT:
+    if value["format"] not in READABLE:
         raise StoreError(
-            f"The warehouse has format {value['format']}, this program reads {FORMAT}.",
+            f"The warehouse has format {value['format']}, this program reads {' and '.join(map(str, READABLE))}.",
             hint="use the version of Estran that wrote it",
         )
     tables = {name: TableFiles(t["delta"], _buckets(t["files"])) for name, t in value["tables"].items()}  # type: ignore[attr-defined]
@@ -135,6 +137,7 @@ def _from_json(value: dict[str, object]) -> Record:
         presence=_ones(value["presence"]),
         hidden=_ones(value["hidden"]),
         text=_buckets(value["text"]),
+        format=int(str(value["format"])),
     )
 
 

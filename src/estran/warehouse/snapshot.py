@@ -18,6 +18,7 @@ from pyroaring import BitMap, FrozenBitMap
 
 from estran.model.tables import BUCKETED, TABLES
 from estran.settings import Settings
+from estran.terminology.systems import canonical
 from estran.warehouse import slices
 from estran.warehouse.confidential import Closed, Scope
 from estran.warehouse.encoding import read_files
@@ -231,7 +232,8 @@ class Snapshot:
     def _find_concepts(self, vocabulary: str, code: str) -> tuple[int, ...]:
         with self.connect() as connection:
             query = "SELECT concept_id FROM raw_concept WHERE vocabulary = ? AND code = ? ORDER BY 1"
-            return tuple(row[0] for row in connection.execute(query, [vocabulary, code]).fetchall())
+            values = [vocabulary, canonical(vocabulary, code)]
+            return tuple(row[0] for row in connection.execute(query, values).fetchall())
 
     def descendants(self, concept_ids: Iterable[int]) -> Ints:
         """The concepts and all their descendants, sorted."""

@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pyroaring import BitMap
@@ -22,7 +22,7 @@ from estran.warehouse.confidential import Scope
 from estran.warehouse.digest import digest as content_digest
 from estran.warehouse.draft import Draft, empty_tables
 from estran.warehouse.presence import members
-from estran.warehouse.record import KEPT_SNAPSHOTS, Record, read_record, versions, write_record
+from estran.warehouse.record import FORMAT, KEPT_SNAPSHOTS, Record, path_of, read_record, versions, write_record
 from estran.warehouse.snapshot import Snapshot
 from estran.warehouse.writer import Writer
 
@@ -120,9 +120,16 @@ class Warehouse:
 
     @contextmanager
     def writer(self) -> Iterator[Writer]:
-        """The one writer, until the end of the `with`; StoreError when another process writes."""
+        """The one writer, until the end of the `with`; StoreError when another process writes, or when an
+        older release made the site."""
         with self._locked():
             writer = Writer(self.snapshot(scope=Scope.CARE), self.settings)
+            if writer.snapshot.record.format != FORMAT:
+                raise StoreError(
+                    f"The site has format {writer.snapshot.record.format}, this release writes {FORMAT}.",
+                    where=str(self.directory),
+                    hint="estran upgrade SITE",
+                )
             yield writer
             with self._lock:
                 self._keep(writer.snapshot)
@@ -178,6 +185,43 @@ class Warehouse:
     def owes_compaction(self) -> bool:
         """Whether files still hold in clear what has been masked since (a name learnt later)."""
         return compaction.owed(self.directory)
+
+    @contextmanager
+    def upgrading(self) -> Iterator[int]:
+        """Bring the warehouse to the format of this release at the end of the `with`, in which nobody writes;
+        gives the version of the snapshot as it was. Nothing happens when it is there already."""
+        with self._locked():
+            record = read_record(self.directory, self.latest())
+            yield record.version
+            if record.format == FORMAT:
+                return
+            for table in TABLES:
+                delta.create_log(self.directory, table)
+            tables = {name: record.tables[name] for name in TABLES}
+            now = dt.datetime.now(dt.UTC)
+            write_record(
+                self.directory,
+                replace(record, version=record.version + 1, created=now, operation="upgrade", tables=tables, format=FORMAT),
+            )
+
+    @contextmanager
+    def going_back(self, version: int) -> Iterator[None]:
+        """Forget every snapshot after `version` at the end of the `with`. StoreError when a load came since, or
+        when files that it names are gone."""
+        with self._locked():
+            after = [v for v in versions(self.directory) if v > version]
+            if version not in versions(self.directory) or any(
+                read_record(self.directory, v).operation != "upgrade" for v in after
+            ):
+                raise StoreError(
+                    "The site was written to since its upgrade.", where=str(self.directory), hint="restore a backup"
+                )
+            missing = [f for f in read_record(self.directory, version).named() if not (self.directory / f.path).exists()]
+            if missing:
+                raise StoreError("Files of the older snapshot are gone.", where=missing[0].path, hint="restore a backup")
+            yield
+            for newer in reversed(after):
+                path_of(self.directory, newer).unlink()
 
     def vacuum(self, *, keep: int = KEPT_SNAPSHOTS) -> int:
         """Forget all but the last `keep` snapshots, delete every file that none names; returns bytes freed."""

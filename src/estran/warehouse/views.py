@@ -15,9 +15,9 @@ from estran.model.tables import BUCKETED, TABLES
 from estran.warehouse.presence import members
 from estran.warehouse.scratch import OFFLINE
 
-_OF_DOCUMENT = ("document", "text", "fact", "fact_by_concept", "fact_attribute", "media", "stay_link")
+_OF_DOCUMENT = ("document", "text", "fact", "fact_by_concept", "fact_attribute", "media", "variant", "stay_link")
 _OF_PATIENT = ("patient", "relation", "stay", "movement", "document", "text", "fact", "fact_by_concept",
-               "fact_attribute", "media")  # fmt: skip
+               "fact_attribute", "media", "variant")  # fmt: skip
 _OF_STAY = ("stay", "stay_event", "movement")
 _CONDITIONS = {"stay": "status <> 'cancelled'", "movement": "status <> 'cancelled'"}
 
@@ -89,6 +89,7 @@ _SQL_TYPES = {
     "int64": "BIGINT",
     "string": "VARCHAR",
     "date32[day]": "DATE",
+    "float": "FLOAT",
     "double": "DOUBLE",
     "bool": "BOOLEAN",
 }

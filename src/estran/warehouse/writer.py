@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,6 +43,22 @@ class Writer:
     def __init__(self, snapshot: Snapshot, settings: Settings) -> None:
         self.snapshot = snapshot
         self._settings = settings
+        self._held: set[str] | None = None  # operations of commits that wait to become visible
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Commits inside become visible together at the end, as one snapshot, or not at all."""
+        self._held = set()
+        before = self.snapshot
+        try:
+            yield
+        except BaseException:
+            self._held, self.snapshot = None, before
+            raise
+        operations, self._held = self._held, None
+        if operations:
+            operation = "mask" if "mask" in operations else "load"
+            write_record(self.directory, replace(self.snapshot.record, operation=operation))
 
     @property
     def directory(self) -> Path:
@@ -74,7 +92,10 @@ class Writer:
             counters={**self.snapshot.record.counters, **counters},
         )
         record = draft.record(base)
-        write_record(self.directory, record)
+        if self._held is None:
+            write_record(self.directory, record)
+        else:
+            self._held.add(operation)
         self.snapshot = Snapshot(self.directory, self._settings, record, scope=Scope.CARE)
         return self.snapshot.scoped(Scope.RESEARCH)
 

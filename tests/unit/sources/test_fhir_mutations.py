@@ -37,6 +37,7 @@ def _seeds() -> list[dict[str, Any]]:
     who: dict[str, Any] = {"subject": {"reference": "Patient/1"}, "id": "1"}
     return [
         *seeds,
+        *_about_care(who, code, quantity),
         {
             "resourceType": "Observation",
             "status": "final",
@@ -105,6 +106,41 @@ def _seeds() -> list[dict[str, Any]]:
             "condition": [{"code": code}],
         },
         {"resourceType": "Medication", "id": "1", "code": code},
+    ]
+
+
+def _about_care(who: dict[str, Any], code: dict[str, Any], quantity: dict[str, Any]) -> list[dict[str, Any]]:
+    span = {"start": "2024-01-01", "end": "2024-01-03"}
+    patient = {"patient": who["subject"], "id": "1"}
+    series = [{"uid": "1.2.3", "modality": {"code": "CT"}, "bodySite": {"code": "x"}}]
+    answers = [{"linkId": "1", "text": "?", "answer": [{"valueQuantity": quantity, "item": []}], "item": []}]
+    return [
+        {"resourceType": "ServiceRequest", **who, "intent": "order", "code": code, "occurrencePeriod": span},
+        {"resourceType": "Specimen", **who, "type": code, "collection": {"collectedDateTime": "2024", "method": code}},
+        {"resourceType": "ImagingStudy", **who, "started": "2024-01-01", "procedureCode": [code], "series": series},
+        {"resourceType": "Flag", **who, "code": code, "period": span, "category": [code]},
+        {"resourceType": "CarePlan", **who, "category": [code], "period": span, "activity": [{"detail": {"code": code}}]},
+        {"resourceType": "QuestionnaireResponse", **who, "authored": "2024-01-01", "item": answers},
+        {"resourceType": "EpisodeOfCare", **patient, "status": "active", "period": span},
+        {
+            "resourceType": "RelatedPerson",
+            **patient,
+            "name": [{"family": "A", "given": ["B"]}],
+            "relationship": [{"coding": [{"code": "MTH"}]}],
+            "identifier": [{"system": "CHU", "value": "1"}],
+            "telecom": [{"value": "02"}],
+        },
+        {
+            "resourceType": "Claim",
+            **patient,
+            "type": {"coding": [{"code": "PMSIMCO"}]},
+            "created": "2024",
+            "billablePeriod": span,
+            "item": [{"encounter": [{"reference": "Encounter/1"}]}],
+            "supportingInfo": [{"code": {"coding": [{"code": "0"}]}, "valueString": "8"}],
+            "diagnosis": [{"diagnosisCodeableConcept": code, "type": [{"coding": [{"code": "DP"}]}]}],
+            "procedure": [{"procedureCodeableConcept": code, "date": "2024"}],
+        },
     ]
 
 
@@ -193,8 +229,12 @@ def test_changed_elements_never_raise(node: dict[str, Any]) -> None:
 @given(mutants(), mutants())
 def test_changed_bundles_never_raise(one: dict[str, Any], two: dict[str, Any]) -> None:
     entries = [{"fullUrl": "urn:uuid:1", "resource": one}, {"resource": two}, {"fullUrl": two, "resource": one}]
+    for node in (one, two):
+        gone = {"method": "DELETE", "url": f"{node.get('resourceType')}/{node.get('id')}"}
+        entries.append({"request": gone, "response": {"lastModified": "2024-01-01T00:00:00Z"}})
+        entries.append({"request": {"method": "PUT", "url": node.get("id")}, "resource": {**node, "id": None}})
     read, _ = _outcome(_dump({"resourceType": "Bundle", "entry": entries}), "x.json")
-    assert read == 3
+    assert read == 7
 
 
 @settings(max_examples=80, deadline=None)
@@ -238,10 +278,87 @@ def test_the_fast_lane_writes_what_the_slow_one_writes(changes: list[tuple[tuple
     for path, value in changes:
         if path in _places(node) and path != ("resourceType",):
             node = _changed(node, path, value)
-    data = _dump(node) + b"\n" + _dump(SEEDS[-8]) + b"\n"
+    data = _dump(SEEDS[-8]) + b"\n" + _dump(node) + b"\n" + _dump(SEEDS[-8]) + b"\n"
     fast = _facts(data)
     with patch.object(Desk, "express", lambda *_: False):
         assert _facts(data) == fast
+
+
+def _everything(data: bytes, name: str = "x.ndjson") -> Any:
+    """All that a file states, whichever way it is read."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        path.write_bytes(data)
+        batches = list(FhirReader(Settings()).read(path, name))
+    found = []
+    for batch in batches:
+        facts = [{**f, "code": batch.codes[f["code"]]} for f in batch.facts.to_pylist()]
+        refusals = [(r.record, r.field, r.code, r.reason) for r in batch.refusals]
+        found.append((batch.part, batch.records.to_pylist(), refusals, batch.documents.to_pylist(), facts, batch.patients))
+    return sorted(found, key=lambda one: str(one[0]))
+
+
+def _both_ways(data: bytes, name: str = "x.ndjson") -> int:
+    """Observations that took the fast lane; both lanes must say the same."""
+    taken: list[bool] = []
+    express = Desk.express
+
+    def watched(self: Desk, *arguments: Any) -> bool:
+        taken.append(express(self, *arguments))
+        return taken[-1]
+
+    with patch.object(Desk, "express", watched):
+        fast = _everything(data, name)
+    with patch.object(Desk, "express", lambda *_: False):
+        assert _everything(data, name) == fast
+    return sum(taken)
+
+
+_TWO_CODINGS = {"coding": [{"system": "urn:x", "code": "1"}, {"system": "http://loinc.org", "code": "2-2"}], "text": "z"}
+_META = {"lastUpdated": "2024-02-03T04:05:06.789+02:00", "profile": ["http://x"], "versionId": "3"}
+
+
+@pytest.mark.parametrize(
+    ("change", "lane"),
+    [
+        ({}, 2),
+        ({"code": _TWO_CODINGS}, 2),
+        ({"meta": _META}, 2),
+        ({"meta": {"versionId": "12"}}, 2),
+        ({"meta": {"lastUpdated": "yesterday"}}, 1),
+        ({"meta": {"security": [{"code": "R"}]}}, 1),
+        ({"status": "preliminary"}, 2),
+        ({"status": "entered-in-error", "performer": [{"reference": "Practitioner/1"}]}, 2),
+        ({"valueQuantity": {"value": 3, "comparator": "<", "system": "http://unitsofmeasure.org", "code": "mg"}}, 2),
+        ({"valueQuantity": {"value": "3", "system": "http://unitsofmeasure.org", "code": "mg"}}, 1),
+        ({"valueQuantity": {"value": True, "system": "http://unitsofmeasure.org", "code": "mg"}}, 1),
+        ({"subject": {"reference": "#p"}}, 1),
+        ({"subject": {"reference": "Group/1"}}, 1),
+        ({"subject": {"reference": "Patient/2", "display": "é"}, "encounter": {"reference": "#e"}}, 2),
+        ({"referenceRange": [{"low": {"value": 1}}, {"high": {"value": 2}}]}, 1),
+        ({"referenceRange": None, "category": None, "encounter": None}, 1),
+        ({"interpretation": [_TWO_CODINGS]}, 1),
+        ({"effectiveDateTime": "2024-01", "issued": None}, 2),
+        ({"effectiveDateTime": "2024-W05-1T10:00:00Z"}, 2),
+        ({"effectiveDateTime": "2024-10-27T02:30:00+01:00", "issued": "2024-10-27T02:30:00+02:00"}, 2),
+        ({"id": " "}, 1),
+    ],
+)
+def test_the_lanes_agree(change: dict[str, Any], lane: int) -> None:
+    nodes = [SEEDS[-8], {**SEEDS[-8], "id": "2"}, {**SEEDS[-8], **change}]
+    assert _both_ways(b"".join(_dump(node) + b"\n" for node in nodes)) == lane
+    bundle = {"resourceType": "Bundle", "entry": [{"resource": n, "fullUrl": f"urn:uuid:{i}"} for i, n in enumerate(nodes)]}
+    _both_ways(_dump(bundle), "x.json")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 600), st.integers(0, 255)), min_size=1, max_size=3))
+@example([(600, 0xFF)])
+def test_the_lanes_agree_on_changed_bytes(changes: list[tuple[int, int]]) -> None:
+    line = bytearray(orjson.dumps(SEEDS[-8] | {"text": {"div": "<div>é</div>"}, "performer": [{"display": "é"}]}))
+    for place, byte in changes:
+        line[place % len(line)] = byte
+    _both_ways(_dump(SEEDS[-8]) + b"\n" + bytes(line) + b"\n" + _dump(SEEDS[-8]) + b"\n")
 
 
 def test_seed_is_everyday() -> None:
@@ -253,8 +370,8 @@ def test_seed_is_everyday() -> None:
         return taken[-1]
 
     with patch.object(Desk, "express", watched):
-        _facts(_dump(SEEDS[-8]) + b"\n")
-    assert taken == [True]
+        _facts((_dump(SEEDS[-8]) + b"\n") * 3)  # the first line of a file tells its type
+    assert taken == [True, True]
 
 
 @pytest.mark.parametrize("depth", [200, 2000])

@@ -119,7 +119,7 @@ def test_embedded_in_clear(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "modality"),
     [
-        (b"%PDF-1.7 ...", "application/pdf"), (b"{\\rtf1 x}", "application/rtf"), (b"\x00\x01", "text/xml"),
+        (b"%PDF-1.7 ...", "application/pdf"), (b"{\\rtf1 }", "application/rtf"), (b"\x00\x01", "text/xml"),
         (body(base64.b64encode(b"%PDF-1.4").decode(), "application/pdf"), "application/pdf"),
     ],
 )

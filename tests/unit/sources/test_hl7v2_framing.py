@@ -90,7 +90,7 @@ def test_messages_larger_than_a_block(tmp_path: Path, monkeypatch: pytest.Monkey
         (b"MSH|^~\\&|||||||ADT^A01\rPID|1||42\rPID|2||43\r", ("PID", "malformed")),
         (b"MSH|^~\\&|||||2024ABCD||ADT^A01\rPID|1||42\r", ("MSH-7", "malformed")),
         (b"\x0bMSH|^~\\&|||||||ADT^A28\rPID|1||42\r", ("MLLP", "truncated")),
-        (b"MSH|^~\\&|||||||VXU^V04\rPID|1||42\r", ("MSH-9", "unknown-type")),
+        (b"MSH|^~\\&|||||||SIU^S12\rPID|1||42\r", ("MSH-9", "unknown-type")),
         (b"MSH|^~\\&|||||||ACK^A01\rMSA|AA|1\r", ("MSH-9", "unknown-type")),
         ("﻿MSH|^~\\&|||||||ADT^A28\rPID|1||42\r".encode("utf-16"), ("MSH-18", "encoding")),
     ],
@@ -102,9 +102,9 @@ def test_what_cannot_be_read_is_refused(tmp_path: Path, content: bytes, refusal:
 
 
 def test_reasons_are_sentences(tmp_path: Path) -> None:
-    reading = read(tmp_path, message("VXU^V04^VXU_V04", PID) + message("ACK^A01", "MSA|AA|1") + message("ZÉT^1", PID))
+    reading = read(tmp_path, message("SIU^S12^SIU_S12", PID) + message("ACK^A01", "MSA|AA|1") + message("ZÉT^1", PID))
     assert [r.reason for r in reading.batch.refusals] == [
-        "Message type VXU^V04 is not read yet.",
+        "Message type SIU^S12 is not read yet.",
         "An acknowledgement carries no data.",
         "This message type is not read yet.",
     ]

@@ -25,30 +25,21 @@ def test_linuxforhealth(shared: Path) -> None:
     assert reading.batch.records.num_rows == 297
     reasons = Counter(r.reason if r.code == "unknown-type" else f"{r.code} {r.field}" for r in reading.batch.refusals)
     assert reasons == {
-        "Message type VXU^V04 is not read yet.": 73,
-        "Message type RDE^O11 is not read yet.": 21,
-        "Message type RDE^O25 is not read yet.": 3,
-        "Message type PPR^PC1 is not read yet.": 25,
-        "Message type PPR^PC2 is not read yet.": 3,
-        "Message type PPR^PC3 is not read yet.": 3,
-        "Message type OMP^O09 is not read yet.": 18,
-        "Message type ORM^O01 is not read yet.": 12,
-        "Message type OML^O21 is not read yet.": 7,
-        "Message type DFT^P03 is not read yet.": 4,
-        "Message type ADT^A34 is not read yet.": 2,
-        "Message type ADT^A18 is not read yet.": 1,
         "Message type CUSTOM^PAT is not read yet.": 1,
-        "truncated PID": 26,  # nothing after MSH
+        "truncated PID": 57,  # nothing after MSH
         "missing OBR": 6,  # an ORU with a PID and no result
-        "missing PID": 2,
+        "missing PID": 5,
         "missing TXA": 1,
-        "no-patient PID-3": 5,
-        "malformed MSH-7": 1,  # fifteen digits
+        "no-patient PID-3": 12,
+        "malformed MSH-7": 3,  # fifteen digits, nine, or 65 minutes
+        "malformed EVN-2": 1,
+        "malformed PRB-2": 1,  # eleven digits
+        "malformed PRB-7": 2,  # a '2'
     }
     loaded = 297 - sum(reasons.values())
-    assert (loaded, len(reading.batch.merges)) == (83, 2)
+    assert (loaded, len(reading.batch.merges)) == (208, 4)
     counts = (reading.batch.documents.num_rows, reading.batch.facts.num_rows, reading.batch.stay_events.num_rows)
-    assert counts == (63, 67, 48)
+    assert counts == (132, 171, 48)
 
 
 def test_ans_outcomes(shared: Path) -> None:

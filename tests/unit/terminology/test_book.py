@@ -175,3 +175,20 @@ class Bare:
 def test_codes_need_no_class_of_this_room() -> None:
     assert empty().resolve([Bare(), Bare()], 7).concept_ids.tolist() == [7, 7]
     assert empty().resolve([], 3).concept_ids.tolist() == []
+
+
+def test_a_diagnosis_is_one_concept_with_or_without_its_dot() -> None:
+    """PMSI writes I500, most others I50.0."""
+    book = empty()
+    codes = [Code("CIM10", "I500"), Code("CIM10", "I50.0"), Code("CIM10", "I50"), Code("LOCAL/x", "I500")]
+    ids = book.resolve(codes, 0).concept_ids.tolist()
+    assert ids == [0, 0, 1, 2]
+    day = pa.nulls(3, pa.date32())
+    concepts = pa.table({
+        "vocabulary": ["CIM10"] * 3, "code": ["I500", "I50", "I30-I52"], "label": ["a", "b", "c"], "lang": ["fr"] * 3,
+        "kind": ["diagnosis"] * 3, "valid_from": day, "valid_to": day, "standard": [True] * 3,
+    })  # fmt: skip
+    ancestors = pa.table({"ancestor_vocabulary": ["CIM10"], "ancestor_code": ["I50"], "descendant_vocabulary": ["CIM10"], "descendant_code": ["I500"], "distance": [1]})
+    rows = book.add_vocabulary(Vocabulary(concepts, ancestors), 3)
+    assert rows.next_id == 4  # the block is the only new one
+    assert (rows.ancestors["ancestor_id"].to_pylist(), rows.ancestors["descendant_id"].to_pylist()) == ([1], [0])

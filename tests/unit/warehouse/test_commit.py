@@ -117,7 +117,8 @@ def test_a_merge_moves_documents_and_stays_to_another_bucket(loaded: Warehouse, 
     assert 21 in snapshot.presence(2).patients([1]) and 3 in snapshot.presence(2).stays([9])
     assert 3 not in snapshot.presence(0).patients([1, 4, 9]) and 3 not in snapshot.presence(0).stays([9])
     assert one(snapshot, "SELECT bucket FROM stay WHERE stay_id = 3") == 2
-    assert loaded.check() == []
+    # both numbers have documents of these keys: it is the pipeline that settles which one holds
+    assert [(finding.code, finding.count) for finding in loaded.check()] == [("version", 2)]
 
 
 def test_upserts_replace_and_removals_remove(loaded: Warehouse, hospital: Hospital) -> None:

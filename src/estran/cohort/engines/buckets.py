@@ -176,6 +176,11 @@ class Bucket:
         """Document and modality of each medium."""
         return self._table("media", "document_id, patient_id, modality", "document_id")
 
+    def with_variant(self, condition: str) -> Ints:
+        """Sorted documents with a variant that meets a condition (SQL); the table is too large to be kept."""
+        rows = self.sql(f"SELECT DISTINCT document_id FROM variant WHERE bucket = $bucket AND {condition}")
+        return np.sort(numbers(rows.column("document_id")))
+
     @cached_property
     def document_ids(self) -> Ints:
         return self.documents.number("document_id")

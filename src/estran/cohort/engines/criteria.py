@@ -41,6 +41,7 @@ from estran.cohort.query import (
     TextCriterion,
     Unit,
     ValueRange,
+    VariantCriterion,
 )
 from estran.cohort.query.leaves import AFFIRMED, LIVE, RECORDED
 from estran.model.codes import Comparator, Precision
@@ -321,6 +322,27 @@ def _media(bucket: Bucket, lookups: Lookups, node: MediaCriterion) -> Ints:
     return np.flatnonzero(found)
 
 
+def _variants(bucket: Bucket, lookups: Lookups, node: VariantCriterion) -> Ints:
+    found = contained(bucket.document_ids, bucket.with_variant(_sql_of(node)))
+    if node.dates:
+        found &= in_dates(bucket.documents.day("start_date"), node.dates)
+    return np.flatnonzero(found)
+
+
+def _sql_of(node: VariantCriterion) -> str:
+    """What is asked of a variant, as SQL over its table. The node's words hold no quote: it saw to that."""
+    asked = [f"upper(gene) IN ({_quoted(node.genes)})"] if node.genes else []
+    asked += [f"chrom = '{node.chrom}'"] if node.chrom is not None else []
+    asked += [f"pos >= {node.low}"] if node.low is not None else []
+    asked += [f"pos <= {node.high}"] if node.high is not None else []
+    asked += [f"impact IN ({_quoted(node.impacts)})"] if node.impacts else []
+    return " AND ".join(asked)
+
+
+def _quoted(words: tuple[str, ...]) -> str:
+    return ", ".join(f"'{word}'" for word in words)
+
+
 _EVENTS = {STAY: stay_events, MOVEMENT: movement_events, DOCUMENT: document_events}
 _FIND: dict[type[Node], tuple[int, Callable[[Bucket, Lookups, Any], Ints]]] = {
     StayCriterion: (STAY, _stays),
@@ -328,6 +350,7 @@ _FIND: dict[type[Node], tuple[int, Callable[[Bucket, Lookups, Any], Ints]]] = {
     DocumentCriterion: (DOCUMENT, _documents),
     TextCriterion: (DOCUMENT, _texts),
     MediaCriterion: (DOCUMENT, _media),
+    VariantCriterion: (DOCUMENT, _variants),
 }
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from estran.cohort.engines.outcome import age_on
 from estran.cohort.engines.plain_text import PlainDocument, document, matches
-from estran.cohort.engines.rows import Document, Fact, Movement, Patient, Rows, Stay
+from estran.cohort.engines.rows import Document, Fact, Movement, Patient, Rows, Stay, Variant
 from estran.cohort.engines.scopes import DOCUMENT, FACT, MOVEMENT, STAY, Event
 from estran.cohort.query import (
     Code,
@@ -28,6 +28,7 @@ from estran.cohort.query import (
     StayCriterion,
     TextCriterion,
     ValueRange,
+    VariantCriterion,
 )
 from estran.model.codes import Comparator
 from estran.text.parse import parse
@@ -118,6 +119,12 @@ class Finders:
             if found and (not node.modalities or row.modality in node.modalities) and dated(node.dates, found.start_date):
                 yield (DOCUMENT, row.document_id, 0)
 
+    def variants(self, node: VariantCriterion) -> Iterator[Event]:
+        for row in self.rows.variant:
+            found: Document | None = self.rows.documents.get(row.document_id)
+            if found and is_variant(node, row) and dated(node.dates, found.start_date):
+                yield (DOCUMENT, row.document_id, 0)
+
     def stays(self, node: StayCriterion) -> Iterator[Event]:
         units = self.units(node.units)
         for row in self.rows.stays.values():
@@ -203,6 +210,17 @@ def dated(wanted: DateRange | None, date: dt.date | None) -> bool:
     return wanted is None or wanted.holds(date)
 
 
+def is_variant(node: VariantCriterion, row: Variant) -> bool:
+    """Whether one variant meets all that is asked of it."""
+    return (
+        (not node.genes or (row.gene or "").upper() in node.genes)
+        and (node.chrom is None or row.chrom == node.chrom)
+        and (node.low is None or row.pos >= node.low)
+        and (node.high is None or row.pos <= node.high)
+        and (not node.impacts or row.impact in node.impacts)
+    )
+
+
 def lasted(stay: Stay) -> int | None:
     """Days from the date of start to the date of end."""
     if stay.start_date is None or stay.end_date is None:
@@ -237,4 +255,5 @@ _FIND: dict[type[Node], Callable[[Finders, Any], Iterator[Event]]] = {
     MovementCriterion: Finders.movements,
     DocumentCriterion: Finders.documents,
     MediaCriterion: Finders.media,
+    VariantCriterion: Finders.variants,
 }

@@ -104,6 +104,15 @@ class Media:
 
 
 @dataclass(frozen=True)
+class Variant:
+    document_id: int
+    chrom: str
+    pos: int
+    gene: str | None = None
+    impact: str | None = None
+
+
+@dataclass(frozen=True)
 class Unit:
     unit_id: int
     code: str
@@ -155,6 +164,7 @@ class Rows:
     fact: list[Fact] = field(default_factory=list)
     text: list[Text] = field(default_factory=list)
     media: list[Media] = field(default_factory=list)
+    variant: list[Variant] = field(default_factory=list)
     unit: list[Unit] = field(default_factory=list)
     relation: list[Relation] = field(default_factory=list)
     permission: list[Permission] = field(default_factory=list)
@@ -207,7 +217,7 @@ def _by(rows: Iterable[Row], name: str) -> dict[int, list[Row]]:
 
 _TABLES: dict[str, type] = {
     "patient": Patient, "stay": Stay, "movement": Movement, "document": Document, "fact": Fact, "text": Text,
-    "media": Media, "unit": Unit, "relation": Relation, "permission": Permission, "concept": Concept,
+    "media": Media, "variant": Variant, "unit": Unit, "relation": Relation, "permission": Permission, "concept": Concept,
     "concept_ancestor": Ancestor,
 }  # fmt: skip
 

@@ -42,10 +42,11 @@ from estran.cohort.query import (
     StayCriterion,
     TextCriterion,
     ValueRange,
+    VariantCriterion,
     Washout,
     Window,
 )
-from estran.cohort.query.leaves import AFFIRMED, LIVE, RECORDED
+from estran.cohort.query.leaves import AFFIRMED, LIVE, MAX_POSITION, RECORDED
 
 Label = Callable[[Code], str | None]
 _OUTLINED = (And, Or, AtLeast)
@@ -179,6 +180,23 @@ class _Teller:
         told += [self.listed(list(node.modalities))] if node.modalities else []
         return ", ".join(told + self.circumstances(node))
 
+    def variant(self, node: VariantCriterion) -> str:
+        told = [self.say("variant of", genes=self.listed(list(node.genes))) if node.genes else self.say("variant")]
+        if node.chrom is not None:
+            told.append(self.place(node))
+        told += [self.say("impact", values=self.chosen([i.value for i in node.impacts]))] if node.impacts else []
+        return ", ".join(told + self.circumstances(node))
+
+    def place(self, node: VariantCriterion) -> str:
+        """Where on the genome."""
+        if node.low is None:
+            return self.say("chromosome", chrom=node.chrom)
+        if node.low == node.high:
+            return self.say("position", chrom=node.chrom, low=node.low)
+        if node.high == MAX_POSITION:
+            return self.say("region on", chrom=node.chrom, low=node.low)
+        return self.say("region", chrom=node.chrom, low=node.low, high=node.high)
+
     def sequence(self, node: Sequence) -> str:
         low, high, unit = node.delay.low, node.delay.high, self.say(node.unit.value)
         name = "delay from" if high is None else "delay up to" if low is None else "delay"
@@ -272,6 +290,7 @@ _NOUNS: dict[type[Node], Callable[[_Teller, Any], str]] = {
     MovementCriterion: _Teller.movement,
     DocumentCriterion: _Teller.document,
     MediaCriterion: _Teller.media,
+    VariantCriterion: _Teller.variant,
     Sequence: _Teller.sequence,
     Occurrence: _Teller.occurrence,
     Same: _Teller.same,

@@ -13,7 +13,7 @@ from estran.cohort.language.cursor import Cursor
 from estran.cohort.language.json import context_of
 from estran.cohort.language.words import DOMAINS, SEXES, fold, word
 from estran.cohort.query import Code, DateRange, IntRange, ValueRange
-from estran.model.codes import Context, DocumentKind, FactStatus, Origin, Precision, Sex, StayKind
+from estran.model.codes import Context, DocumentKind, FactStatus, Impact, Origin, Precision, Sex, StayKind
 from estran.text.parse import FRENCH_KINDS
 
 BARE = re.compile(r"[\w./+*%\-]+")
@@ -25,6 +25,9 @@ INTEGER = re.compile(r"-?\d{1,10}(?!\d)")
 COMPARATOR = re.compile(r"<=|>=|≤|≥|<|>|=")
 DOTS = re.compile(r"\s*\.\.\s*")
 DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?(?![\w-])")
+CHROMOSOME = re.compile(r"[0-9A-Za-z][0-9A-Za-z._\-]*")
+_COLON, _HYPHEN = re.compile(r":(?=\d)"), re.compile(r"-(?=\d)")
+IMPACT = re.compile(r"impact\s*:\s*")
 _SPACED_UNIT = re.compile(r"\s+(?=')|\s+(?=[\w%µ]*[/%])")
 
 Reader = Callable[[Cursor], Any]
@@ -80,6 +83,32 @@ def document_kind(cursor: Cursor) -> DocumentKind:
     cursor.at = start
     found: DocumentKind = choice(DocumentKind)(cursor)
     return found
+
+
+def impact(cursor: Cursor) -> Impact:
+    """HIGH, MODERATE, LOW or MODIFIER."""
+    cursor.skip()
+    start = cursor.at
+    name = string(cursor).upper()
+    if name not in list(Impact):
+        cursor.at = start
+        raise cursor.error("This impact is not known.", f"use one of {', '.join(Impact)}")
+    return Impact(name)
+
+
+def place(cursor: Cursor) -> dict[str, Any]:
+    """`13`, `13:32316461` or `13:32316461-32400268`: chromosome, first and last position."""
+    cursor.skip()
+    chrom = cursor.raw(CHROMOSOME)
+    if chrom is None:
+        raise cursor.error("A chromosome is expected here.", "write for example variant:13:32316461-32400268")
+    if not cursor.take(_COLON):
+        return {"chrom": chrom}
+    low = cursor.raw(INTEGER)
+    high = cursor.raw(INTEGER) if low and cursor.take(_HYPHEN) else low
+    if low is None or high is None:
+        raise cursor.error("A position is expected here.", "write for example variant:13:32316461-32400268")
+    return {"chrom": chrom, "low": int(low), "high": int(high)}
 
 
 def sex(cursor: Cursor) -> Sex:
@@ -297,6 +326,7 @@ OPTIONS: dict[str, list[Option]] = {
     "movement": [DATED, UNITS, (_key("responsabilites?|responsibility"), "responsibilities", listed(string))],
     "document": [DATED, UNITS, KINDS],
     "media": [DATED, (_key("modalites?|modality"), "modalities", listed(string))],
+    "variant": [DATED, (_key("genes?"), "genes", listed(string)), (_key("impacts?"), "impacts", listed(impact))],
     "permission": [(_key("type|kind"), "kind", string), (_key("portee|scope"), "scope", string)],
 }
 

@@ -38,6 +38,7 @@ from estran.cohort.query import (
     TextCriterion,
     TimeUnit,
     Unit,
+    VariantCriterion,
     Washout,
     Window,
 )
@@ -239,7 +240,25 @@ class _Reader:
             return CohortRef(options.string(cursor))
         if cursor.take(words.PREFIXES["text"]):
             return self.with_options(cursor.quoted() if cursor.peek() == "'" else self.until_closed())
-        return None
+        return self.variant()
+
+    def variant(self) -> Node | None:
+        """`gène:BRCA1` or `variant:13:1-5`, with what brackets say; `impact:HIGH` may also follow."""
+        cursor = self.cursor
+        if cursor.take(words.PREFIXES["gene"]):
+            fields: dict[str, Any] = {"genes": options.listed(options.string)(cursor)}
+        elif cursor.take(words.PREFIXES["variant"]):
+            fields = options.place(cursor)
+        else:
+            return None
+        given = self.brackets("variant")
+        if fields.keys() & given.keys():
+            raise cursor.error("The gene is given twice.", "write gène:BRCA1|BRCA2 for either of two genes")
+        fields |= given
+        cursor.skip()
+        if "impacts" not in fields and cursor.take(options.IMPACT):
+            fields["impacts"] = options.listed(options.impact)(cursor)
+        return VariantCriterion(**fields)
 
     def until_closed(self) -> str:
         """The raw text up to the parenthesis that closes this one, quotes respected."""

@@ -24,6 +24,7 @@ _FRENCH = {
     "given": "administré", "not_given": "non administré", "cancelled": "annulé",
     "affirmed": "affirmé", "negated": "nié", "hypothetical": "hypothétique", "family": "familial",
     "history": "antécédent", "reported": "rapporté", "planned": "prévu",
+    "HIGH": "fort", "MODERATE": "modéré", "LOW": "faible", "MODIFIER": "modificateur",
     "coded": "codée", "text": "texte", "derived": "calculée",
     "minute": "de la minute", "hour": "de l'heure", "day": "du jour", "month": "du mois", "unknown": "inconnue",
     "dossier": "dossier", "venue": "venue", "consultation": "consultation", "emergency": "urgences",
@@ -33,13 +34,13 @@ _FRENCH = {
     "nursing": "soins infirmiers", "prescription": "prescription", "administration": "administration", "pmsi": "PMSI",
     "chemotherapy": "chimiothérapie", "genomics": "génomique", "odontology": "odontologie", "procedure": "acte",
     "diagnosis": "diagnostic", "allergy": "allergie", "immunization": "vaccination", "device": "dispositif",
-    "measurement": "mesure", "observation": "observation", "coverage": "couverture", "other": "autre",
+    "measurement": "mesure", "observation": "observation", "coverage": "couverture", "signal": "enregistrement", "other": "autre",
 }  # fmt: skip
 
 
 def choice(name: str, lang: Lang) -> str:
     """A word of a closed list; several joined by + are told one after the other."""
-    words = [_FRENCH[one] if lang == "fr" else one.replace("_", " ") for one in name.split("+")]
+    words = [_FRENCH[one] if lang == "fr" else one.replace("_", " ").lower() for one in name.split("+")]
     return (" et " if lang == "fr" else " and ").join(words)
 
 
@@ -124,6 +125,13 @@ _PHRASES = {
     "document": ("document", "document"),
     "group": ("groupe de faits", "group of facts"),
     "media": ("document avec image ou signal", "document with images or signals"),
+    "variant": ("variant génétique", "genetic variant"),
+    "variant of": ("variant du gène {genes}", "variant of gene {genes}"),
+    "chromosome": ("sur le chromosome {chrom}", "on chromosome {chrom}"),
+    "position": ("sur le chromosome {chrom} à la position {low}", "on chromosome {chrom} at position {low}"),
+    "region": ("sur le chromosome {chrom} de {low} à {high}", "on chromosome {chrom} from {low} to {high}"),
+    "region on": ("sur le chromosome {chrom} à partir de {low}", "on chromosome {chrom} from {low} on"),
+    "impact": ("d'impact {values}", "of {values} impact"),
     "then": ("{first}, suivi {delay} d'un {then}", "{first}, followed {delay} by a {then}"),
     "delay": ("{low} à {high} {unit} après", "{low} to {high} {unit} later"),
     "delay within": ("dans les {high} {unit}", "within {high} {unit}"),

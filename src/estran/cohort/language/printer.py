@@ -40,6 +40,7 @@ from estran.cohort.query import (
     StayCriterion,
     TextCriterion,
     ValueRange,
+    VariantCriterion,
     Washout,
     Window,
 )
@@ -219,6 +220,15 @@ class _Printer:
             return _ALONE, given[0].replace("=", ":", 1)
         return _ALONE, f"{self.word('patient')}({', '.join(given)})"
 
+    def variant(self, node: VariantCriterion) -> tuple[int, str]:
+        """`gène:BRCA1[impact=HIGH]`, `variant:13:1-5[gène=BRCA1]`."""
+        shown = f"{self.word('genes')}:{'|'.join(node.genes)}"
+        if node.chrom is not None:
+            shown = f"{self.word('variant')}:{node.chrom}" + (f":{node.low}-{node.high}" if node.low is not None else "")
+        given = self.options(node, ("genes",) if node.chrom is not None else ())
+        given += self.options(node, ("impacts", "dates"))
+        return _ALONE, shown + (f"[{', '.join(given)}]" if given else "")
+
     def leaf(self, name: str, node: Node) -> tuple[int, str]:
         given = self.options(node, tuple(f.name for f in fields(node)))
         return _ALONE, f"{self.word(name)}({', '.join(given)})"
@@ -245,6 +255,7 @@ _PRINT: dict[type[Node], Callable[[_Printer, Any], tuple[int, str]]] = {
     MovementCriterion: lambda p, n: p.leaf("movement", n),
     DocumentCriterion: lambda p, n: p.leaf("document", n),
     MediaCriterion: lambda p, n: p.leaf("media", n),
+    VariantCriterion: _Printer.variant,
     PermissionCriterion: lambda p, n: p.leaf("permission", n),
     CohortRef: lambda p, n: (_ALONE, f"{p.word('cohort')}:{string(n.name)}"),
     IdList: lambda p, n: (_ALONE, f"{p.word('patients')}({', '.join(map(str, n.ids))})"),

@@ -65,6 +65,8 @@ PREFIXES = {
         "text": r"texte?\s*:\s*(?=[('])",
         "kind": r"(type|kind)\s*[:=]\s*",
         "cohort": r"cohorte?\s*:\s*",
+        "gene": r"genes?\s*:\s*",
+        "variant": r"variant\s*:\s*",
     }.items()
 }
 DOMAINS = {
@@ -73,7 +75,7 @@ DOMAINS = {
     "med": "ATC", "medicament": "ATC", "drug": "ATC",
     "acte": "CCAM", "procedure": "CCAM",
 }  # fmt: skip
-RESERVED_PREFIXES = frozenset(["age", "sex", "sexe", "text", "texte", "type", "kind", "cohort", "cohorte", "titre", "title"])
+RESERVED_PREFIXES = frozenset(["age", "sex", "sexe", "text", "texte", "type", "kind", "cohort", "cohorte", "titre", "title", "gene", "genes", "variant", "impact"])
 RESERVED_WORDS = frozenset(
     ["et", "and", "ou", "or", "sauf", "except", "but", "non", "not", "puis", "then", "pendant", "during", "age", "sex", "sexe", "text", "texte", "type", "kind"]
 )
@@ -101,6 +103,7 @@ _PRINTED = {
     "movement": ("mouvement", "movement"), "document": ("document", "document"), "media": ("média", "media"),
     "permission": ("permission", "permission"), "everyone": ("tous", "everyone"),
     "day": ("jours", "days"), "hour": ("heures", "hours"), "text": ("texte", "text"), "cohort": ("cohorte", "cohort"),
+    "genes": ("gène", "gene"), "variant": ("variant", "variant"), "impacts": ("impact", "impact"),
     "sexes": ("sexe", "sex"), "age": ("âge", "age"), "times": ("{}x", "{}x"), "apart": ("écart", "apart"),
     "no descendants": ("sans descendants", "no descendants"), "roles": ("role", "role"),
     "statuses": ("statut", "status"), "contexts": ("contexte", "context"), "origins": ("origine", "origin"),

@@ -15,6 +15,7 @@ from estran.cohort.query.leaves import (
     PermissionCriterion,
     StayCriterion,
     TextCriterion,
+    VariantCriterion,
 )
 from estran.cohort.query.ranges import DateRange, IntRange, ValueRange
 from estran.cohort.query.time import During, FollowUp, Occurrence, Rank, Sequence, TimeUnit, Washout
@@ -22,7 +23,7 @@ from estran.cohort.query.tree import ROOT, at, codes_of, leading, own_leaves, re
 
 NODES: tuple[type[Node], ...] = (
     And, Or, Not, AtLeast, Same, Window, Family, CodeCriterion, TextCriterion, Demographic, StayCriterion,
-    MovementCriterion, DocumentCriterion, MediaCriterion, PermissionCriterion, CohortRef, IdList, Everyone,
+    MovementCriterion, DocumentCriterion, MediaCriterion, VariantCriterion, PermissionCriterion, CohortRef, IdList, Everyone,
     Sequence, During, Occurrence, FollowUp, Washout,
 )
 
@@ -30,6 +31,6 @@ __all__ = [
     "NODES", "ROOT", "And", "AtLeast", "Code", "CodeCriterion", "CohortRef", "DateRange", "Demographic",
     "DocumentCriterion", "During", "Everyone", "Family", "FollowUp", "IdList", "IntRange", "Kin",
     "MediaCriterion", "MovementCriterion", "Node", "Not", "Occurrence", "Or", "Part", "PermissionCriterion",
-    "Rank", "Same", "Sequence", "StayCriterion", "TextCriterion", "TimeUnit", "Unit", "ValueRange", "Washout",
+    "Rank", "Same", "Sequence", "StayCriterion", "TextCriterion", "TimeUnit", "Unit", "ValueRange", "VariantCriterion", "Washout",
     "Window", "all_of", "any_of", "at", "codes_of", "leading", "own_leaves", "resolve", "rewrite", "walk",
 ]  # fmt: skip

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import ClassVar
 
 from estran.cohort.query.base import Node, Part, refuse
 from estran.cohort.query.ranges import DateRange, IntRange, ValueRange
-from estran.model.codes import LIVE_STATUS, Context, DocumentKind, FactStatus, Origin, Precision, Sex, StayKind
+from estran.model.codes import LIVE_STATUS, Context, DocumentKind, FactStatus, Impact, Origin, Precision, Sex, StayKind
+from estran.terminology.systems import canonical
 from estran.text.parse import parse as parse_text
 
 LIVE = tuple(sorted(LIVE_STATUS))
@@ -16,6 +18,9 @@ RECORDED = (Origin.CODED, Origin.TEXT)
 AFFIRMED = (Context.AFFIRMED,)
 MAX_TIMES = 10_000
 MAX_APART = 100_000
+MAX_POSITION = 2**31 - 1
+_GENE = re.compile(r"[A-Z][A-Z0-9._\-]{0,39}")
+_CHROMOSOME = re.compile(r"[0-9A-Za-z][0-9A-Za-z._\-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,7 @@ class Code(Part):
         for text in (self.vocabulary, self.code):
             if not text.strip() or text != text.strip() or not text.isprintable():
                 raise refuse("A code is written VOCABULARY:code, neither part being empty.", "for example CIM10:I50")
+        object.__setattr__(self, "code", canonical(self.vocabulary, self.code))  # I500 and I50.0 are one code
 
     def __str__(self) -> str:
         return f"{self.vocabulary}:{self.code}"
@@ -210,6 +216,52 @@ class MediaCriterion(Node):
 
     def check(self) -> None:
         check_distinct("modalities", self.modalities)
+
+
+@dataclass(frozen=True)
+class VariantCriterion(Node):
+    """Documents with a variant of one of the genes, or that begins in a region, of one of the impacts.
+
+    `genes` in any case; `chrom` with or without "chr"; `low` and `high`: first and last position, both included, in
+    the assembly of the file; a chromosome without either is meant whole. What is given holds of one and the same
+    variant. `dates`: the document's start.
+    """
+
+    TAG: ClassVar[str] = "variant"
+    EVENTS: ClassVar[bool] = True
+
+    genes: tuple[str, ...] = ()
+    chrom: str | None = None
+    low: int | None = None
+    high: int | None = None
+    impacts: tuple[Impact, ...] = ()
+    dates: DateRange | None = None
+
+    def check(self) -> None:
+        object.__setattr__(self, "genes", tuple(gene.upper() for gene in self.genes))
+        check_distinct("genes", self.genes)
+        check_distinct("impacts", self.impacts)
+        if not self.genes and self.chrom is None:
+            raise refuse("The variant has neither a gene nor a place.", "write gène:BRCA1 or variant:13:32316461-32400268")
+        if any(not _GENE.fullmatch(gene) for gene in self.genes):
+            raise refuse("A gene is named by its symbol.", "write for example gène:BRCA1")
+        self._check_place()
+
+    def _check_place(self) -> None:
+        if self.chrom is None:
+            if self.low is not None or self.high is not None:
+                raise refuse("A position needs its chromosome.", "write for example variant:13:32316461-32400268")
+            return
+        if not _CHROMOSOME.fullmatch(self.chrom):
+            raise refuse("There is no such chromosome.", "write for example variant:13 or variant:X")
+        short = self.chrom[3:] if self.chrom[:3].lower() == "chr" and len(self.chrom) > 3 else self.chrom
+        object.__setattr__(self, "chrom", "MT" if short == "M" else short)
+        bounds = [bound for bound in (self.low, self.high) if bound is not None]
+        if len(bounds) == 1:  # open on a side
+            object.__setattr__(self, "low", self.low or 1)
+            object.__setattr__(self, "high", self.high or MAX_POSITION)
+        if any(not 1 <= bound <= MAX_POSITION for bound in bounds) or bounds != sorted(bounds):
+            raise refuse("There is no such region.", "write its first position, a hyphen and its last position")
 
 
 @dataclass(frozen=True)

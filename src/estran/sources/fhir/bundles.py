@@ -10,8 +10,9 @@ from lxml import etree
 from estran.model.errors import InputRefused
 from estran.sources.fhir import markup
 from estran.sources.fhir.elements import Node, Unreadable
-from estran.sources.fhir.references import Shelf
+from estran.sources.fhir.references import SYSTEM, Shelf
 from estran.sources.fhir.stays import movement_number
+from estran.sources.records import PatientKey
 
 _SPACE = "{http://hl7.org/fhir}"
 _SHAPES = (TypeError, AttributeError, KeyError, ValueError, IndexError)
@@ -27,7 +28,11 @@ class Entry(NamedTuple):
     line: int | None
     fault: Unreadable | None
     modified: Any
+    request: Any = None
 
+
+GONE = "estran:gone"  # marks, in a resource, that its entry deletes it
+_PLACE = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9.-]{1,64}$")
 
 _EMPTY = Unreadable("Bundle.entry.resource", "missing", "The entry holds no resource.")
 _DELETED = Unreadable(
@@ -48,7 +53,7 @@ def from_json(bundle: Node) -> list[Entry]:
     listed = bundle.get("entry") or []
     if not isinstance(listed, list):
         raise InputRefused("The Bundle's entries are not a list.", hint="export the file again")
-    return [_entry(one) for one in listed]
+    return settled([_entry(one) for one in listed])
 
 
 def _entry(one: Any) -> Entry:
@@ -57,36 +62,70 @@ def _entry(one: Any) -> Entry:
     node, url = one.get("resource"), one.get("fullUrl")
     response, request = one.get("response"), one.get("request")
     modified = response.get("lastModified") if isinstance(response, dict) else None
+    told = request.get("url") if isinstance(request, dict) else None
+    method = request.get("method") if isinstance(request, dict) else None
+    if method == "DELETE":
+        return Entry(url, {}, None, _DELETED, modified, told)
     if node is None:
-        deleted = isinstance(request, dict) and request.get("method") == "DELETE"
-        return Entry(url, {}, None, _DELETED if deleted else _EMPTY, modified)
+        return Entry(url, {}, None, _EMPTY, modified)
     if not isinstance(node, dict):
         return Entry(url, {}, None, _ODD, modified)
-    return Entry(url, _named(node, url), None, None, modified)
+    return Entry(url, _named(node, url, told if method == "PUT" else None), None, None, modified)
 
 
-def _named(node: Node, url: Any) -> Node:
-    """The resource, with the id that its fullUrl gives it when it has none of its own."""
-    if node.get("id") is None and isinstance(url, str) and url:
-        return {**node, "id": re.split(r"[/:]", url)[-1]}
+def _named(node: Node, url: Any, put: Any = None) -> Node:
+    """The resource, with the id that the address it is put at, or its fullUrl, gives it when it has none."""
+    if node.get("id") is None:
+        if isinstance(put, str) and _PLACE.fullmatch(put):
+            return {**node, "id": put.partition("/")[2]}
+        if isinstance(url, str) and url:
+            return {**node, "id": re.split(r"[/:]", url)[-1]}
     return node
+
+
+def settled(entries: list[Entry]) -> list[Entry]:
+    """Entries whose deletions stand for the version that the same Bundle holds, when it holds one.
+
+    A deletion names no patient; in a history the version that it ends stands beside it.
+    """
+    last: dict[str, Entry] = {}
+    for entry in entries:
+        kind, number = entry.node.get("resourceType"), entry.node.get("id")
+        if isinstance(kind, str) and isinstance(number, str):
+            last.setdefault(f"{kind}/{number}", entry)
+    return [_taken_back(entry, last) if entry.fault is _DELETED else entry for entry in entries]
+
+
+def _taken_back(entry: Entry, last: dict[str, Entry]) -> Entry:
+    found = _PLACE.search(entry.request if isinstance(entry.request, str) else str(entry.url))
+    version = last.get(found.group()) if found else None
+    if version is None or version.fault is not None:
+        return entry
+    node, when = {k: v for k, v in version.node.items() if k != "meta"}, entry.modified
+    if when is None:  # a transaction: after the version it takes back
+        meta = version.node.get("meta")
+        when = meta.get("lastUpdated") if isinstance(meta, dict) else None
+    return Entry(entry.url, {**node, GONE: True}, entry.line, None, when)
 
 
 def from_xml(root: etree._Element) -> list[Entry]:
     """Entries of a Bundle read from XML; an entry that cannot be read leaves the others alone."""
-    return [_xml_entry(one) for one in root.iterchildren(_SPACE + "entry")]
+    return settled([_xml_entry(one) for one in root.iterchildren(_SPACE + "entry")])
 
 
 def _xml_entry(one: etree._Element) -> Entry:
     url = _value(one, "fullUrl")
-    modified = _value(one, "response", "lastModified")
+    modified, told = _value(one, "response", "lastModified"), _value(one, "request", "url")
     holder = one.find(_SPACE + "resource")
     inner = next((e for e in holder if isinstance(e.tag, str)), None) if holder is not None else None
+    method = _value(one, "request", "method")
+    if method == "DELETE":
+        return Entry(url, {}, one.sourceline, _DELETED, modified, told)
     if inner is None:
-        deleted = _value(one, "request", "method") == "DELETE"
-        return Entry(url, {}, one.sourceline, _DELETED if deleted else _EMPTY, modified)
+        return Entry(url, {}, one.sourceline, _EMPTY, modified)
     try:
-        return Entry(url, _named(markup.resource(inner), url), inner.sourceline, None, modified)
+        node = _named(markup.resource(inner), url, told if method == "PUT" else None)
+        return Entry(url, node, inner.sourceline, None, modified)
     except Unreadable as error:
         kind = etree.QName(inner).localname
         return Entry(url, {"resourceType": kind}, inner.sourceline, error, modified)
@@ -102,7 +141,7 @@ def shelve(entries: list[Entry]) -> Shelf:
     shelf = Shelf()
     for entry in entries:
         kind, number = entry.node.get("resourceType"), entry.node.get("id")
-        if entry.fault is None and isinstance(kind, str) and isinstance(number, str):
+        if entry.fault is None and isinstance(kind, str) and isinstance(number, str) and GONE not in entry.node:
             shelf.put(entry.url, entry.node, f"{kind}/{number}")
     for entry in entries:
         try:
@@ -118,6 +157,9 @@ def _relate(shelf: Shelf, node: Node) -> None:
         parent = shelf.stay(node.get("partOf"), "Encounter.partOf")
         if parent is not None:
             shelf.movement(f"Encounter/{node['id']}", parent)
+    elif kind == "Patient":
+        for one in node.get("link") or ():
+            shelf.link(one["other"].get("reference"), PatientKey(SYSTEM, f"Patient/{node['id']}"))
     elif kind == "DocumentReference":
         for one in node.get("content") or ():
             shelf.use(one["attachment"].get("url"))

@@ -10,8 +10,8 @@ from estran.model.moments import Moment
 from estran.sources.fhir.elements import LOCAL, Node, Unreadable, each, first_code, notes, quantity, words
 from estran.sources.fhir.references import key
 from estran.sources.fhir.setting import Setting, confidential, erroneous, spoken
-from estran.sources.fhir.statements import Attribute, Document, Fact
-from estran.sources.records import Code
+from estran.sources.fhir.statements import Attribute, Document, Fact, Kin, Statement
+from estran.sources.records import Code, Person
 
 _DOUBTFUL = frozenset({"unconfirmed", "provisional", "differential", "presumed"})
 
@@ -179,8 +179,8 @@ def immunization(node: Node, setting: Setting) -> Document:
     return document(node, setting, DocumentKind.IMMUNIZATION, (fact,), subject="patient", known="recorded")
 
 
-def family(node: Node, setting: Setting) -> Document:
-    """What relatives have or had; never a fact about the patient."""
+def family(node: Node, setting: Setting) -> list[Statement]:
+    """What relatives have or had; never a fact about the patient. Their name is kept to be masked only."""
     path = "FamilyMemberHistory.condition"
     date = setting.clock.moment(node.get("date"), "FamilyMemberHistory.date")
     kinship = attributes(node, setting, (("relationship", "Parenté"),))
@@ -194,7 +194,9 @@ def family(node: Node, setting: Setting) -> Document:
         facts.append(Fact(code or local, date, rare=rare, attributes=kinship))
     if not facts:
         raise Unreadable(path, "missing", "The family history names no condition.")
-    return document(node, setting, DocumentKind.DIAGNOSIS, tuple(facts), subject="patient", known="date")
+    made = document(node, setting, DocumentKind.DIAGNOSIS, tuple(facts), subject="patient", known="date")
+    named = words(node.get("name"), "FamilyMemberHistory.name")
+    return [made, Kin(made.patient, Person(relatives=(named,)))] if named else [made]
 
 
 def device(node: Node, setting: Setting) -> Document:

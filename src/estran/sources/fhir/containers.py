@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -28,8 +29,9 @@ _NO_ENTRIES = Shelf()
 
 
 # One record as it lies in the file: number, line, resource, content, what is wrong with it, the
-# Bundle it stands in, and when the Bundle says it was changed. A plain tuple, for there are millions.
-Raw = tuple[int, int | None, Node, int, Unreadable | None, Shelf, object]
+# Bundle it stands in, its JSON, and when the Bundle says it was changed. A plain tuple, for there are
+# millions; lines are handed on as they are (no resource yet), for most are read without `decoded`.
+Raw = tuple[int, int | None, Node | None, int, Unreadable | None, Shelf, bytes, object]
 
 
 def records(path: Path, name: str) -> Iterator[Raw]:
@@ -89,7 +91,8 @@ def _json(data: bytes, start: bytes) -> Iterator[Raw]:
     if node.get("resourceType") == "Bundle":
         yield from _entries(bundles.from_json(node))
     else:
-        yield 0, 1, node, _canonical(node), None, _NO_ENTRIES, None
+        told = _canonical(node)
+        yield 0, 1, node, content_hash(told), None, _NO_ENTRIES, told, None
 
 
 def _is_resource(line: bytes) -> bool:
@@ -109,22 +112,23 @@ def _xml(data: bytes) -> Iterator[Raw]:
         node, fault = markup.resource(root), None
     except Unreadable as error:
         node, fault = {"resourceType": error.field.partition(".")[0]}, error
-    content = _canonical(node) if fault is None else content_hash(data)
-    yield 0, root.sourceline, node, content, fault, _NO_ENTRIES, None
+    told = _canonical(node) if fault is None else data
+    yield 0, root.sourceline, node, content_hash(told), fault, _NO_ENTRIES, told, None
 
 
-def _canonical(node: Node) -> int:
-    """Hash that neither spacing nor the order of members changes."""
+def _canonical(node: Node) -> bytes:
+    """The resource in bytes that neither spacing nor the order of members changes."""
     try:
-        return content_hash(orjson.dumps(node, option=orjson.OPT_SORT_KEYS))
+        return orjson.dumps(node, option=orjson.OPT_SORT_KEYS)
     except (orjson.JSONEncodeError, RecursionError):
-        return content_hash(repr(node).encode("utf-8", "replace"))
+        return repr(node).encode("utf-8", "replace")
 
 
 def _entries(entries: list[bundles.Entry]) -> Iterator[Raw]:
     shelf = bundles.shelve(entries)
     for no, entry in enumerate(entries):
-        yield no, entry.line, entry.node, _canonical(entry.node), entry.fault, shelf, entry.modified
+        told = _canonical(entry.node)
+        yield no, entry.line, entry.node, content_hash(told), entry.fault, shelf, told, entry.modified
 
 
 _NOT_JSON = Unreadable("", "malformed", "The line is not JSON.")
@@ -136,32 +140,25 @@ _DAMAGED = Unreadable("", "truncated", "The compressed file is damaged or ends t
 
 def _lines(first: bytes, stream: BinaryIO) -> Iterator[Raw]:
     """NDJSON: one resource a line. The content is the hash of the line's bytes, for speed."""
-    no, line, loads = 0, 0, orjson.loads
-    rows = _all_lines(first, stream)
+    no = line = 0
     try:
-        for row in rows:
+        for row in itertools.chain(first.removeprefix(_BOM).splitlines(keepends=True), stream):
             line += 1
             kept = row.rstrip(b"\r\n")
-            if not kept or kept.isspace():
-                continue
-            try:
-                node = loads(kept)
-            except orjson.JSONDecodeError:
-                yield no, line, {}, content_hash(kept), _bad_line(row), _NO_ENTRIES, None
-            else:
-                if type(node) is dict:
-                    yield no, line, node, content_hash(kept), None, _NO_ENTRIES, None
-                else:
-                    yield no, line, {}, content_hash(kept), _NOT_OBJECT, _NO_ENTRIES, None
-            no += 1
+            if kept and not kept.isspace():
+                yield no, line, None, content_hash(kept), None, _NO_ENTRIES, row, None
+                no += 1
     except _CUT:
-        yield no, line + 1, {}, 0, _DAMAGED, _NO_ENTRIES, None
+        yield no, line + 1, {}, 0, _DAMAGED, _NO_ENTRIES, b"", None
 
 
-def _all_lines(first: bytes, stream: BinaryIO) -> Iterator[bytes]:
-    if first:
-        yield from first.removeprefix(_BOM).splitlines(keepends=True)
-    yield from stream
+def decoded(row: bytes) -> tuple[Node, Unreadable | None]:
+    """The resource of a line, or what is wrong with the line."""
+    try:
+        node = orjson.loads(row)
+    except orjson.JSONDecodeError:
+        return {}, _bad_line(row)
+    return (node, None) if type(node) is dict else ({}, _NOT_OBJECT)
 
 
 def _bad_line(row: bytes) -> Unreadable:
@@ -203,7 +200,7 @@ def _member(archive: zipfile.ZipFile, name: str) -> Iterator[Raw]:
     except _BAD_ZIP:
         fault = Unreadable("", "truncated", "A file of the ZIP is damaged, encrypted or ends too early.")
     if fault is not None:
-        yield 0, None, {}, content_hash(name.encode()), fault, _NO_ENTRIES, None
+        yield 0, None, {}, content_hash(name.encode()), fault, _NO_ENTRIES, b"", None
 
 
 def _head(archive: zipfile.ZipFile, name: str) -> bytes:

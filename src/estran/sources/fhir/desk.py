@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from estran.sources.fhir.elements import Node
+from estran.sources.fhir.containers import Raw
 from estran.sources.fhir.express import Express
 from estran.sources.fhir.setting import Setting
 from estran.sources.fhir.statements import (
@@ -15,6 +15,7 @@ from estran.sources.fhir.statements import (
     Drug,
     Fact,
     Identity,
+    Kin,
     Movement,
     Permit,
     Statement,
@@ -29,6 +30,7 @@ from estran.sources.records import (
     MergeStatement,
     PatientKey,
     PermissionStatement,
+    RelationStatement,
     UnitKey,
     Vocabulary,
 )
@@ -44,13 +46,11 @@ class Desk:
 
     def _open(self) -> None:
         self._builder = BatchBuilder(self.part)
+        self.rows = self._builder.rows
         self._drugs: list[Code] = []
         self._patients: dict[PatientKey, int] = {}
         self._express = Express(self._builder)
         self._codes: dict[int, tuple[int, Code]] = {}  # by id(): the Code is kept, so its id stays its own
-
-    def __len__(self) -> int:
-        return len(self._builder)
 
     def record(self, record_no: int, line: int | None, event_time: int, content: int) -> int:
         """Open a record; returns its row."""
@@ -67,9 +67,10 @@ class Desk:
         self._open()
         return batch
 
-    def express(self, row: int, node: Node, setting: Setting) -> bool:
-        """Write an Observation of the everyday shape; False, with nothing written, for any other."""
-        return self._express.take(row, node, setting)
+    def express(self, raw: Raw, setting: Setting) -> bool:
+        """Write an Observation of the everyday shape with its record; False, with nothing written, for any other."""
+        no, line, _, content, fault, _, data, modified = raw
+        return fault is None and self._express.take(no, line, data, content, modified, setting)
 
     def write(self, row: int, statement: Statement) -> None:
         """Write what record `row` states."""
@@ -161,6 +162,12 @@ class Desk:
             )
         )
 
+    def _kin(self, row: int, kin: Kin) -> None:
+        patient, batch = self._patient(kin.patient), self._builder.batch
+        batch.identities.append(IdentityStatement(row, patient, (), kin.person, introduces=False))
+        if kin.other is not None:
+            batch.relations.append(RelationStatement(row, patient, self._patient(kin.other), kin.kind, kin.rank))
+
     def _units(self, row: int, units: Units) -> None:
         for unit in units.units:
             self._unit(unit)
@@ -174,6 +181,7 @@ _WRITERS: dict[type, Callable[[Desk, int, Any], None]] = {
     Movement: Desk._movement,
     Identity: Desk._identity,
     Permit: Desk._permit,
+    Kin: Desk._kin,
     Units: Desk._units,
     Drug: Desk._drug,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from estran.model.codes import Context, DocumentKind, FactStatus
+from estran.model.moments import Moment
 from estran.sources.fhir.clinical import attributes, document, main_code, period
 from estran.sources.fhir.elements import LOCAL, Node, Quantity, Unreadable, each, number, quantity, words
 from estran.sources.fhir.references import contained, key
@@ -55,7 +56,8 @@ def medication(node: Node, setting: Setting) -> Drug:
 def request(node: Node, setting: Setting) -> Document:
     """A prescription. `stopped` and `completed` ones were ordered; `cancelled` ones never held."""
     code, rare = drug(node, setting)
-    start = setting.clock.moment(node.get("authoredOn"), "MedicationRequest.authoredOn")
+    start, end = _bounds(node, setting)
+    start = start or setting.clock.moment(node.get("authoredOn"), "MedicationRequest.authoredOn")
     context = Context.AFFIRMED
     if node.get("intent") not in _ORDERS or node.get("status") == "draft":
         context = Context.PLANNED
@@ -64,8 +66,25 @@ def request(node: Node, setting: Setting) -> Document:
     status = FactStatus.CANCELLED if node.get("status") == "cancelled" else FactStatus.ORDERED
     told = _dosages(node, setting, "dosageInstruction") + _status(node, setting)
     rare = {**rare, "context": int(context)} if context else rare
-    fact = Fact(code, start, status=status, rare=rare, attributes=told)
+    fact = Fact(code, start, end=end, status=status, rare=rare, attributes=told)
     return document(node, setting, DocumentKind.PRESCRIPTION, (fact,), known="authoredOn")
+
+
+def _bounds(node: Node, setting: Setting) -> tuple[Moment | None, Moment | None]:
+    """From when to when the prescription holds, over all its dosage lines."""
+    path, ends = "MedicationRequest.dosageInstruction", []
+    for one in each(node.get("dosageInstruction"), path):
+        span = ((one.get("timing") or {}).get("repeat") or {}).get("boundsPeriod") or {}
+        ends.append([setting.clock.moment(span.get(name), path + ".timing.repeat.bounds") for name in ("start", "end")])
+    starts, stops = ([end[at] for end in ends] for at in (0, 1))
+    first = min((m for m in starts if m), key=_instant, default=None)
+    # one line without an end: the prescription has none
+    last = max((m for m in stops if m), key=_instant, default=None) if all(stops) else None
+    return first, last
+
+
+def _instant(moment: Moment) -> tuple[int, int]:
+    return moment.date, moment.minute or 0
 
 
 def administration(node: Node, setting: Setting) -> Document:

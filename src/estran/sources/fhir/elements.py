@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from estran.model.codes import Precision
@@ -19,6 +20,7 @@ Node = dict[str, Any]
 
 UCUM = "http://unitsofmeasure.org"
 LOCAL = "LOCAL/FHIR"  # vocabulary of the codes that FHIR itself gives a name to
+_FIRST_DAY, _MINUTE = first_day(), Precision.MINUTE
 LAST_DAY = 84_371  # 2200-12-31
 _ENGLISH = frozenset({"RXNORM", "CVX", "SNOMED", "LOINC", "NDC", "ICD10CM", "CPT4"})
 _MEMORY = 1 << 16  # entries kept in a cache before it starts afresh
@@ -42,14 +44,24 @@ class Quantity(NamedTuple):
     comparator: int | None
 
 
+@lru_cache(maxsize=8)
+def _starts(zone: str) -> list[int]:
+    """`midnights` as a list, which is faster to look into one by one; not to be changed."""
+    found: list[int] = midnights(zone).tolist()
+    return found
+
+
 class Clock:
     """Reads FHIR dates in the site's zone; keeps what it read, for dates repeat a great deal."""
 
     def __init__(self, zone: str) -> None:
         self._zone = zone
-        self._starts: list[int] = midnights(zone).tolist()
+        self._starts = _starts(zone)
         self.moments: dict[str, Moment] = {}
         self.instants: dict[str, int] = {}
+        # Instants seldom repeat, their days and times of day do: microseconds of either.
+        self._days: dict[str, int] = {}
+        self._times: dict[str, int] = {}
 
     def moment(self, text: Any, path: str) -> Moment | None:
         """The moment that `text` writes, None when there is none."""
@@ -70,9 +82,10 @@ class Clock:
 
     def _read(self, text: str) -> Moment:
         if len(text) >= 20 and text[10] == "T" and text[4] == "-":
-            when = dt.datetime.fromisoformat(text)
-            if when.tzinfo is not None:
-                self.instants[text] = micros = (when - _UNIX) // _MICROSECOND  # mostly asked for next
+            day, time = self._days.get(text[:10]), self._times.get(text[10:])
+            micros = self._learnt(text) if day is None or time is None else day + time
+            if micros is not None:
+                self.instants[text] = micros  # mostly asked for next
                 return self._local(micros // 60_000_000)
         elif not text.isascii() or not text[:4].isdigit() or (len(text) > 10 and text[10] != "T"):
             raise ValueError("not a date")
@@ -81,16 +94,29 @@ class Clock:
             raise ValueError("date out of range")
         return found
 
+    def _learnt(self, text: str) -> int | None:
+        """Microseconds UTC of an instant, its day and time of day kept; None without an offset."""
+        when = dt.datetime.fromisoformat(text)
+        if when.tzinfo is None:
+            return None
+        if len(self._times) >= _MEMORY or len(self._days) >= _MEMORY:
+            self._days.clear()
+            self._times.clear()
+        micros = (when - _UNIX) // _MICROSECOND
+        day = (dt.date.fromisoformat(text[:10]) - _UNIX.date()) // _MICROSECOND
+        self._days[text[:10]], self._times[text[10:]] = day, micros - day
+        return micros
+
     def _local(self, minutes: int) -> Moment:
         """The local moment of a UTC instant: its day is the UTC day or a neighbour."""
-        starts, index = self._starts, minutes // 1440 - first_day()
+        starts, index = self._starts, minutes // 1440 - _FIRST_DAY
         if not 1 <= index < len(starts) - 1:
             raise ValueError("date out of range")
         if minutes >= starts[index + 1]:
             index += 1
         elif minutes < starts[index]:
             index -= 1
-        return Moment(index + first_day(), minutes - starts[index], Precision.MINUTE)
+        return Moment(index + _FIRST_DAY, minutes - starts[index], _MINUTE)
 
     def micros(self, text: Any, path: str) -> int | None:
         """Microseconds UTC of an instant; a coarser date counts from its beginning."""
@@ -169,6 +195,10 @@ class Lexicon:
     def local(self, code: str, label: str, kind: str = "other") -> Code:
         """A code of Estran's own for what FHIR says by the name of an element."""
         return self._local.setdefault((code, label, kind), Code(LOCAL, code, label, "fr", kind))
+
+    def named(self, vocabulary: str, code: str) -> Code:
+        """A code that goes without a label, such as a question by its number."""
+        return self._local.setdefault((code, vocabulary, "named"), Code(vocabulary, code, kind="observation"))
 
     def drug(self, name: str, label: str, lang: str | None) -> Code:
         """The local code of the Medication resource called `name` (Type/id)."""

@@ -6,12 +6,12 @@ import datetime as dt
 import re
 from typing import Any
 
-from estran.model.codes import Precision, Sex
+from estran.model.codes import DocumentKind, Precision, Sex
 from estran.model.moments import EPOCH, Moment
-from estran.sources.fhir.elements import Node, Unreadable, each, extension, first_code, words
+from estran.sources.fhir.elements import Node, Unreadable, each, extension, first_code, number, words
 from estran.sources.fhir.references import SYSTEM, key
 from estran.sources.fhir.setting import Setting
-from estran.sources.fhir.statements import Identity, Permit
+from estran.sources.fhir.statements import Document, Fact, Identity, Permit, Statement
 from estran.sources.records import PatientKey, Person
 
 # The national identity (INS): its authorities, and the codes of identifier types in FR Core.
@@ -21,16 +21,27 @@ _SURE_IDENTITIES = frozenset({"VALI", "QUAL"})
 _HOSPITAL_TYPES = frozenset({"PI", "MR", "PT"})
 _NATIONAL_SYSTEMS = ("http://hl7.org/fhir/sid/us-ssn", "urn:oid:1.2.250.1.213.1.4.")
 _NAME_ORDER = {"maiden": 0, "official": 1, "usual": 2}
-_COMMUNE = re.compile(r"[0-9][0-9AB][0-9]{3}")
+# An INSEE code, alone or at the head of an IRIS (commune and four digits).
+_COMMUNE = re.compile(r"([0-9][0-9AB][0-9]{3})(?:[0-9]{4})?")
 _MERGING_LINKS = frozenset({"replaced-by", "replaces", "refer"})
 
 
-def patient(node: Node, setting: Setting) -> Identity:
-    """A Patient: numbers, traits, and the records it was merged with."""
+def patient(node: Node, setting: Setting) -> list[Statement]:
+    """A Patient: numbers, traits, the records it was merged with, and its rank in a multiple birth."""
     me = PatientKey(SYSTEM, key(node))
     aliases, others, ins = _numbers(node, setting.author_system)
     links = tuple(_merges(node, me, setting))
-    return Identity(me, tuple(a for a in aliases if a != me), _person(node, setting, tuple(others)), ins, links)
+    who = Identity(me, tuple(a for a in aliases if a != me), _person(node, setting, tuple(others)), ins, links)
+    rank = number(node.get("multipleBirthInteger"), "Patient.multipleBirthInteger")
+    return [who] if rank is None else [who, _rank(me, rank, setting)]
+
+
+def _rank(me: PatientKey, rank: float, setting: Setting) -> Document:
+    """The rank among twins; a document of its own, as it has neither date nor stay."""
+    code = setting.lexicon.local("Patient.multipleBirthInteger", "Rang gémellaire", "observation")
+    return Document(
+        f"{me.value}#multipleBirth", me, None, DocumentKind.OBSERVATION.value, None, None, (Fact(code, None, rank),)
+    )
 
 
 def _numbers(node: Node, author: str) -> tuple[list[PatientKey], list[str], str | None]:
@@ -53,6 +64,16 @@ def _numbers(node: Node, author: str) -> tuple[list[PatientKey], list[str], str 
         else:
             others[value] = None
     return list(aliases), [o for o in others if o != ins], ins
+
+
+def hospital_numbers(node: Node, author: str) -> list[PatientKey]:
+    """The numbers that hospitals gave to a person who is not described as a patient."""
+    found, path = [], f"{node['resourceType']}.identifier"
+    for one in each(node.get("identifier"), path):
+        value, system = words(one.get("value"), path + ".value"), words(one.get("system"), path + ".system") or ""
+        if value and (system or author) and _is_hospital(one, first_code(one.get("type")), system):
+            found.append(PatientKey(system or author, value.strip()))
+    return found
 
 
 def _is_hospital(one: Node, kind: str | None, system: str) -> bool:
@@ -86,10 +107,10 @@ def _merges(node: Node, me: PatientKey, setting: Setting) -> list[tuple[PatientK
 
 
 def _person(node: Node, setting: Setting, numbers: tuple[str, ...]) -> Person:
-    families, givens = _names(each(node.get("name"), "Patient.name"), "Patient.name")
+    families, givens = names(each(node.get("name"), "Patient.name"), "Patient.name")
     birth = setting.clock.moment(node.get("birthDate"), "Patient.birthDate")
     death = setting.clock.moment(node.get("deceasedDateTime"), "Patient.deceasedDateTime")
-    phones, mails = _telecoms(node)
+    phones, mails = telecoms(node)
     return Person(
         family_names=families,
         given_names=givens,
@@ -128,16 +149,16 @@ def _sex(node: Node) -> str | None:
         raise Unreadable("Patient.gender", "malformed", "The gender is not one of FHIR's four codes.") from None
 
 
-def _names(names: list[Node], path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def names(told: list[Node], path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Family names, birth name first, and given names, each once."""
     families: dict[str, None] = {}
     givens: dict[str, None] = {}
-    for name in sorted(names, key=lambda n: _NAME_ORDER.get(n.get("use") or "", 3)):
+    for name in sorted(told, key=lambda n: _NAME_ORDER.get(n.get("use") or "", 3)):
         family = words(name.get("family"), path + ".family")
-        told = name.get("given") or []
+        given_names = name.get("given") or []
         listed = extension(name, "fr-core-birth-list-given-name", "birth-list-given-name")
         more = words((listed or {}).get("valueString"), path + ".extension") or ""
-        for given in [*(words(g, path + ".given") for g in told), *more.split()]:
+        for given in [*(words(g, path + ".given") for g in given_names), *more.split()]:
             if given:
                 givens[given] = None
         text = words(name.get("text"), path + ".text")
@@ -146,12 +167,13 @@ def _names(names: list[Node], path: str) -> tuple[tuple[str, ...], tuple[str, ..
     return tuple(families), tuple(givens)
 
 
-def _telecoms(node: Node) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def telecoms(node: Node, kind: str = "Patient") -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Telephone numbers and mail addresses, those of contacts included."""
     phones: dict[str, None] = {}
     mails: dict[str, None] = {}
-    holders = [node, *each(node.get("contact"), "Patient.contact")]
-    for one in (t for holder in holders for t in each(holder.get("telecom"), "Patient.telecom")):
-        value = words(one.get("value"), "Patient.telecom.value")
+    holders = [node, *each(node.get("contact"), kind + ".contact")]
+    for one in (t for holder in holders for t in each(holder.get("telecom"), kind + ".telecom")):
+        value = words(one.get("value"), kind + ".telecom.value")
         if value:
             (mails if one.get("system") == "email" or "@" in value else phones)[value] = None
     return tuple(phones), tuple(mails)
@@ -161,7 +183,7 @@ def _relatives(node: Node) -> tuple[str, ...]:
     """Names of contacts and the mother's maiden name, to be masked in texts."""
     found: dict[str, None] = {}
     for contact in each(node.get("contact"), "Patient.contact"):
-        families, givens = _names([contact["name"]] if contact.get("name") else [], "Patient.contact.name")
+        families, givens = names([contact["name"]] if contact.get("name") else [], "Patient.contact.name")
         full = " ".join([*givens, *families])
         if full:
             found[full] = None
@@ -185,8 +207,9 @@ def _commune(address: Node) -> str | None:
     told = extension(address, "fr-core-address-insee-code", "inseeCode") or {}
     coding = told.get("valueCoding") or {}
     for code in (coding.get("code"), told.get("valueString"), told.get("valueCode"), address.get("district")):
-        if type(code) is str and _COMMUNE.fullmatch(code):
-            return code
+        found = _COMMUNE.fullmatch(code) if type(code) is str else None
+        if found is not None:
+            return found.group(1)
     return None
 
 

@@ -8,14 +8,15 @@ from typing import Any
 
 from estran.model.errors import InputRefused
 from estran.settings import Settings
-from estran.sources.fhir import clinical, drugs, measures, people, stays, writings
-from estran.sources.fhir.containers import SUFFIXES, Raw, head, rank, records
+from estran.sources.fhir import care, claims, clinical, drugs, kin, measures, people, stays, writings
+from estran.sources.fhir.bundles import GONE
+from estran.sources.fhir.containers import SUFFIXES, Raw, decoded, head, rank, records
 from estran.sources.fhir.desk import Desk
 from estran.sources.fhir.elements import Clock, Lexicon, Node, Unreadable
 from estran.sources.fhir.markup import resource_types
 from estran.sources.fhir.references import Shelf, key
-from estran.sources.fhir.setting import Setting
-from estran.sources.fhir.statements import Nothing, Statement
+from estran.sources.fhir.setting import Setting, written_at
+from estran.sources.fhir.statements import Nothing, Statement, withdrawn
 from estran.sources.records import Batch
 
 BATCH_RESOURCES = 20_000
@@ -35,6 +36,15 @@ _MAPPINGS: dict[str, Mapping] = {
     "Organization": stays.ward,
     "Location": stays.ward,
     "Encounter": stays.encounter,
+    "EpisodeOfCare": stays.episode,
+    "RelatedPerson": kin.related,
+    "Claim": claims.claim,
+    "ServiceRequest": care.order,
+    "Specimen": care.specimen,
+    "ImagingStudy": care.imaging,
+    "Flag": care.flag,
+    "CarePlan": care.plan,
+    "QuestionnaireResponse": care.answers,
     "Observation": measures.observation,
     "Condition": clinical.condition,
     "Procedure": clinical.procedure,
@@ -54,8 +64,8 @@ _MAPPINGS: dict[str, Mapping] = {
 }
 _BECAUSE = {
     **dict.fromkeys(("Practitioner", "PractitionerRole"), "the warehouse holds no record of its care staff"),
-    **dict.fromkeys(("Coverage", "Claim", "ClaimResponse", "ExplanationOfBenefit", "Account"), "it is about payment"),
-    **dict.fromkeys(("CarePlan", "CareTeam", "Goal"), "it plans care, and what was done comes in other resources"),
+    **dict.fromkeys(("Coverage", "ClaimResponse", "ExplanationOfBenefit", "Account"), "it is about payment"),
+    **dict.fromkeys(("CareTeam", "Goal"), "it plans care, and what was done comes in other resources"),
     **dict.fromkeys(("Provenance", "AuditEvent"), "it is about the source system, not the patient"),
     **dict.fromkeys(
         ("StructureDefinition", "StructureMap", "ConceptMap", "ValueSet", "CodeSystem", "ImplementationGuide",
@@ -102,43 +112,53 @@ class FhirReader:
         Raises InputRefused when the file can be opened neither as JSON, NDJSON, XML nor ZIP.
         """
         desks: dict[str, Desk] = {}
-        setting = self._setting(Shelf())
+        desk, setting, most = None, self._setting(Shelf()), self._batch_resources
         for raw in records(path, name):
             if wanted is not None and raw[0] not in wanted:
                 continue
             if raw[5] is not setting.shelf:
                 setting = self._setting(raw[5])
-            kind = raw[2].get("resourceType")
-            desk = desks.get(kind) if type(kind) is str else None
-            if desk is None:
-                part = kind if type(kind) is str and kind in resource_types() else ""
-                desk = desks.get(part)
-                if desk is None:
-                    desk = desks[part] = Desk(part)
-            _take(desk, raw, setting)
-            if len(desk) >= self._batch_resources:
+            node, fault = raw[2], raw[4]
+            if node is not None:
+                desk = _desk(desks, node.get("resourceType"))
+            # Lines of a type come together: the last one tells whether to try the fast lane.
+            if desk is None or desk.part != "Observation" or not desk.express(raw, setting):
+                if node is None:
+                    node, fault = decoded(raw[6])
+                    desk = _desk(desks, node.get("resourceType"))
+                assert desk is not None  # noqa: S101 - either way the resource has found its desk
+                _take(desk, raw, node, fault, setting)
+            if len(desk.rows) >= most:
                 yield desk.take()
         for desk in desks.values():
-            if len(desk):
+            if desk.rows:
                 yield desk.take()
 
     def _setting(self, shelf: Shelf) -> Setting:
         return Setting(self._clock, self._lexicon, shelf, self._author_system)
 
 
-def _take(desk: Desk, raw: Raw, setting: Setting) -> None:
+def _desk(desks: dict[str, Desk], kind: object) -> Desk:
+    """The desk of a resource type; one for all that are none."""
+    desk = desks.get(kind) if type(kind) is str else None
+    if desk is None:
+        part = kind if type(kind) is str and kind in resource_types() else ""
+        desk = desks.get(part)
+        if desk is None:
+            desk = desks[part] = Desk(part)
+    return desk
+
+
+def _take(desk: Desk, raw: Raw, node: Node, fault: Unreadable | None, setting: Setting) -> None:
     """Write one record and what it states, or why it is refused."""
-    no, line, node, content, fault, _, modified = raw
-    part = desk.part
+    no, line, content = raw[0], raw[1], raw[3]
     if fault is None:
         try:
-            row = desk.record(no, line, _event_time(node, modified, setting.clock), content)
+            row = desk.record(no, line, _event_time(node, raw[7], setting.clock), content)
         except (*_SHAPES, Unreadable):
             row = desk.record(no, line, 0, content)
-            fault = Unreadable(part + ".meta", "malformed", "The resource's date of change or version is not one.")
+            fault = Unreadable(desk.part + ".meta", "malformed", "The resource's date of change or version is not one.")
         else:
-            if part == "Observation" and desk.express(row, node, setting):
-                return
             fault = _map(desk, row, node, setting)
     else:
         row = desk.record(no, line, 0, content)
@@ -153,6 +173,8 @@ def _map(desk: Desk, row: int, node: Node, setting: Setting) -> Unreadable | Non
         if mapping is None:
             raise _unknown(node, desk.part)
         statements = mapping(node, setting)
+        if GONE in node:
+            statements = withdrawn(statements)
     except Unreadable as error:
         return error
     except _SHAPES:
@@ -167,15 +189,13 @@ def _event_time(node: Node, modified: object, clock: Clock) -> int:
 
     A document that replaces another comes at least one microsecond after an undated one.
     """
-    meta = node.get("meta")
-    told = meta.get("lastUpdated") if meta else None
-    if told is None:
-        told = modified
-    if told is not None:
-        return clock.micros(told, "meta.lastUpdated") or 0
-    version = meta.get("versionId") if meta else None
-    if type(version) is str and version.isascii() and version.isdigit() and len(version) < 18:
-        return int(version)
+    if GONE in node:  # after the version that it takes back
+        return (0 if modified is None else clock.micros(modified, "response.lastModified") or 0) + 1
+    meta = node.get("meta") or {}
+    told = meta.get("lastUpdated")
+    found = written_at(modified if told is None else told, meta.get("versionId"), clock)
+    if found is not None:
+        return found
     return 1 if "relatesTo" in node and writings.replaces(node) else 0
 
 

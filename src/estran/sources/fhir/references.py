@@ -19,12 +19,13 @@ class Shelf:
         self._patients: dict[str, PatientKey] = {}
         self._movements: dict[str, tuple[str, str]] = {}
         self._used: set[str] = set()
+        self._linked: dict[str, PatientKey] = {}  # RelatedPerson/id -> the patient who is that person
 
     def put(self, url: Any, node: Node, name: str) -> None:
         """Remember a resource under its fullUrl and under Type/id."""
         if isinstance(url, str) and url:
             self._names[url] = name
-        self._nodes[name] = node
+        self._nodes.setdefault(name, node)  # a history tells the newest version first
 
     def name(self, reference: str) -> str:
         """`Type/id` of a literal reference; conditional and contained ones come back as they are."""
@@ -117,6 +118,15 @@ class Shelf:
     def used(self, name: str) -> bool:
         """Whether the resource called `name` is read through another one."""
         return name in self._used
+
+    def link(self, reference: Any, patient: PatientKey) -> None:
+        """Remember that a patient of this file is the RelatedPerson that `reference` leads to."""
+        if isinstance(reference, str) and self.name(reference).startswith("RelatedPerson/"):
+            self._linked[self.name(reference)] = patient
+
+    def linked(self, name: str) -> PatientKey | None:
+        """The patient of this file who is the RelatedPerson called `name`."""
+        return self._linked.get(name)
 
     def unit(self, target: Any, path: str) -> UnitKey | None:
         """The ward that a reference to an Organization or Location names."""

@@ -27,6 +27,15 @@ class Setting(NamedTuple):
         return self.shelf.patient(node, field)
 
 
+def written_at(told: object, version: object, clock: Clock) -> int | None:
+    """When a version was written: its date of change, else its number as a count, else None."""
+    if told is not None:
+        return clock.micros(told, "meta.lastUpdated") or 0
+    if type(version) is str and version.isascii() and version.isdigit() and len(version) < 18:
+        return int(version)
+    return None
+
+
 WITHDRAWN = frozenset({"entered-in-error", "cancelled"})
 _UNFINISHED = frozenset({"preliminary", "registered", "partial"})
 

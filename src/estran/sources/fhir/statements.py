@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from estran.model.codes import DocumentStatus, FactStatus
 from estran.model.moments import Moment
+from estran.sources.fhir.elements import Unreadable
 from estran.sources.records import Code, PatientKey, Person, UnitKey
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -100,6 +101,16 @@ class Permit(NamedTuple):
     proof: str
 
 
+class Kin(NamedTuple):
+    """A relative of a patient: the traits to mask in the patient's texts, and who it is when that is known."""
+
+    patient: PatientKey
+    person: Person
+    other: PatientKey | None = None
+    kind: str = ""  # mother, child, twin
+    rank: int | None = None
+
+
 class Units(NamedTuple):
     """Wards that a record introduces."""
 
@@ -116,4 +127,25 @@ class Nothing(NamedTuple):
     """A record that was used through another one."""
 
 
-Statement = Document | Stay | Movement | Identity | Permit | Units | Drug | Nothing
+Statement = Document | Stay | Movement | Identity | Permit | Kin | Units | Drug | Nothing
+
+
+_LASTING = Unreadable(
+    "Bundle.entry.request", "unknown-type", "The entry deletes a resource that is not taken back by itself."
+)
+
+
+def withdrawn(statements: Statement | list[Statement]) -> list[Statement]:
+    """What the deletion of a resource says: its documents, stays and movements are cancelled.
+
+    Raises Unreadable for what a deletion does not undo: persons, wards, drugs, consents.
+    """
+    found: list[Statement] = []
+    for one in statements if isinstance(statements, list) else [statements]:
+        if isinstance(one, Document):
+            found.append(one._replace(status=DocumentStatus.CANCELLED, facts=(), text=None, media=()))
+        elif isinstance(one, Stay | Movement):
+            found.append(one._replace(columns={**one.columns, "status": "cancelled"}))
+    if not found or (isinstance(statements, list) and any(isinstance(one, Identity) for one in statements)):
+        raise _LASTING
+    return found

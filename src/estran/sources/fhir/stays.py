@@ -6,7 +6,7 @@ from typing import Any
 
 from estran.model.codes import Precision, StayKind
 from estran.model.moments import Moment
-from estran.sources.fhir.elements import Node, Unreadable, each, first_code, words
+from estran.sources.fhir.elements import Clock, Node, Unreadable, each, first_code, words
 from estran.sources.fhir.references import SYSTEM, identifier, key
 from estran.sources.fhir.setting import Setting, confidential
 from estran.sources.fhir.statements import Movement, Stay, Units
@@ -43,7 +43,7 @@ def encounter(node: Node, setting: Setting) -> Stay | Movement:
     parent = setting.stay(node, "partOf")
     if move is not None and parent is not None:
         return _movement(node, setting, move, parent)
-    return _stay(node, setting, parent)
+    return _stay(node, setting, parent or _episode_of(node, setting))
 
 
 def movement_number(node: Node) -> str | None:
@@ -57,7 +57,7 @@ def movement_number(node: Node) -> str | None:
 
 def _stay(node: Node, setting: Setting, parent: tuple[str, str] | None) -> Stay:
     lodging = node.get("hospitalization") or {}
-    columns = _period(node, setting)
+    columns = columns_of(node.get("period") or {}, setting.clock, "Encounter.period")
     columns |= {
         "kind": _kind(node),
         "entry_mode": first_code(lodging.get("admitSource")),
@@ -69,10 +69,33 @@ def _stay(node: Node, setting: Setting, parent: tuple[str, str] | None) -> Stay:
 
 
 def _movement(node: Node, setting: Setting, move: str, stay: tuple[str, str]) -> Movement:
-    columns = _period(node, setting)
+    columns = columns_of(node.get("period") or {}, setting.clock, "Encounter.period")
     cancelled = _STATUS.get(node.get("status") or "") == "cancelled"
     columns |= {"responsibility": "medical", "status": "cancelled" if cancelled else "active"}
     return Movement(setting.patient(node), move, stay, _unit(node, setting), columns)
+
+
+_EPISODE = {
+    "planned": "planned", "waitlist": "planned", "active": "active", "onhold": "active", "finished": "finished",
+    "cancelled": "cancelled", "entered-in-error": "cancelled",
+}  # fmt: skip
+
+
+def episode(node: Node, setting: Setting) -> Stay:
+    """An EpisodeOfCare: a dossier, which the stays of the same care are part of."""
+    columns = columns_of(node.get("period") or {}, setting.clock, "EpisodeOfCare.period")
+    columns |= {
+        "kind": StayKind.DOSSIER.value,
+        "confidential": confidential(node) or None,
+        "status": _EPISODE.get(node.get("status") or ""),
+    }
+    unit = setting.shelf.unit(node.get("managingOrganization"), "EpisodeOfCare.managingOrganization")
+    return Stay(setting.patient(node, "patient"), (SYSTEM, key(node)), None, unit, columns)
+
+
+def _episode_of(node: Node, setting: Setting) -> tuple[str, str] | None:
+    listed = each(node.get("episodeOfCare"), "Encounter.episodeOfCare")
+    return setting.shelf.number(listed[0], "Encounter.episodeOfCare") if listed else None
 
 
 def _kind(node: Node) -> str:
@@ -84,10 +107,9 @@ def _kind(node: Node) -> str:
     return (StayKind.VENUE if "VN" in numbers else StayKind.DOSSIER).value
 
 
-def _period(node: Node, setting: Setting) -> dict[str, Any]:
-    period = node.get("period") or {}
-    start = setting.clock.moment(period.get("start"), "Encounter.period.start")
-    end = setting.clock.moment(period.get("end"), "Encounter.period.end")
+def columns_of(period: Node, clock: Clock, path: str) -> dict[str, Any]:
+    """The columns of a stay or movement that a Period fills."""
+    start, end = clock.moment(period.get("start"), path + ".start"), clock.moment(period.get("end"), path + ".end")
     return {
         "start_date": start.date if start else None,
         "start_minute": start.minute if start else None,

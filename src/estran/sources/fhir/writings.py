@@ -8,6 +8,7 @@ from typing import Any
 
 from estran.model.codes import DocumentKind, DocumentStatus
 from estran.model.moments import Moment
+from estran.sources import cda, extraction
 from estran.sources.fhir.clinical import document, main_code, period
 from estran.sources.fhir.elements import Node, Unreadable, codes_in, each, words
 from estran.sources.fhir.pages import plain
@@ -142,17 +143,33 @@ def _attached(one: Node, path: str, setting: Setting) -> str | None:
         if binary is not None and binary.get("resourceType") == "Binary":
             data = words(binary.get("data"), "Binary.data")
             kind = kind or words(binary.get("contentType"), "Binary.contentType")
-    if data is None or kind is None or not kind.lower().startswith(_TEXTS):
+    if data is None or kind is None:
         return None
+    if not kind.lower().startswith(_TEXTS):
+        return _document(_bytes(data, path), kind)
     return plain(_decoded(data, kind, path), html="html" in kind.lower()) or None
+
+
+def _document(data: bytes, kind: str) -> str | None:
+    """The text of a PDF, a word processor's document or a CDA document; None when it cannot be read."""
+    try:
+        if "xml" in kind.lower() and "officedocument" not in kind.lower():
+            return cda.open_content(data, cda.Setting()).text
+        return extraction.extract(data, kind).text
+    except (cda.Refused, extraction.Unreadable):
+        return None
+
+
+def _bytes(data: str, path: str) -> bytes:
+    try:
+        return base64.b64decode("".join(data.split()), validate=True)
+    except (binascii.Error, ValueError):
+        raise Unreadable(path + ".data", "encoding", "The attachment is not valid base64.") from None
 
 
 def _decoded(data: str, kind: str, path: str) -> str:
     """Base64 to text: the charset told, else UTF-8, else Windows' Latin."""
-    try:
-        raw = base64.b64decode("".join(data.split()), validate=True)
-    except (binascii.Error, ValueError):
-        raise Unreadable(path + ".data", "encoding", "The attachment is not valid base64.") from None
+    raw = _bytes(data, path)
     told = kind.lower().partition("charset=")[2].split(";")[0].strip(" \"'")
     for charset in (told, "utf-8", "cp1252"):
         try:

@@ -36,15 +36,16 @@ _REACTION = 5  # AL1-5, repeated
 
 
 def read_clinical(
-    gathering: Gathering, message: Message, record: int, subject: Subject, sender: Sender, when: Moment | None
-) -> None:
+    gathering: Gathering, message: Message, record: int, subject: Subject, sender: Sender, when: Moment | None,
+    kinds: tuple[str, ...] = ("DG1", "PR1", "AL1", "OBX"),
+) -> None:  # fmt: skip
     """One document per kind of segment; a newer message that has the same kind replaces it whole."""
     for kind in _SETS:
-        segments = message.all(kind.segment)
+        segments = message.all(kind.segment) if kind.segment in kinds else []
         if segments:
             _store_set(gathering, record, subject, sender, (kind, segments, when))
     results = [line for line in message.lines if line.startswith("OBX")]
-    if results:
+    if results and "OBX" in kinds:
         _store_results(gathering, record, subject, sender, results, when)
 
 

@@ -20,7 +20,7 @@ class Clock:
     """Reads HL7 timestamps in the zone of the site."""
 
     def __init__(self, zone: str) -> None:
-        self._zone = zone
+        self.zone = self._zone = zone
         self._days: dict[str, tuple[int, int] | None] = {}  # date → (day, UTC micros of midnight), ordinary days only
         self._last: tuple[str, Moment | None] = ("", None)  # the fields of one message mostly tell the same moment
 

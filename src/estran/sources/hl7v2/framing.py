@@ -65,6 +65,11 @@ def frames(path: Path, name: str) -> Iterator[Frame]:
             yield from _text_frames(data, stream)
 
 
+def framed(message: bytes) -> Iterator[Frame]:
+    """The messages of one MLLP frame, whose content is `message`."""
+    return _pieces(b"%b%b%b\r" % (_START, message, _END), 1)
+
+
 def _is_ndjson(name: str, data: bytes) -> bool:
     plain = name.lower().removesuffix(".gz")
     return plain.endswith((".ndjson", ".jsonl")) or data.lstrip()[:1] == b"{"

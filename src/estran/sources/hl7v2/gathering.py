@@ -14,6 +14,7 @@ from estran.sources.hl7v2.refused import Refused
 from estran.sources.hl7v2.values import Number, read_code, read_number, read_range, read_unit
 from estran.sources.hl7v2.visit import Visit, Ward, is_confidential, read_visit
 from estran.sources.records import Batch, BatchBuilder, IdentityStatement
+from estran.terminology.units import ucum
 
 _MAX_HELD = 100_000
 
@@ -38,7 +39,7 @@ class Held:
         self.identities: dict[str, Identity] = {}
         self.visits: dict[tuple[str, str], Visit] = {}
         self.protected: dict[tuple[str, str, str], bool | None] = {}
-        self.senders: dict[tuple[str, str, str], tuple[str, str, str]] = {}
+        self.senders: dict[tuple[tuple[str, ...], tuple[str, ...]], tuple[str, str, str]] = {}
         self.numbers: dict[str, Number | None] = {}
         self.ranges: dict[str, tuple[float | None, float | None]] = {"": (None, None)}
         self.units: dict[str, str | None] = {"": None}
@@ -62,11 +63,12 @@ class Held:
             return found
 
     def unit(self, text: str) -> str | None:
-        """The unit of an OBX-6."""
+        """The unit of an OBX-6, in UCUM where its spelling is known."""
         try:
             return self.units[text]
         except KeyError:
-            found = self.units[text] = read_unit(text)
+            written = read_unit(text)
+            found = self.units[text] = ucum(written) if written else None
             return found
 
     def trim(self) -> None:
@@ -118,17 +120,16 @@ class Gathering:
     # Identity lines → latest (event time, record) that stated them.
     stated: dict[str, tuple[int, int, Identity]] = field(default_factory=dict)
 
-    @property
-    def clock(self) -> Clock:
-        return self.held.clock
+    def __post_init__(self) -> None:
+        self.clock: Clock = self.held.clock
 
     def sender(self, message: Message) -> Sender:
         """Raises Refused when MSH-7 is not a timestamp."""
         msh = message.msh
-        key = (get(msh, 3), get(msh, 4), get(msh, 19))
+        key = tuple(msh[3:5]), tuple(msh[19:20])
         known = self.held.senders.get(key)
         if known is None:
-            application, facility, lang = first(key[0]), first(key[1]), first(key[2])[:2].lower()
+            application, facility, lang = first(get(msh, 3)), first(get(msh, 4)), first(get(msh, 19))[:2].lower()
             known = application or facility, facility or application, lang if lang in ("fr", "en") else "fr"
             self.held.senders[key] = known
         moment, sent = self.clock.stamp(first(get(msh, 7)), "MSH-7")

@@ -7,6 +7,7 @@ from typing import Any
 
 from estran.model.codes import FactStatus
 from estran.model.moments import Moment
+from estran.sources import cda
 from estran.sources.columns import FactColumns
 from estran.sources.hl7v2.embedded import Embedded, read_embedded
 from estran.sources.hl7v2.gathering import Codes, Gathering
@@ -33,8 +34,8 @@ class Draft:
     """A document being gathered from its OBR and OBX."""
 
     __slots__ = (
-        "alive", "coded", "codes", "confidential", "facts", "isolates", "label", "letters", "lines", "media", "parent",
-        "removed", "start", "title", "values",
+        "alive", "clinical", "coded", "codes", "confidential", "facts", "isolates", "label", "letters", "lines", "media",
+        "parent", "removed", "start", "title", "values",
     )  # fmt: skip
 
     def __init__(self, start: Moment | None, codes: Codes, values: Codes, title: str) -> None:
@@ -42,6 +43,7 @@ class Draft:
         self.facts = FactColumns()
         self.lines: list[str] = []
         self.media: list[Embedded] = []
+        self.clinical: list[cda.Content] = []
         self.isolates: dict[str, int] = {}  # OBX-4 → fact of the isolate, or first of the group
         self.coded: set[str] = set()  # those OBX-4 whose fact has a coded value
         self.parent: int | None = None  # fact of the isolate that the current OBR is about (OBR-26)
@@ -133,7 +135,7 @@ def _observe(gathering: Gathering, draft: Draft, obx: Segment) -> None:
         draft.alive += 1
     value = "" if obx[5] == '""' else obx[5]
     if kind == "ED":
-        _embed(draft, value, letter)
+        _embed(gathering, draft, value, letter)
     elif kind == "RP":
         draft.media.append(Embedded(None, part(parts(value), 3) or "reference"))
     elif _is_text(kind, value):
@@ -171,13 +173,16 @@ def _words(draft: Draft, identifier: str, value: str, letter: str) -> None:
     draft.lines.append(text)
 
 
-def _embed(draft: Draft, value: str, letter: str) -> None:
+def _embed(gathering: Gathering, draft: Draft, value: str, letter: str) -> None:
     if letter in REMOVED or not value:
         return
-    content = read_embedded(value)
-    if content.text is None:
+    content = read_embedded(value, cda.Setting(gathering.clock.zone, gathering.held.default_system))
+    if content.data:
         draft.media.append(content)
-    elif content.text and content.text not in draft.lines:  # senders repeat a document level by level
+    if content.clinical:
+        draft.clinical.append(content.clinical)
+        draft.confidential = draft.confidential or content.clinical.header.confidential
+    if content.text and content.text not in draft.lines:  # senders repeat a document level by level
         draft.lines.append(content.text)
 
 
@@ -260,7 +265,11 @@ def _parent(draft: Draft, sub_id: str, is_group: bool, is_tested: bool) -> int |
 
 
 def store_media(gathering: Gathering, document: int, draft: Draft, record_no: int) -> None:
-    """Rows for what cannot be read as text yet; the bytes stay in the landed message."""
+    """Rows for embedded documents, whose bytes stay in the landed message; the coded entries of a CDA
+    document, when the message has no results of its own (senders repeat them there)."""
+    if not len(draft.facts):
+        for clinical in draft.clinical[:1]:
+            clinical.add_facts(gathering.builder, document, draft.start)
     for number, content in enumerate(draft.media, 1):
         gathering.builder.media(
             document, modality=content.media_type, uri=f"landing:record={record_no};document={number}",

@@ -47,7 +47,7 @@ class Order:
     def __init__(self, obr: Segment, orc: Segment | None) -> None:
         self.obr, self.orc = obr, orc
         self.results: list[str] = []  # OBX and NTE lines
-        self.kind, self.service, self.label = _service(get(obr, 4), get(obr, 24))
+        self.kind, self.service, self.label = service_of(get(obr, 4), get(obr, 24))
 
 
 class _Patient:
@@ -69,7 +69,7 @@ class _Patient:
 
 
 @lru_cache(maxsize=1 << 14)
-def _service(identifier: str, section: str) -> tuple[str, str, str]:
+def service_of(identifier: str, section: str) -> tuple[str, str, str]:
     """Kind of document, code and words of what was asked (OBR-4, OBR-24)."""
     code, wanted = first(identifier), first(section).upper()
     kinds, key = (_SECTIONS, wanted) if wanted else (REPORTS, code)
@@ -101,7 +101,7 @@ def read_results(gathering: Gathering, message: Message, record: int, record_no:
 
 
 def _patients(message: Message) -> list[_Patient]:
-    current = _Patient()
+    current, after = _Patient(), get(message.msh, 9).startswith("OUL")  # there, ORC follows its OBR
     patients, order, orc = [current], None, None
     for line in message.lines:
         name = line[:3]
@@ -114,6 +114,8 @@ def _patients(message: Message) -> list[_Patient]:
         elif name == "OBR":
             order = Order(line.split("|"), orc)
             current.orders.append(order)
+        elif name == "ORC" and after and order is not None:
+            order.orc = line.split("|")
         elif name == "ORC":
             orc = line.split("|")
         elif name == "PID" and current.lines["PID"]:
@@ -180,8 +182,9 @@ def order_key(order: Order, sender: Sender) -> str:
     for role, number in (("F", 3), ("P", 2)):
         for segment in (obr, orc):
             entity = get(segment, number)
-            if entity and first(entity):
-                return f"ORU|{role}|{first(entity)}|{authority_of(entity) or sender.facility}|{order.service}"
+            own = first(entity) if entity else ""
+            if own:
+                return f"ORU|{role}|{own}|{authority_of(entity) or sender.facility}|{order.service}"
     # no order number: the message itself, and senders reuse MSH-10
     return f"ORU|M|{sender.control_id}|{sender.sent}|{sender.facility}|{order.service}"
 

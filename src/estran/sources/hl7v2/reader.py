@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from estran.model.errors import InputRefused
 from estran.settings import Settings
-from estran.sources.hl7v2 import adt, mdm, oru
-from estran.sources.hl7v2.framing import Frame, frames, open_file
+from estran.sources.hl7v2 import adt, mdm, orders, oru, problems
+from estran.sources.hl7v2.framing import Frame, framed, frames, open_file
 from estran.sources.hl7v2.gathering import Gathering, Held
 from estran.sources.hl7v2.message import Message, first, get, part, parts
 from estran.sources.hl7v2.refused import Refused
@@ -17,7 +18,15 @@ from estran.sources.records import Batch, content_hash
 
 _SUFFIXES = (".hl7", ".er7", ".txt", ".ndjson", ".jsonl")
 _BATCH_RECORDS, _BATCH_FACTS = 5_000, 400_000
-_DOCUMENT_EVENTS = frozenset(("T02", "T04", "T06", "T08", "T10"))
+# Which trigger events of each message are read; '' stands for none given.
+_EVENTS = {
+    "ADT": adt.EVENTS, "MDM": frozenset(("T02", "T04", "T06", "T08", "T10")),
+    "ORU": frozenset(("R01", "R30", "R31", "R32", "")), "OUL": frozenset(("R21", "R22", "R23", "R24")),
+    "ORM": frozenset(("O01", "")), "OML": frozenset(("O21", "O33", "O35", "O39")), "OMG": frozenset(("O19",)),
+    "OMI": frozenset(("O23",)), "OMP": frozenset(("O09",)), "RDE": frozenset(("O01", "O11", "O25")),
+    "RDS": frozenset(("O01", "O13")), "RAS": frozenset(("O01", "O17")), "VXU": frozenset(("V04",)),
+    "PPR": frozenset(("PC1", "PC2", "PC3")), "DFT": frozenset(("P03", "P11")),
+}  # fmt: skip
 _TYPE = re.compile(r"[A-Z]{3,6}", re.ASCII)
 _EVENT = re.compile(r"[A-Z][A-Z0-9]{2}", re.ASCII)
 _BEGINNING = re.compile(rb"(?:MSH|FHS|BHS)[^A-Za-z0-9\s]|\{")
@@ -25,7 +34,7 @@ _SNIFFED = 4096
 
 
 class Hl7v2Reader:
-    """ADT, ORU and MDM messages from files of any of the usual shapes."""
+    """HL7 v2 messages from files of any of the usual shapes; see docs/reference/sources/hl7v2.md."""
 
     format = "hl7v2"
 
@@ -65,6 +74,18 @@ class Hl7v2Reader:
         if len(gathering.builder):
             yield gathering.build()
 
+    def judge(self, data: bytes) -> Refused | None:
+        """Why a message that was received alone will never load as it is; None when it can.
+
+        Whether its patient is known is another matter: it waits in quarantine until then.
+        """
+        gathering = Gathering(self._held)
+        for number, frame in enumerate(framed(data)):
+            self._take(gathering, number, frame)
+        self._held.trim()
+        refusals = gathering.builder.batch.refusals
+        return Refused(refusals[0].field, refusals[0].code, refusals[0].reason) if refusals else None
+
     def _take(self, gathering: Gathering, number: int, frame: Frame) -> None:
         """Add one message to the batch, or its refusal."""
         builder = gathering.builder
@@ -91,25 +112,28 @@ def _read(gathering: Gathering, message: Message, record: int, number: int) -> i
     kind, event = _type(message)
     if kind == "ACK":
         raise Refused("MSH-9", "unknown-type", "An acknowledgement carries no data.")
-    known = kind == "ORU" and event in ("R01", "")
-    known = known or (kind == "ADT" and event in adt.EVENTS) or (kind == "MDM" and event in _DOCUMENT_EVENTS)
-    if not known:
+    if event not in _EVENTS.get(kind, ()):
         raise _unknown(kind, event)
     if len(message.lines) == 1:
         raise Refused("PID", "truncated", "The message stops after its MSH segment.")
-    if kind == "ORU":
+    if kind in ("ORU", "OUL"):
         return oru.read_results(gathering, message, record, number)
     if kind == "MDM":
         return mdm.read_document(gathering, message, record, number, event)
-    return adt.read_movement(gathering, message, record, event)
+    if kind == "ADT":
+        return adt.read_movement(gathering, message, record, event)
+    if kind == "PPR":
+        return problems.read_problems(gathering, message, record, number)
+    if kind == "DFT":
+        return problems.read_charges(gathering, message, record, number)
+    return orders.read_orders(gathering, message, record, number, kind)
 
 
 def _type(message: Message) -> tuple[str, str]:
     """Message code and trigger event: MSH-9, the event also from EVN-1."""
     if len(message.msh) < 10:
         raise Refused("MSH-9", "truncated", "The MSH segment stops before the message type (MSH-9).")
-    components = parts(get(message.msh, 9))
-    kind, event = part(components, 1).upper(), part(components, 2).upper()
+    kind, event = _named(message.msh[9])
     if not kind:
         raise Refused("MSH-9", "missing", "The message has no type (MSH-9).")
     if not event and kind in ("ADT", "MDM"):
@@ -118,6 +142,13 @@ def _type(message: Message) -> tuple[str, str]:
         if not event:
             raise Refused("MSH-9", "missing", "The message has no trigger event (MSH-9).")
     return kind, event
+
+
+@lru_cache(maxsize=1024)
+def _named(field: str) -> tuple[str, str]:
+    """Message code and trigger event of an MSH-9; senders use a handful."""
+    components = parts("" if field == '""' else field)
+    return part(components, 1).upper(), part(components, 2).upper()
 
 
 def _unknown(kind: str, event: str) -> Refused:

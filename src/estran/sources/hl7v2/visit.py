@@ -33,10 +33,10 @@ class Visit(NamedTuple):
 
 def read_visit(pid: Segment, pv1: Segment | None) -> Visit:
     """PV1-19 (venue) names the stay, PID-18 (dossier) its parent; alone, PID-18 names the stay."""
-    account = _number(get(pid, 18))
+    account = read_number(get(pid, 18))
     if pv1 is None:
         return Visit(account, None, None, None)
-    venue = _number(get(pv1, 19))
+    venue = read_number(get(pv1, 19))
     number, parent = (venue, account) if venue else (account, None)
     kind = _KINDS.get(first(get(pv1, 2)).upper())
     if kind is None and venue is None and account:
@@ -44,7 +44,7 @@ def read_visit(pid: Segment, pv1: Segment | None) -> Visit:
     return Visit(number, parent if parent != number else None, kind, location(get(pv1, 3)))
 
 
-def _number(field: str) -> tuple[str, str] | None:
+def read_number(field: str) -> tuple[str, str] | None:
     """(system, value) of a CX."""
     cx = parts(field.partition("~")[0])
     value = part(cx, 1)

@@ -15,9 +15,9 @@ import duckdb
 import numpy as np
 
 from estran.model.errors import InputRefused
-from estran.sources.omop.blocks import TABLE_SHIFT, Block
+from estran.sources.omop.blocks import TABLE_SHIFT, Block, in_order
 from estran.sources.omop.content import hash_columns
-from estran.sources.omop.delimited import read_blocks, read_header
+from estran.sources.omop.delimited import Forms, read_blocks, read_header
 from estran.sources.omop.layout import KEYS, ORDER, PLACE
 from estran.sources.unnamed import unnamed
 
@@ -39,8 +39,8 @@ class Table(Protocol):
         """Column names in lower case."""
         ...
 
-    def blocks(self, keep: list[str]) -> Iterator[Block]:
-        """Its records, with the columns `keep` (those it has)."""
+    def blocks(self, keep: list[str], forms: Forms | None = None) -> Iterator[Block]:
+        """Its records, with the columns `keep` (those it has); `forms` are types that texts are tried as."""
         ...
 
 
@@ -86,10 +86,10 @@ class TextTable:
     def columns(self) -> list[str]:
         return self._header.names
 
-    def blocks(self, keep: list[str]) -> Iterator[Block]:
+    def blocks(self, keep: list[str], forms: Forms | None = None) -> Iterator[Block]:
         with self._open() as stream:
             header = read_header(stream)
-            yield from read_blocks(stream, header, keep or header.names[:1], self._base)
+            yield from read_blocks(stream, header, keep or header.names[:1], self._base, forms=forms)
 
 
 @contextmanager
@@ -154,8 +154,8 @@ class DuckTable:
 
     def __init__(self, con: duckdb.DuckDBPyConnection, source: str, name: str, place: int, view: bool) -> None:
         self._con, self._base = con, place << TABLE_SHIFT
-        if view:  # a view has no row numbers: give it some
-            con.execute(f"CREATE TEMP TABLE view_{place} AS SELECT * FROM {source}")
+        if view:  # a view has no row numbers: give it some, the same at every reading
+            con.execute(f"CREATE TEMP TABLE view_{place} AS SELECT * FROM {source} ORDER BY ALL")
             source = f"view_{place}"
         self._source = source
         described = con.sql(f"DESCRIBE {source}").fetchall()
@@ -175,7 +175,7 @@ class DuckTable:
     def columns(self) -> list[str]:
         return self._renamed
 
-    def blocks(self, keep: list[str]) -> Iterator[Block]:
+    def blocks(self, keep: list[str], forms: Forms | None = None) -> Iterator[Block]:
         rows = self._con.execute(f"SELECT max(rowid) FROM {self._source}").fetchall()
         last = -1 if rows[0][0] is None else int(rows[0][0])
         columns = ", ".join(
@@ -186,6 +186,7 @@ class DuckTable:
             where = f"rowid >= {first} AND rowid < {first + _ROWS}"
             table = self._con.sql(f"SELECT {columns}, rowid AS _place FROM {self._source} WHERE {where}").to_arrow_table()
             if len(table):
+                table = in_order(table, "_place")
                 numbers = self._base + table["_place"].to_numpy().astype(np.int64)
                 content = hash_columns(table.drop_columns(["_place"]))
                 yield Block(table.select(keep), numbers, content, None, np.zeros(len(table), dtype=np.int8))

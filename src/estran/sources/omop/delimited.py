@@ -1,6 +1,7 @@
 """Delimited text in blocks of whole records.
 
-A block is parsed by pyarrow as text. Its records are found a second time in its bytes, to hash
+A block is parsed by pyarrow, columns that are announced as numbers, dates or times as such, and as text
+where one value of the block is not. Its records are found a second time in its bytes, to hash
 each one and to tell its line. When both do not agree (unbalanced quotes, stray bytes), that block
 alone is read again line by line, so that a bad line costs itself and not its neighbours.
 """
@@ -8,13 +9,15 @@ alone is read again line by line, so that a bad line costs itself and not its ne
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 
 from estran.sources.omop.blocks import Block
@@ -27,6 +30,9 @@ _LOOK_BACK = 1 << 20  # how far before a block's end a quoted line end may move 
 _MOST_LINES = 200  # of one quoted record, when lines are read one by one
 _NULLS = ("", "\\N", "NULL")
 _DELIMITERS = "\t,;|"
+_SHORTEST_TIME = len("2024-01-31 08:30")  # pyarrow would take an hour alone for a time of day
+
+Forms = Mapping[str, pa.DataType]
 
 
 @dataclass(frozen=True)
@@ -54,13 +60,16 @@ def read_header(stream: BinaryIO) -> Header:
 
 
 def read_blocks(
-    stream: BinaryIO, header: Header, keep: list[str], base: int, size: int = BLOCK_BYTES
+    stream: BinaryIO, header: Header, keep: list[str], base: int, size: int = BLOCK_BYTES, forms: Forms | None = None
 ) -> Iterator[Block]:
-    """Blocks of what follows the header, with the columns `keep`; `base` is the first record number."""
-    parser, number, line = _Parser(header, keep), base, 2
+    """Blocks of what follows the header, with the columns `keep`; `base` is the first record number.
+
+    `forms` are the types that columns should have; a block where a value is of another kind has text there.
+    """
+    parser, number, line = _Parser(header, keep, forms or {}), base, 2
     for data in _pieces(stream, header.quoted, size):
-        block = parser.parse(data, number, line)
-        line += data.count(b"\n")
+        block, lines = parser.parse(data, number, line)
+        line += lines
         number += len(block)
         if len(block):
             yield block
@@ -79,7 +88,7 @@ def _pieces(stream: BinaryIO, quoted: bool, size: int) -> Iterator[bytes]:
 
 def _cut(data: bytes, quoted: bool) -> int:
     last = data.rfind(b"\n") + 1
-    if not quoted or data.count(b'"', 0, last) % 2 == 0:
+    if not quoted or b'"' not in data or data.count(b'"', 0, last) % 2 == 0:
         return last
     near, end, odd = max(0, last - _LOOK_BACK), last, True
     while odd and (before := data.rfind(b"\n", near, end - 1) + 1) > near:
@@ -91,20 +100,18 @@ def _cut(data: bytes, quoted: bool) -> int:
 
 
 class _Parser:
-    def __init__(self, header: Header, keep: list[str]) -> None:
+    def __init__(self, header: Header, keep: list[str], forms: Forms) -> None:
         self._header, self._keep = header, keep
+        self._forms = {name: form for name, form in forms.items() if name in keep}
         self._parse_options = {
             "delimiter": header.delimiter,
             "quote_char": '"' if header.quoted else False,
             "double_quote": header.quoted,
             "ignore_empty_lines": False,
         }
-        self._convert = pa.csv.ConvertOptions(
-            column_types=dict.fromkeys(header.names, pa.string()), include_columns=keep, null_values=list(_NULLS),
-            strings_can_be_null=True, quoted_strings_can_be_null=True,
-        )  # fmt: skip
 
-    def parse(self, data: bytes, number: int, line: int) -> Block:
+    def parse(self, data: bytes, number: int, line: int) -> tuple[Block, int]:
+        """The block, whose first record and line have these numbers, and how many lines it has."""
         starts, lengths, lines = _records(data, self._header.quoted)
         try:
             parsed = None if b"\0" in data else self._fast(_as_utf8(data), len(starts), len(lines) > len(starts))
@@ -114,27 +121,18 @@ class _Parser:
             table, bad, starts, lengths = self._line_by_line(data)
         else:
             table, bad = parsed
-        which = np.flatnonzero(lengths > 0)  # blank lines are not records
-        content = hash_slices(np.frombuffer(data, dtype=np.uint8), starts[which], lengths[which]).view(np.int64)
-        where = np.searchsorted(lines, starts[which]) + line
-        if len(which) < len(starts):
-            table, bad = table.take(pa.array(which)), bad[which]
-        return Block(table, number + np.arange(len(which), dtype=np.int64), content, where.astype(np.int64), bad)
+        if not lengths.all():  # blank lines are not records
+            which = np.flatnonzero(lengths > 0)
+            table, bad, starts, lengths = table.take(pa.array(which)), bad[which], starts[which], lengths[which]
+        content = hash_slices(np.frombuffer(data, dtype=np.uint8), starts, lengths).view(np.int64)
+        plain = len(lines) == len(starts)
+        where = line + (np.arange(len(lines)) if plain else np.searchsorted(lines, starts))
+        numbers = number + np.arange(len(starts), dtype=np.int64)
+        return Block(table, numbers, content, where.astype(np.int64), bad), len(lines)
 
     def _fast(self, data: bytes, count: int, multiline: bool) -> tuple[pa.Table, npt.NDArray[np.int8]] | None:
         """The whole block at once; None when its records are not those found in the bytes."""
-        invalid: list[pa.csv.InvalidRow] = []
-
-        def note(row: pa.csv.InvalidRow) -> str:
-            invalid.append(row)
-            return "skip"
-
-        table = pa.csv.read_csv(
-            pa.BufferReader(data),
-            pa.csv.ReadOptions(column_names=self._header.names, use_threads=False, block_size=len(data) + 1),
-            pa.csv.ParseOptions(newlines_in_values=multiline, invalid_row_handler=note, **self._parse_options),
-            self._convert,
-        )
+        table, invalid = self._typed(data, multiline)
         if len(table) + len(invalid) != count or (not multiline and any("\n" in row.text for row in invalid)):
             return None
         bad = np.zeros(count, dtype=np.int8)
@@ -145,6 +143,39 @@ class _Parser:
         for row in invalid:
             bad[row.number - 1] = 1 if row.actual_columns < row.expected_columns else 2
         return _with_gaps(table, bad == 0), bad
+
+    def _typed(self, data: bytes, multiline: bool) -> tuple[pa.Table, list[pa.csv.InvalidRow]]:
+        """The rows in the announced types where all values have them, as text elsewhere; and the invalid ones."""
+        if self._forms:
+            at_once = {n: pa.string() if pa.types.is_timestamp(form) else form for n, form in self._forms.items()}
+            try:
+                table, invalid = self._read(data, multiline, at_once)
+            except pa.ArrowInvalid:
+                pass
+            else:
+                if all(map(_is_plain, table.columns)):
+                    return _timed(table, self._forms), invalid
+        table, invalid = self._read(data, multiline, {})
+        self._forms = {name: form for name, form in self._forms.items() if _holds(table[name], form)}
+        return table, invalid
+
+    def _read(self, data: bytes, multiline: bool, forms: Forms) -> tuple[pa.Table, list[pa.csv.InvalidRow]]:
+        invalid: list[pa.csv.InvalidRow] = []
+
+        def note(row: pa.csv.InvalidRow) -> str:
+            invalid.append(row)
+            return "skip"
+
+        table = pa.csv.read_csv(
+            pa.BufferReader(data),
+            pa.csv.ReadOptions(column_names=self._header.names, use_threads=False, block_size=len(data) + 1),
+            pa.csv.ParseOptions(newlines_in_values=multiline, invalid_row_handler=note, **self._parse_options),
+            pa.csv.ConvertOptions(
+                column_types=dict.fromkeys(self._header.names, pa.string()) | dict(forms), include_columns=self._keep,
+                null_values=list(_NULLS), strings_can_be_null=True, quoted_strings_can_be_null=True,
+            ),
+        )  # fmt: skip
+        return table, invalid
 
     def _line_by_line(self, data: bytes) -> tuple[pa.Table, npt.NDArray[np.int8], Int64s, Int64s]:
         """Records of a damaged block: a quoted record may span lines, a stray quote may not."""
@@ -213,6 +244,33 @@ def _records(data: bytes, quoted: bool) -> tuple[Int64s, Int64s, Int64s]:
     lengths = ends - starts
     lengths = lengths - ((lengths > 0) & (content[np.maximum(ends - 1, 0)] == ord("\r")))
     return starts, lengths, lines
+
+
+def _is_plain(column: pa.ChunkedArray) -> bool:
+    """Whether no number is infinite or NaN: how it was written decides what becomes of it."""
+    return not pa.types.is_floating(column.type) or math.isfinite(pc.sum(column).as_py() or 0.0)
+
+
+def _timed(table: pa.Table, forms: Forms) -> pa.Table:
+    """The times announced by `forms` as such, where all of a column are."""
+    for name, form in forms.items():
+        if not pa.types.is_timestamp(form):
+            continue
+        if (pc.min(pc.binary_length(table[name])).as_py() or _SHORTEST_TIME) < _SHORTEST_TIME:
+            continue
+        try:
+            table = table.set_column(table.schema.get_field_index(name), name, table[name].cast(form))
+        except pa.ArrowInvalid:
+            continue
+    return table
+
+
+def _holds(texts: pa.ChunkedArray, form: pa.DataType) -> bool:
+    """Whether all values are of a kind, so that the next block may be read as such."""
+    try:
+        return _is_plain(texts.cast(form))
+    except pa.ArrowInvalid:
+        return False
 
 
 def _with_gaps(table: pa.Table, sound: npt.NDArray[np.bool_]) -> pa.Table:

@@ -6,6 +6,7 @@ empty one. Rows are never looked at one by one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -14,9 +15,10 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from estran.model.moments import EPOCH, civil, first_day, midnights, of_parts
-from estran.sources.omop.blocks import BAD, Block
+from estran.sources.omop.blocks import BAD, Block, in_order
 from estran.sources.omop.layout import RENAMED
 from estran.sources.records import RECORDS, REFUSED
 
@@ -43,6 +45,7 @@ class Query:
     schema: pa.Schema
     columns: dict[str, str] = field(default_factory=dict)
     checks: list[Check] = field(default_factory=list)
+    plain: dict[str, tuple[str | None, pa.DataType]] = field(default_factory=dict)  # alias → column taken as it is
 
     def name(self, column: str | None) -> str | None:
         """The column as the file calls it; None when it has none."""
@@ -54,10 +57,12 @@ class Query:
     def integer(self, alias: str, column: str | None, required: bool = False) -> None:
         """A whole number, in decimal form too ('123.0')."""
         self._cast(alias, column, required, "a whole number", self._integer_sql)
+        self._take_plain(alias, column, pa.int64(), pa.types.is_integer)
 
     def number(self, alias: str, column: str | None) -> None:
         """A finite number."""
         self._cast(alias, column, False, "a number", self._number_sql)
+        self._take_plain(alias, column, pa.float64(), pa.types.is_floating)
 
     def text(self, alias: str, *columns: str | None) -> None:
         """The first filled one of `columns`."""
@@ -113,6 +118,14 @@ class Query:
         if required and column:
             self.check(f"{alias} IS NULL", column, "missing", f"The row has no {column}.")
 
+    def _take_plain(
+        self, alias: str, column: str | None, form: pa.DataType, fits: Callable[[pa.DataType], bool]
+    ) -> None:
+        """A column that already has its type, or is absent, needs no computing."""
+        name = self.name(column)
+        if name is None or fits(self.schema.field(name).type):
+            self.plain[alias] = (name, form)
+
     def _wrong(self, name: str, alias: str, what: str) -> None:
         text = _quoted(name)
         condition = f"{alias} IS NULL AND {text} IS NOT NULL AND trim({text}) NOT IN ('') AND {text} NOT IN {_ABSENT}"
@@ -146,24 +159,39 @@ class Query:
 
     def run(self, con: duckdb.DuckDBPyConnection, block: Block) -> Rows:
         """Compute the columns for `block`."""
+        plain = self._plain_columns(block.table)
         table = block.table.append_column("_bad", pa.array(block.bad))
         con.register("block", table.append_column("_row", pa.array(np.arange(len(block), dtype=np.int32))))
         header = self._header_check()
         cases = ["WHEN _bad <> 0 THEN -_bad::INTEGER", *([f"WHEN {header} THEN -100"] if header else [])]
         cases += [f"WHEN {check.condition} THEN {place}" for place, check in enumerate(self.checks, 1)]
         inner = ", ".join(f"{sql} AS {alias}" for alias, sql in self.columns.items())
-        kept = [alias for alias in self.columns if not alias.endswith(("_day", "_ts"))]
+        kept = [alias for alias in self.columns if alias not in plain and not alias.endswith(("_day", "_ts"))]
         moments = [alias[:-2] for alias in self.columns if alias.endswith("_z")]
         outer = ", ".join([*kept, *(sql for m in moments for sql in _moment_sql(m))])
         why = f"(CASE {' '.join(cases)} ELSE 0 END)::INTEGER AS why"
         source = f"SELECT *, {inner} FROM block" if inner else "SELECT * FROM block"
         found = con.sql(f"SELECT {', '.join(filter(None, (outer, why, '_row')))} FROM ({source})").to_arrow_table()
         con.unregister("block")
-        return Rows(block, _in_order(found.combine_chunks()), tuple(self.checks))
+        rows = in_order(found.combine_chunks(), "_row").drop_columns(["_row"])
+        for alias, column in plain.items():
+            rows = rows.append_column(alias, column)
+        return Rows(block, rows, tuple(self.checks))
+
+    def _plain_columns(self, table: pa.Table) -> dict[str, pa.Array | pa.ChunkedArray]:
+        """The columns that are right as they are: they are spared the way through DuckDB."""
+        found: dict[str, pa.Array | pa.ChunkedArray] = {}
+        for alias, (name, form) in self.plain.items():
+            column = pa.nulls(len(table), form) if name is None else table[name]
+            if name is None or not pa.types.is_floating(form) or math.isfinite(pc.sum(column).as_py() or 0.0):
+                found[alias] = column.cast(form)
+        return found
 
     def _header_check(self) -> str:
         """Rows that repeat the header, when the file's first columns are text."""
-        texts = [f.name for f in self.schema if pa.types.is_string(f.type)][:3]
+        if not all(pa.types.is_string(f.type) for f in list(self.schema)[:3]):
+            return ""
+        texts = self.schema.names[:3]
         return " AND ".join(f"lower(trim({_quoted(n)})) = '{n}'" for n in texts if "'" not in n)
 
 
@@ -173,14 +201,6 @@ def _moment_sql(alias: str) -> tuple[str, str]:
         f"CASE WHEN {timed} THEN {alias}_ts::DATE ELSE coalesce({alias}_day, {alias}_ts::DATE) END AS {alias}_d",
         f"CASE WHEN {timed} THEN (hour({alias}_ts) * 60 + minute({alias}_ts))::SMALLINT END AS {alias}_m",
     )
-
-
-def _in_order(found: pa.Table) -> pa.Table:
-    """The rows as the block has them: with several threads DuckDB may hand out later ones first."""
-    rows = found["_row"].to_numpy()
-    if (np.diff(rows) < 0).any():
-        found = found.take(pa.array(np.argsort(rows)))
-    return found.drop_columns(["_row"])
 
 
 @dataclass(frozen=True)

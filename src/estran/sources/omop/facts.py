@@ -12,7 +12,7 @@ from estran.model.codes import DocumentKind, FactStatus, Precision
 from estran.sources.omop.blocks import Block
 from estran.sources.omop.expressions import Query, Rows, moment_columns, one
 from estran.sources.omop.facttables import COMPARATORS
-from estran.sources.omop.interning import Codes, Context, mapped, people, ucum_units
+from estran.sources.omop.interning import Codes, Context, empty_columns, mapped, people, ucum_units
 from estran.sources.omop.layout import Attribute, FactTable
 from estran.sources.records import ATTRIBUTES, DOCUMENTS, FACTS, Batch, Code
 from estran.terminology.systems import local_vocabulary
@@ -87,7 +87,7 @@ def fact_batch(con: duckdb.DuckDBPyConnection, block: Block, table: FactTable, c
 def document_table(rows: pa.Table, given: dict[str, pa.Array], title: str, facts: pa.Table) -> pa.Table:
     """Documents of the rows, dated like their facts."""
     count = len(rows)
-    columns = {name: pa.nulls(count, DOCUMENTS.field(name).type) for name in DOCUMENTS.names}
+    columns = empty_columns(DOCUMENTS, count)
     columns |= {name: one(facts[name]) for name in ("start_date", "start_minute", "precision")}
     columns |= {"key_int": one(rows["key"]), "title": pa.repeat(title, count)}
     columns |= {"status": pa.array(np.zeros(count, np.int8)), "confidential": pa.repeat(pa.scalar(False), count)}
@@ -96,7 +96,7 @@ def document_table(rows: pa.Table, given: dict[str, pa.Array], title: str, facts
 
 def _facts(rows: pa.Table, table: FactTable, codes: Codes, context: Context) -> pa.Table:
     count = len(rows)
-    columns = {name: pa.nulls(count, FACTS.field(name).type) for name in FACTS.names}
+    columns = empty_columns(FACTS, count)
     columns |= {"document": pa.array(np.arange(count, dtype=np.int32))}
     zeros = {name: pa.array(np.zeros(count, FACTS.field(name).type.to_pandas_dtype())) for name in ("fact_no", "context")}
     columns |= zeros | dated(rows, context.zone) | _values(rows, table, codes, context)
@@ -172,7 +172,7 @@ def _attribute_rows(
     values: pa.Array, which: npt.NDArray[np.int64], attribute: Attribute, codes: Codes
 ) -> pa.Table:
     code = codes.add(Code("ESTRAN", attribute.code, attribute.label))
-    columns = {f.name: pa.nulls(len(values), f.type) for f in ATTRIBUTES}
+    columns = empty_columns(ATTRIBUTES, len(values))
     columns |= {"document": pa.array(which.astype(np.int32)), "fact_no": pa.array(np.zeros(len(values), np.int32))}
     columns["attribute"] = pa.array(np.full(len(values), code, np.int32))
     if attribute.form == "concept":

@@ -29,6 +29,12 @@ class Context:
     units: Mapping[int, str]  # OMOP unit concept → UCUM
 
 
+def empty_columns(schema: pa.Schema, count: int) -> dict[str, pa.Array]:
+    """Columns of nulls; those of one type share their memory."""
+    by_type = {kind: pa.nulls(count, kind) for kind in set(schema.types)}
+    return {field.name: by_type[field.type] for field in schema}
+
+
 def encode(values: pa.Array | pa.ChunkedArray) -> tuple[Int32s, list[Any]]:
     """Indices into the list of distinct values, -1 for null."""
     array = one(values) if isinstance(values, pa.ChunkedArray) else values

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pyarrow as pa
+
 from estran.model.codes import DocumentKind, Origin
 
 # Every table, in reading order: a table's place numbers its records, so it never changes.
@@ -113,3 +115,19 @@ class FactTable:
         )  # fmt: skip
         several = (*self.texts, *(a.column for a in self.attributes), "person_id", "visit_occurrence_id")
         return {column for column in (*single, *several) if column}
+
+    def forms(self) -> dict[str, pa.DataType]:
+        """What each column that is not text should hold."""
+        kinds = {a.column: pa.float64() if a.form == "number" else pa.int64() for a in self.attributes if a.form != "text"}
+        whole = (
+            "person_id", "visit_occurrence_id", self.key, self.concept, self.source_concept, self.value_concept,
+            self.operator, self.unit_concept, self.status and self.status[0], self.role and self.role[0],
+        )  # fmt: skip
+        for columns, form in (
+            (whole, pa.int64()),
+            ((self.number, self.low, self.high), pa.float64()),
+            ((self.start, self.end), pa.date32()),
+            ((self.start_time, self.end_time), pa.timestamp("us")),
+        ):
+            kinds |= {column: form for column in columns if column}
+        return kinds

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 import duckdb
+import pyarrow as pa
 
 from estran.model.errors import InputRefused
 from estran.sources.omop import persons, stays, vocabularies
@@ -85,7 +86,7 @@ class OmopReader:
         wanted: frozenset[int] | None,
     ) -> Iterator[Batch]:  # fmt: skip
         runner = self._runner(table, tables, context)
-        for block in table.blocks(_needed(table)):
+        for block in table.blocks(_needed(table), _forms(table)):
             chosen = block.only(wanted)
             if len(chosen):
                 yield runner(con, chosen)
@@ -139,6 +140,11 @@ def _needed(table: Table) -> list[str]:
         return names
     read = FACT_TABLES[table.name].columns()
     return [name for place, name in enumerate(names) if place < 3 or name in read]
+
+
+def _forms(table: Table) -> dict[str, pa.DataType]:
+    """What the columns of a clinical table should hold, under the file's names."""
+    return FACT_TABLES[table.name].forms() if table.name in FACT_TABLES else {}
 
 
 def _holds_rows(table: Table) -> bool:

@@ -29,6 +29,7 @@ from estran.model.tables import (
     RELATION,
     STAY_EVENT,
     TEXT,
+    VARIANT,
 )
 from estran.sources.pipeline.columns import fetch, put, taken
 from estran.sources.pipeline.mask import NO_BIRTH, Masker, coarsen_instants, month_start
@@ -46,7 +47,7 @@ from estran.sources.pipeline.shield import (
 )
 from estran.sources.pipeline.stored import stored
 from estran.sources.pipeline.tally import Tally
-from estran.warehouse import Changes, Snapshot, Writer, fold_stays
+from estran.warehouse import Changes, Snapshot, Writer, fold_stays, time_order
 
 Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
@@ -139,7 +140,10 @@ class Committer:
     def _dictionaries(self) -> None:
         for table, parts in self.gathered.concept_rows.items():
             rows = pa.concat_tables(parts)
-            (self.changes.upsert if table == "concept" else self.changes.append)[table] = rows
+            if table == "concept":  # a label found in a later batch makes a row anew: the last one says it all
+                self.changes.upsert[table] = rows.take(pa.array(_last_of_each(rows["concept_id"].to_numpy())))
+            else:
+                self.changes.append[table] = rows
 
     def _patients(self) -> None:
         """Patient rows that differ from the snapshot's, and rows of identities merged away."""
@@ -245,8 +249,9 @@ class Committer:
             return
         self._note_rivals(taken(documents, rows), patients[rows])
         patients = patients[rows]
-        dates = pc.fill_null(documents["start_date"].cast(pa.int32()), 0).to_numpy()[rows]
-        order = np.argsort((patients.astype(np.int64) << 32) + dates, kind="stable")
+        dates = pc.fill_null(documents["start_date"].cast(pa.int32()), -(1 << 17)).to_numpy()[rows]
+        minutes = pc.fill_null(documents["start_minute"], -1).to_numpy()[rows]
+        order = time_order(patients, dates, minutes)  # that of the files
         rows, patients = rows[order], patients[order]
         first = self.writer.counter("document")
         self.changes.counters["document"] = first + len(rows)
@@ -310,7 +315,7 @@ class Issuer:
         table = put(table, "patient_id", pa.array(self.patients))
         table = put(table, "stay_id", self.committer.people.canonical(table["stay_id"], self.patients))
         self.stays = table["stay_id"]
-        self.committer.changes.append["document"] = table.select(DOCUMENT.names).cast(DOCUMENT)
+        self.committer.changes.append["document"] = table.select(DOCUMENT.names)
         self._texts(texts, ids)
 
     def _texts(self, texts: pa.ChunkedArray, ids: pa.Array) -> None:
@@ -343,7 +348,7 @@ class Issuer:
         )
         facts = put(facts, "patient_id", pa.array(patients))
         self._count_unknown_stays(stays, local)
-        self.committer.changes.append["fact"] = facts.select(FACT.names).cast(FACT)
+        self.committer.changes.append["fact"] = facts.select(FACT.names)
 
     def _hanging(self) -> None:
         gathered = self.committer.gathered
@@ -357,6 +362,10 @@ class Issuer:
             table = mask_hanging(table, column, local, patients, self.masker, self.originals)
             table = put(table, "patient_id", pa.array(patients))
             self.committer.changes.append[name] = table.select(schema.names).cast(schema)
+        if gathered.variants:  # readers let nothing but the words of the format in: there is nothing to mask
+            table, _, patients = self._of_winners(pa.concat_tables(gathered.variants, promote_options="default"))
+            table = put(table, "patient_id", pa.array(patients))
+            self.committer.changes.append["variant"] = table.select(VARIANT.names)
 
     def _of_winners(self, table: pa.Table) -> tuple[pa.Table, Int64s, Int32s]:
         """Rows of winning documents with document_id, their row in `documents`, their patient."""
@@ -424,3 +433,9 @@ def _numeric(written: Iterable[str]) -> Iterator[float]:
 
 def _row_key(row: dict[str, object]) -> tuple[object, ...]:
     return tuple(row.values())
+
+
+def _last_of_each(values: Int32s) -> Int64s:
+    """Places of the last occurrence of each value."""
+    _, places = np.unique(values[::-1], return_index=True)
+    return np.sort(len(values) - 1 - places)

@@ -91,8 +91,9 @@ def hide_ages(facts: pa.Table, births: Int32s) -> tuple[pa.Table, dict[int, floa
     known = (births != NO_BIRTH) & facts["value"].is_valid().to_numpy() & facts["start_date"].is_valid().to_numpy()
     altered: dict[int, float] = {}
     values = None
-    for unit, days in _DAYS_PER_UNIT.items() if known.any() else ():
-        rows = np.flatnonzero(known & pc.fill_null(pc.equal(facts["unit"], unit), False).to_numpy())
+    units, codes = _coded(facts["unit"]) if known.any() else ([], np.zeros(0, dtype=np.int64))
+    for unit, days in _DAYS_PER_UNIT.items():
+        rows = np.flatnonzero(known & (codes == units.index(unit))) if unit in units else ()
         if not len(rows):
             continue
         values = pc.fill_null(facts["value"], 0).to_numpy().copy() if values is None else values
@@ -250,4 +251,6 @@ def _coded(column: pa.ChunkedArray) -> tuple[list[str], npt.NDArray[np.int64]]:
 
 def _set(table: pa.Table, name: str, column: pa.Array | pa.ChunkedArray) -> pa.Table:
     at = table.schema.get_field_index(name)
+    if pa.types.is_dictionary(table.schema.field(at).type):
+        column = column.dictionary_encode()
     return table.set_column(at, pa.field(name, table.schema.field(at).type), column)

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from estran.identity import vault as vaults
 from estran.identity.deid import DEID_VERSION
 from estran.model.codes import DocumentStatus
-from estran.model.tables import DOCUMENT, FACT, FACT_ATTRIBUTE, MEDIA, MOVEMENT, PERMISSION, STAY_EVENT, TEXT
+from estran.model.tables import DOCUMENT, FACT, FACT_ATTRIBUTE, MEDIA, MOVEMENT, PERMISSION, STAY_EVENT, TEXT, VARIANT
 from estran.sources.pipeline.columns import fetch, put
 from estran.sources.pipeline.commit import People, fold_stays_of
 from estran.sources.pipeline.mask import coarsen_instants
@@ -217,6 +217,7 @@ class Content:
     facts: pa.Table
     attributes: pa.Table
     media: pa.Table
+    variants: pa.Table
 
     @classmethod
     def read(cls, connection: Any, documents: pa.Table) -> Content:
@@ -227,6 +228,7 @@ class Content:
             ("fact", FACT, ", fact_no"),
             ("fact_attribute", FACT_ATTRIBUTE, ", fact_no, attribute_id"),
             ("media", MEDIA, ", uri"),
+            ("variant", VARIANT, ", chrom, pos, ref, alt"),
         ):
             sql = f"select t.* from raw_{name} t semi join wanted using (document_id) order by document_id{order}"
             parts.append(fetch(connection, sql).select(schema.names).cast(schema))
@@ -240,6 +242,7 @@ class Content:
             "fact": self.facts,
             "fact_attribute": self.attributes,
             "media": self.media,
+            "variant": self.variants,
         }
 
     def row_of(self, table: pa.Table) -> npt.NDArray[np.int64]:
@@ -300,6 +303,7 @@ class Renewal:
             facts,
             self._hanging(content, content.attributes, "value_text"),
             self._hanging(content, content.media, "uri"),
+            self._variants(content),
         ), self.originals
 
     def _original(self, identity: int, key: int, content: int) -> dict[str, Any]:
@@ -380,6 +384,10 @@ class Renewal:
         for name in names:
             table = put(table, name, pa.array(columns[name], table.schema.field(name).type))
         return table
+
+    def _variants(self, content: Content) -> pa.Table:
+        patients = self.patients[content.row_of(content.variants)]
+        return put(content.variants, "patient_id", pa.array(patients, pa.int32())).cast(VARIANT)
 
     def _hanging(self, content: Content, table: pa.Table, name: str) -> pa.Table:
         if not table.num_rows:

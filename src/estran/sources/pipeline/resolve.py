@@ -7,25 +7,31 @@ names, by keyed hash, the number it waits for.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyroaring import BitMap
 
 from estran.identity import vault as vaults
 from estran.identity.keys import SiteKey
 from estran.identity.traits import Statement
 from estran.model.tables import MOVEMENT, STAY_EVENT
+from estran.sources.pipeline.authorities import name_authorities
+from estran.sources.pipeline.columns import coded
 from estran.sources.pipeline.tally import LoadRow, Reason, Tally
 from estran.sources.pipeline.units import UnitBook
-from estran.sources.records import Batch, IdentityStatement, MergeStatement, PatientKey
+from estran.sources.records import OF_STAY, Batch, IdentityStatement, MergeStatement
 from estran.terminology.book import ConceptBook
+from estran.warehouse import bitmap
 
 Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
 
+_UNKNOWN_STAY = "The patient is not known yet: no record has said whose stay this is."
 _UNKNOWN_PATIENT = "The patient is not known yet: no record has introduced this patient number."
 
 
@@ -37,6 +43,7 @@ class Gathered:
     facts: list[pa.Table] = field(default_factory=list)
     attributes: list[pa.Table] = field(default_factory=list)
     media: list[pa.Table] = field(default_factory=list)
+    variants: list[pa.Table] = field(default_factory=list)
     stay_events: list[pa.Table] = field(default_factory=list)
     movements: list[pa.Table] = field(default_factory=list)
     relations: list[dict[str, object]] = field(default_factory=list)
@@ -61,8 +68,10 @@ class Resolver:
     book: ConceptBook
     units: UnitBook
     next_concept: int
+    authorities: Mapping[str, str] = field(default_factory=dict)  # other name → the one the site uses
     tally: Tally = field(default_factory=Tally)
     gathered: Gathered = field(default_factory=Gathered)
+    _mentioned: dict[int, BitMap] = field(default_factory=dict, init=False, repr=False)
 
     def fresh(self) -> None:
         """Forget what was gathered, once it is committed."""
@@ -71,13 +80,13 @@ class Resolver:
     def add(self, batch: Batch, row: LoadRow, *, replayed: bool = False) -> None:
         """Resolve `batch` and gather its rows."""
         base = self.tally.open(row, batch.records, replayed=replayed)
-        _give_numbers_their_source(batch, row.source)
+        name_authorities(batch, row.source, self.authorities)
         for refusal in batch.refusals:
             self.tally.quarantine(base + refusal.record, Reason(refusal.field, refusal.code, refusal.reason))
         _refuse_table(self.tally, batch, base)
         patients = self._patients(batch, base, row.file_no)
         self._hold_back(batch, base, patients)
-        stays = self._stays(batch, patients)
+        stays = self._stays(batch, base, patients)
         units = self.units.resolve(batch.units)
         self._vocabulary(batch, base)
         self._units_stated(batch, base)
@@ -93,24 +102,36 @@ class Resolver:
         known = self.vault.resolve(batch.patients)
         times = batch.records["event_time"].to_numpy()
         contents = batch.records["content"].to_numpy()
-        statements, records = [], []
-        for item in batch.identities:
-            if item.introduces or known[item.patient] >= 0:
-                statements.append(_statement(batch, item, int(times[item.record]), int(contents[item.record])))
-                records.append(base + item.record)
-        for merge in batch.merges:
-            for patient in (merge.kept, merge.gone):
-                if known[patient] < 0:
-                    statements.append(_bare(batch, patient, int(times[merge.record]), int(contents[merge.record])))
-                    records.append(base + merge.record)
-        introduced = self.vault.introduce(statements)
-        self.tally.load(np.array(records, dtype=np.int64)[introduced.stored])
-        self.gathered.identities.update(introduced.identity_ids.tolist())
-        known = self.vault.resolve(batch.patients)
-        self.vault.upkeep.mention(np.unique(known[known >= 0]).tolist(), file_no)
+        bare = [(m.record, p) for m in batch.merges for p in (m.kept, m.gone) if known[p] < 0]
+        told = [_statement(batch, i, int(times[i.record]), int(contents[i.record])) for i in batch.identities if i.introduces]
+        told += [_bare(batch, p, int(times[record]), int(contents[record])) for record, p in bare]
+        self._introduce(told, [base + i.record for i in batch.identities if i.introduces] + [base + r for r, _ in bare])
+        waiting = [item for item in batch.identities if not item.introduces]
+        while told or waiting:  # a mere reference counts once its patient is known, wherever in the batch that is said
+            known = self.vault.resolve(batch.patients)
+            ready = [item for item in waiting if known[item.patient] >= 0]
+            if not ready:
+                break
+            told = [_statement(batch, i, int(times[i.record]), int(contents[i.record])) for i in ready]
+            self._introduce(told, [base + item.record for item in ready])
+            waiting = [item for item in waiting if known[item.patient] < 0]
+        self._mention(known, file_no)
         for merge in batch.merges:
             self._merge(merge, base, known, int(times[merge.record]), int(contents[merge.record]))
         return known
+
+    def _introduce(self, statements: list[Statement], records: list[int]) -> None:
+        introduced = self.vault.introduce(statements)
+        self.tally.load(np.array(records, dtype=np.int64)[introduced.stored])
+        self.gathered.identities.update(introduced.identity_ids.tolist())
+
+    def _mention(self, known: Int32s, file_no: int) -> None:
+        """Note who the file speaks of, each once."""
+        mentioned = self._mentioned.setdefault(file_no, BitMap())
+        fresh = bitmap(known[known >= 0]) - mentioned
+        if fresh:
+            self.vault.upkeep.mention(fresh, file_no)
+            mentioned |= fresh
 
     def _merge(self, merge: MergeStatement, base: int, known: Int32s, event_time: int, content: int) -> None:
         kept, gone = int(known[merge.kept]), int(known[merge.gone])
@@ -127,14 +148,20 @@ class Resolver:
         waits = {int(p): self.vault.key_hash(*batch.patients[int(p)]) for p in unknown}
         for record, patient in _needs(batch):
             if patient in waits:
-                reason = Reason("patient", "no-patient", _UNKNOWN_PATIENT, waits[patient])
+                by_stay = batch.patients[patient].system.startswith(OF_STAY)
+                reason = Reason("patient", "no-patient", _UNKNOWN_STAY if by_stay else _UNKNOWN_PATIENT, waits[patient])
                 self.tally.quarantine(base + record, reason)
 
-    def _stays(self, batch: Batch, patients: Int32s) -> Int32s:
-        """stay_id of each stay of the batch, -1 where its patient is unknown."""
+    def _stays(self, batch: Batch, base: int, patients: Int32s) -> Int32s:
+        """stay_id of each stay of the batch, -1 where its patient is unknown. A record that only ties a stay
+        number to a patient is loaded when that says something new."""
         out = np.full(len(batch.stays) + 1, -1, dtype=np.int32)
         places = [i for i, stay in enumerate(batch.stays) if patients[stay.patient] >= 0]
         keys = [(int(patients[batch.stays[i].patient]), batch.stays[i].system, batch.stays[i].value) for i in places]
+        if batch.ties:
+            known = self.vault.knows_stays(keys)
+            fresh = {place for place, is_known in zip(places, known, strict=True) if not is_known}
+            self.tally.load([base + record for record, stay in batch.ties if stay in fresh])
         out[places] = self.vault.stays(keys) if keys else []
         return out
 
@@ -253,13 +280,15 @@ class Resolver:
         columns["stay_id"] = _nullable(stays, _index(table["stay"]))
         columns["unit_id"] = _nullable(units, _index(table["unit"]))
         columns["record_key"] = self._record_keys(table, batch.part, row.source)
-        columns["source"] = pa.repeat(row.source, table.num_rows)
+        columns["source"] = pa.DictionaryArray.from_arrays(np.zeros(table.num_rows, np.int32), [row.source])
         columns["load_id"] = np.full(table.num_rows, row.load_id, dtype=np.int32)
         columns["file_no"] = np.full(table.num_rows, row.file_no, dtype=np.int32)
+        for resolved in ("key", "key_int", "patient", "stay", "unit"):
+            del columns[resolved]
         refused = self.tally.quarantined(np.asarray(columns["record"]))
         kept = (np.asarray(columns["identity_id"]) >= 0) & ~refused
         place = np.where(kept, np.cumsum(kept) - 1 + self.gathered.document_rows, -1)
-        self.gathered.documents.append(_where(_plain(columns), kept))
+        self.gathered.documents.append(coded(_where(_plain(columns), kept), but=("text",)))
         self.gathered.document_rows += int(kept.sum())
         self._facts(batch, place)
 
@@ -271,7 +300,7 @@ class Resolver:
 
     def _facts(self, batch: Batch, place: Int64s) -> None:
         concept, local = self._codes(batch)
-        facts = _point(batch.facts, place)
+        facts = coded(_point(batch.facts, place))
         if facts.num_rows:
             code = _index(facts["code"])
             facts = facts.append_column("concept_id", pa.array(concept[code]))
@@ -288,20 +317,10 @@ class Resolver:
         media = _point(batch.media, place)
         if media.num_rows:
             self.gathered.media.append(media)
-
-
-def _give_numbers_their_source(batch: Batch, source: str) -> None:
-    """Numbers whose authority is the format itself (FHIR's own references) belong to this source:
-    Patient/1 of one server is not Patient/1 of another."""
-    own = source.partition("/")[0]
-    if source == own:
-        return
-    batch.patients = [PatientKey(source, k.value) if k.system == own else k for k in batch.patients]
-    batch.stays = [k._replace(system=source) if k.system == own else k for k in batch.stays]
-    batch.identities = [
-        replace(item, aliases=tuple(PatientKey(source, k.value) if k.system == own else k for k in item.aliases))
-        for item in batch.identities
-    ]
+        variants = _point(batch.variants, place)
+        if variants.num_rows:
+            self.gathered.variants.append(coded(variants))
+            self.gathered.fact_rows += variants.num_rows
 
 
 def _statement(batch: Batch, item: IdentityStatement, event_time: int, content: int) -> Statement:
@@ -316,6 +335,7 @@ def _needs(batch: Batch) -> list[tuple[int, int]]:
     """(record, patient) pairs: every patient that each record needs to know."""
     pairs = list(batch.needs)
     pairs += [(item.record, item.patient) for item in batch.identities if not item.introduces]
+    pairs += [(record, batch.stays[stay].patient) for record, stay in batch.ties]
     pairs += [(item.record, p) for item in batch.relations for p in (item.patient, item.other)]
     pairs += [(item.record, item.patient) for item in batch.permissions]
     if batch.documents.num_rows:

@@ -20,16 +20,21 @@ import pyarrow as pa
 from estran.identity import vault as vaults
 from estran.identity.keys import SiteKey
 from estran.model.errors import InputRefused
-from estran.model.tables import TABLES
+from estran.model.tables import LOAD, TABLES
 from estran.settings import Settings
 from estran.sources.landing import Landing
+from estran.sources.packed import Condenses
+from estran.sources.pipeline.authorities import read_authorities
 from estran.sources.pipeline.columns import fetch
 from estran.sources.pipeline.commit import Committer
+from estran.sources.pipeline.held import Held
 from estran.sources.pipeline.reissue import Reissuer
 from estran.sources.pipeline.resolve import Resolver
 from estran.sources.pipeline.tally import LoadRow
 from estran.sources.pipeline.units import UnitBook
+from estran.sources.pipeline.warm import Warm
 from estran.sources.records import Batch, Reader
+from estran.sources.unnamed import unnamed
 from estran.terminology.book import ConceptBook
 from estran.warehouse import Changes, Warehouse, Writer
 
@@ -38,7 +43,6 @@ FACTS_PER_COMMIT = 4_000_000
 ReaderOf = Callable[[str], Reader]  # the reader of a format for one source
 
 Key = tuple[int, int, str]  # load_id, file_no, part
-Held = tuple[str, str, int]  # source, part, content
 Wanted = dict[str, dict[int, int]]  # part -> record_no -> load_id of its quarantine row
 
 
@@ -53,6 +57,7 @@ class Parts:
     settings: Settings
     readers: dict[str, ReaderOf]
     databases: dict[str, Callable[[Path], str]] = field(default_factory=dict)  # names a file's database
+    warm: Warm = field(default_factory=Warm)  # kept by whoever loads often
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,7 @@ def ingest(
     """Load `paths` with the reader of `format_name`; see Report. Raises InputRefused when nothing
     at all could be read, StoreError when another load holds the site."""
     started = time.perf_counter()
-    files = parts.readers[format_name](format_name).files(paths)
+    files = parts.readers[format_name](f"{format_name}/{name}" if name else format_name).files(paths)
     if not files:
         raise InputRefused(f"No file of format '{format_name}' was found.", where=", ".join(map(str, paths)))
     with parts.warehouse.writer() as writer, _rare_collections():
@@ -118,6 +123,7 @@ def ingest(
         load.reissue()
         load.replay()
         report = load.report()
+        load.leave()
     if parts.warehouse.owes_compaction():  # a name learnt by this load leaves every file at once
         parts.warehouse.compact()
     report.snapshot = parts.warehouse.latest()
@@ -127,6 +133,18 @@ def ingest(
             "Nothing of the input could be read.", where="; ".join(f"{f}: {w}" for f, w in report.refused_files.items())
         )
     return report
+
+
+def retry(parts: Parts, source: str = "") -> tuple[int, int]:
+    """Read the quarantined records of `source` (all when empty) anew, after a mapping or a reader was
+    mended; returns how many were set free and how many stay."""
+    format_name, _, name = source.partition("/")
+    with parts.warehouse.writer() as writer, _rare_collections():
+        load = Load(parts, writer, format_name, name)
+        load.try_again(source)
+        freed = load.report().replayed
+        left = fetch(writer.snapshot.connect(), "select source from raw_quarantine")["source"].to_pylist()
+    return freed, sum(1 for item in left if source in ("", item))
 
 
 @contextlib.contextmanager
@@ -140,6 +158,19 @@ def _rare_collections() -> Iterator[None]:
     finally:
         gc.set_threshold(*before)
         gc.unfreeze()
+
+
+@contextlib.contextmanager
+def _to_land(reader: Reader, path: Path) -> Iterator[tuple[Path, str]]:
+    """What to land and read, and the name to keep in the vault: where it lies, when it is read from a pack."""
+    chooses = getattr(reader, "condenses", None)  # a reader may condense some of its files only
+    if not isinstance(reader, Condenses) or (chooses is not None and not chooses(path)):
+        yield path, path.name
+        return
+    with unnamed() as (out, pack):
+        reader.condense(path, out)
+        out.flush()
+        yield pack, str(path.resolve())
 
 
 class Load:
@@ -156,17 +187,15 @@ class Load:
         self._resolver = Resolver(
             parts.vault,
             parts.key,
-            ConceptBook(*(read(name) for name in ("concept", "concept_ancestor", "concept_map", "concept_synonym"))),
+            parts.warm.take(writer.snapshot)
+            or ConceptBook(*(read(name) for name in ("concept", "concept_ancestor", "concept_map", "concept_synonym"))),
             self._units,
             writer.counter("concept"),
+            read_authorities(parts.settings.authorities),
         )
-        self._loads = read("load")
         self._reached: dict[int, bool] = {}
-        self._held: set[Held] = set()
-        self._out_of_reach: dict[int, set[Held]] = {}  # file_no -> what waits in files that an erasure took away
-        for file_no, *entry in tables.execute("select file_no, source, part, content from raw_quarantine").fetchall():
-            kept = self._held if self._reaches(file_no) else self._out_of_reach.setdefault(file_no, set())
-            kept.add((entry[0], entry[1], entry[2]))
+        self._tables = tables  # as they were before this load
+        self._held = Held(tables, self._reaches)
         self._load_id = writer.counter("load")
         self._names: dict[int, str] = {}
         self._report = Report(f"{format_name}/{name}" if name else format_name)
@@ -184,22 +213,41 @@ class Load:
     def file(self, path: Path) -> Iterator[int]:
         """Land one file and gather its batches, committing whenever enough has come together; tells
         after each batch how many records of the file were read."""
-        digest = self._parts.landing.keep(path)
-        file_no, _ = self._parts.vault.keep_file(digest, path.name, path.stat().st_size, self._format)
-        self._reached[file_no] = True
+        reader = self._parts.readers[self._format](self._source_of(path))
+        try:
+            with _to_land(reader, path) as (source, name):
+                yield from self._landed(path, source, name)
+        except InputRefused as refusal:  # nothing of it could be condensed
+            self._report.refused_files[path.name] = refusal.what
+
+    def _landed(self, path: Path, source: Path, name: str) -> Iterator[int]:
+        """`source` is what is landed of `path` and read: the file itself, or its pack."""
+        digest = self._parts.landing.keep(source)
+        file_no, _ = self._parts.vault.keep_file(digest, name, source.stat().st_size, self._format)
+        self._reached[file_no] = True  # the same file again: its records can be replayed
         self._names[file_no] = path.name
-        self._held |= self._out_of_reach.pop(file_no, set())  # the same file again: its records can be replayed
         self._source = self._source_of(path)
-        reader = self._parts.readers[self._format](self._source)
-        done = self._interrupted(file_no)
+        yield from self._read(file_no, source, path.name, self._interrupted(file_no))
+
+    def again(self, file_no: int, source: str) -> Iterator[int]:
+        """Read a file from the landing anew, as the source it came by; nothing when an erasure took it away."""
+        if not self._reaches(file_no):
+            return
+        kept = self._parts.vault.file(file_no)
+        self._source, self._names[file_no] = source, Path(kept.name).name
+        with self._parts.landing.restored(kept.sha256) as copy:
+            yield from self._read(file_no, copy, kept.name, {})
+
+    def _read(self, file_no: int, path: Path, name: str, done: dict[str, LoadRow]) -> Iterator[int]:
+        reader = self._parts.readers[self._source.partition("/")[0]](self._source)
         read = 0
         try:
-            for batch in reader.read(path, path.name):
+            for batch in reader.read(path, name):
                 read += batch.records.num_rows
                 self._add(batch, file_no, done)
                 yield read
         except InputRefused as refusal:
-            self._report.refused_files[path.name] = refusal.what
+            self._report.refused_files[self._names[file_no]] = refusal.what
             return
         for row in self._rows.values():
             if row.file_no == file_no:
@@ -207,7 +255,8 @@ class Load:
 
     def _interrupted(self, file_no: int) -> dict[str, LoadRow]:
         """Rows of an earlier load of this file that never ended: this load goes on from there."""
-        rows = [r for r in self._loads.to_pylist() if r["file_no"] == file_no and r["source"] == self._source]
+        query = "select * from raw_load where file_no = ? and source = ?"
+        rows = fetch(self._tables, query, [file_no, self._source]).cast(LOAD).to_pylist()
         left = {r["part"]: LoadRow(**r) for r in rows if not r["complete"]}
         self._to_skip |= {(file_no, part): row.read for part, row in left.items()}
         return left
@@ -270,6 +319,10 @@ class Load:
 
     # afterwards -----------------------------------------------------------------------------------
 
+    def leave(self) -> None:
+        """Leave what the next load can go on with; everything is committed."""
+        self._parts.warm.leave(self._resolver.book, self._writer.snapshot)
+
     def reissue(self) -> None:
         """Mask and place anew the documents of patients whose identity changed."""
         Reissuer(self._writer, self._parts.vault).run()
@@ -285,6 +338,19 @@ class Load:
             if self._report.replayed == before:
                 return
 
+    def try_again(self, source: str) -> None:
+        """Read every quarantined record of `source` anew, whatever its reason; all sources when it is empty."""
+        condition = "where source = ?" if source else ""
+        rows = fetch(
+            self._writer.snapshot.connect(),
+            f"select file_no, part, source, load_id, record_no from raw_quarantine {condition}"
+            " order by file_no, source, part, record_no",
+            [source] if source else [],
+        )
+        if rows.num_rows:
+            self._replay_rows(rows)
+        self.replay()
+
     def _ready(self) -> pa.Table:
         connection = self._writer.snapshot.connect()
         waits = fetch(connection, "select distinct waits_for from raw_quarantine where waits_for is not null")
@@ -293,7 +359,8 @@ class Load:
         connection.register("known", known)
         rows = fetch(
             connection,
-            "select file_no, part, source, load_id, record_no from raw_quarantine semi join known using (waits_for)",
+            "select file_no, part, source, load_id, record_no from raw_quarantine semi join known using (waits_for)"
+            " order by file_no, source, part, record_no",
         )
         connection.unregister("known")
         return rows
@@ -303,11 +370,11 @@ class Load:
             (r["load_id"], r["file_no"], r["part"]): LoadRow(**r) for r in self._stored_loads()
         }
         loads |= self._rows
-        by_file: dict[tuple[int, str], Wanted] = {}
+        by_file: dict[tuple[int, str, int], Wanted] = {}  # a batch is counted on one load
         for row in waiting.to_pylist():
-            parts = by_file.setdefault((row["file_no"], row["source"]), {})
+            parts = by_file.setdefault((row["file_no"], row["source"], row["load_id"]), {})
             parts.setdefault(row["part"], {})[row["record_no"]] = row["load_id"]
-        for (file_no, source), wanted in by_file.items():
+        for (file_no, source, _), wanted in by_file.items():
             if self._reaches(file_no):
                 self._replay_file(file_no, source, wanted, loads)
         self.commit()

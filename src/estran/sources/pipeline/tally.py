@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from estran.model.tables import LOAD, QUARANTINE
+from estran.sources.pipeline.held import Held
 
 SUPERSEDED, LOADED, QUARANTINED = 0, 1, 2
 Ints = npt.NDArray[np.int64]
@@ -109,7 +110,7 @@ class Tally:
             inside = (records >= chunk.base) & (records < chunk.base + len(chunk.outcome))
             chunk.row.unknown_stays += int(inside.sum())
 
-    def close(self, held: set[tuple[str, str, int]]) -> Closed:
+    def close(self, held: Held) -> Closed:
         """Count every record. `held` = (source, part, content) of what quarantine already holds:
         an identical resend of such a record counts as superseded."""
         rows: dict[tuple[int, int, str], LoadRow] = {}
@@ -143,7 +144,7 @@ class Closed:
         return pa.Table.from_pylist(self.released, keys)
 
 
-def _count_first(chunk: _Chunk, held: set[tuple[str, str, int]], entries: list[dict[str, object]]) -> None:
+def _count_first(chunk: _Chunk, held: Held, entries: list[dict[str, object]]) -> None:
     row = chunk.row
     for place, reason in sorted(chunk.reasons.items()):
         content = int(chunk.content[place])

@@ -1,0 +1,40 @@
+"""Doing what was asked for on a page, by the process that holds the key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from estran.model.errors import EstranError, UsageError
+from estran.projects.operations import JobKind
+from estran.sources.pipeline.run import Parts, retry
+from estran.sources.pipeline.unload import reload, unload
+from estran.state import Job, StateDatabase
+
+
+def work(state: StateDatabase, loading: Callable[[], AbstractContextManager[Parts]]) -> list[Job]:
+    """Do all that waits, oldest first; returns what was done. An error ends its own job only."""
+    done = []
+    while (job := state.jobs.take()) is not None:
+        try:
+            with loading() as parts:
+                state.jobs.end(job.id, _do(parts, job), failed=False)
+        except EstranError as error:
+            state.jobs.end(job.id, error.what, failed=True)
+        done.append(job)
+    return done
+
+
+def _do(parts: Parts, job: Job) -> str:
+    """What came of it, in counts."""
+    if job.kind == JobKind.RETRY:
+        freed, left = retry(parts, job.argument)
+        return f"replayed {freed}, quarantined {left}"
+    if job.kind == JobKind.RELOAD:
+        taken = reload(parts, job.argument)
+    elif job.kind == JobKind.UNLOAD:
+        taken = unload(parts, int(job.argument))
+    else:
+        raise UsageError("This kind of work is not known to this version.")
+    names = ("read", "loaded", "superseded", "quarantined")
+    return ", ".join([f"documents -{taken.documents}", *(f"{name} {taken.report.total(name)}" for name in names)])

@@ -1,0 +1,1 @@
+"""What hospitals, people and reports are made of, as data files; `library` reads them."""

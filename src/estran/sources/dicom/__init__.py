@@ -1,0 +1,1 @@
+"""DICOM: headers of images, structured reports, encapsulated documents, slides (docs/reference/sources/dicom.md)."""

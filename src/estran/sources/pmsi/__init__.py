@@ -1,0 +1,3 @@
+"""PMSI files: RSS, RSA, VID-HOSP, FICHCOMP, RHS, external consultations, emergency summaries."""
+
+from estran.sources.pmsi.reader import PmsiReader as PmsiReader
