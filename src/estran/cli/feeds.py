@@ -84,7 +84,7 @@ def run(
             if watch.due() and not stop.asked:
                 watch.look()
         if once:
-            return
+            raise typer.Exit(4 if any(watch.failed for watch in watches) else 0)
         time.sleep(_LOOK)
 
 
@@ -106,6 +106,7 @@ class _Watch:
     def __init__(self, site: Site, feed: Feed, *, json: bool) -> None:
         self._site, self._feed, self._json = site, feed, json
         self._next = 0.0
+        self.failed = False  # something was refused, quarantined, or could not be loaded
         self._loaded: dict[Path, tuple[int, int]] = {}
         self._seen: dict[Path, tuple[int, int]] = {}
 
@@ -115,6 +116,9 @@ class _Watch:
     def look(self) -> None:
         """Load the files that are new and did not change since the last look."""
         self._next = time.monotonic() + (self._feed.every_seconds or 0)
+        if not self._feed.path:  # a database: asked each time, from where the last load ended
+            self._load([], {})
+            return
         now = self._states()
         ready = [p for p, state in now.items() if self._loaded.get(p) != state and self._still(p, state)]
         if len(ready) < sum(1 for p, state in now.items() if self._loaded.get(p) != state):
@@ -140,18 +144,24 @@ class _Watch:
     def _load(self, paths: list[Path], states: dict[Path, tuple[int, int]]) -> None:
         try:
             with self._site.loading() as parts:
-                done = finished(parts, self._feed.source)
+                done = finished(parts, self._feed.source) if paths else set()
                 fresh = [path for path in paths if parts.landing.digest(path) not in done]
-                if not fresh:
+                if paths and not fresh:
                     self._loaded |= {path: states[path] for path in paths}
                     return
                 report = load_feed(self._site, parts, self._feed, fresh)
         except InputRefused as error:
-            errors.print(f"{self._feed.name}: {error.what}", markup=False)
-        except EstranError as error:
-            errors.print(f"{self._feed.name}: {error.what} It is tried again.", markup=False)
+            errors.print(f"{self._feed.name}: {error.what} {error.where}", markup=False)
+            self.failed = True
+        except (EstranError, OSError) as error:
+            what = error.what if isinstance(error, EstranError) else f"{error.strerror}."
+            errors.print(f"{self._feed.name}: {what} It is tried again.", markup=False)
+            self.failed = True
             return
         else:
+            for name, why in report.refused_files.items():
+                errors.print(f"{self._feed.name}: {name} is refused as a whole. {why}", markup=False)
+            self.failed |= bool(report.refused_files or report.total("quarantined"))
             sums = {name: report.total(name) for name in ("read", "loaded", "superseded", "quarantined")}
             if self._json:
                 emit({"feed": self._feed.name, "files": len(fresh)} | sums)

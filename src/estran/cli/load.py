@@ -70,6 +70,9 @@ def load_feed(
     site: house.Site, parts: Parts, feed: Feed, paths: list[Path], progress: Callable[[Step], None] = lambda _: None
 ) -> Report:
     """Load some files of a feed; its mapping is kept first, when it has one."""
+    if feed.format not in parts.readers:
+        hint = f"use one of {', '.join(sorted(parts.readers))}"
+        raise UsageError(f"Feed '{feed.name}' has an unknown format '{feed.format}'.", where=FILE_NAME, hint=hint)
     if feed.format not in MAPPED:
         return run(parts, feed.format, paths, name=feed.name, progress=progress)
     from estran.sources.tabular.loading import ingest_mapped
@@ -83,21 +86,29 @@ def _load_all(site: house.Site, json: bool) -> None:
     wanted = read_feeds(site.directory / FILE_NAME)
     if not wanted:
         raise UsageError("The site describes no feed.", where=str(site.directory / FILE_NAME), hint="add [[feed]] tables")
-    reports = {}
+    names = ("read", "loaded", "superseded", "quarantined")
+    sums: dict[str, dict[str, int]] = {}
+    refused: dict[str, str] = {}  # files, and feeds of which nothing could be read: the others load all the same
     for feed in wanted:
         path = site.directory / feed.path
-        if not path.exists():
-            raise InputRefused("The folder of a feed is not there.", where=f"{feed.name}: {path}")
-        with site.loading() as parts, progress_bar(quiet=json) as bar:
-            reports[feed.source] = load_feed(site, parts, feed, [path] if feed.path else [], bar)
-    names = ("read", "loaded", "superseded", "quarantined")
-    sums = {source: {name: report.total(name) for name in names} for source, report in reports.items()}
+        try:
+            with site.loading() as parts, progress_bar(quiet=json) as bar:
+                report = load_feed(site, parts, feed, [path] if feed.path else [], bar)
+        except InputRefused as error:
+            refused[feed.name] = " ".join(filter(None, (error.what, error.where)))
+            continue
+        refused |= {f"{feed.name}: {name}": why for name, why in report.refused_files.items()}
+        line = sums.setdefault(feed.source, dict.fromkeys(names, 0))
+        for name in names:
+            line[name] += report.total(name)
+    whole = {name: sum(line[name] for line in sums.values()) for name in names}
     if json:
-        whole = {name: sum(line[name] for line in sums.values()) for name in names}
-        emit(whole | {"feeds": sums, "seconds": sum(report.seconds for report in reports.values())})
+        emit(whole | {"feeds": sums, "refused": refused})
     else:
         table("Feeds", ("source", *names), [(s, *(line[n] for n in names)) for s, line in sums.items()], numbers=(1, 2, 3, 4))
-    if any(line["quarantined"] for line in sums.values()):
+        for name, why in refused.items():
+            console.print(f"{name} is refused as a whole. {why}", markup=False, highlight=False)
+    if whole["quarantined"] or refused:
         raise typer.Exit(4)
 
 

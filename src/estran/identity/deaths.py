@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import orjson
-from rapidfuzz.distance import JaroWinkler
+from rapidfuzz.distance import OSA, JaroWinkler
 
 from estran.identity import traits as folding
 from estran.identity.folding import fold
@@ -48,7 +48,7 @@ class Candidate:
 
     patient_id: int
     families: tuple[str, ...]
-    givens: tuple[str, ...]
+    givens: tuple[tuple[str, ...], ...]  # each list of given names that was ever stated, in its order
     sex: str | None
     commune: str | None
     died: dt.date | None
@@ -103,12 +103,17 @@ def _plain(name: str) -> str:
 
 def _candidate(patient: int, traits: Traits) -> Candidate:
     families = tuple(sorted({_plain(name) for name in folding.every(traits, "family_names")}))
-    givens = tuple(dict.fromkeys(_plain(n) for name in folding.every(traits, "given_names") for n in name.split()))
+    givens = _givens(traits)
     place = str(folding.winner(traits, "birth_place") or "")
     return Candidate(
         patient, families, givens, folding.winner(traits, "sex"), place[:5] if place[:2].isdigit() else None,
         folding.death(traits)[0],
     )  # fmt: skip
+
+
+def _givens(traits: Traits) -> tuple[tuple[str, ...], ...]:
+    stated = folding.lists(traits, "given_names")
+    return tuple(dict.fromkeys(tuple(_plain(part) for name in names for part in name.split()) for names in stated))
 
 
 def _score(death: Death, family: str, given: tuple[str, ...], candidate: Candidate) -> float:
@@ -118,14 +123,22 @@ def _score(death: Death, family: str, given: tuple[str, ...], candidate: Candida
         return 0.0
     families = max(JaroWinkler.similarity(family, name) for name in candidate.families)
     givens = max((_given(given, name) for name in candidate.givens), default=0.6)
+    if death.birth is not None and death.died < death.birth:
+        return 0.0
     place = 0.6 if not candidate.commune or not death.birth_commune else float(candidate.commune == death.birth_commune)
     return sum(weight * part for weight, part in zip(_WEIGHTS, (families, givens, place), strict=True))
 
 
-def _given(given: tuple[str, ...], name: str) -> float:
-    """The first given name counts whole, the others a little less."""
-    likeness = [JaroWinkler.similarity(part, name) - (0.05 if place else 0.0) for place, part in enumerate(given)]
-    return max(likeness, default=0.6)
+def _given(given: tuple[str, ...], names: tuple[str, ...]) -> float:
+    """First name against first name: a brother or a twin shares the others. A first name found elsewhere, or second
+    names that differ, are worth a doubt, no more."""
+    if not given or not names:
+        return 0.6
+    first = OSA.normalized_similarity(given[0], names[0])
+    if len(given) > 1 and len(names) > 1 and OSA.normalized_similarity(given[1], names[1]) < 0.5:
+        first -= 0.25
+    elsewhere = max(OSA.normalized_similarity(part, name) for part in given for name in names)
+    return max(first, min(0.75, elsewhere))
 
 
 def _swapped(day: dt.date) -> dt.date | None:

@@ -185,6 +185,11 @@ def every(traits: Traits, name: str) -> tuple[Any, ...]:
     return tuple(sorted(held))
 
 
+def lists(traits: Traits, name: str) -> tuple[tuple[str, ...], ...]:
+    """Every list ever stated for `name`, each in the order in which it was said."""
+    return tuple(sorted(tuple(value) for value in traits.get(_PLACE[name], {})))
+
+
 def dump(traits: Traits) -> bytes:
     """Stored form. Stamps are listed once: one statement usually gives all fields."""
     stamps: dict[Stamp, int] = {}

@@ -20,6 +20,7 @@ from estran.model.site_file import FILE_NAME, read_settings
 from estran.state import StateDatabase
 from estran.state.database import FILE_NAME as STATE_FILE
 from estran.warehouse import Warehouse
+from estran.warehouse.record import FORMAT
 
 FOLDER = "before-upgrade"
 _VERSION = "snapshot"
@@ -38,16 +39,15 @@ def upgrade(site: Path, key: SiteKey) -> Upgraded:
     """Bring `site` to this release's format. Interrupted, the same command goes on; StoreError when a load runs."""
     warehouse = Warehouse.open(site / "warehouse", read_settings(site))
     before = warehouse.snapshot().record.format
+    if before == FORMAT:
+        return Upgraded(before, before)
     with warehouse.upgrading() as version:
         if not (site / FOLDER / _VERSION).exists():
             _keep(site, version)
         StateDatabase.open(site / STATE_FILE).close()  # migrations
         with closing(Vault.open(site / "vault", key)) as vault:
             vault.upgrade()
-    after = warehouse.snapshot().record.format
-    if before == after:
-        shutil.rmtree(site / FOLDER, ignore_errors=True)
-    return Upgraded(before, after)
+    return Upgraded(before, warehouse.snapshot().record.format)
 
 
 def roll_back(site: Path) -> int:

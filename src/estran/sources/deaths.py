@@ -11,11 +11,13 @@ import csv
 import datetime as dt
 import gzip
 import io
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from estran.identity.deaths import Death
+from estran.model.errors import InputRefused
 
 _SEXES = {"1": "male", "2": "female"}
 _LONGEST = 4_000  # characters of a line
@@ -23,6 +25,13 @@ _LONGEST = 4_000  # characters of a line
 
 def read_deaths(path: Path) -> Iterator[tuple[int, Death | None]]:
     """Line number and death; None for a line that cannot be read. Text is UTF-8, else Latin-1."""
+    try:
+        yield from _lines(path)
+    except (EOFError, OSError, zlib.error):
+        raise InputRefused("The file cannot be unpacked.", where=path.name, hint="fetch it again") from None
+
+
+def _lines(path: Path) -> Iterator[tuple[int, Death | None]]:
     with _opened(path) as stream:
         first = stream.readline(_LONGEST)
         if b";" in first or first.lower().startswith((b'"nomprenom', b"nomprenom")):
@@ -41,7 +50,7 @@ def _opened(path: Path) -> BinaryIO:
 
 
 def _from_csv(first: bytes, stream: BinaryIO) -> Iterator[tuple[int, Death | None]]:
-    names = next(csv.reader([_text(first)], delimiter=";"))
+    names = next(csv.reader([_text(first).removeprefix("\ufeff")], delimiter=";"))
     places = {name.strip().lower(): place for place, name in enumerate(names)}
     wanted = [places.get(name, -1) for name in ("nomprenom", "sexe", "datenaiss", "lieunaiss", "datedeces")]
     number = 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -44,6 +44,7 @@ class Writer:
         self.snapshot = snapshot
         self._settings = settings
         self._held: set[str] | None = None  # operations of commits that wait to become visible
+        self._afterwards: list[Callable[[], None]] = []
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -54,11 +55,22 @@ class Writer:
             yield
         except BaseException:
             self._held, self.snapshot = None, before
+            self._afterwards.clear()
             raise
         operations, self._held = self._held, None
         if operations:
             operation = "mask" if "mask" in operations else "load"
             write_record(self.directory, replace(self.snapshot.record, operation=operation))
+        for act in self._afterwards:
+            act()
+        self._afterwards.clear()
+
+    def afterwards(self, act: Callable[[], None]) -> None:
+        """Do `act` once all that was committed so far is visible: now, or at the end of `held`."""
+        if self._held is None:
+            act()
+        else:
+            self._afterwards.append(act)
 
     @property
     def directory(self) -> Path:

@@ -50,7 +50,7 @@ def test_sure_pairs_are_taken_and_doubtful_ones_wait(site: Site, tmp_path: Path)
     path = tmp_path / "deces.txt"
     path.write_text(
         line("KERGUELEN", "ARMELLE MARIE", "2", "19500203", "20240310")
-        + line("LE GAFF", "JEAN YVES", "1", "19410607", "20240311")  # alike, no more
+        + line("LE GAFF", "YANNICK", "1", "19410607", "20240311")  # alike, no more
         + line("MARTIN", "JEANNE", "2", "19330101", "20240312")  # two women of nearly this name
         + line("INCONNUE", "MARIE", "2", "19600101", "20240313")
         + line("KERGUELEN", "ARMELLE", "2", "19500000", "20240314")  # born in 1950, no more is known
@@ -73,6 +73,18 @@ def test_sure_pairs_are_taken_and_doubtful_ones_wait(site: Site, tmp_path: Path)
         assert list(parts.vault.reviews.every()) == []
     assert deaths_of(site)[2] == (dt.date(2024, 3, 12), "insee")
     assert 1 not in deaths_of(site)
+
+
+@pytest.mark.parametrize(
+    ("given", "sure"),
+    [("PAUL HENRI", True), ("PAUL", True), ("PUAL HENRI", False), ("PIERRE HENRI", False), ("HENRI PAUL", False), ("PAUL LOUIS", False)],
+)
+def test_a_twin_is_not_taken_for_the_dead(given: str, sure: bool) -> None:
+    birth = dt.date(1950, 3, 17)
+    traits = _traits("LEFEBVRE", "PAUL HENRI", "1", birth, "35238")
+    death = Death("LEFEBVRE", tuple(given.split()), "male", birth, "35238", dt.date(2024, 1, 1))
+    matches = People([(0, traits)]).matches(death)
+    assert is_sure(matches) is sure
 
 
 def test_no_name_of_the_register_is_readable_in_the_vault(site: Site, tmp_path: Path) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.unit.pipeline.test_promises import admission, load, message, person, result, values
+from tests.unit.pipeline.test_promises import admission, load, message, patient, person, result, values
 
 from estran.app import Site, create_site
 from estran.model.errors import UsageError
+from estran.projects import opposition
 from estran.settings import Settings
 from estran.sources.pipeline.run import Report
 from estran.sources.pipeline.unload import reload, unload
@@ -109,7 +110,7 @@ def test_a_quarantined_record_is_taken_back_too(site: Site) -> None:
 def test_a_failure_in_between_leaves_all_as_it_was(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     load(site, "first", *FIRST)
     before, version = digest(site), site.snapshot().version
-    monkeypatch.setattr("estran.sources.pipeline.unload._read_again", lambda *_: 1 / 0)
+    monkeypatch.setattr("estran.sources.pipeline.unload._read_again", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError), site.loading() as parts:
         unload(parts, 0)
     assert (digest(site), site.warehouse.latest()) == (before, version)
@@ -124,3 +125,46 @@ def test_what_is_not_there_is_refused(site: Site) -> None:
             unload(parts, 7)
         with pytest.raises(UsageError, match="Nothing was loaded"):
             reload(parts, "fhir")
+
+
+def test_what_came_back_is_taken_back_with_its_own_load(site: Site) -> None:
+    load(site, "first", *FIRST)
+    before, loads = digest(site), last_load(site)
+    load(site, "wrong", result("20250103090000", person("1"), "66"))
+    load(site, "second", *SECOND)
+    with site.loading() as parts:
+        unload(parts, 2)
+        assert values(site) == [66.0]
+        unload(parts, 1)
+    assert (digest(site), last_load(site)) == (before, loads)
+    assert site.warehouse.check() == []
+
+
+def test_what_another_source_said_as_well_stays(site: Site) -> None:
+    load(site, "first", *FIRST)
+    load(site, "again", *FIRST, source="other")
+    with site.loading() as parts:
+        unload(parts, 0)
+    with site.snapshot().connect() as connection:
+        assert connection.execute("select count(*) from stay").fetchall() == [(1,)]
+    assert values(site) == [5.0]
+    assert site.warehouse.check() == []
+
+
+def test_nothing_is_taken_back_that_an_erasure_keeps_from_coming_back(site: Site) -> None:
+    load(site, "two", *FIRST, admission("20250101080000", "2"))
+    with site.loading() as parts:
+        opposition.erase(parts.warehouse, parts.vault, parts.landing.forget, patient(site, "2"))
+        with pytest.raises(UsageError, match="erased with a patient"):
+            reload(parts, "hl7v2")
+    assert values(site) == [5.0]
+
+
+def test_who_waits_to_be_masked_still_waits_when_a_reload_dies(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    load(site, "first", *FIRST)
+    with site.loading() as parts:
+        parts.vault.upkeep.mark([0])
+        monkeypatch.setattr("estran.sources.pipeline.run.Load.replay", lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            reload(parts, "hl7v2")
+        assert parts.vault.upkeep.pending().tolist() == [0]

@@ -23,7 +23,9 @@ def read_authorities(written: str) -> dict[str, str]:
         other, equals, name = (piece.strip() for piece in part.rpartition("="))
         if not equals or not other or not name:
             raise UsageError(f"'{part}' names no authority.", where="authorities", hint="write OTHER = NAME, OTHER = NAME")
-        found[other.removeprefix(_OID)] = name
+        found[other.removeprefix(_OID)] = name.removeprefix(_OID)
+    if chained := sorted(set(found) & set(found.values())):
+        raise UsageError(f"'{chained[0]}' stands on both sides.", where="authorities", hint="give each name its last one")
     return found
 
 

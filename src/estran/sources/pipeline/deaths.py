@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,23 +37,30 @@ def match_deaths(parts: Parts, path: Path, told: Callable[[int], None] = lambda 
     result = Matched()
     with parts.warehouse.writer() as writer:
         with parts.vault.transaction():
-            people = People(parts.vault.everybody())
+            people, claimed = People(parts.vault.everybody()), dict[int, dt.date]()
             for result.read, (_, death) in enumerate(read_deaths(path), start=1):
-                _take(parts, people, death, result)
+                _take(parts, people, death, result, claimed)
                 if result.read % _TOLD_EVERY == 0:
                     told(result.read)
         Reissuer(writer, parts.vault).run()
     return result
 
 
-def _take(parts: Parts, people: People, death: Death | None, result: Matched) -> None:
+def _first(claimed: dict[int, dt.date], patient_id: int, death: Death) -> bool:
+    """Whether no other line of the register has claimed this patient for another day."""
+    return claimed.setdefault(patient_id, death.died) == death.died
+
+
+def _take(
+    parts: Parts, people: People, death: Death | None, result: Matched, claimed: dict[int, dt.date]
+) -> None:
     if death is None:
         result.unreadable += 1
         return
     matches = people.matches(death)
     if not matches:
         result.unmatched += 1
-    elif is_sure(matches):
+    elif is_sure(matches) and matches[0][1].died in (None, death.died) and _first(claimed, matches[0][1].patient_id, death):
         new = parts.vault.tell_death(matches[0][1].patient_id, death, SOURCE)
         result.taken, result.known = result.taken + new, result.known + (not new)
     else:

@@ -72,7 +72,7 @@ class Reissuer:
         self._connection.unregister("family")
         if any((self._changes.append, self._changes.upsert, self._changes.remove)) or count:
             self._writer.commit(self._changes, "mask" if self._exposed else "load")
-        self._vault.upkeep.settle(pending)
+        self._writer.afterwards(lambda: self._vault.upkeep.settle(pending))
         return count
 
     def _family(self, pending: Int32s) -> Int32s:

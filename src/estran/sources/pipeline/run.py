@@ -229,21 +229,27 @@ class Load:
         self._source = self._source_of(path)
         yield from self._read(file_no, source, path.name, self._interrupted(file_no))
 
-    def again(self, file_no: int, source: str) -> Iterator[int]:
-        """Read a file from the landing anew, as the source it came by; nothing when an erasure took it away."""
-        if not self._reaches(file_no):
-            return
+    def again(self, file_no: int, source: str, rows: dict[str, LoadRow], *, counted: bool) -> Iterator[int]:
+        """Read a landed file anew, as the source it came by; `rows`, by part, are those of the load it came in,
+        and stay its account. When they have `counted` the file already, what comes back counts as loaded there,
+        no longer as superseded."""
         kept = self._parts.vault.file(file_no)
         self._source, self._names[file_no] = source, Path(kept.name).name
+        self._rows |= {row.key: row for row in rows.values()}
         with self._parts.landing.restored(kept.sha256) as copy:
-            yield from self._read(file_no, copy, kept.name, {})
+            yield from self._read(file_no, copy, kept.name, rows, counted=counted)
 
-    def _read(self, file_no: int, path: Path, name: str, done: dict[str, LoadRow]) -> Iterator[int]:
+    def _read(
+        self, file_no: int, path: Path, name: str, done: dict[str, LoadRow], *, counted: bool = False
+    ) -> Iterator[int]:
         reader = self._parts.readers[self._source.partition("/")[0]](self._source)
         read = 0
         try:
             for batch in reader.read(path, name):
                 read += batch.records.num_rows
+                if counted and batch.part in done:
+                    done[batch.part].read -= batch.records.num_rows
+                    done[batch.part].superseded -= batch.records.num_rows
                 self._add(batch, file_no, done)
                 yield read
         except InputRefused as refusal:

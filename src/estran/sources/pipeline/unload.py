@@ -9,19 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from estran.model.errors import UsageError
 from estran.sources.pipeline.columns import fetch
 from estran.sources.pipeline.commit import People, fold_all
 from estran.sources.pipeline.run import Load, Parts, Progress, Report
 from estran.sources.pipeline.stored import stored
+from estran.sources.pipeline.tally import LoadRow
 from estran.warehouse import Changes, Writer
 
 Told = Callable[[Progress], None]
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -37,47 +39,52 @@ class TakenBack:
 
 
 def unload(parts: Parts, load_id: int, told: Told = lambda _: None) -> TakenBack:
-    """Take one load back, as if it had never come. Raises UsageError when there is no such load."""
+    """Take one load back, as if it had never come. Raises UsageError when there is no such load, or when a file
+    that may have to give something back was erased."""
     with parts.warehouse.writer() as writer, writer.held():
-        loads = _loads(writer)
-        mine = loads.filter(pc.equal(loads["load_id"], load_id))
-        if not mine.num_rows:
+        rows = _loads(writer)
+        mine = [row for row in rows if row["load_id"] == load_id]
+        if not mine:
             raise UsageError(f"There is no load {load_id}.", hint="estran loads SITE")
+        source = mine[0]["source"]
+        others = [row for row in rows if row["load_id"] != load_id and _may_have_lost(row, load_id, source)]
+        _refuse_erased(parts, others)
         taken = _take_back(writer, parts, [load_id])
-        source = mine["source"][0].as_py()
-        return _read_again(writer, parts, taken, _others(loads, load_id, source), source, told)
+        return _read_again(writer, parts, taken, others, told, counted=True)
 
 
 def reload(parts: Parts, source: str, told: Told = lambda _: None) -> TakenBack:
     """Take every load of `source` back and read its landed files anew, oldest first: after a mapping or
-    a reader was mended. Raises UsageError when nothing came from `source`."""
+    a reader was mended. Raises UsageError when nothing came from `source`, or when a file of it was erased."""
     with parts.warehouse.writer() as writer, writer.held():
-        loads = _loads(writer)
-        mine = loads.filter(pc.equal(loads["source"], source))
-        if not mine.num_rows:
+        mine = [row for row in _loads(writer) if row["source"] == source]
+        if not mine:
             raise UsageError(f"Nothing was loaded from the source '{source}'.", hint="estran loads SITE")
-        taken = _take_back(writer, parts, sorted(set(mine["load_id"].to_pylist())))
-        return _read_again(writer, parts, taken, _files(mine), source, told)
+        _refuse_erased(parts, mine)
+        taken = _take_back(writer, parts, sorted({row["load_id"] for row in mine}))
+        return _read_again(writer, parts, taken, mine, told, counted=False)
 
 
-def _loads(writer: Writer) -> pa.Table:
-    return fetch(writer.snapshot.connect(), "select * from raw_load order by load_id, file_no")
+def _loads(writer: Writer) -> list[Row]:
+    rows: list[Row] = fetch(writer.snapshot.connect(), "select * from raw_load order by load_id, file_no, part").to_pylist()
+    return rows
 
 
-def _files(loads: pa.Table) -> list[int]:
-    return list(dict.fromkeys(loads["file_no"].to_pylist()))
+def _may_have_lost(row: Row, load_id: int, source: str) -> bool:
+    """Whether something of this row may have been superseded by the load: it came before, from the same source; or
+    after, from any (a record may be new by its document, and say of its stay what was said before)."""
+    return row["load_id"] > load_id or row["source"] == source
 
 
-def _others(loads: pa.Table, load_id: int, source: str) -> list[int]:
-    """Files of the same source that may have lost something to this load: those before it, and those
-    after it of which something was superseded."""
-    rows = loads.to_pylist()
-    chosen = [
-        row["file_no"]
-        for row in rows
-        if row["source"] == source and row["load_id"] != load_id and (row["load_id"] < load_id or row["superseded"])
-    ]
-    return list(dict.fromkeys(chosen))
+def _refuse_erased(parts: Parts, rows: list[Row]) -> None:
+    """The landing keeps no file that spoke of an erased patient: what it said of others could not come back."""
+    files = [parts.vault.file(number) for number in dict.fromkeys(row["file_no"] for row in rows)]
+    gone = [file.name for file in files if not parts.landing.holds(file.sha256)]
+    if gone:
+        raise UsageError(
+            f"{len(gone)} files that would have to be read again were erased with a patient.", where=gone[0],
+            hint="have the source send them again instead",
+        )  # fmt: skip
 
 
 def _take_back(writer: Writer, parts: Parts, loads: list[int]) -> TakenBack:
@@ -133,13 +140,20 @@ def _fold(writer: Writer, parts: Parts, removed: pa.Table) -> None:
 
 
 def _read_again(
-    writer: Writer, parts: Parts, taken: TakenBack, files: list[int], source: str, told: Told
+    writer: Writer, parts: Parts, taken: TakenBack, rows: list[Row], told: Told, *, counted: bool
 ) -> TakenBack:
-    format_name, _, name = source.partition("/")
+    """Read the files of these rows anew, each on the account of the load that it came in."""
+    by_file: dict[tuple[int, int, str], dict[str, LoadRow]] = {}
+    for row in rows:
+        account = LoadRow(**row)
+        if not counted:
+            account.read = account.loaded = account.superseded = account.quarantined = account.unknown_stays = 0
+        by_file.setdefault((account.load_id, account.file_no, account.source), {})[account.part] = account
+    format_name, _, name = (rows[0]["source"] if rows else "").partition("/")
     load = Load(parts, writer, format_name, name)
-    for place, file_no in enumerate(files, start=1):
-        for read in load.again(file_no, source):
-            told(Progress(parts.vault.file(file_no).name, place, len(files), read))
+    for place, ((_, file_no, source), accounts) in enumerate(by_file.items(), start=1):
+        for read in load.again(file_no, source, accounts, counted=counted):
+            told(Progress(parts.vault.file(file_no).name, place, len(by_file), read))
     load.commit()
     load.reissue()
     load.replay()
