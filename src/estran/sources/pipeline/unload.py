@@ -73,7 +73,7 @@ def _loads(writer: Writer) -> list[Row]:
 def _may_have_lost(row: Row, load_id: int, source: str) -> bool:
     """Whether something of this row may have been superseded by the load: it came before, from the same source; or
     after, from any (a record may be new by its document, and say of its stay what was said before)."""
-    return row["load_id"] > load_id or row["source"] == source
+    return bool(row["load_id"] > load_id or row["source"] == source)
 
 
 def _refuse_erased(parts: Parts, rows: list[Row]) -> None:
