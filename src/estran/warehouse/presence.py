@@ -82,9 +82,7 @@ class Presence:
         return BitMap.union(*found) if len(found) > 1 else found[0].copy()
 
     def _indices(self, concept_ids: Iterable[int] | npt.NDArray[np.generic]) -> list[int]:
-        wanted = np.unique(
-            np.asarray(concept_ids if isinstance(concept_ids, np.ndarray) else list(concept_ids), np.int64)
-        )
+        wanted = np.asarray(concept_ids if isinstance(concept_ids, np.ndarray) else list(concept_ids), np.int64)
         if not len(self.concepts) or not len(wanted):
             return []
         index = np.minimum(np.searchsorted(self.concepts, wanted), len(self.concepts) - 1)

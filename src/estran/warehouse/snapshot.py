@@ -20,6 +20,7 @@ from estran.model.tables import BUCKETED, TABLES
 from estran.settings import Settings
 from estran.terminology.systems import canonical
 from estran.warehouse import slices
+from estran.warehouse.codebook import CodeBook, code_book
 from estran.warehouse.confidential import Closed, Scope
 from estran.warehouse.encoding import read_files
 from estran.warehouse.hidden import Hidden, read_hidden
@@ -53,7 +54,7 @@ class Snapshot:
         self._presences: dict[int, Presence] = {}
         self._lock = threading.RLock()
         self._database: duckdb.DuckDBPyConnection | None = None
-        self._concepts = lru_cache(maxsize=512)(self._find_concepts)
+        self._concepts = lru_cache(maxsize=4096)(self._find_concepts)
         self._descendants = lru_cache(maxsize=256)(self._find_descendants)
 
     def scoped(self, scope: Scope) -> Snapshot:
@@ -230,10 +231,12 @@ class Snapshot:
         return list(self._concepts(vocabulary, code))
 
     def _find_concepts(self, vocabulary: str, code: str) -> tuple[int, ...]:
-        with self.connect() as connection:
-            query = "SELECT concept_id FROM raw_concept WHERE vocabulary = ? AND code = ? ORDER BY 1"
-            values = [vocabulary, canonical(vocabulary, code)]
-            return tuple(row[0] for row in connection.execute(query, values).fetchall())
+        wanted = canonical(vocabulary, code)
+        return tuple(sorted(found for book in self._code_books for found in book.find(vocabulary, wanted)))
+
+    @cached_property
+    def _code_books(self) -> list[CodeBook]:
+        return [code_book(path) for path in self.files("concept")]
 
     def descendants(self, concept_ids: Iterable[int]) -> Ints:
         """The concepts and all their descendants, sorted."""

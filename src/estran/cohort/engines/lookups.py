@@ -40,16 +40,18 @@ class Lookups:
     def code_set(self, codes: tuple[Code, ...]) -> Ints:
         """The sorted concepts of a code set: those included minus those excluded, each with its descendants."""
         if codes not in self._codes:
-            kept = [one for one in codes if not one.excluded]
             gone = [one for one in codes if one.excluded]
-            self._codes[codes] = np.setdiff1d(self._opened(kept), self._opened(gone))
+            found = self._opened([one for one in codes if not one.excluded])
+            self._codes[codes] = np.setdiff1d(found, self._opened(gone)) if gone else found
         return self._codes[codes]
 
     def _opened(self, codes: list[Code]) -> Ints:
-        whole = [i for c in codes if c.descendants for i in self.snapshot.concept_ids(c.vocabulary, c.code)]
-        alone = [i for c in codes if not c.descendants for i in self.snapshot.concept_ids(c.vocabulary, c.code)]
-        below = self.snapshot.descendants(whole) if whole else np.zeros(0, np.int64)
-        return np.union1d(below, np.array(alone, np.int64)).astype(np.int64)
+        whole, alone = (
+            [i for c in codes if c.descendants is below for i in self.snapshot.concept_ids(c.vocabulary, c.code)]
+            for below in (True, False)
+        )
+        found = self.snapshot.descendants(whole).tolist() if whole else []
+        return np.array(sorted({*found, *alone}), np.int64)
 
     @cached_property
     def _maps(self) -> tuple[Ints, Ints]:
