@@ -268,6 +268,21 @@ def test_what_cannot_be_opened_is_refused(tmp_path: Path) -> None:
         OmopReader().files([tmp_path / "absent"])
 
 
+@pytest.mark.parametrize("first", [b"person\0_id,year_of_birth", b'"' + b"x" * 140_000 + b'",a', b"a," * (1 << 20)])
+def test_a_first_line_without_column_names_is_refused(tmp_path: Path, first: bytes) -> None:
+    path = tmp_path / "person.csv"
+    path.write_bytes(first + b"\n1,1960\n")
+    with pytest.raises(InputRefused, match="no column names"):
+        list(OmopReader().read(path, path.name))
+
+
+def test_a_column_without_a_name_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "person.csv"
+    path.write_bytes(b"person_id,gender_concept_id,,year_of_birth,\n7,8507,x,1960,\n8,8532,y,1961,\n")
+    (batch,) = OmopReader().read(path, path.name)
+    assert len(batch.records) == 2 and not len(batch.refusals)
+
+
 def test_comparators() -> None:
     from estran.sources.omop.facttables import COMPARATORS
 

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from estran.model.errors import InputRefused
 from estran.sources.omop.blocks import Block
 from estran.sources.omop.content import hash_slices
 
@@ -28,6 +29,7 @@ Int64s = npt.NDArray[np.int64]
 BLOCK_BYTES = 24 << 20
 _LOOK_BACK = 1 << 20  # how far before a block's end a quoted line end may move the cut
 _MOST_LINES = 200  # of one quoted record, when lines are read one by one
+_LONGEST_HEADER = 1 << 20
 _NULLS = ("", "\\N", "NULL")
 _DELIMITERS = "\t,;|"
 _SHORTEST_TIME = len("2024-01-31 08:30")  # pyarrow would take an hour alone for a time of day
@@ -48,13 +50,19 @@ class Header:
 
 
 def read_header(stream: BinaryIO) -> Header:
-    """Read the first line of `stream`; no names when it is empty."""
-    line = _decoded(stream.readline()).removeprefix("\ufeff").rstrip("\r\n")
+    """Read the first line of `stream`; no names when it is empty. Raises InputRefused when it holds no names."""
+    first = stream.readline(_LONGEST_HEADER)
+    if len(first) == _LONGEST_HEADER or b"\0" in first:
+        raise InputRefused("The first line holds no column names.")
+    line = _decoded(first).removeprefix("\ufeff").rstrip("\r\n")
     delimiter = max(_DELIMITERS, key=line.count)
     quoted = delimiter != "\t" or '"' in line
-    fields = next(csv.reader([line], delimiter=delimiter), []) if quoted else line.split(delimiter)
+    try:
+        fields = next(csv.reader([line], delimiter=delimiter), []) if quoted else line.split(delimiter)
+    except csv.Error:
+        raise InputRefused("The first line holds no column names.") from None
     names: list[str] = []
-    for name in (f.strip().lower() for f in fields):
+    for name in (f.strip().lower() or "column" for f in fields):
         names.append(name if name not in names else f"{name}_{len(names)}")
     return Header(names, delimiter, quoted)
 
