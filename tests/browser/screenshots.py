@@ -24,6 +24,7 @@ def pages(words: str, document: int, patient: int) -> Iterator[tuple[str, str]]:
     yield from [
         ("home", "/"), ("search", f"/search?q={quote(words)}"), ("cohort", "/cohort"), ("patients", "/cohort/patients"),
         ("saved", "/cohorts"), ("document", f"/documents/{document}?q={quote(words)}"), ("timeline", f"/patients/{patient}"),
+        ("feeds", "/feeds"),
     ]  # fmt: skip
 
 
