@@ -228,13 +228,15 @@ def test_hostile_recordings_are_refused_with_a_sentence(site: Site, tmp_path: Pa
         "up.hea": b"up 1 250 100\n../../etc/passwd 16 200 16 0 0 0 0 ECG\n", "net.hea": b"net 1 250 100\ns3://x/y 16 200\n",
         "root.hea": b"root 1 250 100\n/etc/passwd 16 200\n", "zero.hea": b"zero 1 0 100\nx.dat 16\n",
         "many.hea": b"many 99999999 250 100\n", "cut.hea": b"cut 4 250 100\nx.dat 16 200\n",
+        "long.hea": b"long 1 250 99999999999999999999\nx.dat 16 200 16 0 0 0 0 ECG\n",
         "short.edf": b"0       " + b" " * 100, "bomb.xml": laugh.encode(), "empty.edf": b"",
         "ratio.edf": b"0".ljust(184) + b"99999999" + b" " * 44 + b"99999999" + b"0       " + b"9999",
     }  # fmt: skip
     for name, content in files.items():
         (folder / name).write_bytes(content)
     report = load(site, "signal", folder)
-    assert (report.total("read"), report.total("loaded"), report.total("quarantined")) == (10, 0, 10)
+    assert (report.total("read"), report.total("loaded"), report.total("quarantined")) == (11, 0, 11)
+    assert "A number of the recording is out of range." in str(report.reasons)
     assert not any("patient is not known" in reason for reason in report.reasons)
 
 

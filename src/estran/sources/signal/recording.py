@@ -92,8 +92,11 @@ class Recording:
     checksum: str = ""
 
     def packed(self) -> bytes:
-        """As JSON, the same bytes for the same recording."""
-        return orjson.dumps(self, option=orjson.OPT_SORT_KEYS)
+        """As JSON, the same bytes for the same recording. Raises Unread when a number is out of all range."""
+        try:
+            return orjson.dumps(self, option=orjson.OPT_SORT_KEYS)
+        except orjson.JSONEncodeError:
+            raise Unread("malformed", "A number of the recording is out of range.") from None
 
 
 def unpacked(body: bytes) -> Recording:
