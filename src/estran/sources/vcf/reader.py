@@ -18,7 +18,7 @@ from estran.sources.packed import Entry, PackWriter, entries, is_pack
 from estran.sources.records import VARIANTS, Batch, BatchBuilder, IdentityStatement, Person, content_hash
 from estran.sources.unnamed import unnamed
 from estran.sources.vcf import facts, samples
-from estran.sources.vcf.asking import Broken, child
+from estran.sources.vcf.asking import Broken, ask
 from estran.sources.writing import put
 
 _ENDINGS = (".vcf", ".vcf.gz", ".vcf.bgz", ".bcf", ".bcf.gz")
@@ -60,7 +60,7 @@ class VcfReader:
         base = {"name": path.name, "kind": "variants"}
         beside = samples.described(path)
         try:
-            for words, body in child.ask(path):
+            for words, body in ask(path):
                 pack.add(base | words | _described(beside.get(words.get("sample", ""))), body)
         except (Broken, OSError):
             out.seek(start)
