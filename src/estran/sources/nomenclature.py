@@ -20,7 +20,8 @@ import orjson
 import pyarrow as pa
 
 from estran.model.errors import InputRefused
-from estran.sources.records import RECORDS, REFUSED, Batch, Vocabulary, content_hash
+from estran.sources.records import Batch, Vocabulary, content_hash
+from estran.sources.schemas import RECORDS, REFUSED
 from estran.sources.searching import files_under
 from estran.terminology.hierarchy import close
 

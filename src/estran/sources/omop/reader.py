@@ -19,7 +19,8 @@ from estran.sources.omop.facttables import FACT_TABLES
 from estran.sources.omop.interning import Context
 from estran.sources.omop.layout import ORDER, PLACE, UNREAD
 from estran.sources.omop.units import UNITS
-from estran.sources.records import RECORDS, Batch
+from estran.sources.records import Batch
+from estran.sources.schemas import RECORDS
 from estran.sources.searching import inside
 from estran.terminology.units import ucum
 

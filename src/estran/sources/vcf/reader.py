@@ -14,7 +14,8 @@ from estran.model.moments import Moment, instant, parse_iso
 from estran.sources import ties
 from estran.sources.checksums import checksum_or_nothing
 from estran.sources.packed import Entry, PackWriter, numbered
-from estran.sources.records import VARIANTS, Batch, BatchBuilder, IdentityStatement, Person, content_hash
+from estran.sources.records import Batch, BatchBuilder, IdentityStatement, Person, content_hash
+from estran.sources.schemas import VARIANTS
 from estran.sources.searching import files_under
 from estran.sources.vcf import facts, samples
 from estran.sources.vcf.asking import Broken, ask
