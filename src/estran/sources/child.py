@@ -7,14 +7,15 @@ a time, and a child that dies costs its question only.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
+import resource
 import select
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 _PIECE = 1 << 16
 _LARGEST = 1 << 20
@@ -22,6 +23,13 @@ _LARGEST = 1 << 20
 
 class TooSlow(Exception):
     """The time of a question is over."""
+
+
+def bound_memory(size: int) -> None:
+    """For the child: at most so many bytes of address space, libraries included; and no dump of what it read."""
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_AS, (size, size))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 class Child:
@@ -35,7 +43,7 @@ class Child:
         self._deadline = 0.0
         atexit.register(self.close)
 
-    @contextmanager
+    @contextlib.contextmanager
     def asking(self, seconds: float) -> Iterator[None]:
         """A question is asked and answered inside, by `write` and `read`, in `seconds`. A child whose question
         was not answered to its end is ended: the rest of the answer is nobody's.
