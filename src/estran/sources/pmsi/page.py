@@ -17,11 +17,6 @@ from estran.sources.pmsi.cutting import NO_DAY, Ints, Lines, blank, days, texts
 from estran.sources.pmsi.layout import DocumentSpec, Kind, Layout
 from estran.sources.pmsi.sheet import Cut, Days, Facts
 from estran.sources.records import (
-    DOCUMENTS,
-    MOVEMENTS,
-    RECORDS,
-    REFUSED,
-    STAY_EVENTS,
     Batch,
     IdentityStatement,
     PatientKey,
@@ -32,6 +27,7 @@ from estran.sources.records import (
     content_hash,
     of_stay,
 )
+from estran.sources.schemas import DOCUMENTS, MOVEMENTS, RECORDS, REFUSED, STAY_EVENTS
 
 RSA = "rsa"  # system of the numbers that GENRSA gives within one transmission
 _SEXES = {"1": Sex.MALE, "2": Sex.FEMALE, "3": Sex.OTHER}

@@ -17,6 +17,7 @@ from estran.sources.pmsi.page import Page, Sending, unknown_lines, unread_member
 from estran.sources.pmsi.recognise import Recogniser, instant_of, sent_of, transmission_of
 from estran.sources.pmsi.rpu import is_rpu, read_rpu
 from estran.sources.records import Batch
+from estran.sources.searching import files_under
 
 _LOOKED_AT = 200  # first lines of a file, one of which must be known
 # Files that introduce patients and stays first, then what ties numbers, then the rest.
@@ -41,15 +42,7 @@ class PmsiReader:
 
     def files(self, paths: list[Path]) -> list[Path]:
         """Files among `paths` and in those of them that are folders, those that introduce stays first."""
-        found: dict[Path, None] = {}
-        for path in paths:
-            if path.is_dir():
-                inside = (p for p in sorted(path.rglob("*")) if p.is_file() and not p.name.startswith("."))
-                found |= dict.fromkeys(inside)
-            elif path.exists():
-                found[path] = None
-            else:
-                raise InputRefused("There is no such file or directory.", where=str(path), hint="check the path")
+        found = files_under(paths, lambda path: not path.name.startswith("."))
         return sorted(found, key=lambda path: _rank(path.name))
 
     def size(self, path: Path) -> int:

@@ -12,7 +12,8 @@ import pyarrow as pa
 from estran.model.codes import FactStatus, Precision
 from estran.sources.pmsi.cutting import NO_DAY, Bools, Bytes, Ints, Items, Lines, blank, days, distinct, numbers
 from estran.sources.pmsi.layout import FactSpec, Field, Kind, Layout
-from estran.sources.records import ATTRIBUTES, FACTS, Code
+from estran.sources.records import Code
+from estran.sources.schemas import ATTRIBUTES, FACTS
 from estran.terminology.systems import LOCAL
 
 VARIABLES = f"{LOCAL}PMSI"  # vocabulary of the variables that have no standard code
