@@ -116,6 +116,59 @@ def test_a_birth_its_weight_and_its_mother(tmp_path: Path) -> None:
     assert findings(site) == []
 
 
+PSY = {"finess": FINESS, "site": FINESS, "ipp": "8001", "naissance": "04031950", "sexe": "2", "um": "4101", "dp": "F200", "mode_legal": "8"}
+
+
+@pytest.mark.parametrize(("version", "form"), [("P05", "01"), ("P08", "01"), ("P12", "20S")])
+def test_a_sequence_of_psychiatric_care(version: str, form: str, tmp_path: Path) -> None:
+    """A RPS names its patient: diagnoses, legal mode, days; the stay is one of psychiatry; acts are counted, not read."""
+    site = make(tmp_path / "site", author_system="CHU")
+    load(site, "pmsi", write_file(tmp_path / "vidhosp.txt", vidhosp("9001", "8001", entree="02012023", sortie="30012023")))
+    values = PSY | {"forme": form, "nda": "9001", "entree": "02012023", "sortie": "30012023", "mode_sortie": "8", "debut": "05012023",
+                    "fin": "30012023", "presence": 25, "isolement": 2, "habillage": 1, "nb_actes": 1}  # fmt: skip
+    line = write_line(layout_of("rps", version), values, das=[{"code": "F101"}, {"code": "Z590"}])
+    acts = b"" if version == "P05" else b"06012023AHQP003" + b" " * 8
+    report = load(site, "pmsi", write_file(tmp_path / "rps.txt", line + acts))
+    assert (report.total("read"), report.total("loaded"), report.total("quarantined")) == (1, 1, 0)
+    codes = rows(site, "select role, code from fact join concept using (concept_id) where vocabulary = 'CIM10' order by all")
+    assert codes == [("DAS", "F10.1"), ("DAS", "Z59.0"), ("DP", "F20.0")]
+    numbers = rows(site, "select code, value from fact join concept using (concept_id) where value is not null and code like 'jours%' order by 1")
+    assert numbers == [("jours-isolement", 2.0), ("jours-presence", 25.0)]
+    counted = rows(site, "select value from fact join concept using (concept_id) where code = 'actes-ccam'")
+    assert counted == ([] if version == "P05" else [(1.0,)])
+    legal = rows(site, "select v.code, v.label_fr from fact f join concept c using (concept_id) join concept v on v.concept_id = f.value_concept "
+                       "where c.code = 'mode-legal'")  # fmt: skip
+    assert legal == [("8", "Soins en cas de péril imminent")]
+    assert value(site, "select v.code from fact f join concept c using (concept_id) join concept v on v.concept_id = f.value_concept "
+                       "where c.code = 'forme-activite'") == form  # fmt: skip
+    assert rows(site, "select kind, start_date, end_date from stay") == [("psy", dt.date(2023, 1, 2), dt.date(2023, 1, 30))]
+    assert rows(site, "select start_date, end_date from movement") == [(dt.date(2023, 1, 5), dt.date(2023, 1, 30))]
+    assert found(site, "CIM10:F20.0") == {"8001"}
+    assert findings(site) == []
+
+
+@pytest.mark.parametrize("version", ["P09", "P10", "P14"])
+def test_ambulatory_psychiatric_acts(version: str, tmp_path: Path) -> None:
+    """A RAA names a patient and no stay; two equal lines are two acts; one that names nobody is refused."""
+    site = make(tmp_path / "site", author_system="CHU")
+    load(site, "hl7v2", write_messages(tmp_path / "adt.hl7", adt("A28", "202301020900", pid("8001", "DOE", "JANE", "19500304", "F"))))
+    act = PSY | {"date": "11012023", "nature": "E", "lieu_acte": "L01", "categorie": "I", "intervenants": 2, "forme": "30"}
+    layout = layout_of("raa", version)
+    lines = [write_line(layout, act, das=[{"code": "Z590"}]), write_line(layout, act, das=[{"code": "Z590"}]), write_line(layout, act | {"ipp": ""})]
+    report = load(site, "pmsi", write_file(tmp_path / "raa.txt", *lines))
+    assert (report.total("read"), report.total("loaded"), report.total("quarantined")) == (3, 2, 1)
+    assert [reason.partition(":")[0] for reason in report.reasons] == ["no-patient"]
+    acts = rows(site, "select f.start_date, v.code, v.label_fr from fact f join concept c using (concept_id) "
+                      "join concept v on v.concept_id = f.value_concept where c.code = 'acte-ambulatoire'")  # fmt: skip
+    assert acts == [(dt.date(2023, 1, 11), "E", "Entretien")] * 2
+    told = rows(site, "select c.code, v.code, a.value from fact_attribute a join concept c on a.attribute_id = c.concept_id "
+                      "left join concept v on a.value_concept = v.concept_id group by all order by 1")  # fmt: skip
+    assert told == [("categorie", "I", None), ("intervenants", None, 2.0), ("lieu_acte", "L01", None)]
+    assert rows(site, "select title, stay_id from document") == [("RAA", None)] * 2
+    assert found(site, "CIM10:F20.0") == {"8001"}
+    assert findings(site) == []
+
+
 RPU = """<?xml version="1.0" encoding="UTF-8"?><OSCOUR><ETABLISSEMENT><FINESS>910019447</FINESS><EXTRACT>05/03/2023 06:00:00</EXTRACT>
 </ETABLISSEMENT><PASSAGES>
 <PATIENT><NDA>9001</NDA><CP>35000</CP><NAISSANCE>04/03/1950</NAISSANCE><SEXE>F</SEXE><ENTREE>04/03/2023 21:15</ENTREE><GRAVITE>3</GRAVITE>

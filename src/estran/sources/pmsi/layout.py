@@ -82,6 +82,7 @@ class Layout:
     longest: int
     fields: Mapping[str, Field]
     groups: tuple[Group, ...] = ()
+    open: bool = False  # what follows the last zone is not read
 
     def group(self, name: str) -> Group | None:
         return next((g for g in self.groups if g.name == name), None)
@@ -173,7 +174,7 @@ _NAMES = (
 _KIND_KEYS = frozenset((*_NAMES, "kind", "title", "key", "fact", "document", "values", "layout"))
 _LAYOUT_KEYS = frozenset((
     "version", "years", "like", "shift", "shift_from", "drop", "marks", "also_marks", "width", "longest", "need",
-    "fields", "group",
+    "fields", "group", "open",
 ))  # fmt: skip
 
 
@@ -266,7 +267,8 @@ def _layout(kind: str, row: dict[str, Any], known: Mapping[str, Layout]) -> Layo
     longest = int(row.get("longest", base.longest if base else _LONGEST_LINE))
     years = tuple(row.get("years", base.years if base else (0, 0)))
     layout = Layout(
-        kind, version, (int(years[0]), int(years[1])), _marks_of(row, version), width, need, longest, fields, tuple(groups)
+        kind, version, (int(years[0]), int(years[1])), _marks_of(row, version), width, need, longest, fields, tuple(groups),
+        bool(row.get("open")),
     )
     _check(layout)
     return layout

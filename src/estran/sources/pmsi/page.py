@@ -127,6 +127,8 @@ class _Sheet:
         units = self._wards(cut, good)
         if self.kind.introduces or self.kind.states_stay:
             self._introduce(cut, good, patients, stays, start, end)
+        elif self.kind.stay_kind:
+            self._class(stays)
         if self.kind.tie:
             self._tie(cut, good, patients)
         for place, spec in enumerate(self.kind.documents):
@@ -199,6 +201,11 @@ class _Sheet:
                 self.batch.identities.append(statement)
             if stays[row] >= 0:
                 self.stay_events.append(_stay_event(record, int(stays[row]), self.kind.stay_kind, start[row], end[row]))
+
+    def _class(self, stays: Ints) -> None:
+        """The kind of the stays, and no date: those are said by admissions and VID-HOSP."""
+        for row in np.flatnonzero(stays >= 0).tolist():
+            self.stay_events.append(_stay_event(self.base + row, int(stays[row]), self.kind.stay_kind, NO_DAY, NO_DAY))
 
     def _tie(self, cut: Cut, good: Any, patients: Ints) -> None:
         """The number that GENRSA gave to a stay in this transmission is a number of that stay."""
