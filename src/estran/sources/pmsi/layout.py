@@ -159,6 +159,7 @@ class Kind:
     states_unit: str = ""
     stay_kind: str = ""
     document_kind: str = "pmsi"
+    whole: tuple[str, ...] = ()  # what names the whole that a record is always sent as a part of
     movement: bool = False
     numbered: bool = False
     introduces: bool = False
@@ -171,7 +172,7 @@ _NAMES = (
     "stay", "patient", "birth", "sex", "mother", "unit", "start", "end", "sent", "tie", "numbered_by_tra", "states_unit",
     "stay_kind", "document_kind", "movement", "numbered", "introduces", "states_stay",
 )  # fmt: skip
-_KIND_KEYS = frozenset((*_NAMES, "kind", "title", "key", "fact", "document", "values", "layout"))
+_KIND_KEYS = frozenset((*_NAMES, "kind", "title", "key", "whole", "fact", "document", "values", "layout"))
 _LAYOUT_KEYS = frozenset((
     "version", "years", "like", "shift", "shift_from", "drop", "marks", "also_marks", "width", "longest", "need",
     "fields", "group", "open",
@@ -238,7 +239,7 @@ def _kind(table: dict[str, Any]) -> Kind:
     values = {field: {str(c): str(v) for c, v in codes.items()} for field, codes in table.get("values", {}).items()}
     return Kind(
         str(name), ((first,) if first else ()) + tuple(more), key, **{n: table[n] for n in _NAMES if n in table},
-        values=values, layouts=tuple(layouts.values()),
+        whole=tuple(table.get("whole", ())), values=values, layouts=tuple(layouts.values()),
     )  # fmt: skip
 
 
