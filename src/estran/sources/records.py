@@ -318,7 +318,7 @@ class BatchBuilder:
         known_at: int | None = None, unit: int | None = None, author_role: str | None = None,
         confidential: bool | None = None, lang: str | None = None, key_int: int | None = None,
     ) -> int:  # fmt: skip
-        """Returns the document's row; the parameters are the columns of DOCUMENTS."""
+        """Returns the document's row; the parameters are the columns of DOCUMENTS, but for `whole`."""
         row = len(self._document_rows)
         self._document_rows.append((record, key, patient, stay, kind, title, start, int(status), known_at))
         rare = (text, unit, author_role, confidential or None, lang, key_int)
@@ -405,6 +405,7 @@ class BatchBuilder:
         for name, items in self._document_rare.items():
             default = False if name == "confidential" else None
             columns[name] = sparse(items, len(rows), default, DOCUMENTS.field(name).type)
+        columns["whole"] = pa.nulls(len(rows), pa.string())
         return pa.table([columns[name] for name in DOCUMENTS.names], schema=DOCUMENTS)
 
     def build(self) -> Batch:

@@ -69,6 +69,9 @@ DOCUMENTS = pa.schema(
         ("confidential", BOOL),
         ("lang", STR),
         ("text", STR),  # original, before de-identification; null when there is none
+        # Business id of what the document is always sent as a part of: of its sendings (files) the latest is current
+        # as a whole, so a part that it leaves out is gone. The content of a part must tell of its whole.
+        ("whole", STR),
     ]
 )
 FACTS = pa.schema(

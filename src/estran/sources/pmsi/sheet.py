@@ -222,7 +222,8 @@ _LABELS = {
     "appareillage": "Code d'appareillage", "lieu": "Modulateur de lieu", "patient1": "Modulateur de patient 1",
     "patient2": "Modulateur de patient 2", "intervenant": "Intervenant", "patients": "Nombre réel de patients",
     "intervenants": "Nombre d'intervenants", "temps": "Modulateur de temps", "technicite": "Modulateur de technicité",
-    "specialite": "Spécialité de l'exécutant",
+    "specialite": "Spécialité de l'exécutant", "lieu_acte": "Lieu de l'acte", "modalite": "Modalité de l'acte",
+    "categorie": "Catégorie professionnelle", "liberal": "Activité libérale",
 }  # fmt: skip
 
 
