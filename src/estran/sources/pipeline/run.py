@@ -107,9 +107,11 @@ def ingest(
     *,
     name: str = "",
     progress: Callable[[Progress], None] = lambda _: None,
+    patience: int = 0,
 ) -> Report:
     """Load `paths` with the reader of `format_name`; see Report. Raises InputRefused when nothing
-    at all could be read, StoreError when another load holds the site."""
+    at all could be read, StoreError when another load holds the site. What has to leave every file
+    leaves it now, or after at most `patience` more snapshots."""
     started = time.perf_counter()
     files = parts.readers[format_name](f"{format_name}/{name}" if name else format_name).files(paths)
     if not files:
@@ -124,7 +126,7 @@ def ingest(
         load.replay()
         report = load.report()
         load.leave()
-    if parts.warehouse.owes_compaction():  # a name learnt by this load leaves every file at once
+    if parts.warehouse.owes_compaction(patience):  # a name learnt by this load leaves every file at once
         parts.warehouse.compact()
     report.snapshot = parts.warehouse.latest()
     report.seconds = time.perf_counter() - started
