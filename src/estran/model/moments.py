@@ -45,12 +45,13 @@ def midnights(zone: str) -> Int64s:
     # weeks whose ends differ.
     days = np.arange(_FIRST_DAY, _LAST_DAY + 1, dtype=np.int64)
     weeks = [offset(place) for place in range(0, len(days) + 7, 7)]
-    offsets = np.repeat([_minutes(shift) for shift in weeks], 7)[: len(days)]
+    offsets: Int64s = np.repeat([_minutes(shift) for shift in weeks], 7)[: len(days)]
     for week, (now, later) in enumerate(itertools.pairwise(weeks)):
         if now != later:
             inside = range(week * 7, min(week * 7 + 7, len(days)))
             offsets[week * 7 : week * 7 + 7] = [_minutes(offset(place)) for place in inside]
-    return days * 1440 - offsets
+    starts: Int64s = days * 1440 - offsets
+    return starts
 
 
 @lru_cache(maxsize=256)
@@ -80,8 +81,12 @@ def utc_minutes(dates: Int32s, elapsed: npt.NDArray[np.int16], zone: str) -> Int
 
 def civil_one(utc: dt.datetime, zone: str) -> tuple[int, int]:
     """Local date and elapsed minute of one aware instant."""
-    micros = np.array([round(utc.timestamp() * 1_000_000)], dtype=np.int64)
-    dates, minutes = civil(micros, zone)
+    return civil_of(round(utc.timestamp() * 1_000_000), zone)
+
+
+def civil_of(micros: int, zone: str) -> tuple[int, int]:
+    """Local date and elapsed minute of one UTC instant in microseconds."""
+    dates, minutes = civil(np.array([micros], dtype=np.int64), zone)
     return int(dates[0]), int(minutes[0])
 
 
