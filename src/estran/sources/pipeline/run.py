@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from weakref import proxy
 
 import pyarrow as pa
 
@@ -197,7 +198,8 @@ class Load:
         )
         self._reached: dict[int, bool] = {}
         self._tables = tables  # as they were before this load
-        self._held = Held(tables, self._reaches)
+        weak = proxy(self)  # no cycle: what a load held is free when it ends
+        self._held = Held(tables, lambda file_no: weak._reaches(file_no))  # noqa: PLW0108 (a method would hold the load)
         self._load_id = writer.counter("load")
         self._names: dict[int, str] = {}
         self._report = Report(f"{format_name}/{name}" if name else format_name)
