@@ -79,6 +79,10 @@ class Spool:
                     self._out.close()
                 self._out = None
 
+    def is_receiving(self) -> bool:
+        """Whether messages came since the last `turn`."""
+        return self._out is not None
+
     def waiting(self) -> list[Path]:
         """Closed segments, oldest first."""
         return sorted(p for p in self._directory.iterdir() if p.suffix in _WAITING)
