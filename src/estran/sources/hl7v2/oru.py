@@ -104,7 +104,7 @@ def read_results(gathering: Gathering, message: Message, record: int, record_no:
 def _patients(message: Message) -> list[_Patient]:
     current, after = _Patient(), get(message.msh, 9).startswith("OUL")  # there, ORC follows its OBR
     patients, order, orc = [current], None, None
-    for line in message.lines:
+    for line in message.lines[: message.results_from]:
         name = line[:3]
         if name == "OBX" or name == "NTE":  # noqa: PLR1714 (the common case)
             if order is None and name == "OBX":
@@ -124,6 +124,12 @@ def _patients(message: Message) -> list[_Patient]:
             patients.append(current)
         else:
             current.take(name, line)
+    results = message.lines[message.results_from :]
+    if results:
+        if order is None:
+            order = Order(["OBR"], orc)
+            current.orders.append(order)
+        order.results.extend(results)
     return patients
 
 
