@@ -31,7 +31,7 @@ from estran.model.tables import (
     TEXT,
     VARIANT,
 )
-from estran.sources.pipeline.columns import fetch, put, taken
+from estran.sources.pipeline.columns import fetch, put
 from estran.sources.pipeline.mask import NO_BIRTH, Masker, coarsen_instants, month_start
 from estran.sources.pipeline.originals import Originals
 from estran.sources.pipeline.resolve import Gathered
@@ -48,7 +48,7 @@ from estran.sources.pipeline.shield import (
 from estran.sources.pipeline.stored import stored
 from estran.sources.pipeline.tally import Tally
 from estran.sources.pipeline.wholes import Parting, part
-from estran.warehouse import Changes, Snapshot, Writer, fold_stays, time_order
+from estran.warehouse import Changes, Snapshot, Writer, bitmap, fold_stays, members, taken, time_order
 
 Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
@@ -421,9 +421,7 @@ class Issuer:
             return
         known = self.committer.snapshot.known_stays()
         folded = self.committer.changes.upsert.get("stay")
-        introduced = np.union1d(
-            np.array(known, dtype=np.int64), folded["stay_id"].to_numpy() if folded is not None else []
-        )
+        introduced = members(known | bitmap(folded["stay_id"].to_numpy())) if folded is not None else members(known)
         values = pc.fill_null(stays, -1).to_numpy()
         missing = named & ~np.isin(values, introduced)
         if missing.any():

@@ -87,7 +87,6 @@ def settle_documents(
     if len(gone):
         stored = stored.filter(pa.array(~np.isin(stored["document_id"].to_numpy(), gone)))
     stays = _outlasts(stored, said, columns["event_time"], columns["content"])
-    stays |= stored["content"].to_numpy() == columns["content"][stored["place"].to_numpy()]
     wins[stored["place"].to_numpy()[stays]] = False
     return Verdict(wins, stored.filter(pa.array(~stays)).select(["document_id", "patient_id"]))
 
