@@ -183,10 +183,10 @@ def _with_slips(words: pa.StringArray, is_free: npt.NDArray[np.bool_], noise: No
     data = np.frombuffer(words.buffers()[2], np.uint8).copy()
     steps = max(0, data.size // _BYTES_PER_SLIP - 1)
     places = 2 + _BYTES_PER_SLIP * np.arange(steps) + noise.many(_BYTES_PER_SLIP - 4, steps)
+    is_letter = (data - ord("a")) < 26  # what is below wraps around
+    places = places[np.logical_and.reduce([is_letter.take(places + step) for step in range(-1, 4)])]
     held = np.searchsorted(offsets, places, "right") - 1
-    letters = data[places[:, None] + np.arange(-1, 4)]
-    can = is_free[held] & (offsets[held + 1] > places + 1) & ((letters >= ord("a")) & (letters <= ord("z"))).all(axis=1)
-    places = places[can]
+    places = places[is_free.take(held) & (offsets.take(held + 1) > places + 1)]
     act, here, following = noise.many(3, places.size), data[places], data[places + 1]
     data[places] = np.where(act == 0, following, np.where(act == 1, _NEIGHBOURS[noise.many(4, places.size), here - ord("a")], here))
     data[places + 1] = np.where(act == 1, following, here)
