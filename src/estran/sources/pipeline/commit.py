@@ -169,7 +169,7 @@ class Committer:
         if not self.gathered.stay_events:
             return
         events = pa.concat_tables(self.gathered.stay_events)
-        new = new_statements(events, self.connection, "raw_stay_event")
+        new = new_statements(events, self.connection, "raw_stay_event", self._said("kept"))
         self.tally.load(events["record"].to_numpy()[new])
         events = events.filter(pa.array(new))
         if not events.num_rows:

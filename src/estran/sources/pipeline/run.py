@@ -40,7 +40,6 @@ from estran.terminology.book import ConceptBook
 from estran.warehouse import Changes, Warehouse, Writer
 
 FACTS_PER_COMMIT = 4_000_000
-_MEMORY_KEPT_MS = 10_000
 
 ReaderOf = Callable[[str], Reader]  # the reader of a format for one source
 
@@ -118,7 +117,7 @@ def ingest(
     files = parts.readers[format_name](f"{format_name}/{name}" if name else format_name).files(paths)
     if not files:
         raise InputRefused(f"No file of format '{format_name}' was found.", where=", ".join(map(str, paths)))
-    with parts.warehouse.writer() as writer, _rare_collections(), _memory_kept():
+    with parts.warehouse.writer() as writer, _rare_collections():
         load = Load(parts, writer, format_name, name)
         for number, path in enumerate(files, start=1):
             for read in load.file(path):
@@ -143,7 +142,7 @@ def retry(parts: Parts, source: str = "") -> tuple[int, int]:
     """Read the quarantined records of `source` (all when empty) anew, after a mapping or a reader was
     mended; returns how many were set free and how many stay."""
     format_name, _, name = source.partition("/")
-    with parts.warehouse.writer() as writer, _rare_collections(), _memory_kept():
+    with parts.warehouse.writer() as writer, _rare_collections():
         load = Load(parts, writer, format_name, name)
         load.try_again(source)
         freed = load.report().replayed
@@ -162,23 +161,6 @@ def _rare_collections() -> Iterator[None]:
     finally:
         gc.set_threshold(*before)
         gc.unfreeze()
-
-
-@contextlib.contextmanager
-def _memory_kept() -> Iterator[None]:
-    """A load asks for equally large arrays again and again: Arrow's usual allocator gives their memory back to the
-    system in between, which took a tenth of a load's time. This one waits a while, and returns it at the end."""
-    if "jemalloc" not in pa.supported_memory_backends():
-        yield
-        return
-    before, keeping = pa.default_memory_pool(), pa.jemalloc_memory_pool()
-    pa.jemalloc_set_decay_ms(_MEMORY_KEPT_MS)
-    pa.set_memory_pool(keeping)
-    try:
-        yield
-    finally:
-        pa.set_memory_pool(before)
-        keeping.release_unused()
 
 
 @contextlib.contextmanager

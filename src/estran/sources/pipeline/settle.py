@@ -119,16 +119,22 @@ def settle_rows(
     return wins
 
 
-def new_statements(candidates: pa.Table, connection: duckdb.DuckDBPyConnection, stored: str) -> Bools:
-    """Mask of the stay statements (stay_id, content) that `stored` does not hold yet."""
+def new_statements(candidates: pa.Table, connection: duckdb.DuckDBPyConnection, stored: str, said: TimesSaid) -> Bools:
+    """Mask of the stay statements (stay_id, content) that `stored` does not hold yet, or holds as of an earlier time
+    only: what is said again later outdoes what was said in between."""
     keys = [candidates["stay_id"].to_numpy(), candidates["content"].to_numpy()]
-    count = candidates.num_rows
-    first = latest(keys, np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64))
-    places = np.flatnonzero(first)
+    times = candidates["event_time"].to_numpy()
+    new = latest(keys, times, np.zeros(len(times), dtype=np.int64))
+    places = np.flatnonzero(new)
     connection.register(
         "candidate", pa.table({"place": places, "stay_id": keys[0][places], "content": keys[1][places]})
     )
-    held = fetch(connection, f"select distinct c.place from candidate c join {stored} d using (stay_id, content)")
+    held = fetch(
+        connection,
+        f"""select c.place, d.identity_id, xor(d.content, d.stay_id::bigint) as kept, d.event_time, d.content
+            from candidate c join {stored} d using (stay_id, content)""",
+    )
     connection.unregister("candidate")
-    first[held["place"].to_numpy()] = False
-    return first
+    place = held["place"].to_numpy()
+    new[place[said(held) >= times[place]]] = False
+    return new
