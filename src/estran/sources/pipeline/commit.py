@@ -169,8 +169,8 @@ class Committer:
         if not self.gathered.stay_events:
             return
         events = pa.concat_tables(self.gathered.stay_events)
-        new = new_statements(events, self.connection, "raw_stay_event", self._said("kept"))
-        self.tally.load(events["record"].to_numpy()[new])
+        new, again = new_statements(events, self.connection, "raw_stay_event", self._said("kept"))
+        self.tally.load(events["record"].to_numpy()[new & ~again])
         events = events.filter(pa.array(new))
         if not events.num_rows:
             return
@@ -200,8 +200,9 @@ class Committer:
         rows = rows.filter(pa.array(~np.isin(rows["record"].to_numpy(), self._lost_records())))
         patients = self.people.patients(rows["identity_id"].to_numpy())
         coarse, hit = coarsen_statement(rows, self.people.births(patients), self.zone)
-        wins = settle_rows(rows, "movement_id", self.connection, "raw_movement", self._said("movement_id"), gone)
-        self.tally.load(rows["record"].to_numpy()[wins])
+        said = self._said("movement_id")
+        wins, again = settle_rows(rows, "movement_id", self.connection, "raw_movement", said, gone)
+        self.tally.load(rows["record"].to_numpy()[wins & ~again])
         if not wins.any():
             return gone[:0]
         keep_statements(self.vault, rows, hit & wins, lambda row: row["movement_id"])
@@ -278,7 +279,7 @@ class Committer:
         births, said = self.people.births(patients), documents["event_time"]
         documents, _ = coarsen_instants(documents, births, ("event_time",), self.zone)
         documents = put(documents, "said", said)
-        self.tally.load(documents["record"].to_numpy()[verdict.wins])
+        self.tally.load(documents["record"].to_numpy()[verdict.wins & ~verdict.again])
         losers = pa.concat_tables([verdict.losers, gone.select(["document_id", "patient_id"])])
         if losers.num_rows:
             self.changes.retire = losers

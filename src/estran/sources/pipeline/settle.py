@@ -25,9 +25,11 @@ _KEYS = ("identity_id", "record_key")
 
 @dataclass(frozen=True)
 class Verdict:
-    """`wins` marks the candidate rows that become current; `losers` are stored documents that go."""
+    """`wins` marks the candidate rows that become current, `again` those of them that say what was current
+    already, but later; `losers` are stored documents that go."""
 
     wins: Bools
+    again: Bools
     losers: pa.Table  # document_id, patient_id
 
 
@@ -72,7 +74,7 @@ def settle_documents(
     wins[wins] = latest([kept[k] for k in _KEYS], kept["event_time"], kept["content"])
     nothing = pa.table({"document_id": pa.array([], pa.int32()), "patient_id": pa.array([], pa.int32())})
     if empty or not wins.any():
-        return Verdict(wins, nothing)
+        return Verdict(wins, np.zeros(len(wins), dtype=bool), nothing)
     places = np.flatnonzero(wins)
     batch = pa.table({"place": places, **{n: columns[n][places] for n in columns}})
     connection.register("candidate", batch)
@@ -88,7 +90,10 @@ def settle_documents(
         stored = stored.filter(pa.array(~np.isin(stored["document_id"].to_numpy(), gone)))
     stays = _outlasts(stored, said, columns["event_time"], columns["content"])
     wins[stored["place"].to_numpy()[stays]] = False
-    return Verdict(wins, stored.filter(pa.array(~stays)).select(["document_id", "patient_id"]))
+    same = stored["content"].to_numpy() == columns["content"][stored["place"].to_numpy()]
+    again = np.zeros(len(wins), dtype=bool)
+    again[stored["place"].to_numpy()[same]] = True
+    return Verdict(wins, again & wins, stored.filter(pa.array(~stays)).select(["document_id", "patient_id"]))
 
 
 def _outlasts(stored: pa.Table, said: TimesSaid, event_time: Int64s, content: Int64s) -> Bools:
@@ -100,9 +105,9 @@ def _outlasts(stored: pa.Table, said: TimesSaid, event_time: Int64s, content: In
 
 def settle_rows(
     candidates: pa.Table, key: str, connection: duckdb.DuckDBPyConnection, stored: str, said: TimesSaid, gone: Int64s
-) -> Bools:
-    """Mask of the candidates that are newer than the row of the same key in table `stored`, by the
-    times as they were said; the rows of the keys `gone` are no rivals."""
+) -> tuple[Bools, Bools]:
+    """Masks of the candidates that are newer than the row of the same key in table `stored`, by the times as they
+    were said, and of those of them that say the same; the rows of the keys `gone` are no rivals."""
     times, contents = candidates["event_time"].to_numpy(), candidates["content"].to_numpy()
     keys = candidates[key].to_numpy()
     wins = latest([keys], times, contents)
@@ -115,16 +120,21 @@ def settle_rows(
     connection.unregister("candidate")
     if len(gone):
         held = held.filter(pa.array(~np.isin(held[key].to_numpy(), gone)))
-    wins[held["place"].to_numpy()[_outlasts(held, said, times, contents)]] = False
-    return wins
+    place = held["place"].to_numpy()
+    wins[place[_outlasts(held, said, times, contents)]] = False
+    again = np.zeros(len(wins), dtype=bool)
+    again[place[held["content"].to_numpy() == contents[place]]] = True
+    return wins, again & wins
 
 
-def new_statements(candidates: pa.Table, connection: duckdb.DuckDBPyConnection, stored: str, said: TimesSaid) -> Bools:
-    """Mask of the stay statements (stay_id, content) that `stored` does not hold yet, or holds as of an earlier time
-    only: what is said again later outdoes what was said in between."""
+def new_statements(
+    candidates: pa.Table, connection: duckdb.DuckDBPyConnection, stored: str, said: TimesSaid
+) -> tuple[Bools, Bools]:
+    """Masks of the stay statements (stay_id, content) that are to be kept, and of those of them that `stored` holds as
+    of an earlier time: what is said again later outdoes what was said in between."""
     keys = [candidates["stay_id"].to_numpy(), candidates["content"].to_numpy()]
     times = candidates["event_time"].to_numpy()
-    new = latest(keys, times, np.zeros(len(times), dtype=np.int64))
+    new, again = latest(keys, times, np.zeros(len(times), dtype=np.int64)), np.zeros(len(times), dtype=bool)
     places = np.flatnonzero(new)
     connection.register(
         "candidate", pa.table({"place": places, "stay_id": keys[0][places], "content": keys[1][places]})
@@ -136,5 +146,6 @@ def new_statements(candidates: pa.Table, connection: duckdb.DuckDBPyConnection, 
     )
     connection.unregister("candidate")
     place = held["place"].to_numpy()
+    again[place] = True
     new[place[said(held) >= times[place]]] = False
-    return new
+    return new, again & new

@@ -65,17 +65,14 @@ def part(candidates: pa.Table, connection: duckdb.DuckDBPyConnection, said: Time
 
 
 def _stored(connection: duckdb.DuckDBPyConnection, last: dict[str, Int64s], titles: pa.ChunkedArray) -> pa.Table:
-    """The stored parts of wholes; `place` is the whole's, `again` the time of the latest sending that said the same:
-    documents sent again unchanged keep their time, their movements do not."""
+    """The stored parts of wholes; `place` is the whole's."""
     wanted = pa.table({"place": np.arange(len(titles)), "identity_id": last["identity_id"],
                        "half": last["record_key"] >> 32, "title": titles.cast(pa.string())})  # fmt: skip
     connection.register("whole", wanted)
     stored = fetch(
         connection,
         """
-        select w.place, d.document_id, d.patient_id, d.identity_id, d.record_key, d.event_time, d.content, d.file_no,
-            coalesce((select max(m.event_time) from raw_movement m
-                      where m.identity_id = d.identity_id and m.content = d.content), d.event_time) as again
+        select w.place, d.document_id, d.patient_id, d.identity_id, d.record_key, d.event_time, d.content, d.file_no
         from whole w join stored_document d
             on d.identity_id = w.identity_id and d.record_key >> 32 = w.half and d.title = w.title
         """,
@@ -89,7 +86,7 @@ def _verdicts(stored: pa.Table, said: TimesSaid, parts: dict[str, Int64s], group
     nothing is stored, or parts of the very same sending."""
     verdicts = np.zeros(len(last), dtype=np.int64)
     place, contents = stored["place"].to_numpy(), stored["content"].to_numpy()
-    times = np.maximum(said(stored), stored["again"].to_numpy())
+    times = said(stored)
     newest = np.flatnonzero(latest([place], times, contents))
     at = last[place[newest]]
     event, content = parts["event_time"][at], parts["content"][at]

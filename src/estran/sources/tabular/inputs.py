@@ -81,7 +81,7 @@ class TextInput:
         self._path, self._name, self._csv = path, name, csv
         with self._open() as stream:
             self._header = self._read_header(stream)
-        if not self._header.names or "" in self._header.names:
+        if not self._header.names:
             raise InputRefused("The first line of the file does not name its columns.", where=name)
         self.schema = pa.schema([(name, pa.string()) for name in self._header.names])
 
