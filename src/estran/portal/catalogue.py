@@ -14,6 +14,8 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
+from estran.portal.sentences import sentences
+
 HERE = Path(__file__).parent
 FRENCH = HERE / "locale" / "fr" / "LC_MESSAGES"
 _METHODS = [("**.py", "python"), ("**/templates/**.html", "jinja2.ext:babel_extract")]
@@ -22,10 +24,12 @@ _OPTIONS = {"**/templates/**.html": {"trimmed": "true", "silent": "false"}}
 
 
 def messages() -> Catalog:
-    """Every message of the portal, as English writes it."""
+    """Every message of the portal, and every sentence of other rooms that it shows, as English writes them."""
     found = Catalog(project="estran", charset="utf-8")
     for _, _, message, _, _ in sorted(_extracted(), key=lambda item: (item[0], item[1])):
         found.add(message)
+    for sentence in sorted(sentences()):
+        found.add(sentence)
     return found
 
 

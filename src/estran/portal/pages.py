@@ -13,6 +13,7 @@ from markupsafe import Markup, escape
 
 from estran.portal import charts, icons
 from estran.portal.language import LANGUAGES, Language, language
+from estran.portal.reasons import reason
 from estran.portal.words import unit, word
 from estran.projects.gate import FLOOR, Shown
 from estran.text.analysis import tokens
@@ -38,7 +39,8 @@ def _environment(code: str) -> Environment:
     environment.filters.update(
         number=spoken.number, date=spoken.date, moment=spoken.moment, percent=spoken.percent, ago=spoken.ago,
         count=lambda shown: shown_text(shown, spoken), word=lambda text, kind: word(spoken, kind, text),
-        tags=tags, replace_word=replace_word, pair=lambda value: (value, unit(value)), unit=unit,
+        reason=lambda text: reason(spoken, text), tags=tags, replace_word=replace_word,
+        pair=lambda value: (value, unit(value)), unit=unit,
     )
     environment.globals.update(
         lang=spoken.code, languages=LANGUAGES, static=static_url, icon=icons.icon, charts=charts, plural=spoken.plural,

@@ -63,8 +63,8 @@ class During(Node):
     within: Node
 
     def check(self) -> None:
-        check_dated(self.event, "During")
-        check_dated(self.within, "During")
+        check_dated(self.event, "The criterion 'during'")
+        check_dated(self.within, "The criterion 'during'")
 
     def children(self) -> tuple[Node, ...]:
         return (self.event, self.within)

@@ -17,6 +17,7 @@ from estran.portal.builder import board, edit
 from estran.portal.builder.draft import Draft, TextStep
 from estran.portal.builder.translate import build, unbuild
 from estran.portal.builder.wording import as_text, explanation, path_names
+from estran.portal.reasons import reason, told
 from estran.portal.visitor import Poster, Reader, Visitor
 
 router = APIRouter()
@@ -42,7 +43,7 @@ def _edit(who: Visitor, form: dict[str, list[str]]) -> Response:
         focus = edit.apply(draft, (form.get("op") or [""])[-1], (form.get("step") or [""])[-1], form)
         keep(who, draft)
     except UsageError as error:
-        refusal = error.what
+        refusal = reason(who.spoken, error.what)
         draft = load(who)
     return _tree(who, draft, refusal, focus)
 
@@ -86,7 +87,7 @@ def from_text(who: Poster, text: Field = "") -> Response:
         put(who, parse(text))
     except UsageError as error:
         draft = load(who)
-        return who.page("cohort.html", 422, said=f"{error.what} {error.hint}".strip(), **board.drawn(who, draft))
+        return who.page("cohort.html", 422, said=told(who.spoken, error), **board.drawn(who, draft))
     return who.go("/cohort")
 
 
@@ -110,7 +111,7 @@ def save(who: Poster, name: Field = "", note: Field = "") -> Response:
     try:
         version = who.desk.save(name, build(draft).query, note)
     except UsageError as error:
-        return who.page("cohort.html", 422, said=f"{error.what} {error.hint}".strip(), **board.drawn(who, draft))
+        return who.page("cohort.html", 422, said=told(who.spoken, error), **board.drawn(who, draft))
     draft.opened = version.id
     keep(who, draft)
     return who.go(f"/cohorts?saved={quote(str(version.id))}")

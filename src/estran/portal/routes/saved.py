@@ -54,7 +54,7 @@ def archive(who: Poster, cohort_id: int) -> Response:
 @router.get("/cohorts/compare")
 def compare(who: Reader, v: Annotated[list[int] | None, Query()] = None) -> HTMLResponse:
     if v is None or len(v) != 2:
-        raise UsageError(who.spoken.text("Choose exactly two versions to compare."))
+        raise UsageError("Choose exactly two versions to compare.")
     found = [_version(who, number) for number in sorted(v)]
     questions = [question_json.loads(version.query) for _, version in found]
     texts = [as_text(who, question) for question in questions]

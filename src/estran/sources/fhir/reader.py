@@ -75,6 +75,7 @@ _BECAUSE = {
     "OperationOutcome": "it reports how a request went",
     "MessageHeader": "it is the envelope of a message",
     "Bundle": "a Bundle stands in a file of its own, not inside a line or another Bundle",
+    "": "no table of the warehouse takes it",
 }  # fmt: skip
 _SHAPES = (TypeError, AttributeError, KeyError, ValueError, IndexError, RecursionError, OverflowError)
 
@@ -193,7 +194,7 @@ def _event_time(node: Node, modified: object, clock: Clock) -> int:
 
 def _unknown(node: Node, part: str) -> Unreadable:
     if part:
-        because = _BECAUSE.get(part, "no table of the warehouse takes it")
+        because = _BECAUSE.get(part, _BECAUSE[""])
         return Unreadable("resourceType", "unknown-type", f"Resource type {part} is not read yet: {because}.")
     if "exportId" in node and "eventId" in node:
         return Unreadable("resourceType", "unknown-type", "A Bulk Data log line, not a resource.")

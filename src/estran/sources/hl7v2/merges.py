@@ -26,8 +26,9 @@ def merge(gathering: Gathering, message: Message, record: int, event_time: int) 
             if gone and not pairs:
                 raise Refused("MRG-1", "malformed", "The message merges a number with itself.")
     if not pairs:
-        where, what = ("PID", "PID segment") if subject is None else ("MRG-1", "number to merge (MRG-1)")
-        raise Refused(where, "missing", f"The message has no {what}.")
+        if subject is None:
+            raise Refused("PID", "missing", "The message has no PID segment.")
+        raise Refused("MRG-1", "missing", "The message has no number to merge (MRG-1).")
     return event_time
 
 

@@ -27,6 +27,11 @@ Int64s = npt.NDArray[np.int64]
 _ABSENT = "('NA', 'NaN', 'nan', 'None', 'null', '<NA>')"  # how programs write an empty number or date
 _OFFSET = r"'\d\d:\d\d.*(Z|[+-]\d\d(:?\d\d)?)$'"
 
+_WHOLE = "The {} is not a whole number."
+_NUMBER = "The {} is not a number."
+_DATE = "The {} is not a date."
+_MOMENT = "The {} is not a date and time."
+
 
 @dataclass(frozen=True)
 class Check:
@@ -56,12 +61,12 @@ class Query:
 
     def integer(self, alias: str, column: str | None, required: bool = False) -> None:
         """A whole number, in decimal form too ('123.0')."""
-        self._cast(alias, column, required, "a whole number", self._integer_sql)
+        self._cast(alias, column, required, _WHOLE, self._integer_sql)
         self._take_plain(alias, column, pa.int64(), pa.types.is_integer)
 
     def number(self, alias: str, column: str | None) -> None:
         """A finite number."""
-        self._cast(alias, column, False, "a number", self._number_sql)
+        self._cast(alias, column, False, _NUMBER, self._number_sql)
         self._take_plain(alias, column, pa.float64(), pa.types.is_floating)
 
     def text(self, alias: str, *columns: str | None) -> None:
@@ -71,7 +76,7 @@ class Query:
 
     def date(self, alias: str, column: str) -> None:
         """A calendar date."""
-        self._cast(alias, column, False, "a date", self._date_sql)
+        self._cast(alias, column, False, _DATE, self._date_sql)
 
     def moment(self, alias: str, date: str, time: str | None, required: bool = False) -> None:
         """`<alias>_d` (date), `<alias>_m` (minute or null) and `<alias>_z` (instant, when an offset is given).
@@ -79,14 +84,14 @@ class Query:
         The time of day counts only when it is not midnight.
         """
         day, clock = self.name(date), self.name(time)
-        self._cast(f"{alias}_day", date, False, "a date", self._date_sql)
+        self._cast(f"{alias}_day", date, False, _DATE, self._date_sql)
         typed = clock and not pa.types.is_date(self.schema.field(clock).type)
         stamp = f"TRY_CAST({_quoted(clock)} AS TIMESTAMP)" if clock and typed else "NULL::TIMESTAMP"
         self.columns[f"{alias}_ts"] = stamp
         if clock and not typed:
             self.columns[f"{alias}_day"] = f"coalesce({self.columns[f'{alias}_day']}, {_quoted(clock)})"
         if clock and pa.types.is_string(self.schema.field(clock).type):
-            self._wrong(clock, f"{alias}_ts", "a date and time")
+            self._wrong(clock, f"{alias}_ts", _MOMENT)
             text = _quoted(clock)
             zoned = f"ends_with({text}, 'Z') OR (length({text}) > 19 AND regexp_matches({text}, {_OFFSET}))"
             self.columns[f"{alias}_z"] = f"CASE WHEN {zoned} THEN epoch_us(TRY_CAST({_quoted(clock)} AS TIMESTAMPTZ)) END"
@@ -107,14 +112,14 @@ class Query:
         wrong += f" OR coalesce({alias}_ts::DATE NOT BETWEEN {low} AND {high}, FALSE)"
         self.check(wrong, column, "malformed", f"The {column} is not between 1830 and 2200.")
 
-    def _cast(self, alias: str, column: str | None, required: bool, what: str, sql: Callable[[str | None], str]) -> None:
+    def _cast(self, alias: str, column: str | None, required: bool, says: str, sql: Callable[[str | None], str]) -> None:
         name = self.name(column)
         self.columns[alias] = sql(name)
         if name and pa.types.is_string(self.schema.field(name).type):
-            self._wrong(name, alias, what)
+            self._wrong(name, alias, says)
         elif name and pa.types.is_floating(self.schema.field(name).type):
             self.check(f"{alias} IS NULL AND {_quoted(name)} IS NOT NULL AND NOT isnan({_quoted(name)})",
-                       name, "malformed", f"The {name} is not {what}.")  # fmt: skip
+                       name, "malformed", says.format(name))  # fmt: skip
         if required and column:
             self.check(f"{alias} IS NULL", column, "missing", f"The row has no {column}.")
 
@@ -126,10 +131,10 @@ class Query:
         if name is None or fits(self.schema.field(name).type):
             self.plain[alias] = (name, form)
 
-    def _wrong(self, name: str, alias: str, what: str) -> None:
+    def _wrong(self, name: str, alias: str, says: str) -> None:
         text = _quoted(name)
         condition = f"{alias} IS NULL AND {text} IS NOT NULL AND trim({text}) NOT IN ('') AND {text} NOT IN {_ABSENT}"
-        self.check(condition, name, "malformed", f"The {name} is not {what}.")
+        self.check(condition, name, "malformed", says.format(name))
 
     def _integer_sql(self, name: str | None) -> str:
         if name is None:

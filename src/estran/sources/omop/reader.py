@@ -124,9 +124,10 @@ _VOCABULARY: dict[str, vocabularies.Runner] = {
 def unread_batch(con: duckdb.DuckDBPyConnection, block: Block, name: str) -> Batch:
     """Every row of a table that has no place here is refused, and says so."""
     reason = UNREAD.get(name)
-    why = f"is not read: {reason}" if reason else "is not part of the OMOP common data model"
+    told = f"Table {name.upper()} is not part of the OMOP common data model."
+    told = f"Table {name.upper()} is not read: {reason}." if reason else told
     query = Query(block.table.schema)
-    query.check("TRUE", "table", "unknown-type", f"Table {name.upper()} {why}.")
+    query.check("TRUE", "table", "unknown-type", told)
     result = query.run(con, block)
     return Batch(name, result.records(), refused=result.refused())
 

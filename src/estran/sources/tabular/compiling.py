@@ -183,9 +183,10 @@ class Slots:
                 self.inner |= {stamped: stamp, f"{alias}_z{place}": zoned}
                 self.inner[f"{alias}_p{place}"] = f"CASE WHEN {stamped} IS NOT NULL THEN {precision} END"
             if text:
-                what = f"a date written as {part.format}" if part.format else "a date: YYYY-MM-DD[ hh:mm[:ss]]"
+                said = f"The {named} is not a date written as {part.format}."
+                said = said if part.format else f"The {named} is not a date: YYYY-MM-DD[ hh:mm[:ss]]."
                 wrong = f"{stamped} IS NULL AND {text} IS NOT NULL AND {text} NOT IN {_ABSENT}"
-                self._check(wrong, named, "malformed", f"The {named} is not {what}.", guard)
+                self._check(wrong, named, "malformed", said, guard)
             far = f"coalesce({stamped}::DATE NOT BETWEEN {_FIRST} AND {_LAST}, FALSE)"
             self._check(far, named, "malformed", f"The {named} is not between 1830 and 2300.", guard)
         if fresh:
