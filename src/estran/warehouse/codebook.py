@@ -18,7 +18,7 @@ class CodeBook:
     """The codes of one file, which never changes. May be shared between threads."""
 
     def __init__(self, path: str) -> None:
-        rows = pq.read_table(path, columns=["vocabulary", "code", "concept_id"])
+        rows = pq.read_table(path, columns=["vocabulary", "code", "concept_id"]).drop_null()
         rows = rows.sort_by([("vocabulary", "ascending"), ("code", "ascending")]).combine_chunks()
         self._ids = rows.column("concept_id").to_numpy()
         self._codes = rows.column("code").combine_chunks()

@@ -90,7 +90,7 @@ def owed(directory: Path, patience: int = 0) -> bool:
     `patience` more snapshots came."""
     operations = [_operation(directory, version) for version in records.versions(directory)]
     last = max((i for i, o in enumerate(operations) if o == "compact"), default=0)
-    return "mask" in operations[last : len(operations) - patience]
+    return "mask" in operations[last : max(0, len(operations) - patience)]
 
 
 @lru_cache(maxsize=1024)

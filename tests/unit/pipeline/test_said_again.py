@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from tests.spec.site_kit import digest, findings, load, make, rows
 
+from estran.sources.pipeline.unload import unload
+
 PATIENT = {
     "resourceType": "Patient", "id": "p1", "identifier": [{"system": "urn:oid:1.2.3", "value": "90017"}],
     "name": [{"family": "KERGUELEN", "given": ["Armelle"]}], "birthDate": "1950-03-02",
@@ -71,3 +73,30 @@ def test_the_same_files_again_change_nothing(tmp_path: Path, said: list[Path]) -
     for path in said:
         assert load(site, "fhir", path).total("superseded") == 3
     assert (digest(site), rows(site, "select count(*) from raw_stay_event")) == (before, events)
+
+
+@pytest.mark.parametrize("order", ["123P", "132P", "3P12", "P321"])
+def test_the_last_word_stands_when_it_waited_for_its_patient(tmp_path: Path, order: str) -> None:
+    first, second = (_observation(5), _encounter("2025-01-12T08:00:00Z")), (_observation(7), _encounter("2025-01-15T08:00:00Z"))
+    words = {str(n): _history(tmp_path / f"{n}.json", n, *what) for n, what in enumerate((first, second, first), start=1)}
+    words["P"] = _history(tmp_path / "p.json", 1, PATIENT)
+    site = make(tmp_path / "site")
+    for word in order:
+        load(site, "fhir", words[word])
+    assert rows(site, "select value from fact join document using (document_id)") == [(5.0,)]
+    assert rows(site, "select end_date::varchar from stay") == [("2025-01-12",)]
+    assert rows(site, "select count(*) from raw_quarantine") == [(0,)]
+    account = "select sum(read), sum(loaded + superseded + quarantined) from raw_load"
+    assert rows(site, account) == [(7, 7)]
+
+
+def test_taking_a_load_back_leaves_what_others_said(tmp_path: Path) -> None:
+    site = make(tmp_path / "site")
+    load(site, "fhir", _history(tmp_path / "1.json", 1, PATIENT, _encounter("2025-01-12T08:00:00Z")), name="hand")
+    before = rows(site, "select start_date, end_date from stay")
+    load(site, "fhir", _history(tmp_path / "2.json", 2, _encounter("2025-01-12T08:00:00Z")), name="feed")
+    (number,) = rows(site, "select max(load_id) from raw_load")[0]
+    with site.loading() as parts:
+        unload(parts, number)
+    assert rows(site, "select start_date, end_date from stay") == before
+    assert findings(site) == []

@@ -298,9 +298,36 @@ def test_a_rss_sent_again_unchanged_says_nothing_new(tmp_path: Path) -> None:
     files = sendings(tmp_path, {"20230210": (FIRST, SECOND), "20230310": (again, SECOND, FIRST)})
     load(site, "pmsi", *files[:2])
     report = load(site, "pmsi", files[2])
-    assert (report.total("read"), report.total("loaded"), report.total("superseded")) == (4, 2, 2)
+    assert (report.total("read"), report.total("loaded"), report.total("superseded")) == (4, 1, 3)
     assert rows(site, CURRENT) == [("I50.0",), ("I50.0",), ("J18.9",), ("Z51.1",)]
     assert findings(site) == []
+
+
+def test_two_sendings_in_one_archive_are_two(tmp_path: Path) -> None:
+    hosp, *files = sendings(tmp_path, {"20230210": (FIRST, SECOND), "20230310": (FIRST,)})
+    both = tmp_path / "both.zip"
+    with zipfile.ZipFile(both, "w") as archive:
+        for file in files:
+            archive.write(file, file.name)
+    for number, order in enumerate(([both], [both, files[1]], [files[1], both], [files[0], both])):
+        site = make(tmp_path / str(number), author_system="CHU")
+        load(site, "pmsi", hosp)
+        for path in order:
+            load(site, "pmsi", path)
+        assert rows(site, CURRENT) == [("I50.0",), ("I50.0",)]
+        assert findings(site) == []
+
+
+def test_rum_after_the_first_stretch_of_a_file_are_parts_of_their_rss(tmp_path: Path) -> None:
+    site = make(tmp_path / "site", author_system="CHU")
+    hosp = [vidhosp(f"90{n}", f"80{n}") for n in range(10, 14)]
+    lines = {"20230210": (FIRST, SECOND), "20230310": (FIRST,)}
+    files = [write_file(tmp_path / f"rss.{day}.txt", vidhosp("9001", "8001"), *hosp, *what) for day, what in lines.items()]
+    with site.loading() as parts:
+        small = {**parts.readers, "pmsi": lambda source: PmsiReader(author_system="CHU", batch_records=2)}
+        for file in files:
+            ingest(replace(parts, readers=small), "pmsi", [file])
+    assert rows(site, CURRENT) == [("I50.0",)]
 
 
 def test_a_rss_across_two_stretches_of_lines_stays_one(tmp_path: Path) -> None:

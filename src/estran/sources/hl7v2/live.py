@@ -42,7 +42,8 @@ def observe_live(gathering: Gathering, draft: Draft, lines: list[str]) -> None:
             continue
         reading = _reading(gathering, draft, obx)
         if reading is None:
-            rest.append(line)
+            obx[6] = _unit(obx[6])
+            rest.append("|".join(obx))
         else:
             draft.letters.add(obx[11])
             readings.append(reading)

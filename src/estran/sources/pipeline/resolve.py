@@ -78,9 +78,9 @@ class Resolver:
         """Forget what was gathered, once it is committed."""
         self.tally, self.gathered = Tally(), Gathered()
 
-    def add(self, batch: Batch, row: LoadRow, *, replayed: bool = False) -> None:
-        """Resolve `batch` and gather its rows."""
-        base = self.tally.open(row, batch.records, replayed=replayed)
+    def add(self, batch: Batch, row: LoadRow, *, replayed: bool = False, counted: int = 0) -> None:
+        """Resolve `batch` and gather its rows; `row` counts its first `counted` records already."""
+        base = self.tally.open(row, batch.records, replayed=replayed, counted=counted)
         name_authorities(batch, row.source, self.authorities)
         for refusal in batch.refusals:
             self.tally.quarantine(base + refusal.record, Reason(refusal.field, refusal.code, refusal.reason))

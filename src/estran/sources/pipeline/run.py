@@ -273,14 +273,13 @@ class Load:
 
     def _add(self, batch: Batch, file_no: int, done: dict[str, LoadRow]) -> None:
         row = self._row(batch.part, file_no, done)
-        left = self._to_skip.get((file_no, batch.part), 0)
-        if left >= batch.records.num_rows and left:
-            # committed before the interruption: batches are cut the same way at every reading, and
-            # commits fall between batches
+        left = self._to_skip.pop((file_no, batch.part), 0)
+        if left >= batch.records.num_rows and left:  # committed before the interruption
             self._to_skip[file_no, batch.part] = left - batch.records.num_rows
             return
         with self._parts.vault.transaction():
-            self._resolver.add(batch, row)
+            # Of a batch that was cut otherwise then, the first records come again: they change nothing.
+            self._resolver.add(batch, row, counted=left)
         enough = self._parts.settings.commit_records
         if self._resolver.tally.records >= enough or self._resolver.gathered.fact_rows >= FACTS_PER_COMMIT:
             self.commit()

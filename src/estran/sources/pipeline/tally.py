@@ -13,6 +13,7 @@ from estran.model.tables import LOAD, QUARANTINE
 from estran.sources.pipeline.held import Held
 
 SUPERSEDED, LOADED, QUARANTINED = 0, 1, 2
+_ODD = 0x9E3779B97F4A7C15  # spreads times over all bits
 Ints = npt.NDArray[np.int64]
 
 
@@ -57,6 +58,8 @@ class _Chunk:
     content: Ints
     outcome: npt.NDArray[np.int8]
     replayed: bool
+    event_time: Ints
+    counted: int  # so many of the first records were counted before an interruption
     reasons: dict[int, Reason] = field(default_factory=dict)
 
 
@@ -67,8 +70,9 @@ class Tally:
         self._chunks: list[_Chunk] = []
         self.records = 0
 
-    def open(self, row: LoadRow, records: pa.Table, *, replayed: bool) -> int:
-        """Enter a batch of records; returns the number of its first one."""
+    def open(self, row: LoadRow, records: pa.Table, *, replayed: bool, counted: int = 0) -> int:
+        """Enter a batch of records, the first `counted` of which the row counts already; returns the number of its
+        first one."""
         base, count = self.records, records.num_rows
         self._chunks.append(
             _Chunk(
@@ -79,6 +83,8 @@ class Tally:
                 _ints(records["content"]),
                 np.zeros(count, dtype=np.int8),
                 replayed,
+                _ints(records["event_time"]),
+                counted,
             )
         )
         self.records += count
@@ -147,17 +153,17 @@ class Closed:
 def _count_first(chunk: _Chunk, held: Held, entries: list[dict[str, object]]) -> None:
     row = chunk.row
     for place, reason in sorted(chunk.reasons.items()):
-        content = int(chunk.content[place])
-        key = (row.source, row.part, content)
+        key = (row.source, row.part, _content(chunk, place, reason))
         if key in held:
             chunk.outcome[place] = SUPERSEDED
             continue
         held.add(key)
         entries.append(_entry(chunk, place, reason))
-    row.read += len(chunk.outcome)
-    row.loaded += int((chunk.outcome == LOADED).sum())
-    row.superseded += int((chunk.outcome == SUPERSEDED).sum())
-    row.quarantined += int((chunk.outcome == QUARANTINED).sum())
+    new = chunk.outcome[chunk.counted :]
+    row.read += len(new)
+    row.loaded += int((new == LOADED).sum())
+    row.superseded += int((new == SUPERSEDED).sum())
+    row.quarantined += int((new == QUARANTINED).sum())
 
 
 def _count_replayed(chunk: _Chunk, released: list[dict[str, object]]) -> None:
@@ -171,6 +177,16 @@ def _count_replayed(chunk: _Chunk, released: list[dict[str, object]]) -> None:
     row.superseded += int((chunk.outcome == SUPERSEDED).sum())
 
 
+def _content(chunk: _Chunk, place: int, reason: Reason) -> int:
+    """What a record in quarantine is known by. One that waits for its patient is another one when it is said again
+    at another time: once let in, the latest of them has to stand."""
+    content = int(chunk.content[place])
+    if reason.waits_for is None:
+        return content
+    mixed = (content ^ (int(chunk.event_time[place]) * _ODD)) & (2**64 - 1)
+    return mixed - 2**64 if mixed >= 2**63 else mixed
+
+
 def _entry(chunk: _Chunk, place: int, reason: Reason) -> dict[str, object]:
     return {
         "file_no": chunk.row.file_no,
@@ -182,7 +198,7 @@ def _entry(chunk: _Chunk, place: int, reason: Reason) -> dict[str, object]:
         "field": reason.field,
         "code": reason.code,
         "reason": reason.sentence,
-        "content": int(chunk.content[place]),
+        "content": _content(chunk, place, reason),
         "waits_for": reason.waits_for,
     }
 

@@ -96,11 +96,11 @@ def _take_back(writer: Writer, parts: Parts, loads: list[int]) -> TakenBack:
     )
     changes.retire = documents.select(["document_id", "patient_id"])
     statements = fetch(
-        connection, "select stay_id, content, identity_id from raw_stay_event semi join gone using (load_id)"
+        connection, "select stay_id, content, load_id, identity_id from raw_stay_event semi join gone using (load_id)"
     )
     counts = [documents.num_rows, statements.num_rows]
     if statements.num_rows:
-        changes.remove["stay_event"] = statements.select(["stay_id", "content"])
+        changes.remove["stay_event"] = statements.select(["stay_id", "content", "load_id"])
     for table, keys in (
         ("movement", "movement_id"),
         ("quarantine", "file_no, record_no, part, source"),

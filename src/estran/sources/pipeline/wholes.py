@@ -53,12 +53,14 @@ def part(candidates: pa.Table, connection: duckdb.DuckDBPyConnection, said: Time
     last = np.empty(len(names), dtype=np.int64)  # the latest part of each whole
     newest = np.flatnonzero(latest([whole], parts["event_time"], parts["content"]))
     last[group[newest]] = newest
-    lost[rows] = parts["file_no"] != parts["file_no"][last][group]
+    lost[rows] = _another_sending(parts, last[group])
     if empty:
         return Parting(lost, _NOTHING.empty_table())
     titles = candidates["title"].take(pa.array(rows[last]))
     stored = _stored(connection, {n: v[last] for n, v in parts.items()}, titles)
-    verdicts = _verdicts(stored, said, parts, group, last)
+    kept = ~lost[rows]
+    mine = set(zip(group[kept].tolist(), parts["content"][kept].tolist(), strict=True))
+    verdicts = _verdicts(stored, said, {n: v[last] for n, v in parts.items()}, mine)
     lost[rows] |= verdicts[group] < 0
     gone = stored.filter(pa.array(verdicts[stored["place"].to_numpy()] > 0))
     return Parting(lost, gone.select(_NOTHING.names).cast(_NOTHING))
@@ -81,19 +83,25 @@ def _stored(connection: duckdb.DuckDBPyConnection, last: dict[str, Int64s], titl
     return stored
 
 
-def _verdicts(stored: pa.Table, said: TimesSaid, parts: dict[str, Int64s], group: Int64s, last: Int64s) -> Int64s:
+def _another_sending(parts: dict[str, Int64s], last: Int64s) -> Bools:
+    """Which parts came by another sending than the latest part of their whole: all parts of a whole are as late as
+    its last one, and an archive may hold several files."""
+    found: Bools = (parts["file_no"] != parts["file_no"][last]) | (parts["event_time"] != parts["event_time"][last])
+    return found
+
+
+def _verdicts(stored: pa.Table, said: TimesSaid, last: dict[str, Int64s], mine: set[tuple[int, int]]) -> Int64s:
     """Of each whole: 1 when the candidates replace what is stored, -1 when that is the later sending, 0 when
-    nothing is stored, or parts of the very same sending."""
-    verdicts = np.zeros(len(last), dtype=np.int64)
-    place, contents = stored["place"].to_numpy(), stored["content"].to_numpy()
-    times = said(stored)
+    nothing is stored, or parts of the very same sending, or of one that said the same. `last` is the latest part of
+    each whole, `mine` the whole and content of each part of the latest sendings."""
+    verdicts = np.zeros(len(last["content"]), dtype=np.int64)
+    place, contents, times = stored["place"].to_numpy(), stored["content"].to_numpy(), said(stored)
     newest = np.flatnonzero(latest([place], times, contents))
-    at = last[place[newest]]
-    event, content = parts["event_time"][at], parts["content"][at]
+    at = place[newest]
+    event, content = last["event_time"][at], last["content"][at]
     older = (times[newest] < event) | ((times[newest] == event) & (contents[newest] < content))
-    verdicts[place[newest]] = np.where(older, 1, -1)
-    verdicts[place[newest][stored["file_no"].to_numpy()[newest] == parts["file_no"][at]]] = 0
-    mine = set(zip(group.tolist(), parts["content"].tolist(), strict=True))
+    verdicts[at] = np.where(older, 1, -1)
+    verdicts[at[(stored["file_no"].to_numpy()[newest] == last["file_no"][at]) & (times[newest] == event)]] = 0
     same = [w for w, c in zip(place.tolist(), contents.tolist(), strict=True) if (w, c) in mine]
     verdicts[same] = 0
     return verdicts

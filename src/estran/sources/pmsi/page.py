@@ -146,11 +146,12 @@ class _Sheet:
     def _record(self, cut: Cut, start: Days, wholes: list[str] | None) -> None:
         lines, sent = cut.lines, self.sending.sent
         told = [lines.bytes_of(row) for row in range(len(lines))]
-        if wholes and self.sending.wholes:  # a part is another one when any part of its whole is
-            digests = self.sending.wholes.of(wholes).tolist()
-            told = [line + b"|%d" % digest for line, digest in zip(told, digests, strict=True)]
+        last: Ints | None = None
+        if wholes and self.sending.wholes:  # a part is another one when any part of its whole is, and as late as all
+            digests, last = self.sending.wholes.of(wholes)
+            told = [line + b"|%d" % digest for line, digest in zip(told, digests.tolist(), strict=True)]
         content = [content_hash(line) for line in told]
-        event = np.full(len(lines), sent, np.int64) + lines.numbers
+        event = np.full(len(lines), sent, np.int64) + (lines.numbers if last is None else last)
         if self.kind.introduces or self.kind.states_stay:
             event = _first_word(start, sent, self.sending.zone, event)
         columns = [lines.numbers, lines.places, event, np.array(content, np.int64)]

@@ -142,11 +142,7 @@ class _Reading:
                     yield batch
 
     def _wholes(self, recogniser: Recogniser) -> Wholes | None:
-        """The wholes of the file, None when no line of its first stretch is part of one."""
-        first = self._first()
-        found = recogniser.find(first) if first is not None else np.empty(0, np.int64)
-        if not any(recogniser.layouts[number][0].whole for number in np.unique(found[found >= 0]).tolist()):
-            return None
+        """The wholes of the file, None when no line is part of one."""
         return wholes_of(recogniser, self._chunks())
 
     def _transmission(self) -> str:

@@ -19,16 +19,17 @@ from estran.sources.records import content_hash
 
 @dataclass(frozen=True)
 class Wholes:
-    """A digest of each whole of a file, the order of its lines left out."""
+    """A digest of each whole of a file, the order of its lines left out, and the number of its last line."""
 
     names: Ints  # hashes of names, in order
     digests: Ints
+    last: Ints
 
-    def of(self, names: list[str]) -> Ints:
-        """The digests of these wholes, which are all of the file."""
+    def of(self, names: list[str]) -> tuple[Ints, Ints]:
+        """The digests and last lines of these wholes, which are all of the file."""
         hashes = np.array([content_hash(name.encode()) for name in names], np.int64)
-        found: Ints = self.digests[np.searchsorted(self.names, hashes)]
-        return found
+        places = np.searchsorted(self.names, hashes)
+        return self.digests[places], self.last[places]
 
 
 def names_of(kind: Kind, layout: Layout, lines: Lines) -> list[str]:
@@ -37,9 +38,9 @@ def names_of(kind: Kind, layout: Layout, lines: Lines) -> list[str]:
     return ["|".join((kind.kind, *words)) for words in zip(*columns, strict=True)]
 
 
-def wholes_of(recogniser: Recogniser, chunks: Iterable[Lines]) -> Wholes:
-    """The wholes of all lines whose kind has such."""
-    names, lines_of = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+def wholes_of(recogniser: Recogniser, chunks: Iterable[Lines]) -> Wholes | None:
+    """The wholes of all lines whose kind has such; None without any."""
+    names, lines_of, numbers = ([np.zeros(0, np.int64)] for _ in range(3))
     for lines in chunks:
         found = recogniser.find(lines)
         for number in np.unique(found[found >= 0]).tolist():
@@ -48,7 +49,12 @@ def wholes_of(recogniser: Recogniser, chunks: Iterable[Lines]) -> Wholes:
                 chosen = lines.take(found == number)
                 names.append(np.array([content_hash(n.encode()) for n in names_of(kind, layout, chosen)], np.int64))
                 lines_of.append(np.array([content_hash(chosen.bytes_of(row)) for row in range(len(chosen))], np.int64))
+                numbers.append(np.asarray(chosen.numbers, np.int64))
+    if len(names) == 1:
+        return None
     every, place = np.unique(np.concatenate(names), return_inverse=True)
     digests = np.zeros(len(every), np.int64)
     np.add.at(digests, place, np.concatenate(lines_of))  # wraps around: a sum knows no order
-    return Wholes(every, digests)
+    last = np.zeros(len(every), np.int64)
+    np.maximum.at(last, place, np.concatenate(numbers))
+    return Wholes(every, digests, last)
