@@ -8,7 +8,7 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from benchmarks import facts_run, ingest_run, machine, region, report
+from benchmarks import facts_run, ingest_run, machine, region, region_run, report
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
@@ -19,16 +19,20 @@ def main(arguments: list[str] | None = None) -> int:
     asked = _arguments(arguments)
     asked.work.mkdir(parents=True, exist_ok=True)
     if asked.what == "one":  # one measurement, in the process that another run started for it
-        (facts_run if asked.kind == "facts" else ingest_run).one(asked.name, asked.work, asked)
-        return 0
-    if asked.what == "region":
-        region.show(asked.work)
+        if asked.kind == "region":
+            region_run.one(asked.work)
+        else:
+            (facts_run if asked.kind == "facts" else ingest_run).one(asked.name, asked.work, asked)
         return 0
     quiet = partial(machine.settle, asked.wait_load, asked.wait_minutes)
     if asked.what in ("facts", "all"):
         facts_run.run(asked.facts, asked.work, asked.postgres, asked.keep, asked.reuse, quiet)
     if asked.what in ("ingest", "all"):
         ingest_run.run(asked.work, asked.scale, asked.only, quiet)
+    if asked.what in ("region", "all"):
+        region.run(asked.work, quiet)
+        sizes = asked.patients or [10_000, 100_000]
+        region_run.run(asked.work, sizes, asked.at_once, keep=asked.keep, reuse=asked.reuse, quiet=quiet)
     report.write(asked.work, DOCUMENT)
     print(f"written: {DOCUMENT.relative_to(ROOT)}")
     return 0
@@ -42,8 +46,18 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--postgres", type=int, default=10_000_000, help="facts to load there; 0: leave it out")
     parser.add_argument("--scale", type=float, default=1.0, help="size of the feeds, 1 as in the document")
     parser.add_argument("--only", nargs="*", default=[], help="feeds to time; all without")
-    parser.add_argument("--keep", action="store_true", help="leave the generated stores in DIR")
-    parser.add_argument("--reuse", action="store_true", help="time stores that an earlier run left there")
+    parser.add_argument(
+        "--patients",
+        type=int,
+        action="append",
+        metavar="N",
+        help="size of a region to load, once per size (10000 and 100000)",
+    )
+    parser.add_argument("--at-once", type=int, default=2, metavar="N", help="hospitals of a region loaded side by side")
+    parser.add_argument("--keep", action="store_true", help="leave the generated stores and regions in DIR")
+    parser.add_argument(
+        "--reuse", action="store_true", help="time stores, and go on with regions, that an earlier run left there"
+    )
     parser.add_argument(
         "--wait-load", type=float, default=0.0, help="before each measurement, wait until the load is below this"
     )

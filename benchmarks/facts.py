@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from estran.model.codes import DocumentKind
@@ -137,22 +138,27 @@ def _piece(
         "status": np.zeros(documents, dtype=np.int8),
         "confidential": np.zeros(documents, dtype=bool),
     }
+    return {
+        "fact": _table(FACT, fact, facts),
+        "document": _table(DOCUMENT, header, documents),
+        "stay": _visits(stay, stay_patient, stay_day),
+    }
+
+
+def _visits(first: int, patients: npt.NDArray[np.int32], days: npt.NDArray[np.int32]) -> pa.Table:
+    stays = len(patients)
     visit = {
-        "stay_id": (stay + np.arange(stays)).astype(np.int32),
-        "patient_id": stay_patient,
+        "stay_id": (first + np.arange(stays)).astype(np.int32),
+        "patient_id": patients,
         "kind": pa.repeat("venue", stays),
-        "start_date": stay_day,
-        "end_date": stay_day + 6,
+        "start_date": days,
+        "end_date": days + 6,
         "precision": np.full(stays, 2, dtype=np.int8),
         "confidential": np.zeros(stays, dtype=bool),
         "status": pa.repeat("finished", stays),
         "source": pa.repeat("bench", stays),
     }
-    return {
-        "fact": _table(FACT, fact, facts),
-        "document": _table(DOCUMENT, header, documents),
-        "stay": _table(STAY, visit, stays),
-    }
+    return _table(STAY, visit, stays)
 
 
 def _table(schema: pa.Schema, columns: dict[str, object], rows: int) -> pa.Table:

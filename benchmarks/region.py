@@ -3,41 +3,52 @@
 from __future__ import annotations
 
 import gc
+import json
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
 
+from benchmarks import machine
 from estran.region import shard
 from estran.region.growth import Noise
 from estran.region.plan import Plan
 from estran.region.run import make_shard
 from estran.region.writing.texts import Asked, write
 
+RESULT = "generator.json"
 PATIENTS, SHARDS, REPEATS, LEVEL = 3_000, 3, 5, 3
 
 
-def show(work: Path) -> None:
-    """Make three shards in this process and print documents and reports per second of processor time."""
-    out = work / "region"
+def run(work: Path, quiet: Callable[[], None]) -> None:
+    """Make three shards in this process, then only write their reports again; the figures stay in `work`."""
+    out = work / "region-made"
     shutil.rmtree(out, ignore_errors=True)
     asked = _asked(out)
-    documents, seconds = 0, 0.0
-    for number in range(SHARDS):
-        started = time.process_time()
-        documents += make_shard(Plan(PATIENTS, seed=2), number, out / "feeds").documents
-        seconds += time.process_time() - started
-    print(f"raw feed: {documents / seconds:,.0f} documents/s/core ({documents:,} in {seconds:.1f} s)")
+    quiet()
+    found = {"machine": machine.describe(), "load": machine.load(), "feed": _feed(out), "reports": {}}
     gc.disable()
-    for name, some in (("reports of all kinds", asked), ("hospital reports", [one for one in asked if one.kind == "discharge"])):
+    for name, some in (("all kinds", asked), ("hospital reports", [one for one in asked if one.kind == "discharge"])):
         rate, texts, spans = _rate(some)
         size = sum(map(len, texts)) / len(texts)
-        print(f"{name}: {rate:,.0f}/s/core, best of {REPEATS}; {len(texts):,} of {size:,.0f} characters and {spans:.1f} spans on average")
+        found["reports"][name] = {"per_s": rate, "reports": len(texts), "characters": size, "spans": spans}
     data = "\n".join(texts).encode()
-    left = len(pa.Codec("zstd", LEVEL).compress(data, asbytes=True)) * 2_000 / len(data)
-    print(f"zstd -{LEVEL}, {len(texts):,} hospital reports in one frame: {left:.0f} bytes left of 2,000")
+    found["left"] = len(pa.Codec("zstd", LEVEL).compress(data, asbytes=True)) * 2_000 / len(data)
     gc.enable()
+    shutil.rmtree(out)
+    print(json.dumps(found | {"machine": ""}, indent=1), flush=True)
+    (work / RESULT).write_text(json.dumps(found, indent=1))
+
+
+def _feed(out: Path) -> dict[str, float]:
+    """The raw feeds of three shards: documents, bytes and CPU seconds."""
+    documents, size, started = 0, 0, time.process_time()
+    for number in range(SHARDS):
+        made = make_shard(Plan(PATIENTS, seed=2), number, out / "feeds")
+        documents, size = documents + made.documents, size + made.bytes
+    return {"documents": documents, "bytes": size, "cpu_s": time.process_time() - started}
 
 
 def _asked(out: Path) -> list[Asked]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import facts_run, ingest_run, questions
+from benchmarks import facts_run, ingest_run, questions, region, region_report, region_run
+from benchmarks.tables import table
 
 Found = dict[str, Any]
 TARGET_BYTES, TARGET_TIMELINE = 20, 20
@@ -29,23 +29,20 @@ _ROWS = [
 
 def write(work: Path, document: Path) -> None:
     """Write the document from what there is."""
-    facts, loads = (_read(work / name) for name in (facts_run.RESULT, ingest_run.RESULT))
+    facts, loads, made, regions = (_read(work / m.RESULT) for m in (facts_run, ingest_run, region, region_run))
     parts = [_HEAD]
     if facts:
         parts += [_machine("Facts", facts), *_questions(facts), *_peers(facts), *_slopes(facts), *_storage(facts)]
     if loads:
         parts += [_machine("Feeds", loads), *_feeds(loads), *_profiles(loads)]
+    if made or regions:
+        parts += [_machine("The synthetic region", regions or made), *region_report.tell(made, regions)]
     document.write_text("\n".join([*parts, _METHOD]))
 
 
 def _read(path: Path) -> Found:
     found: Found = json.loads(path.read_text()) if path.exists() else {}
     return found
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines) + "\n"
 
 
 def _ms(times: Found | None, key: str = "median") -> str:
@@ -97,7 +94,7 @@ def _questions(found: Found) -> list[str]:
     head = ["Question", "Estran, median ms", "worst", "first time", "target", "", "plain DuckDB, median ms", "patients"]
     return [
         f"### {_million(facts)} facts, {found['patients']:,} patients, {scale['estran']['buckets']} buckets\n",
-        _table(head, rows),
+        table(head, rows),
         f"Load when measured: Estran {own['load']}, DuckDB {plain['load']}. Estran's process held at most "
         f"{own['memory_mb']:,} MB. `first time` is in a process that has just opened the snapshot, the files being in the "
         "system's cache; for the two rows over different patients, every read but the `first` counts in the median, and none "
@@ -122,7 +119,7 @@ def _peers(found: Found) -> list[str]:
     ]
     return [
         f"### The same questions to PostgreSQL, {_million(facts)} facts\n",
-        _table(["Question", "Estran, ms", "plain DuckDB, ms", f"PostgreSQL {server['version']}, ms"], rows),
+        table(["Question", "Estran, ms", "plain DuckDB, ms", f"PostgreSQL {server['version']}, ms"], rows),
         f"PostgreSQL took {server['copy_s']:.0f} s to copy the facts in and {server['index_s']:.0f} s to index and analyse "
         f"them, and needs {server['bytes_per_fact']:.0f} bytes per fact; plain DuckDB {plain['bytes_per_fact']:.1f}; Estran "
         f"{own['footprint']['total']:.1f}, both orders and all bitmaps included. Load then: {server['load']}.\n",
@@ -142,7 +139,7 @@ def _slopes(found: Found) -> list[str]:
             rows.append([title, *map(_ms, values), _slope(values, low, high), _slope(peer, low, high)])
     return [
         "### Slopes\n",
-        _table(["Median ms", *(_million(n) for n, _ in scales), "slope", "plain DuckDB's slope"], rows),
+        table(["Median ms", *(_million(n) for n, _ in scales), "slope", "plain DuckDB's slope"], rows),
         "A slope of 1 means ten times longer for ten times the facts, 0 means no longer at all "
         f"(log of the ratio of the two ends, {_million(low)} and {_million(high)}, over log of the ratio of the facts).\n",
     ]
@@ -169,7 +166,7 @@ def _storage(found: Found) -> list[str]:
         "Facts", "patient order", "concept order", "bitmaps", "total B/fact", f"target {TARGET_BYTES}", "all tables",
         "plain DuckDB", "commits", "writing, s", "compacting, s", "facts/s", "load",
     ]  # fmt: skip
-    return ["### Bytes per fact on disk, and the building of the store\n", _table(head, rows)]
+    return ["### Bytes per fact on disk, and the building of the store\n", table(head, rows)]
 
 
 def _feeds(found: Found) -> list[str]:
@@ -184,7 +181,7 @@ def _feeds(found: Found) -> list[str]:
                 f"{one['records'] / one['wall_s']:,.0f}", f"{one['memory_mb']:,}", one["load"],
             ])  # fmt: skip
     head = ["Feed", "records", "", "facts", "per second and core", "target", "", "per second", "MB held", "load"]
-    return ["### From file to committed, searchable snapshot\n", _table(head, rows), *_yardsticks(found)]
+    return ["### From file to committed, searchable snapshot\n", table(head, rows), *_yardsticks(found)]
 
 
 _PEERS = {
@@ -204,7 +201,7 @@ def _yardsticks(found: Found) -> list[str]:
     return (
         [
             "Yardsticks of the same run, each doing a part of the work only:\n",
-            _table(["Peer", "records", "per second and core"], rows),
+            table(["Peer", "records", "per second and core"], rows),
         ]
         if rows
         else []
@@ -221,7 +218,7 @@ def _profiles(found: Found) -> list[str]:
         missed = feed.target and rate < feed.target
         parts.append(f"**{feed.title}**" + (f" — {_verdict(rate, feed.target, more=True)}" if missed else "") + "\n")
         rows = [[f"`{_plain(t['function'])}`", f"{t['calls']:,}", f"{t['share']:.0%}"] for t in one["profile"]["top"]]
-        parts.append(_table(["Function", "calls", "share"], rows))
+        parts.append(table(["Function", "calls", "share"], rows))
         rooms = _rooms(one["profile"]["rooms"])
         parts.append("By room: " + ", ".join(f"{room} {share:.0%}" for room, share in rooms[:7]) + ".")
         if missed:
@@ -289,6 +286,13 @@ text index. `per second and core` divides by the CPU time of the process, all it
 Profiles come from a second run, on a smaller feed, and are not part of the timings. `load` is the number of processes that were
 running or waiting on the machine when a measurement began: above 1 they shared its cores, and its CPU seconds are then longer than
 quiet ones, since two busy threads share a physical core. The peers `hl7` and `fhir.resources` are timed when they are installed.
+
+**The synthetic region.** `estran region` makes the raw feeds, with at most two free texts per patient at every size. Then each of the
+six hospitals is loaded by what `estran ingest SITE --all` does, in a process of its own, two at a time, the largest first: the CPU
+seconds are those of two busy cores. A feed's figures are those of its own load, which ends with a committed, searchable snapshot;
+`MB` are those of its raw files (10^6 bytes), `facts` and `documents` what the snapshot gained. The memory is the most that a process held; the
+ceiling adds the two largest. pyomop, in an environment of its own, gets up to 5,000 FHIR resources of Nantes, adapted to what it reads
+(references to Patient resources made for it, an onset for each condition), with its defaults: SQLite and no vocabulary.
 
 To measure again: `make bench`, or `python -m benchmarks facts --facts 1000000` for a small scale; `python -m benchmarks render`
 writes this page again from kept results.

@@ -1,12 +1,18 @@
 """kill -9 of `estran listen` at random instants while senders go on sending: every acknowledged message
 must be in the warehouse exactly once, soon.
 
-    python -m tests.mllp_crash --messages 10000 --connections 20 --kills 20
+    python -m tests.mllp_crash --messages 10000 --connections 20 --kills 20 --rate 40
+
+Messages come at `rate` per second, all connections together, whatever the listener does: a university
+hospital sends 5 to 20 on average, 40 are a rush. What could not be sent while the listener was down is sent
+as fast as it is acknowledged. One kill falls into each equal share of the messages, at a random place of it.
+Times of a restart are in the delays.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import multiprocessing
 import os
 import random
@@ -89,14 +95,17 @@ class Service:
         self._port, self._warm, self.log_file = port, warm, site.parent / "listener.log"
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["estran.cli", "tests.mllp_crash"])
+        # An installed program is compiled; here it may lie in sources that nothing may be written to.
+        self._environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(site.parent / "compiled")}
 
     def start(self) -> None:
         if self._warm:
             self._process = self._context.Process(target=_listen, args=(self._arguments, str(self.log_file)))
             self._process.start()
         else:
-            command = [sys.executable, "-c", _PROGRAM, str(self.log_file), *self._arguments]
-            self._process = subprocess.Popen(command)
+            with self.log_file.open("ab") as log:
+                command = [sys.executable, "-m", "estran", *self._arguments]
+                self._process = subprocess.Popen(command, stdout=log, stderr=log, env=self._environment)
         until = time.monotonic() + 60
         while time.monotonic() < until and self._running():
             try:
@@ -127,9 +136,6 @@ class Service:
         return self._process.exitcode
 
 
-_PROGRAM = "import sys; from tests.mllp_crash import _listen; _listen(sys.argv[2:], sys.argv[1])"
-
-
 def _listen(arguments: list[str], log: str) -> None:
     """`estran` with these arguments, its lines going to a file."""
     from estran import cli
@@ -149,9 +155,9 @@ class Outcome:
     resent: int
     superseded: int
     delays: np.ndarray = field(repr=False)  # from acknowledgement to searchable, per message
-    seconds: float = 0.0
-    batches: int = 0
-    restarts: list[float] = field(default_factory=list, repr=False)  # until the port was open again
+    seconds: float  # from the first message sent to the last acknowledged
+    restarts: list[float] = field(repr=False)  # until the port was open again
+    batches: list[tuple[int, float]] = field(repr=False)  # messages and seconds of each, as the listener tells
 
     def delay(self, percentile: float) -> float:
         return float(np.percentile(self.delays, percentile))
@@ -163,7 +169,7 @@ class Watch(threading.Thread):
     def __init__(self, site: kit.Site, messages: int) -> None:
         super().__init__(daemon=True)
         self._site, self.seen = site, np.full(messages, np.nan)
-        self.stopping, self.batches = threading.Event(), 0
+        self.stopping = threading.Event()
 
     def run(self) -> None:
         version = -1
@@ -174,15 +180,13 @@ class Watch(threading.Thread):
             found = [int(row[0]) for row in kit.rows(self._site, "select value from fact where value is not null")]
             fresh = [number for number in found if np.isnan(self.seen[number])]
             self.seen[fresh] = time.monotonic()
-            self.batches += bool(fresh)
 
 
 def run(
-    messages: int, connections: int, kills: int, every: float = 2.0, pace: float = 0.25, gap: float = 9.0,
-    seed: int = 20240229, warm: bool = False, say=lambda _: None,
+    messages: int, connections: int, kills: int, every: float = 2.0, rate: float = 40.0, seed: int = 20240229,
+    warm: bool = False, say=lambda _: None,
 ) -> Outcome:  # fmt: skip
     """Send, kill, and prove; AssertionError when anything is lost, doubled, or differs from a plain load."""
-    chance = random.Random(seed)
     with tempfile.TemporaryDirectory(prefix="estran-mllp-") as name:
         folder = Path(name)
         site = kit.make(folder / "site")
@@ -192,21 +196,14 @@ def run(
         service, watch = Service(site.directory, port, every, warm=warm), Watch(site, messages)
         service.start()
         watch.start()
-        started = time.monotonic()
         acknowledged = np.full(messages, np.nan)
-        senders = [_Sender(port, range(n, messages, connections), acknowledged, pace) for n in range(connections)]
+        started = time.monotonic()
+        senders = [
+            _Sender(port, range(n, messages, connections), acknowledged, (started, rate)) for n in range(connections)
+        ]
         for sender in senders:
             sender.start()
-        restarts: list[float] = []
-        for number in range(kills):
-            left = np.isnan(acknowledged).mean()
-            assert left > 0, "every message was delivered before the last kill: send more, or more slowly"
-            time.sleep(chance.uniform(0.05, gap))
-            service.kill()
-            down = time.monotonic()
-            service.start()
-            restarts.append(time.monotonic() - down)
-            say(f"kill {number + 1}/{kills}: {np.count_nonzero(~np.isnan(acknowledged))} acknowledged")
+        restarts = list(_killings(service, acknowledged, senders, kills, random.Random(seed), say))
         for sender in senders:
             sender.join()
             assert sender.error is None, sender.error
@@ -216,25 +213,47 @@ def run(
         watch.join()
         superseded = prove(site, folder, messages)
         resent = sum(s.connection.sent for s in senders) - messages
-        return Outcome(
-            messages, kills, resent, superseded, watch.seen - acknowledged, time.monotonic() - started, watch.batches,
-            restarts,
-        )  # fmt: skip
+        seconds = float(acknowledged.max()) - started
+        delays = watch.seen - acknowledged
+        return Outcome(messages, kills, resent, superseded, delays, seconds, restarts, _batches(service))
+
+
+def _killings(service: Service, acknowledged: np.ndarray, senders: list[_Sender], kills: int, chance: random.Random, say):
+    """Kill and restart once in each share of the messages; yields the seconds until the port was open again."""
+    for number in range(kills):
+        place = (number + chance.uniform(0.05, 0.9)) / kills * len(acknowledged)
+        while (done := np.count_nonzero(~np.isnan(acknowledged))) < place:
+            assert all(sender.error is None for sender in senders), [sender.error for sender in senders]
+            time.sleep(0.005)
+        assert done < len(acknowledged), "every message was delivered before the last kill: send more slowly"
+        service.kill()
+        down = time.monotonic()
+        service.start()
+        yield time.monotonic() - down
+        say(f"kill {number + 1}/{kills}: {done} acknowledged")
+
+
+def _batches(service: Service) -> list[tuple[int, float]]:
+    told = [json.loads(line) for line in service.log().splitlines() if line.startswith("{")]
+    return [(item["read"], item["seconds"]) for item in told if "read" in item]
 
 
 class _Sender(threading.Thread):
-    def __init__(self, port: int, numbers: range, acknowledged: np.ndarray, pace: float) -> None:
+    """Sends message n of all when its time has come: n / rate seconds after `begun`."""
+
+    def __init__(self, port: int, numbers: range, acknowledged: np.ndarray, pace: tuple[float, float]) -> None:
         super().__init__(daemon=True)
-        self.connection, self._numbers, self._acknowledged, self._pace = Connection(port), numbers, acknowledged, pace
+        self.connection, self._numbers, self._acknowledged = Connection(port), numbers, acknowledged
+        self._begun, self._rate = pace
         self.error: str | None = None
 
     def run(self) -> None:
         try:
             for number in self._numbers:
+                time.sleep(max(self._begun + number / self._rate - time.monotonic(), 0.0))
                 answer = self.connection.deliver(message(number))
                 self._acknowledged[number] = time.monotonic()
                 assert f"MSA|AA|F{number}\r".encode() in answer, answer
-                time.sleep(self._pace)
         except AssertionError as error:
             self.error = str(error)
         self.connection.close()
@@ -271,15 +290,18 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=20)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--every", type=float, default=2.0, help="seconds of a micro-batch")
-    parser.add_argument("--pace", type=float, default=0.25, help="seconds between two messages of a connection")
-    parser.add_argument("--gap", type=float, default=9.0, help="longest time from the restart to the next kill")
+    parser.add_argument("--rate", type=float, default=40.0, help="messages per second, all connections together")
     parser.add_argument("--seed", type=int, default=20240229)
     chosen = parser.parse_args()
-    found = run(chosen.messages, chosen.connections, chosen.kills, chosen.every, chosen.pace, chosen.gap, chosen.seed, say=print)
-    print(f"{found.messages} messages over {chosen.connections} connections, {found.kills} kills, {found.seconds:.0f} s: "
-          f"every message once; {found.resent} sent again, {found.superseded} of them kept twice and superseded")
+    found = run(chosen.messages, chosen.connections, chosen.kills, chosen.every, chosen.rate, chosen.seed, say=print)
+    print(f"{found.messages} messages over {chosen.connections} connections, {found.kills} kills, {found.seconds:.0f} s "
+          f"({found.messages / found.seconds:.0f}/s): every message once; {found.resent} sent again, "
+          f"{found.superseded} of them kept twice and superseded")
     print(f"from acknowledgement to searchable: median {found.delay(50):.1f} s, p95 {found.delay(95):.1f} s, "
-          f"longest {found.delay(100):.1f} s; {found.batches} micro-batches seen; a restart took {np.median(found.restarts):.1f} s")
+          f"longest {found.delay(100):.1f} s; a restart took {np.median(found.restarts):.1f} s")
+    sizes, seconds = np.array(found.batches).T
+    print(f"{len(sizes)} micro-batches, of {np.median(sizes):.0f} messages in {np.median(seconds):.2f} s (medians), "
+          f"{sizes.sum() / seconds.sum():.0f} messages per second of loading")
 
 
 if __name__ == "__main__":

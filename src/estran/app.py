@@ -6,7 +6,7 @@ import contextlib
 import datetime as dt
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -106,67 +106,82 @@ def readers(settings: Settings, shelf: Callable[[], Shelf] | None = None) -> dic
 
     Each is imported when it is asked for: together they take seconds, and a load needs one.
     """
-    zone, authority = settings.zone, settings.author_system
 
     def tabular(source: str) -> Reader:
         from estran.sources.tabular import Shelf, TabularReader
 
-        return TabularReader(shelf() if shelf else Shelf(Path()), source, zone, authority)
+        return TabularReader(shelf() if shelf else Shelf(Path()), source, settings.zone, settings.author_system)
 
-    def dicom(_: str) -> Reader:
-        from estran.sources.dicom.reader import DicomReader
+    made = {form: partial(make, settings) for form, make in _READERS.items()}
+    return {"csv": tabular, "sql": tabular, **made}
 
-        return DicomReader(zone, authority)
 
-    def cda(_: str) -> Reader:
-        from estran.sources.cda import CdaReader
+def _dicom(settings: Settings, _: str) -> Reader:
+    from estran.sources.dicom.reader import DicomReader
 
-        return CdaReader(settings)
+    return DicomReader(settings.zone, settings.author_system)
 
-    def fhir(_: str) -> Reader:
-        from estran.sources.fhir import FhirReader
 
-        return FhirReader(settings)
+def _cda(settings: Settings, _: str) -> Reader:
+    from estran.sources.cda import CdaReader
 
-    def hl7v2(_: str) -> Reader:
-        from estran.sources.hl7v2 import Hl7v2Reader
+    return CdaReader(settings)
 
-        return Hl7v2Reader(settings)
 
-    def omop(source: str) -> Reader:
-        from estran.sources.omop import OmopReader
+def _fhir(settings: Settings, _: str) -> Reader:
+    from estran.sources.fhir import FhirReader
 
-        return OmopReader(zone, source)
+    return FhirReader(settings)
 
-    def pmsi(_: str) -> Reader:
-        from estran.sources.pmsi import PmsiReader
 
-        return PmsiReader(zone, authority, settings.pmsi_layouts, min(10_000, settings.commit_records))
+def _hl7v2(settings: Settings, _: str) -> Reader:
+    from estran.sources.hl7v2 import Hl7v2Reader
 
-    def terminology(_: str) -> Reader:
-        from estran.sources.nomenclature import NomenclatureReader
+    return Hl7v2Reader(settings)
 
-        return NomenclatureReader()
 
-    def report(_: str) -> Reader:
-        from estran.sources.report import ReportReader
+def _omop(settings: Settings, source: str) -> Reader:
+    from estran.sources.omop import OmopReader
 
-        return ReportReader(zone, authority, min(5_000, settings.commit_records), settings.report_name)
+    return OmopReader(settings.zone, source)
 
-    def signal(_: str) -> Reader:
-        from estran.sources.signal import SignalReader
 
-        return SignalReader(zone, authority)
+def _pmsi(settings: Settings, _: str) -> Reader:
+    from estran.sources.pmsi import PmsiReader
 
-    def vcf(_: str) -> Reader:
-        from estran.sources.vcf.reader import VcfReader
+    most = min(10_000, settings.commit_records)
+    return PmsiReader(settings.zone, settings.author_system, settings.pmsi_layouts, most)
 
-        return VcfReader(zone, authority)
 
-    return {
-        "csv": tabular, "sql": tabular, "dicom": dicom, "cda": cda, "fhir": fhir, "hl7v2": hl7v2, "omop": omop,
-        "pmsi": pmsi, "terminology": terminology, "report": report, "signal": signal, "vcf": vcf,
-    }  # fmt: skip
+def _terminology(settings: Settings, _: str) -> Reader:
+    from estran.sources.nomenclature import NomenclatureReader
+
+    return NomenclatureReader()
+
+
+def _report(settings: Settings, _: str) -> Reader:
+    from estran.sources.report import ReportReader
+
+    most = min(5_000, settings.commit_records)
+    return ReportReader(settings.zone, settings.author_system, most, settings.report_name)
+
+
+def _signal(settings: Settings, _: str) -> Reader:
+    from estran.sources.signal import SignalReader
+
+    return SignalReader(settings.zone, settings.author_system)
+
+
+def _vcf(settings: Settings, _: str) -> Reader:
+    from estran.sources.vcf.reader import VcfReader
+
+    return VcfReader(settings.zone, settings.author_system)
+
+
+_READERS: dict[str, Callable[[Settings, str], Reader]] = {
+    "dicom": _dicom, "cda": _cda, "fhir": _fhir, "hl7v2": _hl7v2, "omop": _omop, "pmsi": _pmsi,
+    "terminology": _terminology, "report": _report, "signal": _signal, "vcf": _vcf,
+}  # fmt: skip
 
 
 def _omop_database_of(path: Path) -> str:

@@ -62,6 +62,8 @@ class Beside:
     def __init__(self, out: Path, site: Site) -> None:
         self._truth, self._hospital = out / "truth", site.directory.name
         self._warehouse = site.snapshot().connect()
+        self._births: dict[str, dt.date] = {}
+        self._births = self._birth_of()
         with site.vault() as vault:
             keys = vault.natural_keys()
         self._stays = {number: key.rpartition("|")[2].partition("\n")[0] for number, key in keys.stays.items()}
@@ -70,12 +72,16 @@ class Beside:
         }
 
     def expected(self, sql: str) -> list[tuple[Any, ...]]:
-        """Rows of the hospital's truth; `{table}` is a table of it."""
+        """Rows of the hospital's truth, a stay's number first; `{table}` is a table of it."""
         with duckdb.connect() as own:
             own.execute("set threads = 1")
             tables = {p.name: f"(select * from '{p}/*.parquet' where hospital = '{self._hospital}')" for p in self._truth.iterdir() if p.is_dir() and p.name not in ("people", "relations", "links")}
             rows = own.execute(sql.format(**tables)).fetchall()
-        return [tuple(_elapsed(v) if isinstance(v, dt.datetime) else v for v in row) for row in rows]
+        return [tuple(_told(v, self._births.get(row[0])) if isinstance(v, dt.datetime) else v for v in row) for row in rows]
+
+    def _birth_of(self) -> dict[str, dt.date]:
+        """Stay number, and the birth date that the hospital knows."""
+        return dict(self.expected("select nda, birth_date from {stays} join {identities} using (ipp)"))
 
     def found(self, sql: str) -> list[tuple[Any, ...]]:
         return self._warehouse.execute(sql).fetchall()
@@ -162,10 +168,10 @@ class Beside:
 
 
 def _moment(name: str) -> str:
-    """SQL of a moment, as the truth writes it."""
+    """SQL of a moment, as the truth writes it; midnight when the warehouse keeps no time of day."""
     table, _, column = name.rpartition(".")
     column = f"{table}.{column}" if table else column
-    return f"({column}_date + to_minutes({column}_minute::int))"
+    return f"({column}_date + to_minutes(coalesce({column}_minute, 0)::int))"
 
 
 def differences(pair: tuple[Rows, Rows]) -> tuple[Rows, Rows]:
@@ -174,7 +180,10 @@ def differences(pair: tuple[Rows, Rows]) -> tuple[Rows, Rows]:
     return expected - found, found - expected
 
 
-def _elapsed(told: dt.datetime) -> dt.datetime:
-    """A wall-clock time as the warehouse keeps it: minutes elapsed since local midnight, on days of 25 hours too."""
-    moment = of_parts(told.year, told.month, told.day, told.hour, told.minute, "Europe/Paris")
-    return dt.datetime(1970, 1, 1) + dt.timedelta(days=moment.date, minutes=moment.minute or 0)
+def _told(moment: dt.datetime, birth: dt.date | None) -> dt.datetime:
+    """A wall-clock time as the warehouse keeps it: minutes elapsed since local midnight, on days of 25 hours too; of
+    the day of birth only the month, so that no moment is a birth date."""
+    if moment.date() == birth:
+        return moment.replace(day=1, hour=0, minute=0)
+    found = of_parts(moment.year, moment.month, moment.day, moment.hour, moment.minute, "Europe/Paris")
+    return dt.datetime(1970, 1, 1) + dt.timedelta(days=found.date, minutes=found.minute or 0)

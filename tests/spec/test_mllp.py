@@ -16,8 +16,8 @@ from tests.spec.test_loading import _STORY
 
 def test_killed_while_receiving() -> None:
     """`run` proves that each message is there once; how soon depends on the machine, and is only told."""
-    found = mllp_crash.run(messages=90, connections=3, kills=2, every=0.4, pace=0.05, gap=2.0, warm=True)
-    assert found.kills == 2 and found.batches > 0
+    found = mllp_crash.run(messages=90, connections=3, kills=2, every=0.4, rate=25.0, warm=True)
+    assert found.kills == 2 and found.batches
     print(f"from acknowledgement to searchable: p95 {found.delay(95):.1f} s")
 
 
@@ -66,3 +66,28 @@ def test_a_busy_site_is_waited_for(tmp_path: Path) -> None:
     assert said == ["Another process is writing to this warehouse. The messages wait in the spool and are tried again."]
     assert kit.rows(site, "select source, read, loaded from raw_load") == [("hl7v2/mllp", 1, 1)]
     spool.close()
+
+
+def test_a_listener_lets_old_snapshots_go(tmp_path: Path) -> None:
+    """Each micro-batch opens a database of its own: without waiting for a collection of cycles, few stay open."""
+    import gc
+
+    from estran.app import open_site
+    from estran.cli.listen import _Desk
+    from estran.sources.mllp import Spool
+    from estran.warehouse import Snapshot
+
+    site, spool = kit.make(tmp_path / "site"), Spool(tmp_path / "spool", bytes(32))
+    desk = _Desk(open_site(site.directory), "mllp", spool, json=True)
+    gc.collect()
+    gc.disable()
+    try:
+        before = {id(item) for item in gc.get_objects() if isinstance(item, Snapshot)}
+        for number in range(8):
+            (tmp_path / f"{number}.hl7").write_bytes(mllp_crash.frame(mllp_crash.message(number)))
+            desk.load([tmp_path / f"{number}.hl7"])
+        opened = {item.version for item in gc.get_objects() if isinstance(item, Snapshot) and id(item) not in before}
+    finally:
+        gc.enable()
+        spool.close()
+    assert site.warehouse.latest() == 8 and opened <= {5, 6, 7, 8}

@@ -5,19 +5,23 @@ from __future__ import annotations
 import json
 import tomllib
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pypdfium2 as pdfium
 import pytest
 from tests.spec.region_truth import LOADED, PLAN, Beside, Region, differences
 from tests.spec.site_kit import findings
 from typer.testing import CliRunner
 
+from estran.app import open_site
 from estran.cli import app
 from estran.model.errors import UsageError
+from estran.model.feeds import read_feeds
 from estran.region.plan import Plan
 from estran.region.run import make, make_shard
 
@@ -150,3 +154,30 @@ def test_people_known_to_several_hospitals_have_several_numbers(region: Region) 
     held = set(duckdb.sql(f"select hospital, ipp from '{region.out}/truth/identities/*.parquet'").fetchall())
     assert rows
     assert all(a != b and (a, x) in held and (b, y) in held for a, x, b, y in rows)
+
+
+def test_letters_that_leave_as_pages_name_who_the_truth_says(region: Region) -> None:
+    rows = duckdb.sql(f"select document, text from '{region.out}/truth/letters/*.parquet' where hospital = 'nantes'").fetchall()
+    pages = {path.stem.rpartition("_")[2]: _words(path) for path in (region.out / "nantes/feeds/pdf").glob("*.pdf")}
+    assert {document for document, _ in rows} == set(pages)
+    assert all("".join(text.split()) in pages[document] for document, text in rows)
+
+
+def _words(path: Path) -> str:
+    """The text of a PDF without its spaces."""
+    with closing(pdfium.PdfDocument(path)) as document:
+        return "".join("".join(page.get_textpage().get_text_range().split()) for page in document)
+
+
+def test_the_demo_opens_a_hospital_of_a_region(tmp_path: Path) -> None:
+    command = ["demo", str(tmp_path / "d"), "--region", "--patients", "10", "--no-serve", "--json"]
+    first, again = (CliRunner().invoke(app, command) for _ in range(2))
+    assert first.exit_code == again.exit_code == 0, first.output + again.output
+    told = json.loads(first.stdout.splitlines()[0])
+    site = open_site(Path(told["site"]))
+    assert site.directory == tmp_path / "d" / "angers"
+    assert len(read_feeds(site.directory / "estran.toml")) == len(list(site.directory.glob("feeds/*")))
+    assert site.snapshot().counts["patient"] > 0
+    assert len(list(site.directory.glob("warehouse/snapshots/*.json"))) > 1
+    assert json.loads(again.stdout.splitlines()[0])["site"] == told["site"]
+    assert (tmp_path / "d" / "truth" / "planted.json").stat().st_mtime_ns < (tmp_path / "d" / "angers.key").stat().st_mtime_ns

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _KEPT = 100  # snapshots; each micro-batch makes one, and a reader may need minutes with the one it opened
 _TIDIED_EVERY = 25  # snapshots
+_PATIENCE = 50  # snapshots that a compaction is put off while messages go on coming: less than are kept
 
 
 def register(app: typer.Typer) -> None:
@@ -54,7 +55,7 @@ def listen(
     if not source.replace("-", "").replace("_", "").isalnum():
         raise UsageError("The name of a feed is made of letters, digits, - and _.", hint="choose another --source")
     spool = Spool(site / "spool" / source, opened.key.subkey("spool"))
-    desk = _Desk(opened, source, json=json)
+    desk = _Desk(opened, source, spool, json=json)
     try:
         asyncio.run(_serve(desk, spool, limits, (host, port), tls, every))
     finally:
@@ -64,8 +65,8 @@ def listen(
 class _Desk:
     """Loads what was received, and says so: counts only, nothing of a message."""
 
-    def __init__(self, opened: house.Site, source: str, *, json: bool) -> None:
-        self.site, self._source, self._json = opened, source, json
+    def __init__(self, opened: house.Site, source: str, spool: Spool, *, json: bool) -> None:
+        self.site, self._source, self._spool, self._json = opened, source, spool, json
         self._reader = Hl7v2Reader(opened.settings)
         self._kept: tuple[Warehouse, Warm] | None = None  # what was read for one batch serves the next
 
@@ -83,9 +84,12 @@ class _Desk:
                 self._kept = parts.warehouse, parts.warm
             warehouse, warm = self._kept
             before = warehouse.latest()
-            report = ingest(dataclasses.replace(parts, warehouse=warehouse, warm=warm), "hl7v2", files, name=self._source)
-        if before // _TIDIED_EVERY < report.snapshot // _TIDIED_EVERY:
-            with contextlib.suppress(StoreError):  # another process writes: the messages are loaded, tidying can wait
+            parts = dataclasses.replace(parts, warehouse=warehouse, warm=warm)
+            report = ingest(parts, "hl7v2", files, name=self._source, patience=_PATIENCE)
+        with contextlib.suppress(StoreError):  # another process writes: the messages are loaded, tidying can wait
+            if not self._spool.is_receiving() and warehouse.owes_compaction():
+                warehouse.compact(keep=_KEPT)
+            if before // _TIDIED_EVERY < report.snapshot // _TIDIED_EVERY:
                 warehouse.vacuum(keep=_KEPT)
         return report
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import datetime as dt
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ import orjson
 import pyarrow as pa
 
 from estran.identity import traits as folding
+from estran.identity.contents import KeptFile, NaturalKeys, Trace
 from estran.identity.deaths import Death, Reviews
 from estran.identity.groups import Groups, Link, LinkKind, Moved
 from estran.identity.keys import SiteKey
@@ -40,34 +41,6 @@ _LINK = struct.Struct("<qq?")
 _EPOCH = dt.date(1970, 1, 1).toordinal()
 
 Int32s = npt.NDArray[np.int32]
-
-
-@dataclass(frozen=True)
-class KeptFile:
-    """One file of the landing; `sha256` is of its bytes before encryption, `size` in bytes."""
-
-    file_no: int
-    name: str
-    size: int
-    format: str
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Trace:
-    """Something that happened to identities: alias, merge, unmerge, split or erase."""
-
-    at: dt.datetime
-    kind: str
-    identities: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class NaturalKeys:
-    """What patients and stays are called outside the site's own numbering; in memory only."""
-
-    patients: Mapping[int, str]  # patient_id → its numbers 'system|value', sorted, one a line
-    stays: Mapping[int, str]  # stay_id → 'patient key|system|value'
 
 
 class Vault:

@@ -36,22 +36,27 @@ class Moment(NamedTuple):
 @lru_cache(maxsize=8)
 def midnights(zone: str) -> Int64s:
     """UTC minutes since 1970 of each local midnight from 1830 to 2299; index = day - first_day()."""
-    where, base = ZoneInfo(zone), dt.datetime(1970, 1, 1)
+    where, first = ZoneInfo(zone), EPOCH.toordinal() + _FIRST_DAY
 
-    def offset(day: int) -> int:
-        shift = (base + dt.timedelta(days=day)).replace(tzinfo=where).utcoffset()
-        return round((shift or dt.timedelta()).total_seconds() / 60)
+    def offset(place: int) -> dt.timedelta:
+        return where.utcoffset(dt.datetime.fromordinal(first + place)) or dt.timedelta()
 
     # No zone changes its offset twice within a week: days are looked at one by one only in the
     # weeks whose ends differ.
     days = np.arange(_FIRST_DAY, _LAST_DAY + 1, dtype=np.int64)
-    offsets = np.empty(len(days), dtype=np.int64)
-    weeks = [offset(day) for day in range(_FIRST_DAY, _LAST_DAY + 8, 7)]
+    weeks = [offset(place) for place in range(0, len(days) + 7, 7)]
+    offsets: Int64s = np.repeat([_minutes(shift) for shift in weeks], 7)[: len(days)]
     for week, (now, later) in enumerate(itertools.pairwise(weeks)):
-        first = week * 7
-        inside = range(first, min(first + 7, len(days)))
-        offsets[first : first + 7] = now if now == later else [offset(_FIRST_DAY + n) for n in inside]
-    return days * 1440 - offsets
+        if now != later:
+            inside = range(week * 7, min(week * 7 + 7, len(days)))
+            offsets[week * 7 : week * 7 + 7] = [_minutes(offset(place)) for place in inside]
+    starts: Int64s = days * 1440 - offsets
+    return starts
+
+
+@lru_cache(maxsize=256)
+def _minutes(shift: dt.timedelta) -> int:
+    return round(shift.total_seconds() / 60)
 
 
 def first_day() -> int:
@@ -76,8 +81,12 @@ def utc_minutes(dates: Int32s, elapsed: npt.NDArray[np.int16], zone: str) -> Int
 
 def civil_one(utc: dt.datetime, zone: str) -> tuple[int, int]:
     """Local date and elapsed minute of one aware instant."""
-    micros = np.array([round(utc.timestamp() * 1_000_000)], dtype=np.int64)
-    dates, minutes = civil(micros, zone)
+    return civil_of(round(utc.timestamp() * 1_000_000), zone)
+
+
+def civil_of(micros: int, zone: str) -> tuple[int, int]:
+    """Local date and elapsed minute of one UTC instant in microseconds."""
+    dates, minutes = civil(np.array([micros], dtype=np.int64), zone)
     return int(dates[0]), int(minutes[0])
 
 

@@ -11,7 +11,7 @@ from estran.region.feeds import STREAMS
 from estran.region.library import Hospital
 
 # Feeds made of files, after the streams: name, format.
-_FILES = (("cda", "cda"), ("pdf", "report"), ("dicom", "dicom"), ("signal", "signal"))
+_FILES = (("cda", "cda"), ("pdf", "report"), ("dicom", "dicom"), ("signal", "signal"), ("vcf", "vcf"))
 
 
 def describe(site: Path, hospital: Hospital) -> None:

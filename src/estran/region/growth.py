@@ -111,58 +111,70 @@ def grow_all(tables: Tables, roots: Numbers, values: Numbers, noise: Noise) -> G
 
 def grow(tables: Tables, roots: Numbers, values: Numbers, noise: Noise) -> Grown:
     """One text per root; `values[slot, text]` is the symbol that fills a slot."""
-    symbols, owners = _expand(tables, roots, values, noise)
-    chosen = tables.first[symbols] + noise.below(tables.count[symbols])
-    lengths = tables.lengths[chosen]
+    symbols, bounds = _expand(tables, roots, values, noise)
+    chosen = tables.first.take(symbols) + noise.below(tables.count.take(symbols))
+    lengths = tables.lengths.take(chosen)
     ends = np.cumsum(lengths)
-    bounds = np.searchsorted(owners, np.arange(roots.size + 1))
-    base = np.concatenate([ends - lengths, ends[-1:]])[bounds]
-    opened = np.flatnonzero(tables.opens[symbols])
-    closed = np.flatnonzero(tables.closes[symbols])
-    whose, starts = owners[opened], ends[opened] - lengths[opened]
+    base = np.concatenate([ends - lengths, ends[-1:]]).take(bounds)
+    opens = tables.opens.take(symbols)
+    opened, closed = np.flatnonzero(opens), np.flatnonzero(tables.closes.take(symbols))
+    whose = _texts_of(opened, bounds)
     sizes = closed - opened + 1
     limits = np.concatenate([[0], np.cumsum(sizes)])
     inside = np.repeat(opened - limits[:-1], sizes) + np.arange(limits[-1])
     is_free = np.ones(symbols.size, bool)
     is_free[inside] = False
-    joined = _with_slips(tables.words.take(pa.array(chosen)), is_free, noise)
+    joined = _with_slips(_taken(tables.words, chosen), is_free, noise)
+    base = base.take(whose)
     return Grown(
-        _cut(joined, bounds).to_pylist(), whose, starts - base[whose], ends[closed] - base[whose],
-        tables.opens[symbols[opened]], _cut(tables.words.take(pa.array(chosen[inside])), limits),
+        _cut(joined, bounds).to_pylist(), whose, (ends - lengths).take(opened) - base, ends.take(closed) - base,
+        opens.take(opened), _cut(_taken(tables.words, chosen.take(inside)), limits),
     )  # fmt: skip
 
 
+def _taken(words: pa.StringArray, places: Numbers) -> pa.StringArray:
+    """`words` at places that are known to exist."""
+    return pc.take(words, pa.array(places), boundscheck=False)
+
+
+def _texts_of(places: Numbers, bounds: Numbers) -> Numbers:
+    """The text that each symbol stands in."""
+    return np.searchsorted(bounds, places, "right") - 1
+
+
 def _expand(tables: Tables, roots: Numbers, values: Numbers, noise: Noise) -> tuple[Numbers, Numbers]:
-    """Symbols of words only, text after text, and the text of each."""
-    symbols: Numbers = roots.astype(np.int32)
-    owners: Numbers = np.arange(roots.size, dtype=np.int32)
+    """Symbols of words only, text after text, and where each text begins, with the end of the last."""
+    symbols: Numbers = roots.astype(np.int64)
+    bounds: Numbers = np.arange(roots.size + 1)
     while True:
         places = np.flatnonzero(symbols < 0)
-        found = symbols[places]
-        named = places[found <= SLOT]
-        if named.size:
-            symbols[named] = values[SLOT - symbols[named], owners[named]]
-            found = symbols[places]
+        found = symbols.take(places)
+        is_named = found <= SLOT
+        if is_named.any():
+            named = places[is_named]
+            symbols[named] = values[SLOT - found[is_named], _texts_of(named, bounds)]
+            found = symbols.take(places)
             places, found = places[found < 0], found[found < 0]
         if not places.size:
-            return symbols, owners
+            return symbols, bounds
         own = -1 - found
-        picked = tables.own_first[own] + noise.below(tables.own_count[own])
-        symbols, owners = _replaced(tables, symbols, owners, places, picked)
+        picked = tables.own_first.take(own) + noise.below(tables.own_count.take(own))
+        symbols, bounds = _replaced(tables, symbols, bounds, places, picked)
 
 
-def _replaced(tables: Tables, symbols: Numbers, owners: Numbers, places: Numbers, picked: Numbers) -> tuple[Numbers, Numbers]:
+def _replaced(tables: Tables, symbols: Numbers, bounds: Numbers, places: Numbers, picked: Numbers) -> tuple[Numbers, Numbers]:
     """Every symbol at `places` gives way to the symbols of its alternative."""
-    sizes = tables.size[picked]
-    before = np.cumsum(sizes) - sizes
+    sizes = tables.size.take(picked)
+    before = np.concatenate([[0], np.cumsum(sizes)])
     room = np.ones(symbols.size, np.int64)
     room[places] = sizes
-    symbols, owners = np.repeat(symbols, room), np.repeat(owners, room)
-    inside = np.arange(int(sizes.sum()))
+    symbols = np.repeat(symbols, room)
+    inside = np.arange(before[-1])
     # The k-th symbol replaced moves by what those before it gained.
+    gained = before - np.arange(places.size + 1)
     targets = np.repeat(places - np.arange(places.size), sizes) + inside
-    symbols[targets] = tables.symbols[np.repeat(tables.start[picked] - before, sizes) + inside]
-    return symbols, owners
+    symbols[targets] = tables.symbols.take(np.repeat(tables.start.take(picked) - before[:-1], sizes) + inside)
+    return symbols, bounds + gained.take(np.searchsorted(places, bounds))
 
 
 def _with_slips(words: pa.StringArray, is_free: npt.NDArray[np.bool_], noise: Noise) -> pa.StringArray:
@@ -171,10 +183,10 @@ def _with_slips(words: pa.StringArray, is_free: npt.NDArray[np.bool_], noise: No
     data = np.frombuffer(words.buffers()[2], np.uint8).copy()
     steps = max(0, data.size // _BYTES_PER_SLIP - 1)
     places = 2 + _BYTES_PER_SLIP * np.arange(steps) + noise.many(_BYTES_PER_SLIP - 4, steps)
+    is_letter = (data - ord("a")) < 26  # what is below wraps around
+    places = places[np.logical_and.reduce([is_letter.take(places + step) for step in range(-1, 4)])]
     held = np.searchsorted(offsets, places, "right") - 1
-    letters = data[places[:, None] + np.arange(-1, 4)]
-    can = is_free[held] & (offsets[held + 1] > places + 1) & ((letters >= ord("a")) & (letters <= ord("z"))).all(axis=1)
-    places = places[can]
+    places = places[is_free.take(held) & (offsets.take(held + 1) > places + 1)]
     act, here, following = noise.many(3, places.size), data[places], data[places + 1]
     data[places] = np.where(act == 0, following, np.where(act == 1, _NEIGHBOURS[noise.many(4, places.size), here - ord("a")], here))
     data[places + 1] = np.where(act == 1, following, here)

@@ -226,27 +226,32 @@ class Shard:
         if not self.asked:
             return
         written = write(self.asked, Noise("texts", self._plan.seed, self._plan.sites, self._plan.start, self._plan.days, self._number))
-        numbers = [self._send(one, words) for one, words in zip(self.asked, written.texts, strict=True)]
-        self._made.texts += len(numbers)
+        sent = [self._send(one, words) for one, words in zip(self.asked, written.texts, strict=True)]
+        self._made.texts += len(sent)
+        numbers, letters = [number for number, _ in sent], [number for _, number in sent]
         self._span("spans", written.identities, numbers)
         self._span("mentions", written.mentions, numbers)
+        self._span("letters", written.identities, letters)
 
-    def _send(self, asked: Asked, words: str) -> str:
-        """Hand a report to the feed it takes; its number, empty when it left as a file."""
+    def _send(self, asked: Asked, words: str) -> tuple[str, str]:
+        """Hand a report to the feed it takes; its number as a message, or as a file."""
         desk, stay = self._desks[asked.stay.hospital.key], asked.stay
         is_letter = self._plan.samples and asked.kind == "discharge"
-        if is_letter and desk.samples.letter(words, stay, asked.identity, asked.minute):
-            return ""
+        number = desk.samples.letter(words, stay, asked.identity, asked.minute) if is_letter else ""
+        if number:
+            return "", number
         codes = pathology_codes(stay, asked.stage) if asked.kind == "pathology" else None
-        return desk.documents.text(asked.kind, words, stay, asked.identity, asked.minute, codes)
+        return desk.documents.text(asked.kind, words, stay, asked.identity, asked.minute, codes), ""
 
     def _span(self, table: str, spans: Spans, numbers: list[str]) -> None:
-        """Where spans stand goes to the truth, of texts that left with a number."""
+        """Where spans stand goes to the truth, of texts that have a number; of letters only what they say, since a page
+        breaks lines where it likes."""
         owners = pa.array(spans.owners)
         sites = pa.array([one.stay.hospital.key for one in self.asked]).take(owners)
         documents = pa.array(numbers, pa.string()).take(owners)
-        last = [spans.labels, spans.words] if table == "spans" else [spans.words, spans.labels, spans.contexts]
-        self._truth.add(table, [sites, documents, pa.array(spans.starts), pa.array(spans.ends), *last], pc.not_equal(documents, ""))
+        last = [spans.words, spans.labels, spans.contexts] if table == "mentions" else [spans.labels, spans.words]
+        places = [] if table == "letters" else [pa.array(spans.starts), pa.array(spans.ends)]
+        self._truth.add(table, [sites, documents, *places, *last], pc.not_equal(documents, ""))
 
     def _write_deaths(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)

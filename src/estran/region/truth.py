@@ -54,6 +54,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("unit", _S),
     ]),
     "spans": pa.schema([("hospital", _S), ("document", _S), ("start", _I), ("end", _I), ("label", _S), ("text", _S)]),
+    "letters": pa.schema([("hospital", _S), ("document", _S), ("label", _S), ("text", _S)]),
     "mentions": pa.schema([
         ("hospital", _S), ("document", _S), ("start", _I), ("end", _I), ("text", _S), ("code", _S), ("context", _S),
     ]),

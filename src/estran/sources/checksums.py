@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from hashlib import blake2b
 from pathlib import Path
 
 
 def checksum_of(path: Path) -> str:
     """BLAKE2b of the whole file, 128 bits in hexadecimal."""
+    return checksum_of_all([path])
+
+
+def checksum_of_all(paths: Iterable[Path]) -> str:
+    """The same of several files, one after the other."""
     digest = blake2b(digest_size=16)
-    with path.open("rb") as source:
-        while chunk := source.read(1 << 20):
-            digest.update(chunk)
+    for path in paths:
+        with path.open("rb") as source:
+            while chunk := source.read(1 << 20):
+                digest.update(chunk)
     return digest.hexdigest()
 
 

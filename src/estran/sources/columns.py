@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from estran.model.moments import Moment
+from estran.sources.schemas import DATE, F64, I8, I16, I32, STR
 
-I8, I16, I32, STR, DATE, F64 = pa.int8(), pa.int16(), pa.int32(), pa.string(), pa.date32(), pa.float64()
 _NOWHEN = (None, None, 0)
 _PROFILE = (("code", I32), ("unit", STR), ("low", F64), ("high", F64))
 _FACT_DEFAULTS = {"status": 0, "context": 0, "origin": 0}

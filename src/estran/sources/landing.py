@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from estran.identity.keys import SiteKey
 from estran.model.errors import StoreError
 from estran.sources.unnamed import unnamed
+from estran.warehouse.files import flush
 
 _MAGIC = b"ESTRANL1"
 _CHUNK = 1 << 20
@@ -95,7 +96,7 @@ class Landing:
                 out.flush()
                 os.fsync(out.fileno())
             scratch.replace(target)
-            _sync_directory(target.parent)
+            flush(target.parent)
         finally:
             scratch.unlink(missing_ok=True)
 
@@ -160,11 +161,3 @@ class Landing:
 def landing_of(site: Path, key: SiteKey) -> Landing:
     """The landing of the site directory `site`."""
     return Landing(site / "landing", key.subkey("landing"), key.sealing_keys("landing"))
-
-
-def _sync_directory(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -20,7 +20,9 @@ import orjson
 import pyarrow as pa
 
 from estran.model.errors import InputRefused
-from estran.sources.records import RECORDS, REFUSED, Batch, Vocabulary, content_hash
+from estran.sources.records import Batch, Vocabulary, content_hash
+from estran.sources.schemas import RECORDS, REFUSED
+from estran.sources.searching import files_under
 from estran.terminology.hierarchy import close
 
 _LARGEST = 256 << 20  # bytes of a file once unpacked
@@ -135,15 +137,7 @@ class NomenclatureReader:
 
     def files(self, paths: list[Path]) -> list[Path]:
         """CSV and JSON files among `paths`, and in those of them that are folders, by name."""
-        found: dict[Path, None] = {}
-        for path in paths:
-            if path.is_dir():
-                found |= dict.fromkeys(p for p in sorted(path.rglob("*")) if p.is_file() and _is_table(p.name))
-            elif path.exists():
-                found[path] = None
-            else:
-                raise InputRefused("There is no such file or directory.", where=str(path), hint="check the path")
-        return list(found)
+        return files_under(paths, lambda path: _is_table(path.name))
 
     def size(self, path: Path) -> int:
         """Bytes of the file as it lies on the disk."""

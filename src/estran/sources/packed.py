@@ -9,7 +9,7 @@ path and no date of its making: the same input makes the same bytes.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol, runtime_checkable
@@ -17,6 +17,7 @@ from typing import IO, Any, Protocol, runtime_checkable
 import orjson
 
 from estran.model.errors import InputRefused
+from estran.sources.unnamed import unnamed
 
 _MAGIC = b"ESTRAN-PACK-1\n"
 _LENGTHS = struct.Struct("<IQ")
@@ -81,3 +82,18 @@ def entries(path: Path) -> Iterator[Entry]:
                 yield Entry(orjson.loads(meta), body)
             except orjson.JSONDecodeError:
                 raise InputRefused("The pack of records is damaged.") from None
+
+
+def numbered(
+    path: Path, condense: Callable[[Path, IO[bytes]], None], wanted: frozenset[int] | None
+) -> Iterator[tuple[int, Entry]]:
+    """The entries of the pack at `path`, or of what `condense` makes of it, each with its number; those `wanted`."""
+    if not is_pack(path):
+        with unnamed() as (out, pack):
+            condense(path, out)
+            out.flush()
+            yield from numbered(pack, condense, wanted)
+        return
+    for number, entry in enumerate(entries(path)):
+        if wanted is None or number in wanted:
+            yield number, entry

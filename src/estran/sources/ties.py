@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +17,7 @@ from estran.sources.records import BatchBuilder, IdentityStatement, PatientKey, 
 
 FILE_NAME = "patients.csv"
 KIND = "tie"  # of a pack's entry
-_LARGEST = 64 << 20
-_HEADING = {"number", "ipp"}
-
-
-@dataclass(frozen=True)
-class _Line:
-    line: int
-    number: str
-    ipp: str
-    system: str
+LARGEST = 64 << 20  # bytes of a list
 
 
 def is_ties(path: Path) -> bool:
@@ -38,28 +28,40 @@ def is_ties(path: Path) -> bool:
 def pack_ties(pack: PackWriter, path: Path, own: str) -> None:
     """One entry per line; `own` is the system of the numbers (recording, slide)."""
     base = {"kind": KIND, "name": path.name}
-    if path.stat().st_size > _LARGEST:
+    if path.stat().st_size > LARGEST:
         pack.add({**base, "refused": ("malformed", "The list of patients is larger than 64 MB.")})
         return
     try:
-        lines = list(_lines(path.read_text("utf-8-sig", errors="replace")))
+        lines = list(rows_of(path, (";",), ("number", "ipp"), ("ipp_system",)))
     except (csv.Error, ValueError):
         pack.add({**base, "refused": ("header", "The list of patients has no columns `number` and `ipp`.")})
         return
-    for one in lines:
-        entry: dict[str, Any] = {**base, "line": one.line, "own": own, "number": one.number, "ipp": one.ipp, "system": one.system}
-        if not one.number or not one.ipp:
-            entry["refused"] = ("missing", "The line names no number or no patient.")
-        pack.add(entry)
+    for line, said in lines:
+        add_tie(pack, {**base, "line": line, "own": own}, said, "number")
 
 
-def _lines(text: str) -> Iterator[_Line]:
+def rows_of(
+    path: Path, delimiters: tuple[str, ...], needed: tuple[str, ...], others: tuple[str, ...]
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """The lines of a list: number, and what each of these columns says, "" when nothing. The first of `delimiters`
+    that stands in the heading parts the columns, else a comma. Raises csv.Error, or ValueError when a column that is
+    `needed` is not there."""
+    text = path.read_text("utf-8-sig", errors="replace")
     heading = text.partition("\n")[0]
-    rows = csv.DictReader(io.StringIO(text), delimiter=";" if ";" in heading else ",")
-    if not rows.fieldnames or not set(rows.fieldnames) >= _HEADING:
+    rows = csv.DictReader(io.StringIO(text), delimiter=next((d for d in delimiters if d in heading), ","))
+    if not set(rows.fieldnames or ()) >= set(needed):
         raise ValueError("heading")
     for row in rows:
-        yield _Line(rows.line_num, (row["number"] or "").strip(), (row["ipp"] or "").strip(), (row.get("ipp_system") or "").strip())
+        yield rows.line_num, {name: (row.get(name) or "").strip() for name in (*needed, *others)}
+
+
+def add_tie(pack: PackWriter, base: dict[str, Any], said: dict[str, str], own: str) -> None:
+    """The entry of a line; the column `own` holds what is tied to a patient."""
+    number, ipp = said[own], said["ipp"]
+    entry: dict[str, Any] = {**base, "number": number, "ipp": ipp, "system": said["ipp_system"]}
+    if not number or not ipp:
+        entry["refused"] = ("missing", f"The line names no {own} or no patient.")
+    pack.add(entry)
 
 
 def take_tie(builder: BatchBuilder, number: int, meta: dict[str, Any], author_system: str) -> None:

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import codecs
 import re
+import sys
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -172,16 +173,51 @@ def stem(word: str) -> str:
 
 
 class _Stems(dict[str, str]):
-    """Folded word → what the index stores for it; emptied when too large."""
+    """Folded word → what the index stores for it; notes the words that no prefix can ask for as they are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._unasked: set[str] = set()  # single letters, words that begin with a digit, words to cut
+        self._long: set[str] = set()
 
     def __missing__(self, word: str) -> str:
-        if len(self) >= _CACHED_WORDS:
-            self.clear()
-        self[word] = found = stem(word[:LONGEST_WORD])
+        found = stem(word[:LONGEST_WORD])
+        # One string for all equal ones: what is looked up is then mostly in the processor's cache.
+        self[word] = found = word if found == word else sys.intern(found)
+        if len(word) < 2 or word[0].isdigit():
+            self._unasked.add(word)
+        elif len(word) > LONGEST_WORD:
+            self._unasked.add(word)
+            self._long.add(word)
         return found
 
+    def of(self, words: list[str]) -> Sequence[str]:
+        """The stem of each word."""
+        if len(words) < 2:
+            return [self[word] for word in words]
+        stems: tuple[str, ...] = itemgetter(*words)(self)
+        return stems
 
-_STEMS = _Stems()
+    def asked(self, words: list[str]) -> set[str]:
+        """The distinct words that a prefix can ask for, of words whose stems were asked."""
+        distinct = set(words)
+        cut = {word[:LONGEST_WORD] for word in distinct & self._long} if self._long else ()
+        return (distinct - self._unasked).union(cut)
+
+
+class _Kept:
+    """The stems of the words met so far, started anew when they are too many: never within a text."""
+
+    def __init__(self) -> None:
+        self._stems = _Stems()
+
+    def stems(self) -> _Stems:
+        if len(self._stems) >= _CACHED_WORDS:
+            self._stems = _Stems()
+        return self._stems
+
+
+_KEPT = _Kept()
 
 
 def index_terms(text: str) -> tuple[str, str]:
@@ -190,28 +226,18 @@ def index_terms(text: str) -> tuple[str, str]:
     Both are joined by spaces. The second leaves out what no prefix can ask for: single letters
     and words that begin with a digit.
     """
+    known = _KEPT.stems()
     if "[" not in text:
         found = _folded_words(text)
-        return " ".join(_stemmed(found)), _distinct(found)
+        return " ".join(known.of(found)), " ".join(known.asked(found))
     stems, found = [], []
     for place, part in enumerate(_TAGGED.split(text)):
         if place % 2:
             stems.append(part)
         else:
             found += (fresh := _folded_words(part))
-            stems += _stemmed(fresh)
-    return " ".join(stems), _distinct(found)
-
-
-def _stemmed(found: list[str]) -> Sequence[str]:
-    if len(found) < 2:
-        return [_STEMS[word] for word in found]
-    stems: tuple[str, ...] = itemgetter(*found)(_STEMS)
-    return stems
-
-
-def _distinct(found: list[str]) -> str:
-    return " ".join(word[:LONGEST_WORD] for word in set(found) if len(word) > 1 and not word[0].isdigit())
+            stems += known.of(fresh)
+    return " ".join(stems), " ".join(known.asked(found))
 
 
 def _folded_words(text: str) -> list[str]:

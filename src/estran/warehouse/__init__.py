@@ -4,7 +4,7 @@ from estran.warehouse.changes import Changes
 from estran.warehouse.check import Finding
 from estran.warehouse.confidential import Scope
 from estran.warehouse.digest import digest
-from estran.warehouse.encoding import time_order
+from estran.warehouse.encoding import taken, time_order
 from estran.warehouse.folding import fold_stays
 from estran.warehouse.presence import Presence, bitmap, members
 from estran.warehouse.presence_update import LIVE
@@ -14,5 +14,5 @@ from estran.warehouse.writer import Writer
 
 __all__ = [
     "LIVE", "Changes", "Compaction", "Finding", "Presence", "Scope", "Snapshot", "SnapshotInfo", "Warehouse", "Writer",
-    "bitmap", "digest", "fold_stays", "members", "time_order",
+    "bitmap", "digest", "fold_stays", "members", "taken", "time_order",
 ]  # fmt: skip

@@ -85,10 +85,12 @@ def _first_clean(every: list[records.Record]) -> int:
     return first
 
 
-def owed(directory: Path) -> bool:
-    """Whether files still hold rows that a mask replaced: no compaction came after it."""
+def owed(directory: Path, patience: int = 0) -> bool:
+    """Whether files still hold rows that a mask replaced: no compaction came after it. True only once
+    `patience` more snapshots came."""
     operations = [_operation(directory, version) for version in records.versions(directory)]
-    return "mask" in operations[max((i for i, o in enumerate(operations) if o == "compact"), default=0) :]
+    last = max((i for i, o in enumerate(operations) if o == "compact"), default=0)
+    return "mask" in operations[last : len(operations) - patience]
 
 
 @lru_cache(maxsize=1024)

@@ -149,15 +149,17 @@ class Draft:
 
     def table_files(self) -> dict[str, TableFiles]:
         """Bring the Delta logs to this state and return what the record will say of each table."""
-        result: dict[str, TableFiles] = {}
-        for name, old in self._record.tables.items():
-            files = {b: tuple(refs) for b, refs in self.tables[name].items() if refs}
-            version = old.delta
-            if name in self._touched or delta.is_ahead(self.directory, name, old.delta):
-                self._flush_folders(name, files)
-                version = delta.mirror(self.directory, name, files)
-            result[name] = TableFiles(version, files)
-        return result
+        with ThreadPoolExecutor(4) as pool:  # a small commit mostly waits for the disk here
+            return dict(pool.map(self._table_files, self._record.tables.items()))
+
+    def _table_files(self, table: tuple[str, TableFiles]) -> tuple[str, TableFiles]:
+        name, old = table
+        files = {b: tuple(refs) for b, refs in self.tables[name].items() if refs}
+        version = old.delta
+        if name in self._touched or delta.is_ahead(self.directory, name, old.delta):
+            self._flush_folders(name, files)
+            version = delta.mirror(self.directory, name, files)
+        return name, TableFiles(version, files)
 
     def _flush_folders(self, table: str, files: dict[int, tuple[FileRef, ...]]) -> None:
         for bucket in files:

@@ -88,12 +88,12 @@ def ordered(table: str, rows: pa.Table) -> pa.Table:
     if len(rows) < 2:
         return rows
     if table == "fact_by_concept":
-        return by_concept(_taken(rows, _time_order(rows)))
+        return by_concept(taken(rows, _time_order(rows)))
     if ORDER[table][:3] == ("patient_id", "start_date", "start_minute"):
-        return _taken(rows, _time_order(rows))
+        return taken(rows, _time_order(rows))
     if ORDER[table][:2] == ("patient_id", "document_id"):
         key = (numbers(rows, "patient_id").astype(np.int64) << 32) | numbers(rows, "document_id")
-        return _taken(rows, stable_order(key))
+        return taken(rows, stable_order(key))
     return rows.take(_order(table, rows))
 
 
@@ -110,7 +110,7 @@ def by_concept(rows: pa.Table) -> pa.Table:
     encoded = _whole(rows.column("concept_id")).dictionary_encode()
     ranks = np.argsort(np.argsort(encoded.dictionary.to_numpy()))
     small = np.uint16 if len(ranks) <= 65_536 else np.int32  # numpy sorts 16 bits by radix, ten times faster
-    return _taken(rows, np.argsort(ranks.astype(small)[encoded.indices.to_numpy()], kind="stable"))
+    return taken(rows, np.argsort(ranks.astype(small)[encoded.indices.to_numpy()], kind="stable"))
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:
@@ -121,13 +121,27 @@ def _whole(column: pa.ChunkedArray) -> pa.Array:
     return joined.chunk(0) if joined.num_chunks else pa.array([], column.type)
 
 
-def _taken(rows: pa.Table, order: npt.NDArray[np.int64]) -> pa.Table:
-    """Rows in a new order; columns without any value are left as they are."""
-    if (order[1:] > order[:-1]).all():
+def taken(rows: pa.Table, order: npt.NDArray[np.int64]) -> pa.Table:
+    """The rows at these places, each wanted once at most, in this order. Columns that say the same of every row
+    are cut to length, not gathered: many tables have as many of them as of others."""
+    if len(order) == len(rows) and (order[1:] > order[:-1]).all():
         return rows
     places = pa.array(order)
-    columns = [c if c.null_count == len(c) else _whole(c).take(places) for c in rows.columns]
+    columns = [c.slice(0, len(order)) if _is_uniform(c) else _whole(c).take(places) for c in rows.columns]
     return pa.Table.from_arrays(columns, schema=rows.schema)
+
+
+def _is_uniform(column: pa.ChunkedArray) -> bool:
+    """Whether every row surely has the same value, or none has any."""
+    if column.null_count:
+        return bool(column.null_count == len(column))
+    if pa.types.is_dictionary(column.type):
+        words = {c.dictionary[0].as_py() if len(c.dictionary) == 1 else None for c in column.chunks}
+        return len(words) == 1 and None not in words
+    if not pa.types.is_integer(column.type) or not len(column):
+        return False
+    ends = pc.min_max(column)
+    return bool(ends["min"] == ends["max"])
 
 
 def _time_order(rows: pa.Table) -> npt.NDArray[np.int64]:

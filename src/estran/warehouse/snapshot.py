@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from collections.abc import Iterable
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
+from weakref import proxy
 from zoneinfo import ZoneInfo
 
 import duckdb
@@ -54,8 +55,11 @@ class Snapshot:
         self._presences: dict[int, Presence] = {}
         self._lock = threading.RLock()
         self._database: duckdb.DuckDBPyConnection | None = None
-        self._concepts = lru_cache(maxsize=4096)(self._find_concepts)
-        self._descendants = lru_cache(maxsize=256)(self._find_descendants)
+        # Without a reference to itself, a snapshot lets its database go as soon as nobody holds it: a process that
+        # commits every few seconds would keep hundreds until the next collection of cycles.
+        weak = proxy(self)
+        self._concepts = lru_cache(maxsize=4096)(partial(Snapshot._find_concepts, weak))
+        self._descendants = lru_cache(maxsize=256)(partial(Snapshot._find_descendants, weak))
 
     def scoped(self, scope: Scope) -> Snapshot:
         """The same state in another scope; itself when it is in that scope."""

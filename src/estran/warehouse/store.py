@@ -182,9 +182,10 @@ class Warehouse:
         erasure.erase(draft, writer.snapshot, patients, identities)
         writer.finish(draft, "erase", {})
 
-    def owes_compaction(self) -> bool:
-        """Whether files still hold in clear what has been masked since (a name learnt later)."""
-        return compaction.owed(self.directory)
+    def owes_compaction(self, patience: int = 0) -> bool:
+        """Whether files still hold in clear what has been masked since (a name learnt later), and did
+        `patience` snapshots ago."""
+        return compaction.owed(self.directory, patience)
 
     @contextmanager
     def upgrading(self) -> Iterator[int]:

@@ -9,7 +9,6 @@ that are left (`TextIndexBuilder.add` with `drop`), the snapshot says which fold
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import dataclass
 from functools import lru_cache
@@ -25,6 +24,7 @@ from pyroaring import BitMap
 
 from estran.model.errors import StoreError
 from estran.text.analysis import ANALYSIS_VERSION, index_terms
+from estran.warehouse.files import flush
 
 COLUMNS_FILE: Final = "columns.arrow"
 COLUMNS: Final = pa.schema(
@@ -190,8 +190,4 @@ def _make_durable(directory: Path) -> None:
     for lock in directory.glob("*.lock"):
         lock.unlink()
     for path in [*directory.iterdir(), directory, directory.parent]:
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        flush(path)

@@ -38,6 +38,45 @@ def _seeds() -> list[dict[str, Any]]:
     return [
         *seeds,
         *_about_care(who, code, quantity),
+        *_about_results_and_drugs(who, code, quantity),
+        {
+            "resourceType": "DiagnosticReport",
+            **who,
+            "code": code,
+            "conclusionCode": [code],
+            "category": [code],
+            "presentedForm": [{"contentType": "text/html", "data": "PGI+YTwvYj4="}],
+        },
+        {
+            "resourceType": "Composition",
+            **who,
+            "type": code,
+            "relatesTo": [{"code": "replaces", "targetReference": {"reference": "Composition/0"}}],
+            "section": [{"title": "t", "text": {"div": "<div>x</div>"}, "section": []}],
+        },
+        {
+            "resourceType": "Consent",
+            "status": "active",
+            "id": "1",
+            "patient": {"reference": "Patient/1"},
+            "dateTime": "2024",
+            "scope": {"coding": [{"code": "research"}]},
+            "provision": {"type": "deny", "period": {"start": "2024-01-01"}},
+        },
+        {
+            "resourceType": "FamilyMemberHistory",
+            "id": "1",
+            "patient": {"reference": "Patient/1"},
+            "condition": [{"code": code}],
+        },
+        {"resourceType": "Medication", "id": "1", "code": code},
+    ]
+
+
+def _about_results_and_drugs(
+    who: dict[str, Any], code: dict[str, Any], quantity: dict[str, Any]
+) -> list[dict[str, Any]]:
+    return [
         {
             "resourceType": "Observation",
             "status": "final",
@@ -75,37 +114,6 @@ def _seeds() -> list[dict[str, Any]]:
                 }
             ],
         },
-        {
-            "resourceType": "DiagnosticReport",
-            **who,
-            "code": code,
-            "conclusionCode": [code],
-            "category": [code],
-            "presentedForm": [{"contentType": "text/html", "data": "PGI+YTwvYj4="}],
-        },
-        {
-            "resourceType": "Composition",
-            **who,
-            "type": code,
-            "relatesTo": [{"code": "replaces", "targetReference": {"reference": "Composition/0"}}],
-            "section": [{"title": "t", "text": {"div": "<div>x</div>"}, "section": []}],
-        },
-        {
-            "resourceType": "Consent",
-            "status": "active",
-            "id": "1",
-            "patient": {"reference": "Patient/1"},
-            "dateTime": "2024",
-            "scope": {"coding": [{"code": "research"}]},
-            "provision": {"type": "deny", "period": {"start": "2024-01-01"}},
-        },
-        {
-            "resourceType": "FamilyMemberHistory",
-            "id": "1",
-            "patient": {"reference": "Patient/1"},
-            "condition": [{"code": code}],
-        },
-        {"resourceType": "Medication", "id": "1", "code": code},
     ]
 
 

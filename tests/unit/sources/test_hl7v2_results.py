@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 from tests.unit.sources.test_hl7v2_support import PID, PV1, Reading, facts, message, read
 
+from estran.model.moments import instant, parse_hl7
+from estran.sources.hl7v2.clock import Clock
+from estran.sources.hl7v2.refused import Refused
 from estran.sources.hl7v2.values import read_range
 from estran.sources.records import Code
 
@@ -217,3 +220,26 @@ def test_the_latest_of_identical_identities_speaks(tmp_path: Path) -> None:
     ]
     (identity,) = read(tmp_path, "".join(texts)).batch.identities
     assert identity.record == 1
+
+
+@pytest.mark.parametrize("after", ["", "NTE|1||", "ZZZ|1"])
+def test_results_read_the_same_whatever_ends_the_message(tmp_path: Path, after: str) -> None:
+    results = [f"OBX|{n}|NM|{n}-0^Analyse {n}^LN||{n}.5|g/L|1-9||||F|||20240311083{n}00" for n in range(1, 6)]
+    segments = (PID, PV1, "OBR|1||F1^LABO|BIO^Biochimie^L|||20240311", *results, *filter(None, [after]))
+    reading = read(tmp_path, message("ORU^R01", *segments))
+    assert not reading.refusals
+    expected = [(f"{n}-0", n + 0.5, "g/L", 510 + n) for n in range(1, 6)]
+    assert facts(reading, "code", "value", "unit", "start_minute") == expected
+
+
+@pytest.mark.parametrize("day", ["20240311", "20240331", "20241027", "19690102"])
+def test_a_day_seen_before_tells_the_same_times(day: str) -> None:
+    clock = Clock("Europe/Paris")
+    clock.moment(f"{day}120000", "MSH-7")
+    for time in ("000000", "013059", "023000", "083015", "235960"):
+        moment, sent = clock.stamp(day + time, "MSH-7")
+        assert moment == parse_hl7(day + time, "Europe/Paris")
+        assert sent == instant(moment, "Europe/Paris") + min(int(time[4:]), 59) * 1_000_000
+    for wrong in ("240000", "126000", "12a000"):
+        with pytest.raises(Refused, match="not a timestamp"):
+            clock.stamp(day + wrong, "MSH-7")

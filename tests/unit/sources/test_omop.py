@@ -13,7 +13,8 @@ from estran.model.codes import Comparator, DocumentKind, FactStatus, Origin, Pre
 from estran.model.errors import InputRefused
 from estran.model.tables import CONCEPT
 from estran.sources.omop import OmopReader
-from estran.sources.records import ATTRIBUTES, DOCUMENTS, FACTS, MOVEMENTS, RECORDS, REFUSED, STAY_EVENTS, Batch, Code
+from estran.sources.records import Batch, Code
+from estran.sources.schemas import ATTRIBUTES, DOCUMENTS, FACTS, MOVEMENTS, RECORDS, REFUSED, STAY_EVENTS
 from estran.terminology.book import ConceptBook
 
 SAMPLES = Path(__file__).resolve().parents[3] / "src" / "estran" / "samples"

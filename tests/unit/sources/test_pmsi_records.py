@@ -5,8 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import gzip
 import io
+import itertools
 import random
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from tests.spec.site_kit import adt, digest, findings, found, load, make, pid, p
 from tests.unit.sources.pmsi_lines import FINESS, layout_of, vidhosp, write_file, write_line
 
 from estran.model.errors import InputRefused
+from estran.sources.pipeline.run import ingest
 from estran.sources.pmsi import PmsiReader
 from estran.sources.pmsi.cutting import NO_DAY, days, numbers
 from estran.sources.pmsi.members import LONGEST_LINE
@@ -116,6 +119,59 @@ def test_a_birth_its_weight_and_its_mother(tmp_path: Path) -> None:
     assert findings(site) == []
 
 
+PSY = {"finess": FINESS, "site": FINESS, "ipp": "8001", "naissance": "04031950", "sexe": "2", "um": "4101", "dp": "F200", "mode_legal": "8"}
+
+
+@pytest.mark.parametrize(("version", "form"), [("P05", "01"), ("P08", "01"), ("P12", "20S")])
+def test_a_sequence_of_psychiatric_care(version: str, form: str, tmp_path: Path) -> None:
+    """A RPS names its patient: diagnoses, legal mode, days; the stay is one of psychiatry; acts are counted, not read."""
+    site = make(tmp_path / "site", author_system="CHU")
+    load(site, "pmsi", write_file(tmp_path / "vidhosp.txt", vidhosp("9001", "8001", entree="02012023", sortie="30012023")))
+    values = PSY | {"forme": form, "nda": "9001", "entree": "02012023", "sortie": "30012023", "mode_sortie": "8", "debut": "05012023",
+                    "fin": "30012023", "presence": 25, "isolement": 2, "habillage": 1, "nb_actes": 1}  # fmt: skip
+    line = write_line(layout_of("rps", version), values, das=[{"code": "F101"}, {"code": "Z590"}])
+    acts = b"" if version == "P05" else b"06012023AHQP003" + b" " * 8
+    report = load(site, "pmsi", write_file(tmp_path / "rps.txt", line + acts))
+    assert (report.total("read"), report.total("loaded"), report.total("quarantined")) == (1, 1, 0)
+    codes = rows(site, "select role, code from fact join concept using (concept_id) where vocabulary = 'CIM10' order by all")
+    assert codes == [("DAS", "F10.1"), ("DAS", "Z59.0"), ("DP", "F20.0")]
+    numbers = rows(site, "select code, value from fact join concept using (concept_id) where value is not null and code like 'jours%' order by 1")
+    assert numbers == [("jours-isolement", 2.0), ("jours-presence", 25.0)]
+    counted = rows(site, "select value from fact join concept using (concept_id) where code = 'actes-ccam'")
+    assert counted == ([] if version == "P05" else [(1.0,)])
+    legal = rows(site, "select v.code, v.label_fr from fact f join concept c using (concept_id) join concept v on v.concept_id = f.value_concept "
+                       "where c.code = 'mode-legal'")  # fmt: skip
+    assert legal == [("8", "Soins en cas de péril imminent")]
+    assert value(site, "select v.code from fact f join concept c using (concept_id) join concept v on v.concept_id = f.value_concept "
+                       "where c.code = 'forme-activite'") == form  # fmt: skip
+    assert rows(site, "select kind, start_date, end_date from stay") == [("psy", dt.date(2023, 1, 2), dt.date(2023, 1, 30))]
+    assert rows(site, "select start_date, end_date from movement") == [(dt.date(2023, 1, 5), dt.date(2023, 1, 30))]
+    assert found(site, "CIM10:F20.0") == {"8001"}
+    assert findings(site) == []
+
+
+@pytest.mark.parametrize("version", ["P09", "P10", "P14"])
+def test_ambulatory_psychiatric_acts(version: str, tmp_path: Path) -> None:
+    """A RAA names a patient and no stay; two equal lines are two acts; one that names nobody is refused."""
+    site = make(tmp_path / "site", author_system="CHU")
+    load(site, "hl7v2", write_messages(tmp_path / "adt.hl7", adt("A28", "202301020900", pid("8001", "DOE", "JANE", "19500304", "F"))))
+    act = PSY | {"date": "11012023", "nature": "E", "lieu_acte": "L01", "categorie": "I", "intervenants": 2, "forme": "30"}
+    layout = layout_of("raa", version)
+    lines = [write_line(layout, act, das=[{"code": "Z590"}]), write_line(layout, act, das=[{"code": "Z590"}]), write_line(layout, act | {"ipp": ""})]
+    report = load(site, "pmsi", write_file(tmp_path / "raa.txt", *lines))
+    assert (report.total("read"), report.total("loaded"), report.total("quarantined")) == (3, 2, 1)
+    assert [reason.partition(":")[0] for reason in report.reasons] == ["no-patient"]
+    acts = rows(site, "select f.start_date, v.code, v.label_fr from fact f join concept c using (concept_id) "
+                      "join concept v on v.concept_id = f.value_concept where c.code = 'acte-ambulatoire'")  # fmt: skip
+    assert acts == [(dt.date(2023, 1, 11), "E", "Entretien")] * 2
+    told = rows(site, "select c.code, v.code, a.value from fact_attribute a join concept c on a.attribute_id = c.concept_id "
+                      "left join concept v on a.value_concept = v.concept_id group by all order by 1")  # fmt: skip
+    assert told == [("categorie", "I", None), ("intervenants", None, 2.0), ("lieu_acte", "L01", None)]
+    assert rows(site, "select title, stay_id from document") == [("RAA", None)] * 2
+    assert found(site, "CIM10:F20.0") == {"8001"}
+    assert findings(site) == []
+
+
 RPU = """<?xml version="1.0" encoding="UTF-8"?><OSCOUR><ETABLISSEMENT><FINESS>910019447</FINESS><EXTRACT>05/03/2023 06:00:00</EXTRACT>
 </ETABLISSEMENT><PASSAGES>
 <PATIENT><NDA>9001</NDA><CP>35000</CP><NAISSANCE>04/03/1950</NAISSANCE><SEXE>F</SEXE><ENTREE>04/03/2023 21:15</ENTREE><GRAVITE>3</GRAVITE>
@@ -186,6 +242,78 @@ def test_the_last_sending_wins_whatever_the_order(names: tuple[str, str], turned
     said = "select code from fact join concept using (concept_id) join document using (document_id) where role = 'DP' and title = 'RUM' order by 1"
     assert rows(site, said) == [("I10",), ("I50.0",)]
     assert value(site, "select count(*) from document where title = 'RSS'") == 2
+    assert findings(site) == []
+
+
+def sendings(tmp_path: Path, parts: dict[str, tuple[bytes, ...]]) -> list[Path]:
+    """A VID-HOSP file, and one RSS file a day, each with the lines given and the RSS of another stay."""
+    other = rum(nda="9009", rss="9", das=[{"code": "I10"}])
+    hosp = write_file(tmp_path / "vidhosp.txt", vidhosp("9001", "8001"), vidhosp("9009", "8009"))
+    return [hosp, *(write_file(tmp_path / f"rss.{day}.txt", *lines, other) for day, lines in parts.items())]
+
+
+FIRST, SECOND = rum(dp="I500"), rum(rum="2", um="6025", entree="05012023", dp="J189")
+CURRENT = "select code from fact join concept using (concept_id) join document using (document_id) where role = 'DP' and title = 'RUM' order by 1"
+
+
+@pytest.mark.parametrize(
+    ("parts", "diagnoses", "moves"),
+    [
+        ({"20230210": (FIRST, SECOND), "20230310": (FIRST,)}, ["I50.0"], 1),
+        ({"20230210": (FIRST, SECOND), "20230310": (rum(dp="I10"),)}, ["I10"], 1),
+        ({"20230210": (FIRST, SECOND), "20230310": (rum(rum="7", dp="I10"), rum(rum="8", dp="I48"))}, ["I10", "I48"], 2),
+        ({"20230210": (FIRST,), "20230310": (FIRST, SECOND)}, ["I50.0", "J18.9"], 2),
+        ({"20230210": (FIRST, SECOND), "20230310": (FIRST,), "20230410": (FIRST, rum(rum="3", dp="I48"))}, ["I48", "I50.0"], 2),
+        ({"20230210": (FIRST, SECOND), "20230310": (rum("022"),), "20230410": (FIRST, SECOND)}, ["I50.0", "J18.9"], 2),
+    ],
+    ids=["dropped", "dropped and changed", "numbered anew", "added", "three sendings", "other format, then back"],
+)  # fmt: skip
+def test_the_latest_sending_of_a_rss_is_all_of_it(
+    parts: dict[str, tuple[bytes, ...]], diagnoses: list[str], moves: int, tmp_path: Path
+) -> None:
+    """A RUM that a later sending leaves out is gone, with its movement; in every order of arrival, one by one or at once."""
+    files = sendings(tmp_path, parts)
+    told = set()
+    orders = [list(order) for order in itertools.permutations(files[1:])]
+    for place, order in enumerate([*orders, None]):
+        site = make(tmp_path / f"site{place}", author_system="CHU")
+        load(site, "pmsi", files[0])
+        if order is None:
+            load(site, "pmsi", *files[1:])
+        for path in order or ():
+            load(site, "pmsi", path)
+        assert rows(site, CURRENT) == sorted((code,) for code in [*diagnoses, "I50.0"])
+        assert value(site, "select count(*) from movement") == moves + 1
+        assert findings(site) == []
+        told.add(tuple(rows(site, "select title, d.start_date, u.code, c.code, role, value from fact f join document d using (document_id) "
+                                  "join concept c using (concept_id) left join unit u using (unit_id) order by all")))  # fmt: skip
+        told.add(tuple(rows(site, "select m.start_date, u.code, stay_id from movement m join unit u using (unit_id) order by all")))
+    assert len(told) == 2  # the same documents and facts, and the same movements, in every order
+
+
+def test_a_rss_sent_again_unchanged_says_nothing_new(tmp_path: Path) -> None:
+    """Two RSS of one stay are two wholes; the same lines, in another order, are the same documents."""
+    site = make(tmp_path / "site", author_system="CHU")
+    again = rum(rss="2", entree="05022023", sortie="06022023", dp="Z511")
+    files = sendings(tmp_path, {"20230210": (FIRST, SECOND), "20230310": (again, SECOND, FIRST)})
+    load(site, "pmsi", *files[:2])
+    before = rows(site, "select document_id from document where title = 'RUM'")
+    load(site, "pmsi", files[2])
+    assert set(before) < set(rows(site, "select document_id from document where title = 'RUM'"))
+    assert rows(site, CURRENT) == [("I50.0",), ("I50.0",), ("J18.9",), ("Z51.1",)]
+    assert findings(site) == []
+
+
+def test_a_rss_across_two_stretches_of_lines_stays_one(tmp_path: Path) -> None:
+    """Batches of two lines and a commit after each: a RSS of three RUM that lost its first one is whole again."""
+    site = make(tmp_path / "site", author_system="CHU", commit_records=1)
+    third = rum(rum="3", entree="07012023", dp="I48")
+    files = sendings(tmp_path, {"20230210": (FIRST, SECOND), "20230310": (third, FIRST, SECOND)})
+    load(site, "pmsi", *files[:2])
+    with site.loading() as parts:
+        small = {**parts.readers, "pmsi": lambda source: PmsiReader(author_system="CHU", batch_records=2)}
+        ingest(replace(parts, readers=small), "pmsi", [files[2]])
+    assert rows(site, CURRENT) == [("I48",), ("I50.0",), ("I50.0",), ("J18.9",)]
     assert findings(site) == []
 
 

@@ -254,10 +254,50 @@ def test_order_of_arrival_has_no_say(tmp_path: Path) -> None:
 def test_numerics_are_brought_down_to_minutes() -> None:
     rate, pressure = Code("MDC", "147842", "MDC_ECG_HEART_RATE"), Code("MDC", "150033", "MDC_PRESS_BLD_ART_SYS")
     minute = 60_000_000
-    readings = [Reading(rate, "/min", minute * 10 + n * 1_000_000, 60.0 + n % 5) for n in range(90)]
-    readings += [Reading(pressure, "mm[Hg]", minute * 10, float("nan")), Reading(pressure, "mm[Hg]", minute * 11, 120.0)]
+    readings = [Reading(rate, minute * 10 + n * 1_000_000, 60.0 + n % 5) for n in range(90)]
+    readings += [Reading(pressure, minute * 10, float("nan")), Reading(pressure, minute * 11, 120.0)]
     first, second, third = by_minute(readings)
     assert (first.at, first.median, first.low, first.high, first.count) == (minute * 10, 62.0, 60.0, 64.0, 60)
     assert (second.at, second.count) == (minute * 11, 30)
-    assert (third.code, third.median, third.count) == (pressure, 120.0, 1)
+    assert (third.series, third.median, third.count) == (pressure, 120.0, 1)
     assert by_minute(readings[::-1])[1:] == [first, second]
+
+
+_PCD = (
+    "MSH|^~\\&|Passerelle^080019FFFF4F6AC0^EUI-64|CHU|EDS|CHU|20240311101501+0100||ORU^R01^ORU_R01|{control}|P|2.6|||NE|AL"
+    "|FRA|UNICODE UTF-8|||IHE_PCD_001^IHE PCD^1.3.6.1.4.1.19376.1.6.1.1.1^ISO",
+    "PID|||4711^^^CHU^PI||DUPRATELLE^Yseult^^^^^L||19610704|F", "PV1||I|REA^REA^12^CHU||||||||||||||||V4711^^^CHU^VN",
+    "OBR|1|AB12345^Passerelle|CD12345^Passerelle|182777000^monitoring of patient^SCT|||20240311101400+0100",
+    "OBX|1||69965^MDC_DEV_MON_PHYSIO_MULTI_PARAM_MDS^MDC|1.0.0.0|||||||X|||||||0123456789ABCDEF^EUI-64",
+    "OBX|2||69798^MDC_DEV_ECG_VMD^MDC|1.1.0.0|||||||X",
+    *(f"OBX|{n + 3}|NM|147842^MDC_ECG_HEART_RATE^MDC|1.1.1.1|{70 + n % 7}|264864^MDC_DIM_BEAT_PER_MIN^MDC|||||R|||202403111014{n:02d}+0100"
+      for n in range(60)),
+    "OBX|63|NM|150021^MDC_PRESS_BLD_NONINV_SYS^MDC|1.2.1.1|120|266016^MDC_DIM_MMHG^MDC|||||R|||20240311101410+0100",
+    "OBX|64|NM|150021^MDC_PRESS_BLD_NONINV_SYS^MDC|1.2.1.1|124|266016^MDC_DIM_MMHG^MDC|||||R|||20240311101510+0100",
+)  # fmt: skip
+
+
+def _monitor(folder: Path, name: str, *, control: str = "1", minute: str = "1014") -> Path:
+    folder.mkdir(exist_ok=True)
+    said = "\r".join(_PCD).format(control=control).replace("202403111014", f"20240311{minute}")
+    (folder / name).write_text(said + "\r", "utf-8")
+    return folder / name
+
+
+def test_a_monitor_says_a_minute_in_one_fact(tmp_path: Path) -> None:
+    """IHE PCD-01 through the pipeline: sent twice it is there once, the next minute is a document of its own."""
+    site = make(tmp_path / "site")
+    first = _monitor(tmp_path / "in", "a.hl7")
+    assert load(site, "hl7v2", first).total("quarantined") == 0
+    load(site, "hl7v2", _monitor(tmp_path / "in", "again.hl7", control="2"))
+    query = (
+        "select c.code, f.value, f.unit, f.start_minute, f.origin from fact f join raw_concept c on c.concept_id = coalesce(f.local_concept_id, f.concept_id)"
+        " where document_id in (select document_id from document) order by document_id, fact_no"
+    )
+    assert rows(site, query) == [
+        ("147842", 73.0, "/min", 614, 0), ("low", 70.0, None, 614, 2), ("high", 76.0, None, 614, 2),
+        ("count", 60.0, None, 614, 2), ("150021", 120.0, "mm[Hg]", 614, 0), ("150021", 124.0, "mm[Hg]", 615, 0),
+    ]  # fmt: skip
+    load(site, "hl7v2", _monitor(tmp_path / "in", "next.hl7", control="3", minute="1016"))
+    assert rows(site, "select kind, count(*) from document group by 1") == [("observation", 2)]
+    assert rows(site, "select sum(read)::int, sum(loaded)::int, sum(superseded)::int from raw_load") == [(3, 3, 0)]

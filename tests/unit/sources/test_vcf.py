@@ -14,8 +14,9 @@ from tests.spec.site_kit import count, digest, findings, found, load, make, rows
 
 from estran.app import Site, open_site
 from estran.model.codes import Zygosity
+from estran.sources.vcf import asking
 from estran.sources.vcf.annotate import Annotator, is_pathogenic
-from estran.sources.vcf.asking import Broken, Child
+from estran.sources.vcf.asking import Broken, ask
 from estran.sources.vcf.parse import Unread, parse
 from estran.sources.vcf.reader import VcfReader
 from estran.warehouse import Scope
@@ -355,12 +356,25 @@ def test_a_file_cut_short_is_refused_whole(site: Site, shared: Path, tmp_path: P
 
 
 def test_a_process_that_dies_costs_its_file(tmp_path: Path) -> None:
-    own = Child()
     path = vcf(tmp_path / "a.vcf")
     with pytest.raises(Broken):
-        list(own.ask(path, seconds=0))
-    assert [words["sample"] for words, _ in own.ask(path)] == ["S1", "S2"]
-    own.close()
+        list(ask(path, seconds=0))
+    assert [words["sample"] for words, _ in ask(path)] == ["S1", "S2"]
+    process = asking._child._process
+    assert process is not None
+    process.kill()
+    process.wait()
+    assert [words["sample"] for words, _ in ask(path)] == ["S1", "S2"]
+
+
+def test_an_answer_left_halfway_is_nobody_elses(tmp_path: Path) -> None:
+    path = vcf(tmp_path / "a.vcf")
+    answers = ask(path)
+    assert next(answers)[0]["sample"] == "S1"
+    process = asking._child._process
+    answers.close()  # type: ignore[attr-defined]
+    assert process is not None and process.poll() is not None
+    assert [words["sample"] for words, _ in ask(path)] == ["S1", "S2"]
 
 
 def test_no_sample_no_contig_no_file(tmp_path: Path) -> None:

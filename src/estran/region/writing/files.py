@@ -56,13 +56,13 @@ class Samples:
             path = site / "feeds" / folder / f"lot-{self._shard:05d}" / "patients.csv"
             path.write_text("number,ipp,ipp_system\n" + "".join(lines), "utf-8")
 
-    def letter(self, words: str, stay: Stay, identity: Identity, minute: int) -> bool:
-        """Whether a hospital report leaves as CDA or PDF instead of the usual way."""
+    def letter(self, words: str, stay: Stay, identity: Identity, minute: int) -> str:
+        """The number of a hospital report that leaves as CDA or PDF instead of the usual way, else nothing."""
         if self._dice.chance() > 0.05:
-            return False
+            return ""
         kind = "cda" if self._hospital.has_oid and self._dice.chance() < 0.6 else "pdf"
         if not self._takes(kind):
-            return False
+            return ""
         number = f"F{self._shard:04d}{len(self._files):05d}"
         if kind == "cda":
             self._add(f"cda/{number}.xml", cda(self._hospital, number, words, stay, identity, minute))
@@ -72,7 +72,7 @@ class Samples:
         self._truth.table("documents").append((
             self._hospital.key, number, kind, "discharge", stay.number, identity.ipp, minute, "final", 1, len(words)
         ))  # fmt: skip
-        return True
+        return number
 
     def take(self, stay: Stay, identity: Identity, movements: Movements) -> None:
         """A CT slice or an ECG, when the stay would have one."""

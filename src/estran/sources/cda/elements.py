@@ -11,6 +11,7 @@ from lxml import etree
 
 from estran.model.codes import Precision
 from estran.model.moments import MICROS_PER_MINUTE, Moment, instant, parse_hl7
+from estran.sources import refusing
 from estran.sources.extraction import Unreadable
 from estran.sources.extraction.markup import parse
 from estran.sources.records import Code
@@ -27,12 +28,8 @@ _MAX_LABEL, _MAX_CODE, _MAX_WORDS = 250, 100, 4_000
 Element: TypeAlias = etree._Element
 
 
-class Refused(Exception):
+class Refused(refusing.Refused):
     """Why a document cannot be loaded: field (a CDA path), code of Refusal, one sentence."""
-
-    def __init__(self, field: str, code: str, reason: str) -> None:
-        super().__init__(reason)
-        self.field, self.code, self.reason = field, code, reason
 
 
 def open_root(data: bytes) -> Element:

@@ -14,6 +14,7 @@ from estran.settings import Settings
 from estran.sources.cda.document import Setting, read_into
 from estran.sources.cda.elements import Refused
 from estran.sources.records import Batch, BatchBuilder, content_hash
+from estran.sources.searching import files_under
 
 _ENDINGS = (".xml", ".cda", ".xml.gz", ".cda.gz", ".zip", ".xdm")
 _LARGEST = 200 << 20  # bytes of one document
@@ -34,15 +35,7 @@ class CdaReader:
 
     def files(self, paths: list[Path]) -> list[Path]:
         """Documents and archives among `paths` and in those of them that are folders, by name."""
-        found: dict[Path, None] = {}
-        for path in paths:
-            if path.is_dir():
-                found |= dict.fromkeys(p for p in sorted(path.rglob("*")) if p.is_file() and _is_document(p))
-            elif path.exists():
-                found[path] = None
-            else:
-                raise InputRefused("There is no such file or directory.", where=str(path), hint="check the path")
-        return list(found)
+        return files_under(paths, _is_document)
 
     def size(self, path: Path) -> int:
         """Bytes of the file as it lies on the disk."""

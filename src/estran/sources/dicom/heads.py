@@ -17,6 +17,8 @@ from pydicom.filereader import dcmread, read_partial
 from pydicom.tag import BaseTag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
+from estran.sources import refusing
+
 LONGEST_HEAD = 64 << 20  # bytes before the pixels
 _LONGEST_INFLATED = 64 << 20
 _BULK, _LONGEST_STRUCTURE, _MOST_ELEMENTS = 1 << 20, 16 << 20, 20_000
@@ -34,12 +36,8 @@ config.settings.reading_validation_mode = config.IGNORE  # what is wrong with on
 logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)  # its messages show values
 
 
-class NotRead(Exception):
+class NotRead(refusing.Unread):
     """Why a file gives no header: a refusal code and a sentence without any value."""
-
-    def __init__(self, code: str, reason: str) -> None:
-        super().__init__(reason)
-        self.code, self.reason = code, reason
 
 
 class _Watch:

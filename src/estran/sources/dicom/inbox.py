@@ -23,6 +23,8 @@ from typing import Any
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
+from estran.warehouse.files import flush
+
 _DONE = ".loaded"
 _SUCCESS, _NO_SPACE = 0x0000, 0xA700
 _LONGEST_PDU = 1 << 17
@@ -53,7 +55,7 @@ class Inbox:
         with self._turn:  # no batch is cut between the rename and its record on the disk
             target = self.directory / "incoming" / name
             arrived.replace(target)
-            _sync(target.parent)
+            flush(target.parent)
         return target
 
     def batch(self) -> list[Path]:
@@ -63,14 +65,14 @@ class Inbox:
             if any(incoming.iterdir()):
                 incoming.rename(self.directory / "batches" / f"{self._next():09d}")
                 incoming.mkdir(mode=0o700)
-                _sync(self.directory)
-                _sync(self.directory / "batches")
+                flush(self.directory)
+                flush(self.directory / "batches")
         return sorted(self._waiting())
 
     def done(self, batch: Path) -> None:
         """The warehouse holds what is in `batch`."""
         batch.with_name(batch.name + _DONE).touch()
-        _sync(batch.parent)
+        flush(batch.parent)
 
     def _waiting(self) -> Iterator[Path]:
         for path in (self.directory / "batches").iterdir():
@@ -79,14 +81,6 @@ class Inbox:
 
     def _next(self) -> int:
         return 1 + max((int(p.name) for p in (self.directory / "batches").iterdir() if p.name.isdigit()), default=0)
-
-
-def _sync(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @dataclass

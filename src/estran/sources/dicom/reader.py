@@ -10,17 +10,16 @@ from typing import IO, Any
 import orjson
 from pydicom.dataset import FileDataset
 
-from estran.model.errors import InputRefused
 from estran.sources import ties
 from estran.sources.checksums import checksum_of, checksum_or_nothing
 from estran.sources.dicom import encapsulated, images, reports, slides, waveforms
 from estran.sources.dicom.elements import uid
 from estran.sources.dicom.heads import UNREADABLE, NotRead, cut_head, parse_head
 from estran.sources.dicom.person import Patient, read_patient
-from estran.sources.packed import Entry, PackWriter, entries, is_pack
+from estran.sources.packed import Entry, PackWriter, numbered
 from estran.sources.quiet import quiet
 from estran.sources.records import Batch, BatchBuilder, IdentityStatement, PatientKey, Person, content_hash
-from estran.sources.unnamed import unnamed
+from estran.sources.searching import folders_under
 from estran.sources.writing import Writing, put
 
 _BATCH_RECORDS = 1_000
@@ -41,15 +40,7 @@ class DicomReader:
 
     def files(self, paths: list[Path]) -> list[Path]:
         """Folders that hold files, each read as one pack, and files given by themselves."""
-        found: dict[Path, None] = {}
-        for path in paths:
-            if path.is_dir():
-                found |= dict.fromkeys(p for p in (path, *sorted(path.rglob("*"))) if p.is_dir() and _members(p))
-            elif path.is_file():
-                found[path] = None
-            else:
-                raise InputRefused("There is no such file or directory.", where=str(path), hint="check the path")
-        return list(found)
+        return folders_under(paths, _members)
 
     def size(self, path: Path) -> int:
         """Bytes of the file, or of the folder's own files."""
@@ -67,16 +58,8 @@ class DicomReader:
 
     def read(self, path: Path, name: str, wanted: frozenset[int] | None = None) -> Iterator[Batch]:
         """Batches of the pack (or folder, or file) at `path`: one record per file of DICOM."""
-        if not is_pack(path):
-            with unnamed() as (out, pack):
-                self.condense(path, out)
-                out.flush()
-                yield from self.read(pack, name, wanted)
-            return
         builder = BatchBuilder()
-        for number, entry in enumerate(entries(path)):
-            if wanted is not None and number not in wanted:
-                continue
+        for number, entry in numbered(path, self.condense, wanted):
             with quiet():
                 self._take(builder, number, entry)
             if len(builder) >= _BATCH_RECORDS or builder.facts >= _BATCH_FACTS:

@@ -12,6 +12,8 @@ import datetime as dt
 from dataclasses import dataclass
 from importlib import import_module
 
+from estran.sources import refusing
+
 PAGE_BREAK = "\f"
 LARGEST = 200 << 20  # bytes of one document
 LONGEST = 20_000_000  # characters of its text
@@ -47,12 +49,8 @@ class Extracted:
     modified: dt.datetime | None = None
 
 
-class Unreadable(Exception):
+class Unreadable(refusing.Unread):
     """Why no text can be had: a code of Refusal and one sentence, without any content."""
-
-    def __init__(self, code: str, reason: str) -> None:
-        super().__init__(reason)
-        self.code, self.reason = code, reason
 
 
 def media_type_of(data: bytes, told: str = "") -> str:

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import resource
 import struct
 import sys
 from typing import IO, Any
 
 import pypdfium2
 
+from estran.sources.child import bound_memory
 from estran.sources.extraction import Unreadable
 from estran.sources.extraction.pdf_pages import read
 
-_MEMORY = 3 << 30  # address space, libraries included
+_MEMORY = 3 << 30
 
 
 def main() -> None:
     """Answer until the input ends."""
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # no dump of a patient's document
+    bound_memory(_MEMORY)
     source, out = sys.stdin.buffer, sys.stdout.buffer
     while head := source.read(4):
         (size,) = struct.unpack("<I", head)

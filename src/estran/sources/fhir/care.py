@@ -6,7 +6,7 @@ from typing import Any
 
 from estran.model.codes import Context, DocumentKind, FactStatus
 from estran.model.moments import Moment
-from estran.sources.fhir.clinical import attributes, document, main_code, period
+from estran.sources.fhir.clinical import asked, attributes, document, main_code, period
 from estran.sources.fhir.elements import Node, Unreadable, each, number, quantity, words
 from estran.sources.fhir.references import key
 from estran.sources.fhir.setting import Setting, confidential, document_status, erroneous, spoken
@@ -14,7 +14,6 @@ from estran.sources.fhir.statements import Document, Fact
 from estran.sources.writing import opaque
 from estran.terminology.systems import fhir_vocabulary
 
-_ORDERS = frozenset({"order", "original-order", "reflex-order", "filler-order", "instance-order"})
 _ORDER = (
     ("category", "Catégorie"), ("reasonCode", "Motif"), ("bodySite", "Site"), ("performerType", "Spécialité demandée"),
 )  # fmt: skip
@@ -25,11 +24,7 @@ def order(node: Node, setting: Setting) -> Document:
     code, rare = main_code(node, setting, "code", "procedure")
     start, end = period(node, setting, "occurrence")
     start = start or setting.clock.moment(node.get("authoredOn"), "ServiceRequest.authoredOn")
-    context = Context.AFFIRMED
-    if node.get("intent") not in _ORDERS or node.get("status") == "draft":
-        context = Context.PLANNED
-    if node.get("doNotPerform") is True:
-        context |= Context.NEGATED
+    context = asked(node)
     status = FactStatus.CANCELLED if node.get("status") == "revoked" else FactStatus.ORDERED
     rare = {**rare, "context": int(context)} if context else rare
     fact = Fact(code, start, status=status, end=end, rare=rare, attributes=attributes(node, setting, _ORDER))

@@ -13,6 +13,7 @@ from estran.sources.fhir.setting import Setting, confidential, erroneous, spoken
 from estran.sources.fhir.statements import Attribute, Document, Fact, Kin, Statement
 from estran.sources.records import Code, Person
 
+_ORDERS = frozenset({"order", "original-order", "reflex-order", "filler-order", "instance-order"})
 _DOUBTFUL = frozenset({"unconfirmed", "provisional", "differential", "presumed"})
 
 
@@ -43,6 +44,13 @@ def period(node: Node, setting: Setting, stem: str) -> tuple[Moment | None, Mome
         return moment(told, path + "DateTime"), None
     span = node.get(stem + "Period") or {}
     return moment(span.get("start"), path + "Period.start"), moment(span.get("end"), path + "Period.end")
+
+
+def asked(node: Node) -> Context:
+    """How an act or a drug is asked for: drafts, proposals and plans are planned, `doNotPerform` negates."""
+    is_order = node.get("intent") in _ORDERS and node.get("status") != "draft"
+    context = Context.AFFIRMED if is_order else Context.PLANNED
+    return context | Context.NEGATED if node.get("doNotPerform") is True else context
 
 
 def attributes(node: Node, setting: Setting, fields: Iterable[tuple[str, str]]) -> tuple[Attribute, ...]:

@@ -6,14 +6,13 @@ from typing import Any
 
 from estran.model.codes import Context, DocumentKind, FactStatus
 from estran.model.moments import Moment
-from estran.sources.fhir.clinical import attributes, document, main_code, period
+from estran.sources.fhir.clinical import asked, attributes, document, main_code, period
 from estran.sources.fhir.elements import LOCAL, Node, Quantity, Unreadable, each, number, quantity, words
 from estran.sources.fhir.references import contained, key
 from estran.sources.fhir.setting import Setting, spoken
 from estran.sources.fhir.statements import Attribute, Document, Drug, Fact
 from estran.sources.records import Code
 
-_ORDERS = frozenset({"order", "original-order", "reflex-order", "filler-order", "instance-order"})
 _WITHHELD = frozenset({"cancelled", "declined"})
 _DAYS = {"s": 1 / 86_400, "min": 1 / 1_440, "h": 1 / 24, "d": 1.0, "wk": 7.0, "mo": 30.4375, "a": 365.25}
 
@@ -58,11 +57,7 @@ def request(node: Node, setting: Setting) -> Document:
     code, rare = drug(node, setting)
     start, end = _bounds(node, setting)
     start = start or setting.clock.moment(node.get("authoredOn"), "MedicationRequest.authoredOn")
-    context = Context.AFFIRMED
-    if node.get("intent") not in _ORDERS or node.get("status") == "draft":
-        context = Context.PLANNED
-    if node.get("doNotPerform") is True:
-        context |= Context.NEGATED
+    context = asked(node)
     status = FactStatus.CANCELLED if node.get("status") == "cancelled" else FactStatus.ORDERED
     told = _dosages(node, setting, "dosageInstruction") + _status(node, setting)
     rare = {**rare, "context": int(context)} if context else rare

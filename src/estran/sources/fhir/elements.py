@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from estran.model.codes import Precision
 from estran.model.moments import Moment, first_day, midnights, parse_iso
+from estran.sources import refusing
 from estran.sources.records import Code
 from estran.terminology.systems import fhir_vocabulary
 
@@ -28,12 +29,8 @@ _UNIX = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND = dt.timedelta(microseconds=1)
 
 
-class Unreadable(Exception):
+class Unreadable(refusing.Refused):
     """Why one record cannot be loaded; `field` is a FHIRPath, `reason` a sentence without value."""
-
-    def __init__(self, field: str, code: str, reason: str) -> None:
-        super().__init__(reason)
-        self.field, self.code, self.reason = field, code, reason
 
 
 class Quantity(NamedTuple):

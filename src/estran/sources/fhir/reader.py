@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from estran.model.errors import InputRefused
 from estran.settings import Settings
 from estran.sources.fhir import care, claims, clinical, drugs, kin, measures, people, stays, writings
 from estran.sources.fhir.bundles import GONE
@@ -18,6 +17,7 @@ from estran.sources.fhir.references import Shelf, key
 from estran.sources.fhir.setting import Setting, written_at
 from estran.sources.fhir.statements import Nothing, Statement, withdrawn
 from estran.sources.records import Batch
+from estran.sources.searching import files_under
 
 BATCH_RESOURCES = 20_000
 
@@ -91,15 +91,7 @@ class FhirReader:
 
     def files(self, paths: list[Path]) -> list[Path]:
         """Files under `paths`: patients, Bundles, wards, drugs, stays, the rest; InputRefused when one is not there."""
-        found: dict[Path, None] = {}
-        for path in paths:
-            if path.is_dir():
-                inside = (p for p in sorted(path.rglob("*")) if p.name.lower().endswith(SUFFIXES) and p.is_file())
-                found.update(dict.fromkeys(inside))
-            elif path.exists():
-                found[path] = None
-            else:
-                raise InputRefused("There is no such file or directory.", where=str(path), hint="check the path")
+        found = files_under(paths, lambda path: path.name.lower().endswith(SUFFIXES))
         return sorted(found, key=lambda p: rank(head(p)))
 
     def size(self, path: Path) -> int:

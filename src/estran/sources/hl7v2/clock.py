@@ -14,6 +14,8 @@ _SECONDS = re.compile(r"[0-9]{12}([0-9]{2})(?:\.([0-9]{1,6}))?", re.ASCII)
 _FIRST_DAY, _LAST_DAY = -51_134, 84_370
 _SIZES = frozenset((10, 12, 14))
 _MAX_DAYS = 50_000
+_MINUTES = {f"{minute // 60:02d}{minute % 60:02d}": minute for minute in range(1440)}
+_LAST_DIGITS = frozenset(f"{second:02d}" for second in range(61))
 
 
 class Clock:
@@ -35,6 +37,10 @@ class Clock:
         return moment
 
     def _moment(self, text: str, field: str) -> Moment:
+        if len(text) == 14:  # the common case: a day seen before
+            known, elapsed = self._days.get(text[:8]), _MINUTES.get(text[8:12])
+            if known is not None and elapsed is not None and text[12:] in _LAST_DIGITS:
+                return Moment(known[0], elapsed, _MINUTE)
         day = self._ordinary(text)
         if day is not None:
             size = len(text)

@@ -36,7 +36,7 @@ class Held:
     def __init__(self, zone: str, default_system: str) -> None:
         self.clock = Clock(zone)
         self.default_system = default_system
-        self.identities: dict[str, Identity] = {}
+        self.identities: dict[str, tuple[Identity, str]] = {}  # with PID-18
         self.visits: dict[tuple[str, str], Visit] = {}
         self.protected: dict[tuple[str, str, str], bool | None] = {}
         self.senders: dict[tuple[tuple[str, ...], tuple[str, ...]], tuple[str, str, str]] = {}
@@ -140,12 +140,12 @@ class Gathering:
         if not pid:
             raise Refused("PID", "missing", "The message has no PID segment.")
         lines = "\r".join((pid, *relatives)) if relatives else pid
-        identity = self.held.identities.get(lines)
-        if identity is None:
+        known = self.held.identities.get(lines)
+        if known is None:
             split = [r.split("|") for r in relatives]
             identity = read_identity(pid.split("|"), split, self.clock, self.held.default_system)
-            self.held.identities[lines] = identity
-        account = _field(pid, 18)
+            known = self.held.identities[lines] = identity, _field(pid, 18)
+        identity, account = known
         visit = self.held.visits.get((account, pv1))
         if visit is None:
             visit = read_visit(pid.split("|"), pv1.split("|") if pv1 else None)

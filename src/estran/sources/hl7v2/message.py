@@ -29,19 +29,23 @@ _LOST_BREAK = re.compile(r"\n(?=[A-Z][A-Z0-9]{2}(?:\||\n|$))")
 _KNOWN = frozenset(
     f"{name}|" for name in ("MSH", "EVN", "PID", "PD1", "NK1", "PV1", "PV2", "ORC", "OBR", "OBX", "NTE", "SPM", "ZBE", "DG1")
 )
+_RESULT = "OBX|"
 _BATCH = frozenset(("FHS", "BHS", "BTS", "FTS"))
 
 
 class Message:
-    """Decoded segments with the standard separators, whatever the sender's were."""
+    """Decoded segments with the standard separators, whatever the sender's were.
 
-    __slots__ = ("charset", "lines", "msh")
+    From `results_from` on every line is an OBX; most messages of results end so.
+    """
+
+    __slots__ = ("charset", "lines", "msh", "results_from")
 
     def __init__(self, data: bytes, *, utf8: bool = False) -> None:
         """Raises Refused when the bytes are not a message."""
         self.charset = "utf-8"
         text = data.decode("utf-8") if utf8 else self._decode(data)
-        self.lines = _lines(_standard(text))
+        self.lines, self.results_from = _lines(_standard(text))
         if not self.lines or not self.lines[0].startswith("MSH|"):
             raise Refused("MSH", "malformed", "There is no MSH segment where a message should begin.")
         msh = self.lines[0].split("|")
@@ -149,17 +153,21 @@ def _translated(text: str, used: tuple[str, ...]) -> str:
     return text.translate(table)
 
 
-def _lines(text: str) -> list[str]:
-    """Segments in order, batch lines left out; Refused when a line is not a segment."""
+def _lines(text: str) -> tuple[list[str], int]:
+    """Segments in order, batch lines left out, and `results_from`; Refused when a line is not a segment."""
     if "\x00" in text:
         text = text.replace("\x00", "")
     if "\n" in text:
         text = text.replace("\r\n", "\r")
         text = _LOST_BREAK.sub("\r", text) if "\r" in text else text.replace("\n", "\r")
     lines = text.split("\r")
-    if _KNOWN.issuperset([line[:4] for line in lines]):
-        return lines
-    return list(_checked(lines))
+    names = [line[:4] for line in lines]
+    if not _KNOWN.issuperset(names):
+        lines = list(_checked(lines))
+        return lines, len(lines)
+    results = names.count(_RESULT)
+    is_last = results and names.index(_RESULT) + results == len(names)
+    return lines, len(names) - results if is_last else len(names)
 
 
 def _checked(lines: list[str]) -> Iterator[str]:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from estran.model.codes import DocumentKind, DocumentStatus
 from estran.model.moments import Moment
 from estran.sources.hl7v2.gathering import Gathering, Sender, Subject, moment_of
+from estran.sources.hl7v2.live import is_live, observe_live
 from estran.sources.hl7v2.message import Message, Segment, first, get, part, parts
 from estran.sources.hl7v2.observations import Draft, observe, store_media
 from estran.sources.hl7v2.refused import Refused
@@ -89,7 +90,7 @@ def read_results(gathering: Gathering, message: Message, record: int, record_no:
         subject = gathering.subject(lines["PID"], patient.relatives, lines["PV1"])
         subjects.append(subject)
         confidential = gathering.is_confidential(lines["PD1"], lines["PV1"], lines["PV2"])
-        for key, draft, order in _drafts(gathering, sender, patient.orders):
+        for key, draft, order in _drafts(gathering, sender, patient.orders, live=is_live(message)):
             rank = max(rank, _rank(draft))
             document = _store(gathering, record, subject, sender, (key, draft, order), confidential)
             if draft.media:
@@ -103,7 +104,7 @@ def read_results(gathering: Gathering, message: Message, record: int, record_no:
 def _patients(message: Message) -> list[_Patient]:
     current, after = _Patient(), get(message.msh, 9).startswith("OUL")  # there, ORC follows its OBR
     patients, order, orc = [current], None, None
-    for line in message.lines:
+    for line in message.lines[: message.results_from]:
         name = line[:3]
         if name == "OBX" or name == "NTE":  # noqa: PLR1714 (the common case)
             if order is None and name == "OBX":
@@ -123,11 +124,20 @@ def _patients(message: Message) -> list[_Patient]:
             patients.append(current)
         else:
             current.take(name, line)
+    results = message.lines[message.results_from :]
+    if results:
+        if order is None:
+            order = Order(["OBR"], orc)
+            current.orders.append(order)
+        order.results.extend(results)
     return patients
 
 
-def _drafts(gathering: Gathering, sender: Sender, orders: list[Order]) -> list[tuple[str, Draft, Order]]:
-    """One draft per order; the antibiogram of an isolate goes into the document of its culture."""
+def _drafts(
+    gathering: Gathering, sender: Sender, orders: list[Order], *, live: bool = False
+) -> list[tuple[str, Draft, Order]]:
+    """One draft per order; the antibiogram of an isolate goes into the document of its culture. What a monitor
+    says comes under one number for days: each time is a document of its own."""
     found: list[tuple[str, Draft, Order]] = []
     keys: dict[str, int] = {}
     for order in orders:
@@ -135,9 +145,11 @@ def _drafts(gathering: Gathering, sender: Sender, orders: list[Order]) -> list[t
         if culture is not None:
             _observe_culture(gathering, *culture, order)
             continue
+        if live:
+            order.kind = DocumentKind.OBSERVATION.value
         draft = _open(gathering, sender, order)
-        observe(gathering, draft, order.results)
-        key = order_key(order, sender)
+        (observe_live if live else observe)(gathering, draft, order.results)
+        key = order_key(order, sender) + (f"|{get(order.obr, 7) or sender.sent}" if live else "")
         keys[key] = keys.get(key, 0) + 1
         found.append((key if keys[key] == 1 else f"{key}#{keys[key]}", draft, order))
     return found

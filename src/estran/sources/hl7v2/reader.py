@@ -17,7 +17,8 @@ from estran.sources.hl7v2.refused import Refused
 from estran.sources.records import Batch, content_hash
 
 _SUFFIXES = (".hl7", ".er7", ".txt", ".ndjson", ".jsonl")
-_BATCH_RECORDS, _BATCH_FACTS = 5_000, 400_000
+# Large batches: a patient, a stay and a code that come again within one are looked up once.
+_BATCH_RECORDS, _BATCH_FACTS = 20_000, 400_000
 # Which trigger events of each message are read; '' stands for none given.
 _EVENTS = {
     "ADT": adt.EVENTS, "MDM": frozenset(("T02", "T04", "T06", "T08", "T10")),

@@ -49,10 +49,10 @@ class Feeder:
 
     def _pause(self, took: float) -> float:
         """Seconds until the next attempt after one that took so long: messages were gathered meanwhile, but
-        others must find the site free now and then."""
+        others must find the site free now and then, a fifth of the time when batches take long."""
         if self.failures:
             return min(self.every * 2.0**self.failures, _LONGEST_WAIT)
-        return max(self.every - took, self.every / 2)
+        return max(self.every - took, self.every / 8, min(took, _LONGEST_WAIT) / 4)
 
     def step(self) -> bool:
         """Load what waits, at most one micro-batch. False when nothing was left or it could not be loaded."""

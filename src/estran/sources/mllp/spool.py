@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from estran.model.errors import StoreError
 from estran.sources.unnamed import unnamed
+from estran.warehouse.files import flush
 
 _MAGIC = b"ESTRANS1"
 _SALT = 8
@@ -77,6 +78,10 @@ class Spool:
                 with contextlib.suppress(OSError):  # its messages are durable already; it is found again as torn
                     self._out.close()
                 self._out = None
+
+    def is_receiving(self) -> bool:
+        """Whether messages came since the last `turn`."""
+        return self._out is not None
 
     def waiting(self) -> list[Path]:
         """Closed segments, oldest first."""
@@ -134,7 +139,7 @@ class _Writer:
         self._file = self._path.open("xb")
         self._path.chmod(0o600)
         self._file.write(_MAGIC + self._salt)
-        _sync_directory(directory)
+        flush(directory)
         self._durable = len(_MAGIC) + _SALT
 
     def append(self, messages: Sequence[bytes]) -> None:
@@ -202,11 +207,3 @@ def _held(directory: Path) -> int:
             hint="end it first, or give this one another --source",
         ) from None  # fmt: skip
     return descriptor
-
-
-def _sync_directory(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from estran.model.moments import EPOCH, civil, first_day, midnights, of_parts
 from estran.sources.omop.blocks import BAD, Block, in_order
 from estran.sources.omop.layout import RENAMED
-from estran.sources.records import RECORDS, REFUSED
+from estran.sources.schemas import RECORDS, REFUSED
 
 Int64s = npt.NDArray[np.int64]
 

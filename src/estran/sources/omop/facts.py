@@ -14,7 +14,8 @@ from estran.sources.omop.expressions import Query, Rows, moment_columns, one
 from estran.sources.omop.facttables import COMPARATORS
 from estran.sources.omop.interning import Codes, Context, empty_columns, mapped, people, ucum_units
 from estran.sources.omop.layout import Attribute, FactTable
-from estran.sources.records import ATTRIBUTES, DOCUMENTS, FACTS, Batch, Code
+from estran.sources.records import Batch, Code
+from estran.sources.schemas import ATTRIBUTES, DOCUMENTS, FACTS
 from estran.terminology.systems import local_vocabulary
 
 

@@ -15,7 +15,8 @@ from estran.sources.omop.expressions import Query, moment_columns, one
 from estran.sources.omop.facts import dated, document_table
 from estran.sources.omop.facttables import CAUSE_OF_DEATH
 from estran.sources.omop.interning import Codes, Context, mapped, people
-from estran.sources.records import FACTS, Batch, IdentityStatement, PatientKey, Person
+from estran.sources.records import Batch, IdentityStatement, PatientKey, Person
+from estran.sources.schemas import FACTS
 from estran.terminology.systems import local_vocabulary
 
 _SEXES = {8507: Sex.MALE, 8532: Sex.FEMALE, 8521: Sex.OTHER}

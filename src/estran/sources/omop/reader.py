@@ -10,7 +10,6 @@ from pathlib import Path, PurePosixPath
 import duckdb
 import pyarrow as pa
 
-from estran.model.errors import InputRefused
 from estran.sources.omop import persons, stays, vocabularies
 from estran.sources.omop.blocks import Block
 from estran.sources.omop.containers import Table, open_tables, suffix_of, table_of
@@ -20,7 +19,9 @@ from estran.sources.omop.facttables import FACT_TABLES
 from estran.sources.omop.interning import Context
 from estran.sources.omop.layout import ORDER, PLACE, UNREAD
 from estran.sources.omop.units import UNITS
-from estran.sources.records import RECORDS, Batch
+from estran.sources.records import Batch
+from estran.sources.schemas import RECORDS
+from estran.sources.searching import inside
 from estran.terminology.units import ucum
 
 _META = ("cdm_source", "vocabulary", "domain", "concept_class", "relationship")
@@ -44,11 +45,8 @@ class OmopReader:
         """The files under `paths`: vocabularies first, then persons, then what needs them."""
         found: dict[Path, None] = {}
         for path in paths:
-            if not path.exists():
-                raise InputRefused("There is no such file or directory.", where=str(path), hint="check the path")
-            inside = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-            names = [str(p.relative_to(path)) if path.is_dir() else p.name for p in inside]
-            found |= dict.fromkeys(p for p, n in zip(inside, names, strict=True) if suffix_of(n) or p == path)
+            names = {p: str(p.relative_to(path)) if path.is_dir() else p.name for p in inside(path)}
+            found |= dict.fromkeys(p for p, n in names.items() if suffix_of(n) or p == path)
         ordered = sorted(found, key=lambda p: (PLACE.get(table_of(p.name), len(ORDER)), str(p)))
         self._has_ancestors = any(table_of(p.name) == "concept_ancestor" and _file_holds_rows(p) for p in ordered)
         return ordered

@@ -12,7 +12,8 @@ from estran.sources.omop.blocks import Block
 from estran.sources.omop.expressions import Query, one
 from estran.sources.omop.facts import dated
 from estran.sources.omop.interning import Context, encode, mapped, people
-from estran.sources.records import MOVEMENTS, STAY_EVENTS, Batch, UnitKey
+from estran.sources.records import Batch, UnitKey
+from estran.sources.schemas import MOVEMENTS, STAY_EVENTS
 
 _LEVEL = "service"
 _KINDS = {

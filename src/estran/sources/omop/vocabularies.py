@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 from estran.sources.omop.blocks import Block
 from estran.sources.omop.expressions import Query, Rows, one, refusals
 from estran.sources.omop.interning import encode, mapped
-from estran.sources.records import REFUSED, Batch, Vocabulary
+from estran.sources.records import Batch, Vocabulary
+from estran.sources.schemas import REFUSED
 from estran.terminology.hierarchy import close
 from estran.terminology.systems import is_standard, omop_vocabulary
 

@@ -31,7 +31,7 @@ from estran.model.tables import (
     TEXT,
     VARIANT,
 )
-from estran.sources.pipeline.columns import fetch, put, taken
+from estran.sources.pipeline.columns import fetch, put
 from estran.sources.pipeline.mask import NO_BIRTH, Masker, coarsen_instants, month_start
 from estran.sources.pipeline.originals import Originals
 from estran.sources.pipeline.resolve import Gathered
@@ -47,7 +47,8 @@ from estran.sources.pipeline.shield import (
 )
 from estran.sources.pipeline.stored import stored
 from estran.sources.pipeline.tally import Tally
-from estran.warehouse import Changes, Snapshot, Writer, fold_stays, time_order
+from estran.sources.pipeline.wholes import Parting, part
+from estran.warehouse import Changes, Snapshot, Writer, bitmap, fold_stays, members, taken, time_order
 
 Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
@@ -130,6 +131,7 @@ class Committer:
         self._dictionaries()
         self._patients()
         self._stay_events()
+        self._part()
         self._movements()
         self._small_tables()
         self._documents()
@@ -167,7 +169,7 @@ class Committer:
         if not self.gathered.stay_events:
             return
         events = pa.concat_tables(self.gathered.stay_events)
-        new = new_statements(events, self.connection, "raw_stay_event")
+        new = new_statements(events, self.connection, "raw_stay_event", self._said("kept"))
         self.tally.load(events["record"].to_numpy()[new])
         events = events.filter(pa.array(new))
         if not events.num_rows:
@@ -186,20 +188,38 @@ class Committer:
         return coarse
 
     def _movements(self) -> None:
-        if not self.gathered.movements:
-            return
+        gone = self._gone_movements()
+        kept = self._settle_movements(gone) if self.gathered.movements else gone[:0]
+        stale = np.setdiff1d(gone, kept)
+        if len(stale):
+            self.changes.remove["movement"] = pa.table({"movement_id": stale})
+
+    def _settle_movements(self, gone: Int64s) -> Int64s:
+        """The movements that are new or newer are put; returns their ids."""
         rows = pa.concat_tables(self.gathered.movements)
+        rows = rows.filter(pa.array(~np.isin(rows["record"].to_numpy(), self._lost_records())))
         patients = self.people.patients(rows["identity_id"].to_numpy())
         coarse, hit = coarsen_statement(rows, self.people.births(patients), self.zone)
-        wins = settle_rows(rows, "movement_id", self.connection, "raw_movement", self._said("movement_id"))
+        wins = settle_rows(rows, "movement_id", self.connection, "raw_movement", self._said("movement_id"), gone)
         self.tally.load(rows["record"].to_numpy()[wins])
         if not wins.any():
-            return
+            return gone[:0]
         keep_statements(self.vault, rows, hit & wins, lambda row: row["movement_id"])
         rows, patients = coarse.filter(pa.array(wins)), patients[wins]
         rows = put(rows, "patient_id", pa.array(patients))
         rows = put(rows, "stay_id", self.people.canonical(rows["stay_id"], patients))
         self.changes.upsert["movement"] = rows.select(MOVEMENT.names).cast(MOVEMENT)
+        return np.asarray(rows["movement_id"].to_numpy(), dtype=np.int64)
+
+    def _gone_movements(self) -> Int64s:
+        """Movements of the documents that went with an earlier sending of their whole."""
+        if self.parting is None or not self.parting.gone.num_rows:
+            return np.zeros(0, dtype=np.int64)
+        gone = self.parting.gone
+        self.connection.register("gone", gone)
+        found = fetch(self.connection, "select movement_id from raw_movement semi join gone using (identity_id, content)")
+        self.connection.unregister("gone")
+        return np.asarray(found["movement_id"].to_numpy(), dtype=np.int64)
 
     def _said(self, key: str) -> TimesSaid:
         return lambda stored: times_said(self.vault, stored, key, self.zone)
@@ -231,19 +251,37 @@ class Committer:
 
     # documents ------------------------------------------------------------------------------------
 
+    def _part(self) -> None:
+        """Find the latest sending of each whole that documents are part of."""
+        self.parting: Parting | None = None
+        if self.gathered.documents:
+            self.documents = pa.concat_tables(self.gathered.documents, promote_options="default")
+            self.parting = part(self.documents, self.connection, self._said("record_key"), empty=self._empty())
+
+    def _empty(self) -> bool:
+        return not self.snapshot.record.tables["document"].rows()
+
+    def _lost_records(self) -> Int64s:
+        """Records of documents that a later sending of their whole replaces."""
+        if self.parting is None:
+            return np.zeros(0, dtype=np.int64)
+        return np.asarray(self.documents["record"].to_numpy()[self.parting.lost], dtype=np.int64)
+
     def _documents(self) -> None:
-        if not self.gathered.documents:
+        if self.parting is None:
             return
-        documents = pa.concat_tables(self.gathered.documents, promote_options="default")
+        documents, lost, gone = self.documents, self.parting.lost, self.parting.gone
         patients = self.people.patients(documents["identity_id"].to_numpy())
-        nothing = not self.snapshot.record.tables["document"].rows()
-        verdict = settle_documents(documents, self.connection, self._said("record_key"), empty=nothing)
+        verdict = settle_documents(
+            documents, self.connection, self._said("record_key"), lost, gone["document_id"].to_numpy(), empty=self._empty()
+        )
         births, said = self.people.births(patients), documents["event_time"]
         documents, _ = coarsen_instants(documents, births, ("event_time",), self.zone)
         documents = put(documents, "said", said)
         self.tally.load(documents["record"].to_numpy()[verdict.wins])
-        if verdict.losers.num_rows:
-            self.changes.retire = verdict.losers
+        losers = pa.concat_tables([verdict.losers, gone.select(["document_id", "patient_id"])])
+        if losers.num_rows:
+            self.changes.retire = losers
         rows = np.flatnonzero(verdict.wins)
         if not len(rows):
             return
@@ -383,9 +421,7 @@ class Issuer:
             return
         known = self.committer.snapshot.known_stays()
         folded = self.committer.changes.upsert.get("stay")
-        introduced = np.union1d(
-            np.array(known, dtype=np.int64), folded["stay_id"].to_numpy() if folded is not None else []
-        )
+        introduced = members(known | bitmap(folded["stay_id"].to_numpy())) if folded is not None else members(known)
         values = pc.fill_null(stays, -1).to_numpy()
         missing = named & ~np.isin(values, introduced)
         if missing.any():

@@ -24,6 +24,7 @@ from estran.sources.pipeline.authorities import name_authorities
 from estran.sources.pipeline.columns import coded
 from estran.sources.pipeline.tally import LoadRow, Reason, Tally
 from estran.sources.pipeline.units import UnitBook
+from estran.sources.pipeline.wholes import part_keys
 from estran.sources.records import OF_STAY, Batch, IdentityStatement, MergeStatement
 from estran.terminology.book import ConceptBook
 from estran.warehouse import bitmap
@@ -280,6 +281,7 @@ class Resolver:
         columns["stay_id"] = _nullable(stays, _index(table["stay"]))
         columns["unit_id"] = _nullable(units, _index(table["unit"]))
         columns["record_key"] = self._record_keys(table, batch.part, row.source)
+        columns["whole"] = table["whole"].is_valid()
         columns["source"] = pa.DictionaryArray.from_arrays(np.zeros(table.num_rows, np.int32), [row.source])
         columns["load_id"] = np.full(table.num_rows, row.load_id, dtype=np.int32)
         columns["file_no"] = np.full(table.num_rows, row.file_no, dtype=np.int32)
@@ -296,7 +298,11 @@ class Resolver:
         """Keyed hashes of business ids, salted by source and part."""
         if table["key_int"].null_count == 0:
             return self.keys.record_key_ints(f"{source}/{part}", table["key_int"].to_numpy())
-        return self.keys.record_keys(source, table["key"].to_pylist())
+        keys = self.keys.record_keys(source, table["key"].to_pylist())
+        if table["whole"].null_count == table.num_rows:
+            return keys
+        wholes = self.keys.record_keys(f"{source}/whole", [whole or "" for whole in table["whole"].to_pylist()])
+        return np.where(table["whole"].is_valid().to_numpy(), part_keys(keys, wholes), keys)
 
     def _facts(self, batch: Batch, place: Int64s) -> None:
         concept, local = self._codes(batch)

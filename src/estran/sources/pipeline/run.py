@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from weakref import proxy
 
 import pyarrow as pa
 
@@ -107,9 +108,11 @@ def ingest(
     *,
     name: str = "",
     progress: Callable[[Progress], None] = lambda _: None,
+    patience: int = 0,
 ) -> Report:
     """Load `paths` with the reader of `format_name`; see Report. Raises InputRefused when nothing
-    at all could be read, StoreError when another load holds the site."""
+    at all could be read, StoreError when another load holds the site. What has to leave every file
+    leaves it now, or after at most `patience` more snapshots."""
     started = time.perf_counter()
     files = parts.readers[format_name](f"{format_name}/{name}" if name else format_name).files(paths)
     if not files:
@@ -124,7 +127,7 @@ def ingest(
         load.replay()
         report = load.report()
         load.leave()
-    if parts.warehouse.owes_compaction():  # a name learnt by this load leaves every file at once
+    if parts.warehouse.owes_compaction(patience):  # a name learnt by this load leaves every file at once
         parts.warehouse.compact()
     report.snapshot = parts.warehouse.latest()
     report.seconds = time.perf_counter() - started
@@ -195,7 +198,8 @@ class Load:
         )
         self._reached: dict[int, bool] = {}
         self._tables = tables  # as they were before this load
-        self._held = Held(tables, self._reaches)
+        weak = proxy(self)  # no cycle: what a load held is free when it ends
+        self._held = Held(tables, lambda file_no: weak._reaches(file_no))  # noqa: PLW0108 (a method would hold the load)
         self._load_id = writer.counter("load")
         self._names: dict[int, str] = {}
         self._report = Report(f"{format_name}/{name}" if name else format_name)

@@ -15,6 +15,7 @@ import pyarrow as pa
 from estran.sources.pipeline.columns import fetch
 
 Bools = npt.NDArray[np.bool_]
+Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
 
 TimesSaid = Callable[[pa.Table], Int64s]  # stored rows → their event times as the source said them
@@ -56,16 +57,19 @@ def _repeats(keys: list[Int64s]) -> bool:
 
 
 def settle_documents(
-    candidates: pa.Table, connection: duckdb.DuckDBPyConnection, said: TimesSaid, *, empty: bool
+    candidates: pa.Table, connection: duckdb.DuckDBPyConnection, said: TimesSaid, lost: Bools, gone: Int32s, *, empty: bool
 ) -> Verdict:
-    """Compare candidates with each other and with the stored documents of the same record keys.
+    """Compare candidates with each other and with the stored documents of the same record keys, but for the
+    candidates that have `lost` and the stored documents that are `gone` already.
 
     Times are compared as they were said: `event_time` of the candidates, and of the stored what `said`
     gives back. `connection` sees `stored_document`, the documents not yet retired (whatever their
     status); `empty` says that there are none, which spares the look-up.
     """
     columns = {n: candidates[n].to_numpy() for n in (*_KEYS, "event_time", "content")}
-    wins = latest([columns[k] for k in _KEYS], columns["event_time"], columns["content"])
+    wins = ~lost
+    kept = {n: v[wins] if lost.any() else v for n, v in columns.items()}
+    wins[wins] = latest([kept[k] for k in _KEYS], kept["event_time"], kept["content"])
     nothing = pa.table({"document_id": pa.array([], pa.int32()), "patient_id": pa.array([], pa.int32())})
     if empty or not wins.any():
         return Verdict(wins, nothing)
@@ -80,8 +84,9 @@ def settle_documents(
         """,
     )
     connection.unregister("candidate")
+    if len(gone):
+        stored = stored.filter(pa.array(~np.isin(stored["document_id"].to_numpy(), gone)))
     stays = _outlasts(stored, said, columns["event_time"], columns["content"])
-    stays |= stored["content"].to_numpy() == columns["content"][stored["place"].to_numpy()]
     wins[stored["place"].to_numpy()[stays]] = False
     return Verdict(wins, stored.filter(pa.array(~stays)).select(["document_id", "patient_id"]))
 
@@ -94,10 +99,10 @@ def _outlasts(stored: pa.Table, said: TimesSaid, event_time: Int64s, content: In
 
 
 def settle_rows(
-    candidates: pa.Table, key: str, connection: duckdb.DuckDBPyConnection, stored: str, said: TimesSaid
+    candidates: pa.Table, key: str, connection: duckdb.DuckDBPyConnection, stored: str, said: TimesSaid, gone: Int64s
 ) -> Bools:
     """Mask of the candidates that are newer than the row of the same key in table `stored`, by the
-    times as they were said."""
+    times as they were said; the rows of the keys `gone` are no rivals."""
     times, contents = candidates["event_time"].to_numpy(), candidates["content"].to_numpy()
     keys = candidates[key].to_numpy()
     wins = latest([keys], times, contents)
@@ -108,20 +113,28 @@ def settle_rows(
         f"select c.place, {key}, d.identity_id, d.event_time, d.content from candidate c join {stored} d using ({key})",
     )
     connection.unregister("candidate")
+    if len(gone):
+        held = held.filter(pa.array(~np.isin(held[key].to_numpy(), gone)))
     wins[held["place"].to_numpy()[_outlasts(held, said, times, contents)]] = False
     return wins
 
 
-def new_statements(candidates: pa.Table, connection: duckdb.DuckDBPyConnection, stored: str) -> Bools:
-    """Mask of the stay statements (stay_id, content) that `stored` does not hold yet."""
+def new_statements(candidates: pa.Table, connection: duckdb.DuckDBPyConnection, stored: str, said: TimesSaid) -> Bools:
+    """Mask of the stay statements (stay_id, content) that `stored` does not hold yet, or holds as of an earlier time
+    only: what is said again later outdoes what was said in between."""
     keys = [candidates["stay_id"].to_numpy(), candidates["content"].to_numpy()]
-    count = candidates.num_rows
-    first = latest(keys, np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64))
-    places = np.flatnonzero(first)
+    times = candidates["event_time"].to_numpy()
+    new = latest(keys, times, np.zeros(len(times), dtype=np.int64))
+    places = np.flatnonzero(new)
     connection.register(
         "candidate", pa.table({"place": places, "stay_id": keys[0][places], "content": keys[1][places]})
     )
-    held = fetch(connection, f"select distinct c.place from candidate c join {stored} d using (stay_id, content)")
+    held = fetch(
+        connection,
+        f"""select c.place, d.identity_id, xor(d.content, d.stay_id::bigint) as kept, d.event_time, d.content
+            from candidate c join {stored} d using (stay_id, content)""",
+    )
     connection.unregister("candidate")
-    first[held["place"].to_numpy()] = False
-    return first
+    place = held["place"].to_numpy()
+    new[place[said(held) >= times[place]]] = False
+    return new

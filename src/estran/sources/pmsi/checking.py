@@ -49,9 +49,21 @@ def checked(kind: Kind, layout: Layout, lines: Lines) -> tuple[Cut, Faults]:
         if cut.has(path):
             _check(cut, path, faults)
     _codes(cut, faults)
-    if kind.stay and not kind.patient:
-        faults.note(blank(cut.values(kind.stay)), kind.stay, "no-patient", "The line names no stay.")
+    _named(cut, faults)
     return cut, faults
+
+
+def _named(cut: Cut, faults: Faults) -> None:
+    """A line must say whose it is: by its stay, by its patient where it may."""
+    kind = cut.kind
+    if kind.patient and not kind.documents:
+        return
+    stays, patients = (blank(cut.values(n)) if cut.has(n) else None for n in (kind.stay, kind.patient))
+    if patients is not None:
+        nobody = patients if stays is None else patients & stays
+        faults.note(nobody, kind.patient, "no-patient", "The line names no patient.")
+    elif stays is not None:
+        faults.note(stays, kind.stay, "no-patient", "The line names no stay.")
 
 
 def _null_bytes(cut: Cut, faults: Faults) -> None:

@@ -165,7 +165,8 @@ def zones(lines: Lines, layout: Layout) -> tuple[dict[str, Items], Bools, Bools,
             enough = group.fields["nombre"].end if "nombre" in group.fields else 1
             short |= (total > 0) & (at + (total - 1) * group.width + enough > ends)
         at = at + total * group.width
-    long = ~short & ~wrong & (ends > at) & _has_rest(lines, at) & bool(layout.groups and not layout.groups[-1].times)
+    closed = bool(layout.groups and not layout.groups[-1].times and not layout.open)
+    long = ~short & ~wrong & (ends > at) & closed & _has_rest(lines, at)
     unusable = short | long | wrong
     if unusable.any():
         found = {name: _without(items, unusable) for name, items in found.items()}

@@ -82,6 +82,7 @@ class Layout:
     longest: int
     fields: Mapping[str, Field]
     groups: tuple[Group, ...] = ()
+    open: bool = False  # what follows the last zone is not read
 
     def group(self, name: str) -> Group | None:
         return next((g for g in self.groups if g.name == name), None)
@@ -158,6 +159,7 @@ class Kind:
     states_unit: str = ""
     stay_kind: str = ""
     document_kind: str = "pmsi"
+    whole: tuple[str, ...] = ()  # what names the whole that a record is always sent as a part of
     movement: bool = False
     numbered: bool = False
     introduces: bool = False
@@ -170,10 +172,10 @@ _NAMES = (
     "stay", "patient", "birth", "sex", "mother", "unit", "start", "end", "sent", "tie", "numbered_by_tra", "states_unit",
     "stay_kind", "document_kind", "movement", "numbered", "introduces", "states_stay",
 )  # fmt: skip
-_KIND_KEYS = frozenset((*_NAMES, "kind", "title", "key", "fact", "document", "values", "layout"))
+_KIND_KEYS = frozenset((*_NAMES, "kind", "title", "key", "whole", "fact", "document", "values", "layout"))
 _LAYOUT_KEYS = frozenset((
     "version", "years", "like", "shift", "shift_from", "drop", "marks", "also_marks", "width", "longest", "need",
-    "fields", "group",
+    "fields", "group", "open",
 ))  # fmt: skip
 
 
@@ -237,7 +239,7 @@ def _kind(table: dict[str, Any]) -> Kind:
     values = {field: {str(c): str(v) for c, v in codes.items()} for field, codes in table.get("values", {}).items()}
     return Kind(
         str(name), ((first,) if first else ()) + tuple(more), key, **{n: table[n] for n in _NAMES if n in table},
-        values=values, layouts=tuple(layouts.values()),
+        whole=tuple(table.get("whole", ())), values=values, layouts=tuple(layouts.values()),
     )  # fmt: skip
 
 
@@ -266,7 +268,8 @@ def _layout(kind: str, row: dict[str, Any], known: Mapping[str, Layout]) -> Layo
     longest = int(row.get("longest", base.longest if base else _LONGEST_LINE))
     years = tuple(row.get("years", base.years if base else (0, 0)))
     layout = Layout(
-        kind, version, (int(years[0]), int(years[1])), _marks_of(row, version), width, need, longest, fields, tuple(groups)
+        kind, version, (int(years[0]), int(years[1])), _marks_of(row, version), width, need, longest, fields, tuple(groups),
+        bool(row.get("open")),
     )
     _check(layout)
     return layout

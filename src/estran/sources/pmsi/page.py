@@ -16,12 +16,8 @@ from estran.sources.pmsi.checking import Faults, checked
 from estran.sources.pmsi.cutting import NO_DAY, Ints, Lines, blank, days, texts
 from estran.sources.pmsi.layout import DocumentSpec, Kind, Layout
 from estran.sources.pmsi.sheet import Cut, Days, Facts
+from estran.sources.pmsi.wholes import Wholes, names_of
 from estran.sources.records import (
-    DOCUMENTS,
-    MOVEMENTS,
-    RECORDS,
-    REFUSED,
-    STAY_EVENTS,
     Batch,
     IdentityStatement,
     PatientKey,
@@ -32,6 +28,7 @@ from estran.sources.records import (
     content_hash,
     of_stay,
 )
+from estran.sources.schemas import DOCUMENTS, MOVEMENTS, RECORDS, REFUSED, STAY_EVENTS
 
 RSA = "rsa"  # system of the numbers that GENRSA gives within one transmission
 _SEXES = {"1": Sex.MALE, "2": Sex.FEMALE, "3": Sex.OTHER}
@@ -42,12 +39,14 @@ _NO_SENDING = "The name of the file does not say which transmission it is of (FI
 
 @dataclass(frozen=True)
 class Sending:
-    """What holds for every line of a file: when it was sent (microseconds UTC) and in which transmission."""
+    """What holds for every line of a file: when it was sent (microseconds UTC), in which transmission, and the
+    wholes that its records are parts of."""
 
     zone: str
     authority: str
     sent: int
     transmission: str
+    wholes: Wholes | None = None
 
 
 @dataclass
@@ -120,17 +119,21 @@ class _Sheet:
         start, end = self._day(cut, self.kind.start), self._day(cut, self.kind.end)
         if (self.kind.tie or self.kind.numbered_by_tra) and not self.sending.transmission:
             faults.note(np.ones(len(cut.lines), np.bool_), "file name", "missing", _NO_SENDING)
-        self._record(cut, start)
+        wholes = names_of(self.kind, cut.layout, cut.lines) if self.kind.whole and self.sending.wholes else None
+        self._record(cut, start, wholes)
         self.refused += [(self.base + row, *why) for row, why in sorted(faults.first.items())]
         good = faults.good()
         patients, stays = self._whose(cut, good)
         units = self._wards(cut, good)
         if self.kind.introduces or self.kind.states_stay:
             self._introduce(cut, good, patients, stays, start, end)
+        elif self.kind.stay_kind:
+            self._class(stays)
         if self.kind.tie:
             self._tie(cut, good, patients)
         for place, spec in enumerate(self.kind.documents):
-            self._document(cut, spec, keys if not place else keys_of(cut, spec), good, patients, stays, units)
+            named = None if place else wholes  # what belongs to the whole is no part of it
+            self._document(cut, spec, keys if not place else keys_of(cut, spec), named, good, patients, stays, units)
         if self.kind.movement:
             self._movement(cut, keys, good, stays, units, start, end)
         self.base += len(cut.lines)
@@ -140,9 +143,13 @@ class _Sheet:
             return np.full(len(cut.lines), NO_DAY, np.int32)
         return days(cut.values(name), cut.field(name).type)[0]
 
-    def _record(self, cut: Cut, start: Days) -> None:
+    def _record(self, cut: Cut, start: Days, wholes: list[str] | None) -> None:
         lines, sent = cut.lines, self.sending.sent
-        content = [content_hash(lines.bytes_of(row)) for row in range(len(lines))]
+        told = [lines.bytes_of(row) for row in range(len(lines))]
+        if wholes and self.sending.wholes:  # a part is another one when any part of its whole is
+            digests = self.sending.wholes.of(wholes).tolist()
+            told = [line + b"|%d" % digest for line, digest in zip(told, digests, strict=True)]
+        content = [content_hash(line) for line in told]
         event = np.full(len(lines), sent, np.int64) + lines.numbers
         if self.kind.introduces or self.kind.states_stay:
             event = _first_word(start, sent, self.sending.zone, event)
@@ -200,6 +207,11 @@ class _Sheet:
             if stays[row] >= 0:
                 self.stay_events.append(_stay_event(record, int(stays[row]), self.kind.stay_kind, start[row], end[row]))
 
+    def _class(self, stays: Ints) -> None:
+        """The kind of the stays, and no date: those are said by admissions and VID-HOSP."""
+        for row in np.flatnonzero(stays >= 0).tolist():
+            self.stay_events.append(_stay_event(self.base + row, int(stays[row]), self.kind.stay_kind, NO_DAY, NO_DAY))
+
     def _tie(self, cut: Cut, good: Any, patients: Ints) -> None:
         """The number that GENRSA gave to a stay in this transmission is a number of that stay."""
         index = texts(cut.values(self.kind.tie))
@@ -208,8 +220,9 @@ class _Sheet:
             self.batch.ties.append((self.base + row, self.stays.setdefault(stay, len(self.stays))))
 
     def _document(
-        self, cut: Cut, spec: DocumentSpec, keys: list[str], good: Any, patients: Ints, stays: Ints, units: Ints
-    ) -> None:
+        self, cut: Cut, spec: DocumentSpec, keys: list[str], wholes: list[str] | None, good: Any, patients: Ints,
+        stays: Ints, units: Ints,
+    ) -> None:  # fmt: skip
         made = good & (patients >= 0)
         if spec.when:
             made &= ~blank(cut.values(spec.when)) if cut.has(spec.when) else False
@@ -220,10 +233,12 @@ class _Sheet:
         start = self._day(cut, spec.start)
         month = cut.has(spec.start) and cut.field(spec.start).type == "m"
         whole = [f"{spec.title}|{keys[row]}" for row in rows.tolist()]
-        self.documents.append(
-            _document_table(self.kind, spec, rows + self.base, whole, patients[rows], stays[rows], units[rows], start[rows],
-                            self.sending.sent, month)
-        )  # fmt: skip
+        table = _document_table(self.kind, spec, rows + self.base, whole, patients[rows], stays[rows], units[rows], start[rows],
+                                self.sending.sent, month)  # fmt: skip
+        if wholes:
+            at = table.schema.get_field_index("whole")
+            table = table.set_column(at, table.schema.field(at), pa.array([wholes[row] for row in rows.tolist()], pa.string()))
+        self.documents.append(table)
         for fact in spec.facts:
             self.facts.add(cut, fact, place, start)
 

@@ -16,7 +16,9 @@ from estran.sources.pmsi.members import Member, chunks, members
 from estran.sources.pmsi.page import Page, Sending, unknown_lines, unread_member
 from estran.sources.pmsi.recognise import Recogniser, instant_of, sent_of, transmission_of
 from estran.sources.pmsi.rpu import is_rpu, read_rpu
+from estran.sources.pmsi.wholes import Wholes, wholes_of
 from estran.sources.records import Batch
+from estran.sources.searching import files_under
 
 _LOOKED_AT = 200  # first lines of a file, one of which must be known
 # Files that introduce patients and stays first, then what ties numbers, then the rest.
@@ -41,15 +43,7 @@ class PmsiReader:
 
     def files(self, paths: list[Path]) -> list[Path]:
         """Files among `paths` and in those of them that are folders, those that introduce stays first."""
-        found: dict[Path, None] = {}
-        for path in paths:
-            if path.is_dir():
-                inside = (p for p in sorted(path.rglob("*")) if p.is_file() and not p.name.startswith("."))
-                found |= dict.fromkeys(inside)
-            elif path.exists():
-                found[path] = None
-            else:
-                raise InputRefused("There is no such file or directory.", where=str(path), hint="check the path")
+        found = files_under(paths, lambda path: not path.name.startswith("."))
         return sorted(found, key=lambda path: _rank(path.name))
 
     def size(self, path: Path) -> int:
@@ -94,7 +88,9 @@ class _Reading:
         if not (recogniser.find(first.take(np.arange(min(len(first), _LOOKED_AT)))) >= 0).any():
             yield from self._unread()
             return
-        sending = Sending(self.reader.zone, self.reader.author_system, self._sent(recogniser), self._transmission())
+        sending = Sending(
+            self.reader.zone, self.reader.author_system, self._sent(recogniser), self._transmission(), self._wholes(recogniser)
+        )
         counts: dict[str, int] = {}
         for lines in self._chunks():
             self.next_number += len(lines)
@@ -144,6 +140,14 @@ class _Reading:
                 self.next_number = max(self.next_number, count)
                 if batch is not None:
                     yield batch
+
+    def _wholes(self, recogniser: Recogniser) -> Wholes | None:
+        """The wholes of the file, None when no line of its first stretch is part of one."""
+        first = self._first()
+        found = recogniser.find(first) if first is not None else np.empty(0, np.int64)
+        if not any(recogniser.layouts[number][0].whole for number in np.unique(found[found >= 0]).tolist()):
+            return None
+        return wholes_of(recogniser, self._chunks())
 
     def _transmission(self) -> str:
         return transmission_of(*self.member.names)

@@ -15,6 +15,7 @@ from lxml import etree
 from estran.model.codes import DocumentKind
 from estran.model.errors import InputRefused
 from estran.model.moments import Moment, instant, of_parts
+from estran.sources import refusing
 from estran.sources.pmsi.sheet import VARIABLES
 from estran.sources.records import Batch, BatchBuilder, Code, content_hash, of_stay
 
@@ -34,10 +35,8 @@ _CODED = {
 }  # fmt: skip
 
 
-class _Bad(Exception):
-    def __init__(self, name: str, code: str, reason: str) -> None:
-        super().__init__(reason)
-        self.field, self.code, self.reason = name, code, reason
+class _Bad(refusing.Refused):
+    """Why a passage through the emergency department cannot be loaded."""
 
 
 def is_rpu(start: bytes) -> bool:

@@ -12,7 +12,8 @@ import pyarrow as pa
 from estran.model.codes import FactStatus, Precision
 from estran.sources.pmsi.cutting import NO_DAY, Bools, Bytes, Ints, Items, Lines, blank, days, distinct, numbers
 from estran.sources.pmsi.layout import FactSpec, Field, Kind, Layout
-from estran.sources.records import ATTRIBUTES, FACTS, Code
+from estran.sources.records import Code
+from estran.sources.schemas import ATTRIBUTES, FACTS
 from estran.terminology.systems import LOCAL
 
 VARIABLES = f"{LOCAL}PMSI"  # vocabulary of the variables that have no standard code
@@ -221,7 +222,8 @@ _LABELS = {
     "appareillage": "Code d'appareillage", "lieu": "Modulateur de lieu", "patient1": "Modulateur de patient 1",
     "patient2": "Modulateur de patient 2", "intervenant": "Intervenant", "patients": "Nombre réel de patients",
     "intervenants": "Nombre d'intervenants", "temps": "Modulateur de temps", "technicite": "Modulateur de technicité",
-    "specialite": "Spécialité de l'exécutant",
+    "specialite": "Spécialité de l'exécutant", "lieu_acte": "Lieu de l'acte", "modalite": "Modalité de l'acte",
+    "categorie": "Catégorie professionnelle", "liberal": "Activité libérale",
 }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from estran.model.codes import DocumentKind, DocumentStatus, Precision, Sex
 from estran.model.moments import Moment, instant, parse_iso
+from estran.sources import refusing
 from estran.sources.extraction import PDF, Extracted, Unreadable, extract, media_type_of
 from estran.sources.records import BatchBuilder, Code, IdentityStatement, Person
 from estran.terminology.systems import LOCAL, hl7_vocabulary, is_standard
@@ -44,12 +45,8 @@ _OF_A_HOSPITAL = ("ipp_system", "nda", "birth_name", "family_name", "given_name"
 _FRENCH_DATE = re.compile(r"(\d{2})/(\d{2})/(\d{4})(?:[ T](\d{2}:\d{2}(?::\d{2})?))?")
 
 
-class Bad(Exception):
+class Bad(refusing.Refused):
     """Why a record is refused."""
-
-    def __init__(self, field_name: str, code: str, reason: str) -> None:
-        super().__init__(reason)
-        self.field, self.code, self.reason = field_name, code, reason
 
 
 @dataclass(frozen=True)

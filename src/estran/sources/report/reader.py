@@ -20,6 +20,7 @@ from estran.sources.extraction.plain import decoded
 from estran.sources.records import Batch, BatchBuilder, content_hash
 from estran.sources.report import index, naming
 from estran.sources.report.form import Attached, Bad, Form, embedded, read_attached, renamed
+from estran.sources.searching import files_under
 
 _LINES = (".jsonl", ".ndjson")
 _DOCUMENTS = tuple(ending for ending in ENDINGS if ending != ".txt")
@@ -55,16 +56,9 @@ class ReportReader:
     def files(self, paths: list[Path]) -> list[Path]:
         """Reports among `paths` and in those of them that are folders, by name; documents that an index
         names come with it."""
-        found: dict[Path, None] = {}
-        for path in paths:
-            if path.is_dir():
-                found |= dict.fromkeys(p for p in sorted(path.rglob("*")) if p.is_file() and _is_report(p))
-            elif path.exists():
-                found[path] = None
-            else:
-                raise InputRefused("There is no such file or directory.", where=str(path), hint="check the path")
+        found = files_under(paths, _is_report)
         named = frozenset[Path]().union(*(_listed(path) for path in found if index.is_index(path)))
-        return [path for path in found if path.resolve() not in named] if named else list(found)
+        return [path for path in found if path.resolve() not in named] if named else found
 
     def size(self, path: Path) -> int:
         """Bytes of the file as it lies on the disk."""

@@ -7,32 +7,32 @@ what one message says, so that neither order nor repetition of messages changes 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 
 from estran.model.moments import MICROS_PER_MINUTE
-from estran.sources.records import Code
 from estran.sources.signal.facts import local
+
+Series = TypeVar("Series", bound=Hashable)
 
 
 @dataclass(frozen=True)
-class Reading:
-    """One value of one parameter: `code` as the monitor gives it, `unit` in UCUM, `at` in microseconds UTC."""
+class Reading(Generic[Series]):
+    """One value of one parameter: `series` tells it from others (its code, unit, channel), `at` in microseconds UTC."""
 
-    code: Code
-    unit: str | None
+    series: Series
     at: int
     value: float
 
 
 @dataclass(frozen=True)
-class Minute:
+class Minute(Generic[Series]):
     """A parameter over the minute that begins at `at` (microseconds UTC)."""
 
-    code: Code
-    unit: str | None
+    series: Series
     at: int
     median: float
     low: float
@@ -46,18 +46,18 @@ LOW, HIGH, COUNT = (
 )  # fmt: skip
 
 
-def by_minute(readings: Sequence[Reading]) -> list[Minute]:
-    """One row per parameter, unit and minute, in order of first meeting, then of time.
+def by_minute(readings: Sequence[Reading[Series]]) -> list[Minute[Series]]:
+    """One row per series and minute, in order of first meeting, then of time.
 
     Values that are not finite numbers are left out: a monitor writes them for a sensor that fell off.
     """
-    series: dict[tuple[Code, str | None], list[Reading]] = {}
+    series: dict[Series, list[Reading[Series]]] = {}
     for one in readings:
-        series.setdefault((one.code, one.unit), []).append(one)
-    return [minute for (code, unit), found in series.items() for minute in _minutes(code, unit, found)]
+        series.setdefault(one.series, []).append(one)
+    return [minute for name, found in series.items() for minute in _minutes(name, found)]
 
 
-def _minutes(code: Code, unit: str | None, readings: list[Reading]) -> list[Minute]:
+def _minutes(series: Series, readings: list[Reading[Series]]) -> list[Minute[Series]]:
     times = np.array([r.at for r in readings], dtype=np.int64)
     values = np.array([r.value for r in readings], dtype=np.float64)
     sound = np.isfinite(values)
@@ -66,6 +66,6 @@ def _minutes(code: Code, unit: str | None, readings: list[Reading]) -> list[Minu
     minutes, values = minutes[order], values[order]
     starts = np.flatnonzero(np.concatenate(([True], minutes[1:] != minutes[:-1]))) if len(minutes) else np.zeros(0, int)
     return [
-        Minute(code, unit, int(minutes[a]) * MICROS_PER_MINUTE, float(np.median(values[a:b])), float(values[a]), float(values[b - 1]), int(b - a))
+        Minute(series, int(minutes[a]) * MICROS_PER_MINUTE, float(np.median(values[a:b])), float(values[a]), float(values[b - 1]), int(b - a))
         for a, b in zip(starts, [*starts[1:], len(values)], strict=True)
     ]

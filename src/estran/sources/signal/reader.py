@@ -9,15 +9,14 @@ from typing import IO, Any
 
 import orjson
 
-from estran.model.errors import InputRefused
 from estran.sources import ties
 from estran.sources.checksums import checksum_or_nothing
-from estran.sources.packed import Entry, PackWriter, entries, is_pack
+from estran.sources.packed import Entry, PackWriter, numbered
 from estran.sources.quiet import quiet
 from estran.sources.records import Batch, BatchBuilder, IdentityStatement, PatientKey, Person, content_hash
+from estran.sources.searching import folders_under
 from estran.sources.signal import aecg, facts, wfdb_record
 from estran.sources.signal.recording import Recording, Subject, Unread, unpacked
-from estran.sources.unnamed import unnamed
 from estran.sources.writing import put
 
 RECORDING = "recording"  # system of the numbers of recordings that name no patient: the record's own name
@@ -35,15 +34,7 @@ class SignalReader:
 
     def files(self, paths: list[Path]) -> list[Path]:
         """Folders that hold recordings, each read as one pack, and files given by themselves."""
-        found: dict[Path, None] = {}
-        for path in paths:
-            if path.is_dir():
-                found |= dict.fromkeys(p for p in (path, *sorted(path.rglob("*"))) if p.is_dir() and _members(p))
-            elif path.is_file():
-                found[path] = None
-            else:
-                raise InputRefused("There is no such file or directory.", where=str(path), hint="check the path")
-        return list(found)
+        return folders_under(paths, _members)
 
     def size(self, path: Path) -> int:
         """Bytes of the recordings' own files (of a WFDB record, its header)."""
@@ -60,16 +51,8 @@ class SignalReader:
 
     def read(self, path: Path, name: str, wanted: frozenset[int] | None = None) -> Iterator[Batch]:
         """Batches of the pack (or folder, or file) at `path`: one record per recording."""
-        if not is_pack(path):
-            with unnamed() as (out, pack):
-                self.condense(path, out)
-                out.flush()
-                yield from self.read(pack, name, wanted)
-            return
         builder = BatchBuilder()
-        for number, entry in enumerate(entries(path)):
-            if wanted is not None and number not in wanted:
-                continue
+        for number, entry in numbered(path, self.condense, wanted):
             self._take(builder, number, entry)
             if len(builder) >= _BATCH_RECORDS or builder.facts >= _BATCH_FACTS:
                 yield builder.build()

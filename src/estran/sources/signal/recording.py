@@ -7,13 +7,11 @@ from typing import Any
 
 import orjson
 
+from estran.sources import refusing
 
-class Unread(Exception):
+
+class Unread(refusing.Unread):
     """Why a recording gives no record: a refusal code and a sentence without any value."""
-
-    def __init__(self, code: str, reason: str) -> None:
-        super().__init__(reason)
-        self.code, self.reason = code, reason
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from estran.sources.checksums import checksum_of_all
 from estran.sources.signal import heart
 from estran.sources.signal.recording import Channel, Mark, Recording, Unread
 from estran.sources.signal.wfdb_header import LARGEST, Header, read_header
@@ -179,16 +179,10 @@ def _of_record(path: Path, header: Header, label: str, first: int, last: int) ->
 
 def _checksum(path: Path, header: Header) -> str:
     """Of the header and of every file of the record that is beside it, in their order."""
-    digest = blake2b(path.read_bytes(), digest_size=16)
     files = [*header.files]
     for name, _ in header.segments:
         segment = path.parent / f"{name}.hea"
         if name != "~" and segment.is_file():
             files += [segment.name, *header_of(segment).files]
-    for name in dict.fromkeys(files):
-        beside = path.parent / name
-        if beside.is_file():
-            with beside.open("rb") as source:
-                while chunk := source.read(1 << 20):
-                    digest.update(chunk)
-    return digest.hexdigest()
+    beside = (path.parent / name for name in dict.fromkeys(files))
+    return checksum_of_all([path, *(file for file in beside if file.is_file())])

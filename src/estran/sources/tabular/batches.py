@@ -16,7 +16,8 @@ from estran.sources.omop.blocks import BAD, Block
 from estran.sources.omop.content import hash_columns
 from estran.sources.omop.expressions import moment_columns, one, refusals
 from estran.sources.omop.interning import encode, mapped
-from estran.sources.records import DOCUMENTS, MOVEMENTS, RECORDS, STAY_EVENTS, Batch, PatientKey, StayKey, UnitKey
+from estran.sources.records import Batch, PatientKey, StayKey, UnitKey
+from estran.sources.schemas import DOCUMENTS, MOVEMENTS, RECORDS, STAY_EVENTS
 from estran.sources.tabular.facts import Facts
 from estran.sources.tabular.language import DOCUMENT_STATUSES
 from estran.sources.tabular.people import statements

@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 from estran.model.codes import Comparator
 from estran.sources.omop.expressions import one
 from estran.sources.omop.interning import Codes, encode, mapped
-from estran.sources.records import ATTRIBUTES, FACTS, Code
+from estran.sources.records import Code
+from estran.sources.schemas import ATTRIBUTES, FACTS
 from estran.sources.tabular.language import CONTEXTS, FACT_STATUSES
 from estran.sources.tabular.plan import FactPlan, Plan, TermPlan
 from estran.terminology.units import ucum

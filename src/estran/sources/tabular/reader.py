@@ -11,6 +11,7 @@ import duckdb
 from estran.model.errors import InputRefused
 from estran.sources.omop.blocks import TABLE_SHIFT
 from estran.sources.records import Batch
+from estran.sources.searching import inside
 from estran.sources.tabular.batches import Context, groups_of, make_batch
 from estran.sources.tabular.codes import vocabulary_batch
 from estran.sources.tabular.inputs import Input, is_tabular, open_input
@@ -42,11 +43,9 @@ class TabularReader:
         rest. Lookup tables among them are kept. A file given by name is always read."""
         mapping, found, beside = self.shelf.get(self._name), dict[Path, None](), list[Path]()
         for path in paths:
-            if not path.exists():
-                raise InputRefused("There is no such file or directory.", where=str(path), hint="check the path")
-            inside = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-            beside += [p for p in inside if is_tabular(p.name)]
-            found |= dict.fromkeys(p for p in inside if is_tabular(p.name) and _tables(mapping, p.name))
+            tabular = [p for p in inside(path) if is_tabular(p.name)]
+            beside += tabular
+            found |= dict.fromkeys(p for p in tabular if _tables(mapping, p.name))
             if not path.is_dir():
                 beside += sorted(p for p in path.parent.iterdir() if p.is_file() and is_tabular(p.name))
                 found |= {} if _is_lookup(mapping, path.name) else {path: None}

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import fnmatch
 import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,8 @@ from typing import Any
 from estran.model.errors import UsageError
 from estran.sources.landing import Landing
 from estran.sources.tabular.language import Mapping
-from estran.sources.tabular.mapping import Faulty, read_mapping, read_mapping_file
-from estran.sources.tabular.marks import Fault
+from estran.sources.tabular.mapping import read_mapping, read_mapping_file
+from estran.warehouse.files import publish
 
 FOLDER = "mappings"
 
@@ -42,7 +41,7 @@ class Shelf:
         held = self._place(name)
         if not held.exists() or held.read_text("utf-8") != text:
             self._keep_version(name, text)
-            write_durably(held, text.encode())
+            publish(held, text.encode())
         self._read[name] = mapping
         return name
 
@@ -69,7 +68,7 @@ class Shelf:
     def _keep_version(self, name: str, text: str) -> None:
         place = self.directory / "versions" / f"{name}.{self.version(name) + 1:04d}.yaml"
         place.parent.mkdir(parents=True, exist_ok=True)
-        write_durably(place, text.encode())
+        publish(place, text.encode())
 
     # lookups ----------------------------------------------------------------------------------------
 
@@ -80,11 +79,11 @@ class Shelf:
         kept = self._lookups(name)
         before = dict(kept)
         for lookup, spec in self.get(name).lookups.items():
-            found = [f for f in files if _matches(f.name, spec.files)]
+            found = [f for f in files if matches(f.name, spec.files)]
             if found:
                 kept[lookup] = [[f.name, self._landing().keep(f)] for f in found]
         if kept != before:
-            write_durably(self.directory / f"{name}.lookups.json", json.dumps(kept, indent=1).encode())
+            publish(self.directory / f"{name}.lookups.json", json.dumps(kept, indent=1).encode())
 
     @contextlib.contextmanager
     def lookup(self, name: str, lookup: str) -> Iterator[list[tuple[str, Path]]]:
@@ -112,7 +111,7 @@ class Shelf:
 
     def set_watermarks(self, name: str, marks: dict[str, Any]) -> None:
         """Durable before it returns; called once what it stands for is committed."""
-        write_durably(self.directory / f"{name}.watermark.json", json.dumps(marks, indent=1).encode())
+        publish(self.directory / f"{name}.watermark.json", json.dumps(marks, indent=1).encode())
 
 
 class Draft(Shelf):
@@ -131,30 +130,10 @@ class Draft(Shelf):
     @contextlib.contextmanager
     def lookup(self, name: str, lookup: str) -> Iterator[list[tuple[str, Path]]]:
         spec = self._mapping.lookups[lookup]
-        yield [(f.name, f) for f in self._files if _matches(f.name, spec.files)]
+        yield [(f.name, f) for f in self._files if matches(f.name, spec.files)]
 
 
-def _matches(name: str, patterns: tuple[str, ...]) -> bool:
+def matches(name: str, patterns: tuple[str, ...]) -> bool:
+    """Whether a file's name, compressed or not, fits one of the patterns; case does not count."""
     plain = name.lower()
     return any(fnmatch.fnmatchcase(n, p.lower()) for p in patterns for n in (plain, plain.removesuffix(".gz")))
-
-
-def write_durably(path: Path, content: bytes) -> None:
-    """Replace the file at `path` whole: a crash leaves the old one or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    with scratch.open("wb") as out:
-        out.write(content)
-        out.flush()
-        os.fsync(out.fileno())
-    scratch.replace(path)
-    handle = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-matches = _matches
-
-__all__ = ["FOLDER", "Draft", "Fault", "Faulty", "Shelf", "matches", "write_durably"]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import resource
 import struct
 import sys
 from pathlib import Path
@@ -12,18 +10,17 @@ from typing import IO, Any
 
 import pyarrow as pa
 
+from estran.sources.child import bound_memory
 from estran.sources.packed import LONGEST_BODY
 from estran.sources.vcf.parse import Unread, parse
 
-_MEMORY = 6 << 30  # address space, libraries included
+_MEMORY = 6 << 30
 HEAD = struct.Struct("<IQ")  # length of the words, length of the body; words of length 0 end the answer
 
 
 def main() -> None:
     """Answer until the input ends."""
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # no dump of a patient's genome
+    bound_memory(_MEMORY)
     pa.set_cpu_count(1)
     source, out = sys.stdin.buffer, sys.stdout.buffer
     while head := source.read(4):

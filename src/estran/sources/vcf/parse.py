@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from cyvcf2 import VCF
 
+from estran.sources import refusing
 from estran.sources.vcf.annotate import Annotator
 from estran.sources.vcf.genotypes import ROWS, Malformed, Sites
 
@@ -38,12 +39,8 @@ _ASSEMBLIES = ((re.compile(r"GRCh38|hg38|hs38|GCA_000001405\.(1[5-9]|2\d)", re.I
 _NUMERIC = re.compile(r"^##FORMAT=<ID=(DP|AD|AF|VAF),[^>]*Type=(?:Integer|Float)", re.MULTILINE)
 
 
-class Unread(Exception):
+class Unread(refusing.Unread):
     """Why a file gives nothing: a refusal code and a sentence without any value."""
-
-    def __init__(self, code: str, reason: str) -> None:
-        super().__init__(reason)
-        self.code, self.reason = code, reason
 
 
 @dataclass

@@ -10,15 +10,15 @@ from typing import IO, Any
 import orjson
 import pyarrow as pa
 
-from estran.model.errors import InputRefused
 from estran.model.moments import Moment, instant, parse_iso
 from estran.sources import ties
 from estran.sources.checksums import checksum_or_nothing
-from estran.sources.packed import Entry, PackWriter, entries, is_pack
-from estran.sources.records import VARIANTS, Batch, BatchBuilder, IdentityStatement, Person, content_hash
-from estran.sources.unnamed import unnamed
+from estran.sources.packed import Entry, PackWriter, numbered
+from estran.sources.records import Batch, BatchBuilder, IdentityStatement, Person, content_hash
+from estran.sources.schemas import VARIANTS
+from estran.sources.searching import files_under
 from estran.sources.vcf import facts, samples
-from estran.sources.vcf.asking import Broken, child
+from estran.sources.vcf.asking import Broken, ask
 from estran.sources.writing import put
 
 _ENDINGS = (".vcf", ".vcf.gz", ".vcf.bgz", ".bcf", ".bcf.gz")
@@ -36,15 +36,7 @@ class VcfReader:
 
     def files(self, paths: list[Path]) -> list[Path]:
         """Lists of samples first, then files of variants; a file given by itself is read whatever its name."""
-        found: dict[Path, None] = {}
-        for path in paths:
-            if path.is_dir():
-                found |= dict.fromkeys(p for p in sorted(path.rglob("*")) if p.is_file() and _is_ours(p))
-            elif path.is_file():
-                found[path] = None
-            else:
-                raise InputRefused("There is no such file or directory.", where=str(path), hint="check the path")
-        return sorted(found, key=lambda path: not samples.is_samples(path))
+        return sorted(files_under(paths, _is_ours), key=lambda path: not samples.is_samples(path))
 
     def size(self, path: Path) -> int:
         """Bytes of the file."""
@@ -60,7 +52,7 @@ class VcfReader:
         base = {"name": path.name, "kind": "variants"}
         beside = samples.described(path)
         try:
-            for words, body in child.ask(path):
+            for words, body in ask(path):
                 pack.add(base | words | _described(beside.get(words.get("sample", ""))), body)
         except (Broken, OSError):
             out.seek(start)
@@ -70,16 +62,8 @@ class VcfReader:
 
     def read(self, path: Path, name: str, wanted: frozenset[int] | None = None) -> Iterator[Batch]:
         """Batches of the pack (or file) at `path`: one record per sample."""
-        if not is_pack(path):
-            with unnamed() as (out, pack):
-                self.condense(path, out)
-                out.flush()
-                yield from self.read(pack, name, wanted)
-            return
         builder, variants = BatchBuilder(), 0
-        for number, entry in enumerate(entries(path)):
-            if wanted is not None and number not in wanted:
-                continue
+        for number, entry in numbered(path, self.condense, wanted):
             variants += self._take(builder, number, entry)
             if len(builder) >= _BATCH_RECORDS or variants >= _BATCH_VARIANTS:
                 yield builder.build()
