@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import hmac
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -46,19 +46,19 @@ class Rules:
 
 @dataclass(frozen=True)
 class Shown:
-    """A count fit to be shown: `value` to write and draw, `below` when only "fewer than the floor" may be said.
+    """A count fit to be shown: `value` to write and draw, or `below`: only "fewer than `below`" may be said.
 
     `margin` is how far from the truth `value` is at most, nineteen times out of twenty; 0 for an exact count.
     """
 
     value: int
-    below: bool = False
+    below: int = 0
     margin: int = 0
 
 
 @dataclass(frozen=True)
 class Answer:
-    """An answered set: what was shown of it, and its cells by name of breakdown once one was shown."""
+    """An answered set and what is shown of it."""
 
     number: int
     patients: BitMap
@@ -71,8 +71,8 @@ class Book(Protocol):
     def near(self, size: int, margin: int) -> Iterable[Answer]:
         """Answered sets whose number of patients differs from `size` by less than `margin`, the oldest first."""
 
-    def keep(self, patients: BitMap, shown: Shown) -> Answer:
-        """Add an answered set."""
+    def keep(self, answered: Sequence[tuple[BitMap, Shown]]) -> Sequence[Answer]:
+        """Add answered sets, at once."""
 
 
 class Gate:
@@ -83,22 +83,36 @@ class Gate:
         self._key = key
         self._book = book
 
-    def answer(self, patients: BitMap) -> tuple[Answer, bool]:
-        """What may be shown of a set, and whether that is a new answer."""
-        for known in self._book.near(len(patients), self.rules.near):
-            if len(known.patients ^ patients) < self.rules.near:
-                return known, False
-        return self._book.keep(patients, self._shown(len(patients), digest(patients))), True
+    def answers(self, asked: Sequence[BitMap]) -> list[Answer]:
+        """What may be shown of each set, in order."""
+        anchors: list[Answer | int] = []  # an answered set, or the place of a new one
+        new: list[BitMap] = []
+        for patients in asked:
+            close = (one for one in self._book.near(len(patients), self.rules.near) if self._close(one.patients, patients))
+            known = next(close, None)
+            if known is None:
+                place = next((n for n, other in enumerate(new) if self._close(other, patients)), len(new))
+                new += [patients] if place == len(new) else []
+            anchors.append(place if known is None else known)
+        kept = self._book.keep([(one, self._shown(len(one), digest(one))) for one in new]) if new else []
+        return [kept[anchor] if isinstance(anchor, int) else anchor for anchor in anchors]
+
+    def _close(self, one: BitMap, other: BitMap) -> bool:
+        return one.symmetric_difference_cardinality(other) < self.rules.near
 
     def cells(self, answer: Answer, name: str, counts: Mapping[str, int]) -> dict[str, Shown]:
         """The cells of a breakdown of an answered set, each with noise of its own; disjoint cells only."""
         place = digest(answer.patients) + name.encode()
         return {cell: self._shown(count, place + b"/" + cell.encode()) for cell, count in counts.items()}
 
+    def fixed(self, count: int, place: str) -> Shown:
+        """A count that nobody chose (all patients, the patients of one code): its noise belongs to the `place`."""
+        return self._shown(count, b"place/" + place.encode())
+
     def _shown(self, count: int, place: bytes) -> Shown:
         rules = self.rules
         if count < rules.floor:
-            return Shown(0, below=True)
+            return Shown(0, below=rules.floor)
         noisy = count + _laplace(self._uniform(place), rules.spread)
         rounded = (noisy + rules.step // 2) // rules.step * rules.step
         return Shown(max(rounded, rules.floor), margin=margin(rules))

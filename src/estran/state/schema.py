@@ -83,7 +83,7 @@ saved_cohort_version = sa.Table(
     sa.Column("query", sa.Text, nullable=False),
     sa.Column("note", sa.Text, nullable=False, server_default=""),
     sa.Column("snapshot", sa.Integer, nullable=False),  # the warehouse snapshot it was counted on
-    sa.Column("total", sa.Integer, nullable=False),  # patients on that snapshot, exact: shown through the gate
+    sa.Column("total", sa.Integer, nullable=False),  # patients on that snapshot, as shown; 0 for "fewer than"
     sa.Column("created", Utc, nullable=False),
     sa.UniqueConstraint("cohort_id", "number", name="saved_cohort_version_number"),
 )
@@ -142,7 +142,7 @@ answered_set = sa.Table(
     sa.Column("size", sa.Integer, nullable=False),
     sa.Column("members", sa.LargeBinary, nullable=False),
     sa.Column("value", sa.Integer, nullable=False),  # as shown
-    sa.Column("below", sa.Boolean, nullable=False),
+    sa.Column("below", sa.Integer, nullable=False),
     sa.Column("margin", sa.Integer, nullable=False),
     sa.Column("cells", sa.Text, nullable=False),  # JSON: breakdown -> cell -> [value, below]
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from array import array
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from statistics import fmean
 
 import numpy as np
@@ -32,10 +32,12 @@ class Memory:
         found = [one for n in range(size - margin + 1, size + margin) for one in self._by_size.get(n, ())]
         return iter(sorted(found, key=lambda one: one.number))
 
-    def keep(self, patients: BitMap, shown: Shown) -> Answer:
-        self._number += 1
-        kept = Answer(self._number, patients, shown)
-        self._by_size[len(patients)].append(kept)
+    def keep(self, answered: Sequence[tuple[BitMap, Shown]]) -> list[Answer]:
+        kept = []
+        for patients, shown in answered:
+            self._number += 1
+            kept.append(Answer(self._number, patients, shown))
+            self._by_size[len(patients)].append(kept[-1])
         return kept
 
 
@@ -46,7 +48,7 @@ def half(dice: random.Random) -> BitMap:
 
 
 def asked(gate: Gate, people: BitMap) -> int:
-    return gate.answer(people)[0].shown.value
+    return gate.answers([people])[0].shown.value
 
 
 def differences(gate: Gate, sensitive: BitMap, target: int, queries: int, dice: random.Random) -> bool:

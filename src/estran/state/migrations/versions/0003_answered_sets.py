@@ -21,18 +21,20 @@ def upgrade() -> None:
         sa.Column("size", sa.Integer, nullable=False),
         sa.Column("members", sa.LargeBinary, nullable=False),
         sa.Column("value", sa.Integer, nullable=False),
-        sa.Column("below", sa.Boolean, nullable=False),
+        sa.Column("below", sa.Integer, nullable=False),
         sa.Column("margin", sa.Integer, nullable=False),
         sa.Column("cells", sa.Text, nullable=False),
     )
     op.create_index("answered_set_size", "answered_set", ["size"])
     op.create_table(
         "answered_to",
-        sa.Column("account_id", sa.ForeignKey("account.id"), primary_key=True),
-        sa.Column("set_id", sa.ForeignKey("answered_set.id"), primary_key=True),
+        sa.Column("account_id", sa.Integer, sa.ForeignKey("account.id"), primary_key=True),
+        sa.Column("set_id", sa.Integer, sa.ForeignKey("answered_set.id"), primary_key=True),
         sa.Column("at", sa.DateTime, nullable=False),
     )
     op.create_index("answered_to_at", "answered_to", ["account_id", "at"])
+    # Totals kept with saved cohorts were exact; from here on they are kept as they were shown, 0 for "fewer than".
+    op.execute("UPDATE saved_cohort_version SET total = CASE WHEN total < 10 THEN 0 ELSE (total + 5) / 10 * 10 END")
 
 
 def downgrade() -> None:
