@@ -72,7 +72,7 @@ def search(
         console.print(document.title or "", markup=False, highlight=False)
         for extract in document.snippets:
             console.print("   … " + _marked(extract), highlight=False)
-    console.print(f"{number(found.documents.value)} documents, {number(found.patients.value)} patients")
+    console.print(f"{number(found.documents.value if found.documents else 0)} documents, {number(found.patients.value)} patients")
     for word in found.unknown:
         near = ", ".join(s.word for s in word.suggestions)
         missing = (
@@ -85,7 +85,7 @@ def search(
 
 def _found(found: Any) -> dict[str, Any]:
     return {
-        "documents": found.documents.value,
+        "documents": found.documents.value if found.documents else None,
         "patients": found.patients.value,
         "hits": [
             {

@@ -15,7 +15,7 @@ from estran.portal import charts, icons
 from estran.portal.language import LANGUAGES, Language, language
 from estran.portal.reasons import reason
 from estran.portal.words import unit, word
-from estran.projects.gate import FLOOR, Shown
+from estran.projects.gate import Shown
 from estran.text.analysis import tokens
 
 HERE = Path(__file__).parent
@@ -55,7 +55,9 @@ def shown_text(shown: Shown | int | None, spoken: Language) -> str:
         return "–"
     if isinstance(shown, int):
         return spoken.number(shown)
-    return f"<\u00a0{FLOOR}" if shown.below else spoken.number(shown.value)
+    if shown.below:
+        return f"<\u00a0{spoken.number(shown.below)}"
+    return f"≈\u00a0{spoken.number(shown.value)}" if shown.margin else spoken.number(shown.value)
 
 
 _TAG = re.compile(r"\[[A-Z][A-Z_]{1,30}\]")

@@ -18,7 +18,7 @@ from estran.projects.audit import permit
 from estran.projects.concepts import Concept, ConceptShelf
 from estran.projects.documents import Document, read_document
 from estran.projects.feeds import FeedState, Refused
-from estran.projects.gate import Gate, Shown
+from estran.projects.gate import Shown, gate_of, rules_of
 from estran.projects.holdings import Holdings, SourceLine, read_holdings
 from estran.projects.operations import JobKind
 from estran.projects.patients import PatientLine, Timeline, read_patients, read_timeline
@@ -26,6 +26,7 @@ from estran.projects.policy import Action, Target, decide
 from estran.projects.questions import Answers, Counted, names_patients, open_names, shown
 from estran.projects.rows import fetch
 from estran.projects.site import SiteServices
+from estran.release.disclosure import margin
 from estran.state import CohortVersion, Job, SavedCohort, StateDatabase
 from estran.warehouse import Snapshot
 
@@ -124,7 +125,7 @@ class Desk:
         self._room = room
         self._view = room.view()
         self.actor = actor
-        self._gate = Gate.of(actor)
+        self._gate = gate_of(actor, room.site.state, room.site.settings)
 
     @property
     def state(self) -> StateDatabase:
@@ -142,19 +143,25 @@ class Desk:
     def holdings(self) -> HoldingsShown:
         """What the site holds."""
         self._permit(Action.HOLDINGS)
-        held, show = self._view.holdings, self._gate.show
+        held = self._view.holdings
+
+        def show(count: int, *place: object) -> Shown:
+            return self._gate.show(count, "/".join(map(str, place)))
+
         return HoldingsShown(
-            version=held.version, created=held.created, patients=show(held.patients), stays=show(held.stays),
-            documents=show(held.documents), facts=show(held.facts), texts=show(held.texts),
-            concepts=Shown(held.concepts), sources=held.sources, kinds=tuple((k, show(n)) for k, n in held.kinds),
-            years=tuple((y, show(n)) for y, n in held.years), women=tuple(map(show, held.pyramid.women)),
-            men=tuple(map(show, held.pyramid.men)),
+            version=held.version, created=held.created, patients=show(held.patients, "population"),
+            stays=show(held.stays, "stays"), documents=show(held.documents, "documents"), facts=show(held.facts, "facts"),
+            texts=show(held.texts, "texts"), concepts=Shown(held.concepts), sources=held.sources,
+            kinds=tuple((kind, show(n, "kind", kind)) for kind, n in held.kinds),
+            years=tuple((year, show(n, "year", year)) for year, n in held.years),
+            women=tuple(show(n, "women", band) for band, n in enumerate(held.pyramid.women)),
+            men=tuple(show(n, "men", band) for band, n in enumerate(held.pyramid.men)),
         )
 
     def concepts(self, words: str, kind: str = "") -> list[ConceptShown]:
         """Codes whose label or code holds the words, those that patients have first."""
         self._permit(Action.CONCEPTS, Target(f"words:{words} kind:{kind}"))
-        return [ConceptShown(c, self._gate.show(c.patients)) for c in self._view.concepts.look_up(words, kind)]
+        return [ConceptShown(c, self._gate.show(c.patients, f"concept/{c.concept_id}")) for c in self._view.concepts.look_up(words, kind)]
 
     def labels(self, codes: list[tuple[str, str]]) -> dict[tuple[str, str], Concept]:
         """What is known of codes; says nothing of any patient."""
@@ -226,7 +233,7 @@ class Desk:
     def count(self, query: Node) -> Counted:
         """The question counted, with its steps and breakdowns."""
         opened = self._asked(Action.COUNT, query)
-        return shown(self._view.answers.run(opened), len(self._view.snapshot.population()), self._gate)
+        return shown(opened, self._view.answers.run(opened), len(self._view.snapshot.population()), self._gate)
 
     def patients(self, query: Node, limit: int, offset: int) -> PatientPage:
         """The patients of a question, by pseudonymous number."""
@@ -274,10 +281,10 @@ class Desk:
         if self.actor.account_id is None:
             raise UsageError("Cohorts are saved under an account.", hint="sign in to the portal")
         opened = self._asked(Action.SAVE, query, Target(f"cohort:{name}"))
-        total = len(self._view.answers.run(opened).patients)
+        total = self._gate.answers({"total": self._view.answers.run(opened).patients})["total"].shown
         text = question_json.dumps(query)
         return self.state.cohorts.save(
-            self.actor.account_id, name, text, note.strip()[:2000], self._view.snapshot.version, total
+            self.actor.account_id, name, text, note.strip()[:2000], self._view.snapshot.version, total.value
         )
 
     def version(self, version_id: int) -> tuple[SavedCohort, CohortVersion] | None:
@@ -317,9 +324,10 @@ class Desk:
         if self.actor.account_id is not None:
             self.state.drafts.move(self.actor.account_id, steps)
 
-    def shown(self, count: int) -> Shown:
-        """A count kept with a saved version, through the gate."""
-        return self._gate.show(count)
+    def saved_total(self, version: CohortVersion) -> Shown:
+        """The count kept with a saved version: it went through the gate when it was saved."""
+        rules = rules_of(self._room.site.settings)
+        return Shown(version.total, margin=margin(rules)) if version.total else Shown(0, below=rules.floor)
 
 
 def _value_units(snapshot: Snapshot, codes: list[tuple[str, str]]) -> tuple[str, ...]:

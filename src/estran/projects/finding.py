@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from estran.cohort.search import FoundDocument, SearchPage, UnknownWord, search
 from estran.model.errors import UsageError
-from estran.projects.gate import Gate, Shown
+from estran.projects.gate import Answer, ResultGate, Shown
 from estran.projects.patients import PatientLine, read_patients
 from estran.text.parse import parse
 from estran.text.snippet import marks
@@ -24,7 +24,7 @@ class FacetShown:
     """One value of a facet; `label` is set for wards."""
 
     value: str
-    documents: Shown
+    documents: Shown | None
     patients: Shown
     label: str = ""
 
@@ -39,11 +39,14 @@ class HitShown:
 
 @dataclass(frozen=True)
 class Found:
-    """A page of results. `hits` is empty for those who may only count; `readable` says so."""
+    """A page of results. `hits` is empty for those who may only count; `readable` says so.
+
+    Documents are counted for those who may read them only: one patient may have hundreds, which no noise hides.
+    """
 
     hits: tuple[HitShown, ...]
     readable: bool
-    documents: Shown
+    documents: Shown | None
     patients: Shown
     pages: int
     facets: Mapping[str, tuple[FacetShown, ...]]
@@ -60,15 +63,17 @@ class Piece:
 
 
 def find(
-    snapshot: Snapshot, gate: Gate, text: str, filters: Mapping[str, str], limit: int, offset: int, readable: bool
+    snapshot: Snapshot, gate: ResultGate, text: str, filters: Mapping[str, str], limit: int, offset: int, readable: bool
 ) -> Found:
     """Search; UsageError when the text or a filter cannot be read."""
-    page = search(snapshot, text, _filters(filters), limit, offset if readable else 0)
+    chosen = _filters(filters)
+    page = search(snapshot, text, chosen, limit, offset if readable else 0)
+    answer = gate.answers({"": snapshot.text.patients(page.query, chosen)})[""]
     people = {p.patient_id: p for p in read_patients(snapshot, [h.patient_id for h in page.hits])} if readable else {}
     return Found(
         hits=tuple(HitShown(h, people.get(h.patient_id)) for h in page.hits) if readable else (), readable=readable,
-        documents=gate.show(page.documents), patients=gate.show(page.patients),
-        pages=-(-page.documents // limit) if readable else 0, facets=_facets(page, gate), unknown=page.unknown,
+        documents=Shown(page.documents) if readable else None, patients=answer.shown,
+        pages=-(-page.documents // limit) if readable else 0, facets=_facets(page, answer, gate, readable), unknown=page.unknown,
         seconds=page.elapsed,
     )
 
@@ -100,15 +105,18 @@ def _filters(given: Mapping[str, str]) -> TextFilters:
         raise UsageError("A filter of this search cannot be read.", hint="remove the filters and search again") from None
 
 
-def _facets(page: SearchPage, gate: Gate) -> dict[str, tuple[FacetShown, ...]]:
-    return {
-        name: tuple(
-            FacetShown(
-                str(f.value), gate.show(f.documents), gate.show(f.patients),
-                page.units.get(f.value, "") if isinstance(f.value, int) and name == "unit" else "",
-            )
-            for f in page.facets[name]  # type: ignore[index]
-            if f.value is not None
+def _facets(page: SearchPage, answer: Answer, gate: ResultGate, readable: bool) -> dict[str, tuple[FacetShown, ...]]:
+    return {name: _facet(name, page, answer, gate, readable) for name in _FACETS}
+
+
+def _facet(name: str, page: SearchPage, answer: Answer, gate: ResultGate, readable: bool) -> tuple[FacetShown, ...]:
+    found = {str(f.value): f for f in page.facets[name] if f.value is not None}  # type: ignore[index]
+    patients = gate.cells(answer, name, {value: f.patients for value, f in found.items()})
+    return tuple(
+        FacetShown(
+            value, Shown(f.documents) if readable else None, patients[value],
+            page.units.get(f.value, "") if isinstance(f.value, int) and name == "unit" else "",
         )
-        for name in _FACETS
-    }
+        for value, f in found.items()
+        if value in patients
+    )  # fmt: skip

@@ -1,43 +1,124 @@
-"""How a count is shown: exact to the clinical data centre, protected to everybody else.
+"""The result gate before one person: exact to the key holder at the command line, protected to everybody else.
 
-Protected: below `FLOOR` only "< 10" is said, zero included; above, the count is rounded to the nearest
-`STEP`. Every number of a page passes here (nodes, steps, bars and facets alike), because an exact part beside a
-masked total gives the total away. This is a display rule, not the release of results.
+Every number of a page passes here (nodes, steps, bars and facets alike), because an exact part beside a masked
+total gives the total away. The rules themselves are those of `release.disclosure`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import datetime as dt
+import json
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from typing import Protocol, TypeVar
 
+from pyroaring import BitMap
+
+from estran.model.errors import NotAllowed
 from estran.projects.actors import Actor, Role
+from estran.projects.policy import Action, decide
+from estran.release.disclosure import Answer, Gate, Rules, Shown
+from estran.settings import Settings
+from estran.state import StateDatabase
 
-FLOOR = 10
-STEP = 10
-EXACT_ROLES = frozenset({Role.OWNER, Role.DATA_ENGINEER})
+__all__ = ["Answer", "ResultGate", "Shown", "gate_of"]
 
-
-@dataclass(frozen=True)
-class Shown:
-    """A count fit to be shown: `value` to write and draw, `below` when only "< FLOOR" may be said."""
-
-    value: int
-    below: bool = False
+Key = TypeVar("Key", bound=Hashable)
 
 
-@dataclass(frozen=True)
-class Gate:
-    """The rule that applies to one person."""
+class ResultGate(Protocol):
+    """Counts as one person may see them."""
 
-    exact: bool
+    def show(self, count: int, place: str) -> Shown:
+        """A count that nobody chose; `place` names it, so that its noise never changes."""
 
-    @classmethod
-    def of(cls, actor: Actor) -> Gate:
-        return cls(actor.role in EXACT_ROLES)
+    def answers(self, sets: Mapping[Key, BitMap], free: Collection[Key] = ()) -> dict[Key, Answer]:
+        """Sets of patients that a question selected; those of `free` do not count towards the person's quota.
 
-    def show(self, count: int) -> Shown:
-        """`count` as this person may see it."""
-        if self.exact:
-            return Shown(count)
-        if count < FLOOR:
-            return Shown(0, below=True)
-        return Shown((count + STEP // 2) // STEP * STEP)
+        Raises NotAllowed when the quota is used up.
+        """
+
+    def cells(self, answer: Answer, name: str, counts: Mapping[str, int]) -> dict[str, Shown]:
+        """The disjoint cells of a breakdown `name` of an answered set."""
+
+
+class ExactGate:
+    """What the key holder sees."""
+
+    def show(self, count: int, place: str) -> Shown:
+        return Shown(count)
+
+    def answers(self, sets: Mapping[Key, BitMap], free: Collection[Key] = ()) -> dict[Key, Answer]:
+        return {key: Answer(0, patients, Shown(len(patients))) for key, patients in sets.items()}
+
+    def cells(self, answer: Answer, name: str, counts: Mapping[str, int]) -> dict[str, Shown]:
+        return {cell: Shown(count) for cell, count in counts.items()}
+
+
+class ProtectedGate:
+    """What everybody else sees. `account_id` is whose quota is used; None when nobody's is."""
+
+    def __init__(self, state: StateDatabase, rules: Rules, account_id: int | None) -> None:
+        self._state, self._rules, self._account_id = state, rules, account_id
+        self._gate = Gate(rules, state.answered.secret(), _Book(state))
+
+    def show(self, count: int, place: str) -> Shown:
+        return self._gate.fixed(count, place)
+
+    def answers(self, sets: Mapping[Key, BitMap], free: Collection[Key] = ()) -> dict[Key, Answer]:
+        self._mind_quota()
+        answers = dict(zip(sets, self._gate.answers(list(sets.values())), strict=True))
+        if self._account_id is not None:
+            self._state.answered.tell((one.number for key, one in answers.items() if key not in free), self._account_id)
+        return answers
+
+    def cells(self, answer: Answer, name: str, counts: Mapping[str, int]) -> dict[str, Shown]:
+        """What was shown first of a set and of those close to it is what is shown ever after."""
+        kept: dict[str, dict[str, list[int]]] = json.loads(self._state.answered.cells(answer.number))
+        if name not in kept:
+            shown = self._gate.cells(answer, name, counts)
+            kept[name] = {cell: [one.value, one.below] for cell, one in shown.items()}
+            self._state.answered.keep_cells(answer.number, json.dumps(kept))
+        margin = answer.shown.margin
+        return {cell: Shown(value, below, 0 if below else margin) for cell, (value, below) in kept[name].items()}
+
+    def _mind_quota(self) -> None:
+        if self._account_id is None:
+            return
+        since = dt.datetime.now(dt.UTC) - dt.timedelta(days=self._rules.days)
+        if self._state.answered.told(self._account_id, since) >= self._rules.quota:
+            raise NotAllowed(
+                "You have used up your questions of this period: more answers together could tell of one patient.",
+                hint="ask the clinical data centre to count for you",
+            )
+
+
+class _Book:
+    """The answered sets of the application's database."""
+
+    def __init__(self, state: StateDatabase) -> None:
+        self._sets = state.answered
+
+    def near(self, size: int, margin: int) -> Iterable[Answer]:
+        for row in self._sets.near(size, margin):
+            yield Answer(row.id, BitMap.deserialize(row.members), Shown(row.value, row.below, row.margin))
+
+    def keep(self, answered: Sequence[tuple[BitMap, Shown]]) -> list[Answer]:
+        rows = [(len(one), bytes(one.serialize()), shown.value, shown.below, shown.margin) for one, shown in answered]
+        numbers = self._sets.keep(rows)
+        return [Answer(number, *one) for number, one in zip(numbers, answered, strict=True)]
+
+
+def gate_of(actor: Actor, state: StateDatabase, settings: Settings) -> ResultGate:
+    """The gate before a person. Who may read the patients one by one has no quota: nothing is left to find out."""
+    if actor.role is Role.OWNER and actor.account_id is None:
+        return ExactGate()
+    reads = decide(actor, Action.PATIENTS).allowed
+    return ProtectedGate(state, rules_of(settings), None if reads else actor.account_id)
+
+
+def rules_of(settings: Settings) -> Rules:
+    """The rules that a site has set."""
+    return Rules(
+        settings.count_floor, settings.count_near, settings.count_step, settings.count_noise, settings.count_quota,
+        settings.count_days,
+    )  # fmt: skip

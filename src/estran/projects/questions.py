@@ -7,11 +7,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from pyroaring import BitMap
+
 from estran.cohort.engines import DuckDBEngine, Outcome
 from estran.cohort.language import json as question_json
-from estran.cohort.query import CohortRef, IdList, Node, resolve, walk
+from estran.cohort.query import CodeCriterion, CohortRef, IdList, Node, at, leading, resolve, walk
 from estran.model.errors import UsageError
-from estran.projects.gate import Gate, Shown
+from estran.projects.gate import Answer, ResultGate, Shown
 from estran.warehouse import Snapshot
 
 BANDS = tuple(range(0, 100, 10))
@@ -77,21 +79,44 @@ class Answers:
         return outcome
 
 
-def shown(outcome: Outcome, population: int, gate: Gate) -> Counted:
-    """An outcome with each of its numbers as the gate lets it be shown."""
-    people = outcome.breakdown.sex_age
-    women, men = (tuple(gate.show(people.get((sex, band), 0)) for band in BANDS) for sex in ("female", "male"))
-    left = [step.patients for step in outcome.attrition]
+def shown(query: Node, outcome: Outcome, population: int, gate: ResultGate) -> Counted:
+    """An outcome with each of its numbers as the gate lets it be shown. Raises NotAllowed when a quota is used up."""
+    sets: dict[str | int, BitMap] = dict(outcome.sets.items())  # by path of the question, and by number of step
+    sets |= {n: step.left for n, step in enumerate(outcome.attrition[1:], start=1)}
+    sets["total"] = outcome.patients
+    answers = gate.answers(sets, free={path for path, node in walk(query) if isinstance(node, CodeCriterion) and node.plain})
+    everybody = gate.show(population, "population")
+    left = [everybody, *(answers[n].shown for n in range(1, len(outcome.attrition)))]
     steps = tuple(
-        StepShown(step.path, gate.show(step.patients), gate.show(before - step.patients))
-        for before, step in zip([population, *left], outcome.attrition, strict=False)
+        StepShown(step.path, now, gone(before, now))
+        for step, before, now in zip(outcome.attrition, [everybody, *left], left, strict=False)
     )
+    women, men, years = _broken_down(query, outcome, answers["total"], gate)
     return Counted(
-        total=gate.show(len(outcome.patients)), population=gate.show(population),
-        counts={path: gate.show(count) for path, count in outcome.counts.items()}, steps=steps, women=women, men=men,
-        years=tuple((year, gate.show(count)) for year, count in _every_year(outcome.breakdown.years)), unknown=outcome.unknown,
-        elapsed_ms=outcome.elapsed_ms, version=outcome.version,
+        total=answers["total"].shown, population=everybody, counts={path: answers[path].shown for path in outcome.sets},
+        steps=steps, women=women, men=men, years=years, unknown=outcome.unknown, elapsed_ms=outcome.elapsed_ms,
+        version=outcome.version,
     )
+
+
+def gone(before: Shown, now: Shown) -> Shown:
+    """The difference of two counts, of what is shown of them."""
+    return Shown(max(before.value - now.value, 0), margin=before.margin + now.margin)
+
+
+Bars = tuple[Shown, ...]
+
+
+def _broken_down(query: Node, outcome: Outcome, total: Answer, gate: ResultGate) -> tuple[Bars, Bars, tuple[tuple[int, Shown], ...]]:
+    """Women and men by age band, and patients by year of the first event of the leading criterion."""
+    path = leading(query)
+    by = "" if path is None else question_json.dumps(at(query, path))
+    people, events = outcome.breakdown.sex_age, _every_year(outcome.breakdown.years)
+    cells = {f"{sex}/{band}": people.get((sex, band), 0) for sex in ("female", "male") for band in BANDS}
+    ages = gate.cells(total, f"age/{by}", cells)
+    years = gate.cells(total, f"year/{by}", {str(year): count for year, count in events})
+    women, men = (tuple(ages[f"{sex}/{band}"] for band in BANDS) for sex in ("female", "male"))
+    return women, men, tuple(sorted((int(year), one) for year, one in years.items()))
 
 
 def _every_year(years: Mapping[int, int]) -> list[tuple[int, int]]:

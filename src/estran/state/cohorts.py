@@ -13,7 +13,7 @@ from estran.state.transactions import now, reading, writing
 
 @dataclass(frozen=True)
 class CohortVersion:
-    """One saved question. `total` is exact: show it through the gate."""
+    """One saved question. `total` is what was shown; 0 when only "fewer than" could be."""
 
     id: int
     cohort_id: int

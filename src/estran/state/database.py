@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from estran.model.errors import StoreError
 from estran.state.accounts import Accounts
+from estran.state.answered import AnsweredSets
 from estran.state.audit import AuditBook
 from estran.state.cohorts import CohortShelf
 from estran.state.drafts import Drafts
@@ -18,7 +19,7 @@ from estran.state.sessions import Sessions
 from estran.state.transactions import reading, writing
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0002"  # the newest of the migrations
+HEAD = "0003"  # the newest of the migrations
 FILE_NAME = "state.sqlite"
 
 
@@ -33,6 +34,7 @@ class StateDatabase:
         self.cohorts = CohortShelf(engine)
         self.drafts = Drafts(engine)
         self.jobs = Jobs(engine)
+        self.answered = AnsweredSets(engine)
         self.audit = AuditBook(engine)
 
     @classmethod

@@ -83,7 +83,7 @@ saved_cohort_version = sa.Table(
     sa.Column("query", sa.Text, nullable=False),
     sa.Column("note", sa.Text, nullable=False, server_default=""),
     sa.Column("snapshot", sa.Integer, nullable=False),  # the warehouse snapshot it was counted on
-    sa.Column("total", sa.Integer, nullable=False),  # patients on that snapshot, exact: shown through the gate
+    sa.Column("total", sa.Integer, nullable=False),  # patients on that snapshot, as shown; 0 for "fewer than"
     sa.Column("created", Utc, nullable=False),
     sa.UniqueConstraint("cohort_id", "number", name="saved_cohort_version_number"),
 )
@@ -127,3 +127,32 @@ audit = sa.Table(
     sa.Column("chain", sa.String(64), nullable=False),  # SHA-256 of the line before and of this one
 )
 sa.Index("audit_at", audit.c.at)
+
+secret = sa.Table(
+    "secret",
+    metadata,
+    sa.Column("name", sa.String(40), primary_key=True),
+    sa.Column("value", sa.LargeBinary, nullable=False),
+)
+
+answered_set = sa.Table(
+    "answered_set",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("size", sa.Integer, nullable=False),
+    sa.Column("members", sa.LargeBinary, nullable=False),
+    sa.Column("value", sa.Integer, nullable=False),  # as shown
+    sa.Column("below", sa.Integer, nullable=False),
+    sa.Column("margin", sa.Integer, nullable=False),
+    sa.Column("cells", sa.Text, nullable=False),  # JSON: breakdown -> cell -> [value, below]
+)
+sa.Index("answered_set_size", answered_set.c.size)
+
+answered_to = sa.Table(
+    "answered_to",
+    metadata,
+    sa.Column("account_id", sa.ForeignKey("account.id"), primary_key=True),
+    sa.Column("set_id", sa.ForeignKey("answered_set.id"), primary_key=True),
+    sa.Column("at", Utc, nullable=False),
+)
+sa.Index("answered_to_at", answered_to.c.account_id, answered_to.c.at)

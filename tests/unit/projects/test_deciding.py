@@ -7,9 +7,10 @@ import pytest
 from estran.model.errors import NotAllowed, UsageError
 from estran.projects.actors import KEY_HOLDER, Actor, Role
 from estran.projects.audit import permit
-from estran.projects.gate import Gate, Shown
+from estran.projects.gate import Shown, gate_of
 from estran.projects.policy import ALLOWED, Action, Target, decide
 from estran.projects.sign_in import LOGIN_FAILURES, create_account, sign_in, sign_out
+from estran.settings import Settings
 from estran.state import StateDatabase
 
 PASSWORD = "correct horse battery"
@@ -59,13 +60,12 @@ def test_a_refusal_is_recorded_then_raised(state: StateDatabase) -> None:
     assert (entry.allowed, entry.action, entry.target, entry.snapshot) == (False, "document", "document:7", 4)
 
 
-@pytest.mark.parametrize(
-    ("count", "shown"),
-    [(0, Shown(0, True)), (9, Shown(0, True)), (10, Shown(10)), (14, Shown(10)), (15, Shown(20)), (1234, Shown(1230))],
-)
-def test_counts_are_protected_outside_the_data_centre(count: int, shown: Shown) -> None:
-    assert Gate.of(actor(Role.RESEARCHER)).show(count) == shown
-    assert Gate.of(actor(Role.DATA_ENGINEER)).show(count) == Shown(count)
+def test_counts_are_exact_to_the_key_holder_alone(state: StateDatabase) -> None:
+    assert gate_of(KEY_HOLDER, state, Settings()).show(1234, "population") == Shown(1234)
+    for role in Role:
+        shown = gate_of(actor(role), state, Settings()).show(1234, "population")
+        assert shown.margin == 32 and shown.value % 5 == 0
+        assert gate_of(actor(role), state, Settings()).show(9, "population") == Shown(0, below=10)
 
 
 def test_signing_in_opens_a_session_and_signing_out_ends_it(state: StateDatabase) -> None:

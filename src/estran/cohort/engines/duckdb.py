@@ -81,7 +81,7 @@ class DuckDBEngine:
         return Outcome(
             version=self.snapshot.version,
             patients=patients,
-            counts={path: len(found) for path, found in sets.items()},
+            sets=sets,
             attrition=steps(query, sets, self.lookups.population),
             stays=run.found if unit is Unit.STAY else None,
             documents=run.found if unit is Unit.DOCUMENT else None,

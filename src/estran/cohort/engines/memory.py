@@ -82,7 +82,7 @@ class MemoryEngine:
         return Outcome(
             version=self.rows.version,
             patients=patients,
-            counts={path: len(found) for path, found in run.sets.items()},
+            sets=run.sets,
             attrition=steps(query, run.sets, population),
             stays=run.units(query, Unit.STAY),
             documents=run.units(query, Unit.DOCUMENT),

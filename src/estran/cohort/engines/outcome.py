@@ -37,10 +37,15 @@ class Match:
 
 @dataclass(frozen=True)
 class Step:
-    """One line of the attrition: after the criterion at `path`, `patients` remain."""
+    """One line of the attrition: the patients who remain after the criterion at `path`."""
 
     path: str
-    patients: int
+    left: BitMap
+
+    @property
+    def patients(self) -> int:
+        """How many remain."""
+        return len(self.left)
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ class Details:
 class Outcome:
     """The answer of a question over one snapshot; every number is exact and unprotected.
 
-    `counts`: patients per node path: those with at least one unit of the scope (the patient, or a
+    `sets`: the patients of each node by its path: those with at least one unit of the scope (the patient, or a
     stay inside a same-stay scope...) for which the node holds. `stays`, `documents`: the ones found
     when the question is about stays or documents, else None. `unknown`: codes that this site does
     not have. `elapsed_ms` does not include what is computed later, on demand.
@@ -75,7 +80,7 @@ class Outcome:
 
     version: int
     patients: BitMap
-    counts: Mapping[str, int]
+    sets: Mapping[str, BitMap]
     attrition: tuple[Step, ...]
     stays: BitMap | None
     documents: BitMap | None
@@ -85,6 +90,11 @@ class Outcome:
 
     def __len__(self) -> int:
         return len(self.patients)
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """How many patients each node has, by its path."""
+        return {path: len(found) for path, found in self.sets.items()}
 
     @cached_property
     def index_dates(self) -> dict[int, dt.date]:
@@ -133,12 +143,12 @@ def check_runnable(query: Node) -> None:
 
 def steps(query: Node, sets: Mapping[str, BitMap], population: BitMap) -> tuple[Step, ...]:
     """Population, then the criteria of the root one after the other."""
-    found = [Step("", len(population))]
+    found = [Step("", population)]
     parts = [f"{ROOT}.{n}" for n in range(len(query.children()))] if isinstance(query, And) else [ROOT]
     left = population
     for path in parts:
         left = left & sets[path]
-        found.append(Step(path, len(left)))
+        found.append(Step(path, left))
     return tuple(found)
 
 

@@ -35,7 +35,7 @@ class Side:
 
 @router.get("/cohorts")
 def listed(who: Reader, saved: int = 0) -> HTMLResponse:
-    return who.page("saved.html", cohorts=who.desk.cohorts(), shown=who.desk.shown, saved=saved)
+    return who.page("saved.html", cohorts=who.desk.cohorts(), saved_total=who.desk.saved_total, saved=saved)
 
 
 @router.post("/cohorts/open")
@@ -59,7 +59,7 @@ def compare(who: Reader, v: Annotated[list[int] | None, Query()] = None) -> HTML
     questions = [question_json.loads(version.query) for _, version in found]
     texts = [as_text(who, question) for question in questions]
     sides = [
-        Side(cohort, version, who.desk.shown(version.total), who.desk.count(question), explanation(who, question), words)
+        Side(cohort, version, who.desk.saved_total(version), who.desk.count(question), explanation(who, question), words)
         for (cohort, version), question, words in zip(found, questions, differences(*texts), strict=True)
     ]
     return who.page("compare.html", sides=sides)
