@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from zoneinfo import ZoneInfo
 
 from estran.model.errors import UsageError
 from estran.projects.actors import Actor
@@ -44,6 +45,11 @@ class Officer:
         self._site = site
         self._book = site.state.audit
         self.actor = actor
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """That of the site's clocks."""
+        return ZoneInfo(self._site.settings.zone)
 
     def _permit(self, what: str) -> None:
         permit(self._site.state, self.actor, Action.AUDIT, Target(what))
