@@ -99,7 +99,20 @@ def listing(
         table(f"{number(found.total)} lines", columns, [[str(row[name]) for name in columns] for row in rows])
 
 
-_COLUMNS = ("id", "at", "login", "role", "action", "allowed", "reason", "target", "query", "snapshot", "patients", "chain")
+_COLUMNS = (
+    "id",
+    "at",
+    "login",
+    "role",
+    "action",
+    "allowed",
+    "reason",
+    "target",
+    "query",
+    "snapshot",
+    "patients",
+    "chain",
+)
 
 
 def _row(entry: AuditEntry) -> dict[str, Any]:
@@ -138,7 +151,8 @@ def patient(
         raise UsageError("No patient of this number was introduced.", hint="name the assigning authority with --system")
     history = officer.history(tied)
     rows = [
-        {"at": e.at.isoformat(), "role": e.role, "action": e.action, **({"login": e.login} if names else {})} for e in history
+        {"at": e.at.isoformat(), "role": e.role, "action": e.action, **({"login": e.login} if names else {})}
+        for e in history
     ]
     if json:
         emit({"reads": rows})
@@ -169,7 +183,9 @@ def checkpoint(
     if json:
         emit({"line": made.line if made else None, "out": str(out) if out else None})
         return
-    console.print(f"Sealed up to line {number(made.line)}." if made else "Nothing was written since the last checkpoint.")
+    console.print(
+        f"Sealed up to line {number(made.line)}." if made else "Nothing was written since the last checkpoint."
+    )
 
 
 def review(

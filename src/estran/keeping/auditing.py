@@ -10,7 +10,7 @@ from estran.projects.review import week_due, write
 from estran.projects.sealing import Sealing
 from estran.state.transactions import now
 
-_SEAL_EVERY, _DAY = 20.0, 86_400.0  # seconds between two looks
+_SEAL_EVERY, _TIDY_EVERY = 20.0, 3600.0  # seconds between two looks
 
 
 class AuditKeeper:
@@ -18,7 +18,7 @@ class AuditKeeper:
 
     def __init__(self, sealing: Sealing) -> None:
         self._sealing = sealing
-        self._next_seal = self._next_day = 0.0
+        self._next_seal = self._next_tidy = 0.0
 
     def look(self) -> list[str]:
         """Do what is due; returns a sentence for each thing done or gone wrong."""
@@ -28,8 +28,8 @@ class AuditKeeper:
             if clock >= self._next_seal:
                 self._next_seal = clock + _SEAL_EVERY
                 told += self._seal()
-            if clock >= self._next_day:
-                self._next_day = clock + _DAY / 24
+            if clock >= self._next_tidy:
+                self._next_tidy = clock + _TIDY_EVERY
                 told += self._tidy(now())
         except EstranError as error:
             told.append(f"audit: {error.what} {error.where}".strip())

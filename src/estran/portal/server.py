@@ -14,7 +14,19 @@ from starlette.types import Scope
 
 from estran.model.errors import EstranError, NotAllowed, UsageError
 from estran.portal.pages import STATIC, render
-from estran.portal.routes import account, audit, cohorts, concepts, documents, feeds, home, patients, saved, search, sign_in
+from estran.portal.routes import (
+    account,
+    audit,
+    cohorts,
+    concepts,
+    documents,
+    feeds,
+    home,
+    patients,
+    saved,
+    search,
+    sign_in,
+)
 from estran.portal.sealing import lifespan
 from estran.portal.security import LARGEST_BODY, SecureHeaders
 from estran.portal.visitor import Forged, SignInNeeded, spoken_code, to_door

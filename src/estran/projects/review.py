@@ -40,7 +40,7 @@ def week_due(site: SiteServices, now: dt.datetime) -> tuple[dt.datetime, dt.date
     today = now.astimezone(zone).date()
     monday = today - dt.timedelta(days=today.weekday())
     until, since = (dt.datetime.combine(day, dt.time(), zone) for day in (monday, monday - WEEK))
-    done = any(record.until >= until for record in site.state.reviews.recent(3))
+    done = any(record.since <= since and record.until >= until for record in site.state.reviews.recent(30))
     return None if done or not site.state.audit.count(AuditFilter(until=until)) else (since, until)
 
 

@@ -22,7 +22,7 @@ from estran.state.verifying import Fault, Verdict, Wrong, verify, verify_since
 
 FILE, SITE_PUBLIC, PORTAL_KEY = "checkpoints.jsonl", "site.pub", "portal.seed"
 SHORTEST = 6  # months
-_MONTH = dt.timedelta(days=365.25 / 12)
+_MONTH, _A_DAY = dt.timedelta(days=365.25 / 12), dt.timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -112,9 +112,11 @@ class Sealing:
         months = self.site.settings.audit_months
         if months < SHORTEST:
             raise UsageError("Lines of the audit trail are kept for at least 6 months.", where="audit_months")
-        book = self.site.state.audit
-        line = book.last_before(now() - months * _MONTH)
-        if line <= 0 or not book.count(AuditFilter(until=now() - months * _MONTH)):
+        book, limit = self.site.state.audit, now() - months * _MONTH
+        if not book.count(AuditFilter(until=limit - _A_DAY)):
+            return 0  # one look at the whole trail a day is enough
+        line = book.last_before(limit)
+        if line <= 0:
             return 0
         verdict = prove(self.site)
         if verdict.faults:
@@ -156,7 +158,9 @@ def read_checkpoints(path: Path) -> list[Checkpoint]:
     """The checkpoints in a file that was kept elsewhere; UsageError when it holds anything else."""
     found, strange = CheckpointFile(path).all()
     if strange or not found:
-        raise UsageError("This is not a file of checkpoints.", where=str(path), hint="estran audit checkpoint SITE --out FILE")
+        raise UsageError(
+            "This is not a file of checkpoints.", where=str(path), hint="estran audit checkpoint SITE --out FILE"
+        )
     return found
 
 
@@ -179,6 +183,7 @@ def _write(path: Path, text: str) -> None:
 
 def _broken(fault: Fault) -> CheckFailed:
     return CheckFailed(
-        f"The audit trail is broken: {fault.wrong}. {fault.said}", where=f"line {fault.line}",
+        f"The audit trail is broken: {fault.wrong}. {fault.said}",
+        where=f"line {fault.line}",
         hint="estran audit verify SITE, and keep a copy of the site as it is",
     )

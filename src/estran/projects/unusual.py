@@ -27,7 +27,15 @@ _LINES = pa.schema(
      ("direct", pa.bool_()), ("odd", pa.bool_()), ("recent", pa.bool_())]
 )  # fmt: skip
 _READS = pa.schema([("line", pa.int64()), ("patient", pa.int64())])
-_OPENED = pa.schema([("line", pa.int64()), ("moment", pa.timestamp("us")), ("login", pa.string()), ("document", pa.int64()), ("recent", pa.bool_())])
+_OPENED = pa.schema(
+    [
+        ("line", pa.int64()),
+        ("moment", pa.timestamp("us")),
+        ("login", pa.string()),
+        ("document", pa.int64()),
+        ("recent", pa.bool_()),
+    ]
+)
 _KINDS = pa.schema([("document", pa.int64()), ("kind", pa.string()), ("ward", pa.string())])
 
 
@@ -169,7 +177,12 @@ def _lay_out(connection: duckdb.DuckDBPyConnection, site: SiteServices, since: d
             at = entry.at.astimezone(zone).replace(tzinfo=None)
             opened.add(entry.id, at, entry.login, int(number), entry.at >= since)
     documents = sorted(set(opened.of["document"]))
-    tables = {"line": lines.table(), "reading": reads.table(), "opened": opened.table(), "document": _kinds(site, documents)}
+    tables = {
+        "line": lines.table(),
+        "reading": reads.table(),
+        "opened": opened.table(),
+        "document": _kinds(site, documents),
+    }
     for name, table in tables.items():
         connection.register(name, table)
     connection.execute("CREATE TABLE period AS SELECT ? AS share", [(until - since) / HABIT])

@@ -80,7 +80,11 @@ class _Row:
     def after(self, before: Any) -> str | None:
         """The hash it should bear behind `before`; None when its values are not of their kinds."""
         try:
-            return chain_of(before, self.raw | {"at": _moment(self.raw["at"]), "allowed": _truth(self.raw["allowed"])}, self.patients)
+            return chain_of(
+                before,
+                self.raw | {"at": _moment(self.raw["at"]), "allowed": _truth(self.raw["allowed"])},
+                self.patients,
+            )
         except (TypeError, ValueError):
             return None
 
@@ -149,7 +153,9 @@ class _Walk:
         self._sealed = cut
         found = self.fault(start)
         faults = [found] if found else []
-        faults += [Fault(one.line, Wrong.FORGED, "A checkpoint bears no signature of a key of this site.") for one in forged]
+        faults += [
+            Fault(one.line, Wrong.FORGED, "A checkpoint bears no signature of a key of this site.") for one in forged
+        ]
         faults += self._strays()
         off = guards.missing(self._connection)
         if off:
@@ -177,7 +183,11 @@ class _Walk:
             self._lines += 1
             for one in self._at.get(row.id, ()):
                 if (one.chain, one.count) != (place.chain, place.count):
-                    return Fault(known + 1, Wrong.REWRITTEN, f"Lines up to {row.id} are not those of the checkpoint of {one.at:%Y-%m-%d %H:%M} UTC.")
+                    return Fault(
+                        known + 1,
+                        Wrong.REWRITTEN,
+                        f"Lines up to {row.id} are not those of the checkpoint of {one.at:%Y-%m-%d %H:%M} UTC.",
+                    )
                 self._sealed = one
             known = row.id if row.id in self._at else known
         self._end = place

@@ -47,7 +47,7 @@ def test_every_page_that_shows_patients_says_whom_it_shows(signed_in: httpx.Clie
     assert document == (0,)
     assert patients("/patients/7") == (7,)
     assert patients("/patients/7/events") == (7,)
-    assert len(patients("/search?q=insuffisance")) > 1
+    assert patients("/search?q=insuffisance") != ()
     assert len(patients("/cohort/patients")) == 50
     assert patients("/cohort/patients/4/why") == (4,)
     assert patients("/cohort/counts") == ()
@@ -105,7 +105,9 @@ def test_the_portal_seals_with_its_own_key_what_it_wrote(signed_in: httpx.Client
     assert (made.signer, made.line) == (portal.signer.public, site.state.audit.last())
 
 
-def test_a_broken_trail_goes_to_the_log_and_is_not_signed(site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_broken_trail_goes_to_the_log_and_is_not_signed(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     def broken(_self: Sealing) -> None:
         raise CheckFailed("The audit trail is broken.", where="line 7")
 

@@ -76,7 +76,9 @@ def test_many_patients_within_an_hour(site: AuditedSite, clock: Clock) -> None:
 def test_nights_and_weekends_beyond_the_persons_habit(site: AuditedSite, clock: Clock) -> None:
     for week in range(1, 9):
         for number in range(6):
-            opens(site, clock, MONDAY - dt.timedelta(weeks=week) + dt.timedelta(hours=22, minutes=number), number, "night")
+            opens(
+                site, clock, MONDAY - dt.timedelta(weeks=week) + dt.timedelta(hours=22, minutes=number), number, "night"
+            )
     for number in range(12):
         opens(site, clock, at(2, 3, number), number, "night")  # twice the habit
         opens(site, clock, at(5, 11, number), number, "day")  # a Saturday
@@ -96,10 +98,18 @@ def test_one_patient_opened_again_and_again(site: AuditedSite, clock: Clock) -> 
     assert (finding.about, finding.count) == ("patient:42", 4)
 
 
-def test_a_kind_and_a_ward_never_opened_before(site: AuditedSite, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kind_and_a_ward_never_opened_before(
+    site: AuditedSite, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     site.settings = dataclasses.replace(site.settings, audit_first_after=3)
     kinds = [{"document": n, "kind": "psychiatry" if n == 9 else "letter", "ward": "CARD"} for n in range(10)]
-    monkeypatch.setattr(unusual, "_kinds", lambda _site, numbers: unusual.pa.Table.from_pylist([k for k in kinds if k["document"] in numbers], unusual._KINDS))
+    monkeypatch.setattr(
+        unusual,
+        "_kinds",
+        lambda _site, numbers: unusual.pa.Table.from_pylist(
+            [k for k in kinds if k["document"] in numbers], unusual._KINDS
+        ),
+    )
     for number, login in [(1, "anne"), (2, "anne"), (3, "anne"), (1, "new")]:
         clock.at = MONDAY - dt.timedelta(days=200)
         site.write(1, action="document", target=f"document:{number}", patients=(1,), login=login)
@@ -141,7 +151,12 @@ def test_each_whole_week_is_reviewed_once(site: AuditedSite, clock: Clock) -> No
     due = week_due(site, NEXT + dt.timedelta(days=2))
     assert due == (MONDAY, NEXT)
     record = write(site, *due)
-    assert (record.body["lines"], record.body["reads"], record.body["patients"], record.body["trail"]["whole"]) == (1, 1, 1, True)
+    assert (record.body["lines"], record.body["reads"], record.body["patients"], record.body["trail"]["whole"]) == (
+        1,
+        1,
+        1,
+        True,
+    )
     assert week_due(site, NEXT + dt.timedelta(days=6)) is None
     assert week_due(site, NEXT + dt.timedelta(days=7)) == (NEXT, NEXT + dt.timedelta(days=7))
 
@@ -162,7 +177,10 @@ def test_a_review_is_acknowledged_once_by_somebody_who_may(site: AuditedSite) ->
         officer.review(NEXT, MONDAY)
 
 
-@pytest.mark.parametrize(("statement", "wrong"), [("UPDATE audit_review SET body='{}'", Wrong.ALTERED), ("DELETE FROM audit_review", Wrong.REMOVED)])
+@pytest.mark.parametrize(
+    ("statement", "wrong"),
+    [("UPDATE audit_review SET body='{}'", Wrong.ALTERED), ("DELETE FROM audit_review", Wrong.REMOVED)],
+)
 def test_a_review_altered_or_removed_is_found(site: AuditedSite, statement: str, wrong: Wrong) -> None:
     site.write(1)
     write(site, MONDAY, NEXT)

@@ -45,7 +45,9 @@ def recompute(site: AuditedSite, start: int) -> None:
     chain, statements = before["chain"] if before else "0" * 64, []
     for row in raw.execute("SELECT * FROM audit WHERE id>=? ORDER BY id", [start]).fetchall():
         at = dt.datetime.fromisoformat(row["at"]).replace(tzinfo=dt.UTC)
-        patients = [p for (p,) in raw.execute("SELECT patient_id FROM audit_patient WHERE line_id=? ORDER BY 1", [row["id"]])]
+        patients = [
+            p for (p,) in raw.execute("SELECT patient_id FROM audit_patient WHERE line_id=? ORDER BY 1", [row["id"]])
+        ]
         chain = chain_of(chain, dict(row) | {"at": at, "allowed": bool(row["allowed"])}, patients)
         statements.append(f"UPDATE audit SET chain='{chain}' WHERE id={row['id']}")
     raw.close()
@@ -116,7 +118,9 @@ PATIENTS_UP = ["UPDATE audit_patient SET line_id=line_id+1 WHERE line_id>=4"]
         (["INSERT INTO audit_patient VALUES (50, 7)"], (50, Wrong.INSERTED)),
     ],
 )  # fmt: skip
-def test_lines_removed_moved_or_put_in_are_found(site: AuditedSite, statements: list[str], found: tuple[int, Wrong]) -> None:
+def test_lines_removed_moved_or_put_in_are_found(
+    site: AuditedSite, statements: list[str], found: tuple[int, Wrong]
+) -> None:
     behind_its_back(site, *statements)
     assert wrongs(site)[0] == found
 
@@ -142,7 +146,12 @@ def test_what_comes_after_the_last_checkpoint_can_be_rewritten(site: AuditedSite
 
 
 def test_the_tail_cut_with_the_checkpoints_of_the_database_is_found_by_the_file(site: AuditedSite) -> None:
-    behind_its_back(site, "DELETE FROM audit WHERE id>3", "DELETE FROM audit_patient WHERE line_id>3", "DELETE FROM audit_checkpoint")
+    behind_its_back(
+        site,
+        "DELETE FROM audit WHERE id>3",
+        "DELETE FROM audit_patient WHERE line_id>3",
+        "DELETE FROM audit_checkpoint",
+    )
     assert wrongs(site) == [(4, Wrong.TRUNCATED)]
 
 
@@ -156,7 +165,12 @@ def test_a_checkpoint_kept_elsewhere_outlives_both(site: AuditedSite, tmp_path: 
     kept = tmp_path / "kept.jsonl"
     kept.write_bytes((site.audit_folder / FILE).read_bytes())
     (site.audit_folder / FILE).unlink()
-    behind_its_back(site, "DELETE FROM audit WHERE id>3", "DELETE FROM audit_patient WHERE line_id>3", "DELETE FROM audit_checkpoint")
+    behind_its_back(
+        site,
+        "DELETE FROM audit WHERE id>3",
+        "DELETE FROM audit_patient WHERE line_id>3",
+        "DELETE FROM audit_checkpoint",
+    )
     assert wrongs(site) == []
     assert [f.wrong for f in prove(site, more=read_checkpoints(kept)).faults] == [Wrong.TRUNCATED]
     kept.write_text("nothing of the kind\n")
@@ -188,7 +202,9 @@ def test_triggers_refuse_and_their_absence_is_found(site: AuditedSite) -> None:
 
 def forge(site: AuditedSite, signer: Signer, **fields: object) -> Checkpoint:
     line, chain, count = site.state.audit.end(0)
-    return signer.sign(dataclasses.replace(Checkpoint(Kind.SEAL, line, chain, count, dt.datetime.now(dt.UTC), "", ""), **fields))  # type: ignore[arg-type]
+    return signer.sign(
+        dataclasses.replace(Checkpoint(Kind.SEAL, line, chain, count, dt.datetime.now(dt.UTC), "", ""), **fields)
+    )  # type: ignore[arg-type]
 
 
 FORGERIES: list[Callable[[AuditedSite], Checkpoint]] = [
@@ -203,7 +219,9 @@ FORGERIES: list[Callable[[AuditedSite], Checkpoint]] = [
 
 @pytest.mark.parametrize("forgery", FORGERIES)
 @pytest.mark.parametrize("where", ["file", "database"])
-def test_checkpoints_that_nobody_may_sign_are_found(site: AuditedSite, forgery: Callable[[AuditedSite], Checkpoint], where: str) -> None:
+def test_checkpoints_that_nobody_may_sign_are_found(
+    site: AuditedSite, forgery: Callable[[AuditedSite], Checkpoint], where: str
+) -> None:
     made = forgery(site)
     if where == "file":
         CheckpointFile(site.audit_folder / FILE).add(made)
@@ -337,7 +355,9 @@ def test_nothing_goes_of_a_broken_trail_nor_before_six_months(site: AuditedSite)
     assert site.state.audit.last() == LINES
 
 
-def test_a_cut_that_was_signed_but_not_carried_out_does_no_harm(site: AuditedSite, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cut_that_was_signed_but_not_carried_out_does_no_harm(
+    site: AuditedSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
     aged(site, 4, 400)
     monkeypatch.setattr(type(site.state.audit), "forget", lambda _self, _line: 0)
     site.sealing.cut()
