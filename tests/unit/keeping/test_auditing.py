@@ -30,7 +30,7 @@ def test_the_trail_is_sealed_reviewed_and_let_go_once(site: AuditedSite, monkeyp
     site.write(1)
     keeper = AuditKeeper(site.sealing)
     told = keeper.look()
-    assert [sentence.split()[1] for sentence in told] == ["checkpoint", "week", "3"]
+    assert [sentence.split()[1] for sentence in told] == ["week", "3"], "the portal's key was registered at the last line: sealed"
     assert keeper.look() == []
     verdict = prove_all(site)
     assert verdict.whole
