@@ -228,7 +228,7 @@ class Desk:
     def timeline(self, patient_id: int) -> Timeline | None:
         """Everything of a patient; None when nobody may be seen under this number."""
         self._permit(Action.TIMELINE, Target(f"patient:{patient_id}", patients=(patient_id,)))
-        return self._view.timeline(patient_id)
+        return self._view.timeline(patient_id) if 0 <= patient_id < 2**31 else None
 
     # Cohorts
 
