@@ -20,6 +20,7 @@ from estran.warehouse import Snapshot, Warehouse
 if TYPE_CHECKING:  # each command imports only what it needs: everything together takes seconds
     from estran.identity.keys import SiteKey
     from estran.identity.vault import Vault
+    from estran.projects.sealing import Sealing
     from estran.sources.pipeline.run import Parts, ReaderOf
     from estran.sources.records import Reader
     from estran.sources.tabular import Shelf
@@ -55,6 +56,11 @@ class Site:
 
         return StateDatabase.open(self.directory / STATE_FILE)
 
+    @property
+    def audit_folder(self) -> Path:
+        """Where checkpoints of the audit trail are kept, outside the database."""
+        return self.directory / "audit"
+
     def snapshot(self) -> Snapshot:
         """The newest snapshot; the same object as long as nothing was committed."""
         return self.warehouse.snapshot()
@@ -68,6 +74,13 @@ class Site:
         from estran.identity.keys import read_key
 
         return read_key(self.key_file)
+
+    @cached_property
+    def audit_seal(self) -> Sealing:
+        """The seal of the audit trail, with the site's key."""
+        from estran.projects.sealing import Sealing
+
+        return Sealing.with_key(self, self.key.subkey("audit"))
 
     @contextlib.contextmanager
     def vault(self) -> Iterator[Vault]:
@@ -205,6 +218,7 @@ def create_site(directory: Path, settings: Settings, key_file: Path | None = Non
     (directory / "landing").mkdir(mode=0o700)
     write_settings(directory, settings)
     site = Site(directory, settings, key_file)
+    _ = site.audit_seal  # the portal's key is made where the site's is at hand
     site.state.close()
     return Site(directory, settings, key_file)
 
@@ -226,8 +240,10 @@ def set_up(directory: Path, key_file: Path | None = None) -> Site:
     else:
         Vault.create(directory / "vault", key).close()
     (directory / "landing").mkdir(mode=0o700, exist_ok=True)
+    site = Site(directory, settings, key_file)
+    _ = site.audit_seal  # the portal's key is made where the site's is at hand
     Warehouse.create(directory / "warehouse", settings)  # last: its first snapshot says that the site is whole
-    return Site(directory, settings, key_file)
+    return site
 
 
 def open_site(directory: Path, key_file: Path | None = None) -> Site:

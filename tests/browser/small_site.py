@@ -17,6 +17,7 @@ import pyarrow as pa
 from estran.model.feeds import Feed
 from estran.model.tables import TABLES
 from estran.projects.actors import KEY_HOLDER, Role
+from estran.projects.sealing import Sealing
 from estran.projects.sign_in import create_account
 from estran.settings import Settings
 from estran.state import StateDatabase
@@ -89,10 +90,15 @@ TEXTS = [
 class Site:
     """An open site, as `app` gives it to the portal."""
 
+    folder: Path
     settings: Settings
     state: StateDatabase
     warehouse: Warehouse
     feeds: tuple[Feed, ...] = ()
+
+    @property
+    def audit_folder(self) -> Path:
+        return self.folder / "audit"
 
     def snapshot(self) -> Snapshot:
         return self.warehouse.snapshot()
@@ -157,7 +163,9 @@ def build(folder: Path, language: str = "fr", patients: int = PATIENTS) -> Site:
     state = StateDatabase.open(folder / "state.sqlite")
     for role in Role:
         create_account(state, KEY_HOLDER, str(role), PASSWORD, role, language)
-    return Site(settings, state, warehouse)
+    site = Site(folder, settings, state, warehouse)
+    Sealing.with_key(site, bytes(32))
+    return site
 
 
 def _changes(rows: Rows) -> Changes:

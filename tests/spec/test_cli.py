@@ -5,9 +5,11 @@ Most commands run in this process through the same `main`; a few as a real proce
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -251,7 +253,66 @@ def test_what_the_owner_asks_is_recorded(site: Path, estran: Command) -> None:
     lines = [(entry.action, entry.query) for entry in book.latest(10)]
     assert ("count", True) in [(action, "2160-0" in query) for action, query in lines]
     assert ("search", "cardiaque") in lines
-    assert book.broken_at() is None
+    assert estran("audit", "verify", site).code == 0
+
+
+def test_the_audit_trail_is_proved_listed_and_exported(site: Path, estran: Command) -> None:
+    who = kit.patient_of(open_site(site), "7001")
+    estran("patient", site, who)
+    estran("cohort", "run", site, "LOINC:2160-0")
+    listed = estran("audit", "list", site, "--patient", who, "--json").json
+    assert [line["action"] for line in listed["lines"]] == ["patients", "timeline"]
+    assert listed["lines"][0]["patients"] == "0 1"
+    written = list(csv.DictReader(io.StringIO(estran("audit", "list", site, "--action", "timeline", "--since", "2020-01-01", "--csv").out)))
+    assert [(row["login"], row["target"]) for row in written] == [("key-holder", f"patient:{who}")]
+    assert "timeline" in estran("audit", "list", site, "--login", "KEY-HOLDER").out
+    assert estran("audit", "list", site, "--refused", "--json").json == {"total": 0, "lines": []}
+    assert estran("audit", "list", site, "--since", "yesterday").code == 2
+    proved = estran("audit", "verify", site, "--json")
+    assert (proved.code, proved.json["whole"], proved.json["first"]) == (0, True, 1)
+
+
+def test_a_trail_tampered_with_is_told_with_its_first_bad_line(site: Path, estran: Command, tmp_path: Path) -> None:
+    estran("cohort", "count", site, "LOINC:2160-0")
+    estran("cohort", "count", site, "LOINC:2160-0")
+    kept = tmp_path / "elsewhere.jsonl"
+    assert estran("audit", "checkpoint", site, "--out", kept, "--json").json["line"] == 2
+    assert estran("audit", "checkpoint", site).out.startswith("Nothing was written")
+    assert estran("audit", "checkpoint", site, "--out", site / "inside").code == 2
+    raw = sqlite3.connect(site / "state.sqlite")
+    raw.executescript("DROP TRIGGER audit_no_delete; DELETE FROM audit; DROP TRIGGER audit_checkpoint_no_delete; DELETE FROM audit_checkpoint")
+    raw.close()
+    (site / "audit" / "checkpoints.jsonl").unlink()
+    told = estran("audit", "verify", site, "--against", kept)
+    assert told.code == 1
+    assert "line 1: truncated" in told.out and "Not whole" in told.out
+    refused = estran("audit", "verify", site, "--against", tmp_path / "none")
+    assert refused.code == 2
+
+
+def test_a_patient_is_told_who_read_the_record(site: Path, estran: Command) -> None:
+    who = kit.patient_of(open_site(site), "7001")
+    estran("patient", site, who)
+    estran("audit", "list", site, "--patient", who)
+    authority = "CHU"
+    (read,) = estran("audit", "patient", site, "7001", "--system", authority, "--json").json["reads"]
+    assert (read["role"], read["action"], set(read)) == ("owner", "timeline", {"at", "role", "action"})
+    letter = estran("audit", "patient", site, "7001", "--system", authority, "--letter").out
+    assert "lecture du dossier chronologique" in letter and "key-holder" not in letter and "7001" not in letter
+    assert "key-holder" in estran("audit", "patient", site, "7001", "--system", authority, "--names").out
+    assert "Aucune consultation" in estran("audit", "patient", site, "7002", "--system", authority, "--letter").out
+    missing = estran("audit", "patient", site, "8888", "--system", authority)
+    assert missing.code == 2 and "8888" not in missing.err
+
+
+def test_a_review_is_written_and_shown(site: Path, estran: Command) -> None:
+    estran("cohort", "count", site, "LOINC:2160-0")
+    body = estran("audit", "review", site, "--json").json
+    assert (body["review"], body["trail"]["whole"], body["findings"]) == (1, True, [])
+    assert body["lines"] >= 1
+    assert "Review 2" in estran("audit", "review", site, "--since", "2024-01-01", "--until", "2024-01-08").out
+    assert estran("audit", "cut", site, "--json").json == {"removed": 0}
+    assert estran("audit", "verify", site).code == 0
 
 
 # What a patient may ask

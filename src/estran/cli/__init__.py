@@ -54,13 +54,16 @@ _PARTS: dict[str, dict[str, str]] = {  # module -> its commands, and what each i
         "patient": "One patient's timeline.",
         "cohort": "Count, run or explain a cohort.",
     },
+    "audit": {
+        "audit": "The audit trail: prove it, read it, seal it, review it.",
+    },
     "people": {
         "user": "Accounts of the portal.",
     },
     "feeds": {
         "feeds": "How each feed is doing: last load, newest date, volume, rejects, codes never seen before.",
         "run": "Watch the folders of the feeds and load new files, each feed as often as its `every` "
-        "says; do what was asked for on the page of the feeds.",
+        "says; do what was asked for on the page of the feeds; seal and review the audit trail.",
         "loads": "List loads: what was read, loaded, superseded and quarantined in each.",
         "unload": "Take one load back, as if it had never come; what it had replaced comes back from the landing.",
         "reload": "Read all that a source ever sent anew from the landing: after its mapping or its reader changed.",

@@ -11,12 +11,12 @@ from typing import Annotated, Any
 import typer
 
 from estran import app as house
-from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, number, table
+from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, number, problem, table
 from estran.cohort.language import json as question_json
 from estran.cohort.language.explain import explain as sentences
 from estran.cohort.language.parser import parse
 from estran.cohort.query import Code, Node
-from estran.model.errors import UsageError
+from estran.model.errors import CheckFailed, UsageError
 from estran.projects.actors import KEY_HOLDER
 from estran.projects.desk import Desk, ReadingRoom
 from estran.projects.patients import Event
@@ -39,7 +39,17 @@ def desk_of(site: Path, key: Path | None) -> Desk:
     """The owner's desk: opening the vault proves that the key is the site's."""
     opened = house.open_site(site, key)
     with opened.vault():
+        _seal(opened)
         return Desk(ReadingRoom(opened), KEY_HOLDER)
+
+
+def _seal(opened: house.Site) -> None:
+    """A checkpoint of the audit trail when one is due: the key is at hand. A broken trail is told, and stops nobody."""
+    try:
+        if opened.audit_seal.due():
+            opened.audit_seal.seal()
+    except CheckFailed as error:
+        problem(error)
 
 
 def question(text: str) -> Node:

@@ -14,7 +14,20 @@ from starlette.types import Scope
 
 from estran.model.errors import EstranError, NotAllowed, UsageError
 from estran.portal.pages import STATIC, render
-from estran.portal.routes import account, cohorts, concepts, documents, feeds, home, patients, saved, search, sign_in
+from estran.portal.routes import (
+    account,
+    audit,
+    cohorts,
+    concepts,
+    documents,
+    feeds,
+    home,
+    patients,
+    saved,
+    search,
+    sign_in,
+)
+from estran.portal.sealing import lifespan
 from estran.portal.security import LARGEST_BODY, SecureHeaders
 from estran.portal.visitor import Forged, SignInNeeded, spoken_code, to_door
 from estran.projects.desk import ReadingRoom
@@ -25,10 +38,10 @@ log = logging.getLogger(__name__)
 
 def create_app(site: SiteServices) -> FastAPI:
     """The portal of an open site. It fetches nothing from any other host, and offers no generated API pages."""
-    app = FastAPI(title="Estran", docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(title="Estran", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan(site))
     app.state.room = ReadingRoom(site)
     app.mount("/static", _Static(directory=STATIC), name="static")
-    for room in (home, sign_in, account, search, cohorts, saved, concepts, documents, patients, feeds):
+    for room in (home, sign_in, account, search, cohorts, saved, concepts, documents, patients, feeds, audit):
         app.include_router(room.router)
     app.add_middleware(SecureHeaders)
     app.middleware("http")(_limit_body)

@@ -58,6 +58,24 @@ WORDS: dict[str, dict[str, str]] = {
         "owner": _("Key holder"), "data_engineer": _("Clinical data centre"), "researcher": _("Researcher"),
         "clinician": _("Clinician"), "viewer": _("Viewer"),
     },
+    "action": {
+        "holdings": _("Totals of the site"), "feeds": _("Health of the feeds"), "operate": _("Work on the feeds"),
+        "concepts": _("Look a code up"), "count": _("Count a question"), "search": _("Search the texts"),
+        "snippets": _("Extracts of documents"), "document": _("Read a document"), "patients": _("Patients of a cohort"),
+        "timeline": _("Timeline of a patient"), "save": _("Save a cohort"), "open": _("Open a saved cohort"),
+        "audit": _("Read the audit trail"), "accounts": _("Change accounts"), "sign-in": _("Sign in"),
+        "sign-out": _("Sign out"),
+    },
+    "rule": {
+        "many_patients": _("Many patients within an hour"), "odd_hours": _("By night or at the weekend"),
+        "same_patient": _("One patient again and again"), "first_access": _("Never opened before"),
+        "refusals": _("Refused again and again"),
+    },
+    "wrong": {
+        "altered": _("altered"), "removed": _("lines removed"), "inserted": _("line put in"),
+        "reordered": _("lines moved"), "rewritten": _("lines rewritten"), "truncated": _("end cut off"),
+        "forged": _("forged checkpoint"), "unguarded": _("protection of the database taken away"),
+    },
     "theme": {"auto": _("Automatic"), "light": _("Light"), "dark": _("Dark")},
 }
 

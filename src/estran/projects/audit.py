@@ -10,11 +10,12 @@ from estran.state import AuditLine, StateDatabase
 
 def record(
     state: StateDatabase, actor: Actor, action: str, decision: Decision, *, target: str = "", query: str = "",
-    snapshot: int | None = None,
+    snapshot: int | None = None, patients: tuple[int, ...] = (),
 ) -> int:
     """Write one line of the audit trail; returns its number once it is on disk."""
     line = AuditLine(
-        actor.login, str(actor.role), str(action), decision.allowed, decision.reason, target, query, snapshot
+        actor.login, str(actor.role), str(action), decision.allowed, decision.reason, target, query, snapshot,
+        tuple(number for number in patients if 0 <= number < 2**31),  # what a person typed in an address is anything
     )
     return state.audit.append(line)
 
@@ -25,8 +26,9 @@ def permit(
 ) -> int:
     """Decide, record, then go on: NotAllowed, with the reason, when the answer is no."""
     decision = decide(actor, action, target)
+    target = target or Target()
     number = record(
-        state, actor, action, decision, target=target.what if target else "", query=query, snapshot=snapshot
+        state, actor, action, decision, target=target.what, query=query, snapshot=snapshot, patients=target.patients
     )
     if not decision.allowed:
         raise NotAllowed(decision.reason, hint="ask the clinical data centre for the right role")

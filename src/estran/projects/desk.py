@@ -16,14 +16,15 @@ from estran.projects import feeds, finding
 from estran.projects.actors import Actor
 from estran.projects.audit import permit
 from estran.projects.concepts import Concept, ConceptShelf
-from estran.projects.documents import Document, read_document
+from estran.projects.documents import Document, patient_of, read_document
 from estran.projects.feeds import FeedState, Refused
 from estran.projects.gate import Shown, gate_of, rules_of
 from estran.projects.holdings import Holdings, SourceLine, read_holdings
+from estran.projects.officer import Officer
 from estran.projects.operations import JobKind
 from estran.projects.patients import PatientLine, Timeline, read_patients, read_timeline
 from estran.projects.policy import Action, Target, decide
-from estran.projects.questions import Answers, Counted, names_patients, open_names, shown
+from estran.projects.questions import Answers, Counted, named_patients, names_patients, open_names, shown
 from estran.projects.rows import fetch
 from estran.projects.site import SiteServices
 from estran.release.disclosure import margin
@@ -132,6 +133,11 @@ class Desk:
         return self._room.site.state
 
     @property
+    def officer(self) -> Officer:
+        """The desk of whoever may read the audit trail."""
+        return Officer(self._room.site, self.actor)
+
+    @property
     def site_name(self) -> str:
         return self._room.site.settings.name
 
@@ -213,20 +219,23 @@ class Desk:
         """Documents that hold the words; UsageError when they cannot be read as a search."""
         self._permit(Action.SEARCH, Target("filters:" + ",".join(f"{k}={v}" for k, v in filters.items())), text)
         readable = decide(self.actor, Action.SNIPPETS).allowed
+        found = finding.find(self._view.snapshot, self._gate, text, filters, limit, offset, readable)
         if readable:
-            self._permit(Action.SNIPPETS, Target(f"results:{offset}-{offset + limit}"), text)
-        return finding.find(self._view.snapshot, self._gate, text, filters, limit, offset, readable)
+            patients = tuple({hit.document.patient_id for hit in found.hits})
+            self._permit(Action.SNIPPETS, Target(f"results:{offset}-{offset + limit}", patients=patients), text)
+        return found
 
     def document(self, document_id: int, words: str = "") -> tuple[Document, tuple[finding.Piece, ...]] | None:
         """A document, and its text cut at the words; None when nothing may be seen under this number."""
-        self._permit(Action.DOCUMENT, Target(f"document:{document_id}"), words)
+        whose = patient_of(self._view.snapshot, document_id)
+        self._permit(Action.DOCUMENT, Target(f"document:{document_id}", patients=whose), words)
         found = read_document(self._view.snapshot, self._view.concepts, document_id)
         return None if found is None else (found, finding.pieces(found.text, words))
 
     def timeline(self, patient_id: int) -> Timeline | None:
         """Everything of a patient; None when nobody may be seen under this number."""
-        self._permit(Action.TIMELINE, Target(f"patient:{patient_id}"))
-        return self._view.timeline(patient_id)
+        self._permit(Action.TIMELINE, Target(f"patient:{patient_id}", patients=(patient_id,)))
+        return self._view.timeline(patient_id) if 0 <= patient_id < 2**31 else None
 
     # Cohorts
 
@@ -240,11 +249,12 @@ class Desk:
         opened = self._asked(Action.PATIENTS, query, Target(f"patients:{offset}-{offset + limit}"))
         numbers = self._view.answers.run(opened).patients
         page = [int(number) for number in numbers[offset : offset + limit]]
+        self._permit(Action.PATIENTS, Target(f"page of patients:{offset}-{offset + limit}", patients=tuple(page)))
         return PatientPage(tuple(read_patients(self._view.snapshot, page)), len(numbers))
 
     def evidence(self, query: Node, patient_id: int) -> dict[str, list[EvidenceLine]]:
         """Per path of the question, what was found in this patient; nothing about one who may not be seen."""
-        opened = self._asked(Action.PATIENTS, query, Target(f"evidence:patient:{patient_id}"))
+        opened = self._asked(Action.PATIENTS, query, Target(f"evidence:patient:{patient_id}", patients=(patient_id,)))
         found = self._view.answers.run(opened).evidence(patient_id)
         ids = {m.concept_id for matches in found.values() for m in matches if m.concept_id is not None}
         known = self._view.concepts.of_ids(ids)
@@ -261,8 +271,10 @@ class Desk:
 
     def _asked(self, action: Action, query: Node, target: Target | None = None) -> Node:
         opened = open_names(query, self._query_named)
-        what = target.what if target else ""
-        self._permit(action, Target(what, names_patients=names_patients(opened)), question_json.dumps(query))
+        target = target or Target()
+        listed = target.patients or named_patients(opened)
+        asked = Target(target.what, names_patients=names_patients(opened), patients=listed)
+        self._permit(action, asked, question_json.dumps(query))
         return opened
 
     def _query_named(self, name: str) -> str | None:

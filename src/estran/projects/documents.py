@@ -86,6 +86,12 @@ class Document:
     following: int | None
 
 
+def patient_of(snapshot: Snapshot, document_id: int) -> tuple[int, ...]:
+    """Whose document it is; nobody when there is none that may be seen under this number."""
+    head = one(snapshot, "SELECT patient_id FROM document WHERE document_id = ?", [document_id])
+    return () if head is None else (head["patient_id"],)
+
+
 def read_document(snapshot: Snapshot, concepts: ConceptShelf, document_id: int) -> Document | None:
     """The document, or None when there is none that may be seen under this number."""
     head = one(

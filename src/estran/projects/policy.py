@@ -52,12 +52,14 @@ class Decision:
 class Target:
     """What an action bears on: `what` for the audit, `owner_id` when it belongs to somebody.
 
-    `names_patients` says that the question itself lists patients, which is reading, not counting.
+    `names_patients` says that the question itself lists patients, which is reading, not counting; `patients`
+    are those of whom something is read.
     """
 
     what: str = ""
     owner_id: int | None = None
     names_patients: bool = False
+    patients: tuple[int, ...] = ()
 
 
 def decide(actor: Actor, action: Action, target: Target | None = None) -> Decision:

@@ -129,6 +129,11 @@ def names_patients(query: Node) -> bool:
     return any(isinstance(node, IdList) for _, node in walk(query))
 
 
+def named_patients(query: Node) -> tuple[int, ...]:
+    """The patients that the question lists by number."""
+    return tuple({n for _, node in walk(query) if isinstance(node, IdList) for n in node.ids})
+
+
 def open_names(query: Node, find: Callable[[str], str | None], depth: int = 0) -> Node:
     """The question with each cohort named in it replaced by its own; `find` gives its JSON or None.
 

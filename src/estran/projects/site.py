@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
 from estran.model.feeds import Feed
@@ -12,6 +13,9 @@ from estran.warehouse import Snapshot
 
 class SiteServices(Protocol):
     """An open site. `snapshot` gives the newest one, and costs next to nothing when nothing changed."""
+
+    @property
+    def audit_folder(self) -> Path: ...
 
     @property
     def feeds(self) -> tuple[Feed, ...]: ...

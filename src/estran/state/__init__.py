@@ -5,15 +5,17 @@ except what a person typed in a question.
 """
 
 from estran.state.accounts import Account, Accounts
-from estran.state.audit import AuditBook, AuditEntry, AuditLine
+from estran.state.audit import AuditBook, AuditEntry, AuditFilter, AuditLine
+from estran.state.checkpoints import Checkpoint, CheckpointFile
 from estran.state.cohorts import CohortShelf, CohortVersion, SavedCohort
 from estran.state.database import StateDatabase
 from estran.state.drafts import Drafts
 from estran.state.jobs import Job, Jobs
 from estran.state.lockouts import Lockouts
+from estran.state.reviews import ReviewRecord
 from estran.state.sessions import Session, Sessions
 
 __all__ = [
-    "Account", "Accounts", "AuditBook", "AuditEntry", "AuditLine", "CohortShelf", "CohortVersion", "Drafts",
-    "Job", "Jobs", "Lockouts", "SavedCohort", "Session", "Sessions", "StateDatabase",
+    "Account", "Accounts", "AuditBook", "AuditEntry", "AuditFilter", "AuditLine", "Checkpoint", "CheckpointFile", "CohortShelf", "CohortVersion", "Drafts",
+    "Job", "Jobs", "Lockouts", "ReviewRecord", "SavedCohort", "Session", "Sessions", "StateDatabase",
 ]

@@ -11,15 +11,17 @@ from estran.model.errors import StoreError
 from estran.state.accounts import Accounts
 from estran.state.answered import AnsweredSets
 from estran.state.audit import AuditBook
+from estran.state.checkpoints import Checkpoints
 from estran.state.cohorts import CohortShelf
 from estran.state.drafts import Drafts
 from estran.state.jobs import Jobs
 from estran.state.lockouts import Lockouts
+from estran.state.reviews import Reviews
 from estran.state.sessions import Sessions
 from estran.state.transactions import reading, writing
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0003"  # the newest of the migrations
+HEAD = "0004"  # the newest of the migrations
 FILE_NAME = "state.sqlite"
 
 
@@ -36,6 +38,8 @@ class StateDatabase:
         self.jobs = Jobs(engine)
         self.answered = AnsweredSets(engine)
         self.audit = AuditBook(engine)
+        self.checkpoints = Checkpoints(engine)
+        self.reviews = Reviews(engine)
 
     @classmethod
     def open(cls, where: Path | str) -> StateDatabase:

@@ -127,6 +127,42 @@ audit = sa.Table(
     sa.Column("chain", sa.String(64), nullable=False),  # SHA-256 of the line before and of this one
 )
 sa.Index("audit_at", audit.c.at)
+sa.Index("audit_login", audit.c.login, audit.c.id)
+
+audit_patient = sa.Table(
+    "audit_patient",
+    metadata,
+    sa.Column("line_id", sa.ForeignKey("audit.id"), primary_key=True),
+    sa.Column("patient_id", sa.Integer, primary_key=True, autoincrement=False),
+)
+sa.Index("audit_patient_patient", audit_patient.c.patient_id, audit_patient.c.line_id)
+
+audit_checkpoint = sa.Table(
+    "audit_checkpoint",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("kind", sa.String(10), nullable=False),  # seal, key, cut: see checkpoints.py
+    sa.Column("line", sa.Integer, nullable=False),
+    sa.Column("chain", sa.String(64), nullable=False),
+    sa.Column("count", sa.Integer, nullable=False),
+    sa.Column("at", Utc, nullable=False),
+    sa.Column("subject", sa.String(64), nullable=False),
+    sa.Column("signer", sa.String(64), nullable=False),  # Ed25519 public key, hexadecimal
+    sa.Column("signature", sa.String(128), nullable=False, unique=True),
+)
+
+audit_review = sa.Table(
+    "audit_review",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("since", Utc, nullable=False),
+    sa.Column("until", Utc, nullable=False),
+    sa.Column("at", Utc, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),  # JSON; its SHA-256 is in the trail
+    sa.Column("acknowledged", Utc),
+    sa.Column("acknowledged_by", sa.String(120), nullable=False, server_default=""),
+    sa.Column("note", sa.Text, nullable=False, server_default=""),
+)
 
 secret = sa.Table(
     "secret",
