@@ -1,19 +1,22 @@
-"""The application's own database: accounts, sessions, saved cohorts, drafts and the audit trail.
+"""The application's own database: accounts and the ways to sign in, sessions, saved cohorts, drafts and the audit trail.
 
 SQLite by default (`SITE/state.sqlite`), PostgreSQL by URL. Nothing here holds a value of a patient,
 except what a person typed in a question.
 """
 
 from estran.state.accounts import Account, Accounts
+from estran.state.api_tokens import ApiToken
 from estran.state.audit import AuditBook, AuditEntry, AuditLine
 from estran.state.cohorts import CohortShelf, CohortVersion, SavedCohort
 from estran.state.database import StateDatabase
 from estran.state.drafts import Drafts
 from estran.state.jobs import Job, Jobs
 from estran.state.lockouts import Lockouts
-from estran.state.sessions import Session, Sessions
+from estran.state.passkeys import Passkey
+from estran.state.pending import Begun
+from estran.state.sessions import Place, Session, Sessions
 
 __all__ = [
-    "Account", "Accounts", "AuditBook", "AuditEntry", "AuditLine", "CohortShelf", "CohortVersion", "Drafts",
-    "Job", "Jobs", "Lockouts", "SavedCohort", "Session", "Sessions", "StateDatabase",
+    "Account", "Accounts", "ApiToken", "AuditBook", "AuditEntry", "AuditLine", "Begun", "CohortShelf", "CohortVersion",
+    "Drafts", "Job", "Jobs", "Lockouts", "Passkey", "Place", "SavedCohort", "Session", "Sessions", "StateDatabase",
 ]

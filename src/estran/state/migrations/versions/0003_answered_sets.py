@@ -28,8 +28,8 @@ def upgrade() -> None:
     op.create_index("answered_set_size", "answered_set", ["size"])
     op.create_table(
         "answered_to",
-        sa.Column("account_id", sa.ForeignKey("account.id"), primary_key=True),
-        sa.Column("set_id", sa.ForeignKey("answered_set.id"), primary_key=True),
+        sa.Column("account_id", sa.Integer, sa.ForeignKey("account.id"), primary_key=True),
+        sa.Column("set_id", sa.Integer, sa.ForeignKey("answered_set.id"), primary_key=True),
         sa.Column("at", sa.DateTime, nullable=False),
     )
     op.create_index("answered_to_at", "answered_to", ["account_id", "at"])
