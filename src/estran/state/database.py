@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from estran.model.errors import StoreError
 from estran.state.accounts import Accounts
 from estran.state.answered import AnsweredSets
+from estran.state.api_tokens import ApiTokens
 from estran.state.audit import AuditBook
 from estran.state.cohorts import CohortShelf
-from estran.state.api_tokens import ApiTokens
 from estran.state.drafts import Drafts
 from estran.state.federated import Federated
 from estran.state.jobs import Jobs

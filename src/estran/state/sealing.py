@@ -54,7 +54,7 @@ class Seal:
     def _make(self) -> bytes:
         """Written whole under another name, then linked: of two processes that start at once, one wins."""
         draft = self._file.with_name(f"{self._file.name}.{os.getpid()}.{secrets.token_hex(4)}")
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
             stream.write(secrets.token_bytes(32))
             stream.flush()
             os.fsync(stream.fileno())
