@@ -18,7 +18,7 @@ from urllib.parse import quote, urlencode
 from estran.model.errors import UsageError
 from estran.projects.actors import Actor
 from estran.projects.audit import permit
-from estran.projects.passwords import fits, hash_of
+from estran.projects.passwords import fits, hash_of_code
 from estran.projects.policy import Action, Target
 from estran.state import StateDatabase
 
@@ -73,7 +73,7 @@ def confirm(state: StateDatabase, actor: Actor, code: str) -> tuple[str, ...]:
     if kept is None or kept.confirmed or not _takes(state, number, kept.secret, code):
         raise UsageError("This code does not fit.", hint="check the clock of the device, and take the next code")
     codes = _new_codes()
-    state.second_factors.confirm(number, [hash_of(_bare(code)) for code in codes])
+    state.second_factors.confirm(number, [hash_of_code(_bare(code)) for code in codes])
     return codes
 
 
@@ -83,7 +83,7 @@ def new_recovery_codes(state: StateDatabase, actor: Actor) -> tuple[str, ...]:
     if not state.second_factors.has(number):
         raise UsageError("There are no one-time codes to recover.")
     codes = _new_codes()
-    state.second_factors.replace_codes(number, [hash_of(_bare(code)) for code in codes])
+    state.second_factors.replace_codes(number, [hash_of_code(_bare(code)) for code in codes])
     return codes
 
 
