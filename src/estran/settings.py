@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
-def _setting(default: Any, sentence: str) -> Any:
-    return field(default=default, metadata={"sentence": sentence})
+def _setting(default: Any, sentence: str, among: tuple[str, ...] = ()) -> Any:
+    return field(default=default, metadata={"sentence": sentence, "among": among})
 
 
 @dataclass(frozen=True)
@@ -40,3 +40,12 @@ class Settings:
     audit_odd_hours: str = _setting("20-7", "Hours of the night, first and last; Saturdays and Sundays count as night.")
     audit_odd_reads: int = _setting(10, "Reads by night beyond a person's habit from which a review says so.")
     audit_first_after: int = _setting(20, "Documents that a person must have read before a first ward or kind is worth saying.")
+    public_url: str = _setting("", "Address under which people reach the portal (https://host), for passkeys and sign-in elsewhere; the one they used when empty.")
+    second_factor: str = _setting("offered", "One-time codes and passkeys: off, offered or required.", ("off", "offered", "required"))
+    session_hours: int = _setting(12, "Hours after which a session ends, used or not.")
+    session_idle_minutes: int = _setting(120, "Minutes without a request after which a session ends.")
+    api_requests_per_minute: int = _setting(60, "Requests that one API token may make in a minute.")
+    oidc_issuer: str = _setting("", "Address of the identity provider of health professionals (OpenID Connect); nobody signs in elsewhere when empty.")
+    oidc_client_id: str = _setting("", "What the identity provider calls this portal; its secret is in ESTRAN_OIDC_SECRET.")
+    oidc_scopes: str = _setting("openid scope_all", "Scopes asked of the identity provider.")
+    oidc_claim: str = _setting("SubjectNameID", "Claim of the identity provider that names the person.")

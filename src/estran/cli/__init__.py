@@ -59,6 +59,7 @@ _PARTS: dict[str, dict[str, str]] = {  # module -> its commands, and what each i
     },
     "people": {
         "user": "Accounts of the portal.",
+        "policy": "Who may do what: every role, every action.",
     },
     "feeds": {
         "feeds": "How each feed is doing: last load, newest date, volume, rejects, codes never seen before.",

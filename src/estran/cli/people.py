@@ -1,4 +1,4 @@
-"""Accounts: `estran user add|list|disable`."""
+"""Accounts and rights: `estran user add|list|disable|reset-second-factor`, `estran policy`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ from estran import app as house
 from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, table
 from estran.model.errors import UsageError
 from estran.projects.actors import KEY_HOLDER, Role
+from estran.projects.people import disable as shut
+from estran.projects.people import reset_second_factor
+from estran.projects.policy import Action
+from estran.projects.policy_table import cell, markdown
 from estran.projects.sign_in import create_account
+from estran.state import Account, StateDatabase
 
 users = typer.Typer(help="Accounts of the portal.", no_args_is_help=True)
 
@@ -20,7 +25,9 @@ def register(app: typer.Typer) -> None:
     users.command("add", epilog="Example: ESTRAN_PASSWORD=... estran user add mysite jdoe --role researcher")(add)
     users.command("list", epilog="Example: estran user list mysite")(listing)
     users.command("disable", epilog="Example: estran user disable mysite jdoe")(disable)
+    users.command("reset-second-factor", epilog="Example: estran user reset-second-factor mysite jdoe")(reset)
     app.add_typer(users, name="user")
+    app.command("policy", epilog="Example: estran policy --markdown > docs/reference/policy.md")(policy)
 
 
 def add(
@@ -56,14 +63,42 @@ def listing(site: SiteArg, key: KeyOpt = None, json: JsonOpt = False) -> None:
 
 
 def disable(site: SiteArg, login: str, key: KeyOpt = None, json: JsonOpt = False) -> None:
-    """Shut an account and end its sessions."""
+    """Shut an account, and end its sessions and API tokens."""
     opened = house.open_site(site, key)
     with opened.vault():
-        found = opened.state.accounts.find(login)
-        if found is None:
-            raise UsageError("There is no such account.", hint=f"estran user list {site}")
-        opened.state.accounts.change(found.id, disabled=True)
+        shut(opened.state, KEY_HOLDER, _found(opened.state, login, site))
     if json:
         emit({"login": login, "disabled": True})
         return
     console.print(f"{login} may no longer sign in.")
+
+
+def reset(site: SiteArg, login: str, key: KeyOpt = None, json: JsonOpt = False) -> None:
+    """Forget the one-time codes and passkeys of somebody who lost their device."""
+    opened = house.open_site(site, key)
+    with opened.vault():
+        reset_second_factor(opened.state, KEY_HOLDER, _found(opened.state, login, site))
+    if json:
+        emit({"login": login, "second_factor": False})
+        return
+    console.print(f"{login} signs in with the password alone, and may set up a second factor again.")
+
+
+def policy(
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="The page of the reference, to be kept in docs.")] = False,
+    json: JsonOpt = False,
+) -> None:
+    """Show who may do what: yes or no on one's own, on others', for listed patients, for key holders' accounts."""
+    if json:
+        emit({"roles": {str(role): {str(action): cell(role, action) for action in Action} for role in Role}})
+    elif as_markdown:
+        typer.echo(markdown(), nl=False)
+    else:
+        table("Policy", ("action", *Role), [(action, *(cell(role, action) for role in Role)) for action in Action])
+
+
+def _found(state: StateDatabase, login: str, site: object) -> Account:
+    found = state.accounts.find(login)
+    if found is None:
+        raise UsageError("There is no such account.", hint=f"estran user list {site}")
+    return found

@@ -30,6 +30,9 @@ def read_settings(site: Path) -> Settings:
             raise UsageError(f"No setting is called '{name}'.", where=str(path), hint=f"use one of {', '.join(known)}")
         if type(value) is not type(known[name].default):
             raise UsageError(f"Setting '{name}' must be a {type(known[name].default).__name__}.", where=str(path))
+        among = known[name].metadata["among"]
+        if among and value not in among:
+            raise UsageError(f"Setting '{name}' must be one of: {', '.join(among)}.", where=str(path))
     return Settings(**values)
 
 

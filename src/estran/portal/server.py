@@ -6,16 +6,18 @@ import logging
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.middleware.base import RequestResponseEndpoint
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from estran.model.errors import EstranError, NotAllowed, UsageError
+from estran.portal.limits import RateLimit
 from estran.portal.pages import STATIC, render
 from estran.portal.routes import (
     account,
+    api,
     audit,
     cohorts,
     concepts,
@@ -23,13 +25,15 @@ from estran.portal.routes import (
     feeds,
     home,
     patients,
+    people,
     saved,
     search,
     sign_in,
+    ways_in,
 )
 from estran.portal.sealing import lifespan
 from estran.portal.security import LARGEST_BODY, SecureHeaders
-from estran.portal.visitor import Forged, SignInNeeded, spoken_code, to_door
+from estran.portal.visitor import EnrolmentNeeded, Forged, SignInNeeded, spoken_code, to_door
 from estran.projects.desk import ReadingRoom
 from estran.projects.site import SiteServices
 
@@ -40,8 +44,10 @@ def create_app(site: SiteServices) -> FastAPI:
     """The portal of an open site. It fetches nothing from any other host, and offers no generated API pages."""
     app = FastAPI(title="Estran", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan(site))
     app.state.room = ReadingRoom(site)
+    app.state.limit = RateLimit(site.settings.api_requests_per_minute)
     app.mount("/static", _Static(directory=STATIC), name="static")
-    for room in (home, sign_in, account, search, cohorts, saved, concepts, documents, patients, feeds, audit):
+    rooms = (home, sign_in, account, search, cohorts, saved, concepts, documents, patients, feeds, audit, ways_in, people, api)
+    for room in rooms:
         app.include_router(room.router)
     app.add_middleware(SecureHeaders)
     app.middleware("http")(_limit_body)
@@ -81,6 +87,12 @@ def _answer_errors(app: FastAPI) -> None:
     def sign_in_first(request: Request, error: SignInNeeded) -> Response:
         return to_door(request, error.back if request.method == "GET" else "/")
 
+    @app.exception_handler(EnrolmentNeeded)
+    def enrol_first(request: Request, error: EnrolmentNeeded) -> Response:
+        if "hx-request" in request.headers:
+            return Response(status_code=204, headers={"HX-Redirect": "/account/security"})
+        return RedirectResponse("/account/security", 303)
+
     @app.exception_handler(Forged)
     def forged(request: Request, error: Forged) -> Response:
         return error_page(request, 403, "forged")
@@ -104,7 +116,9 @@ def _answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     def plain(request: Request, error: HTTPException) -> Response:
-        return error_page(request, error.status_code, "missing" if error.status_code == 404 else "malformed")
+        answer = error_page(request, error.status_code, "missing" if error.status_code == 404 else "malformed", error.detail if _told(error) else "")
+        answer.headers.update(error.headers or {})
+        return answer
 
     @app.exception_handler(Exception)
     def unforeseen(request: Request, error: Exception) -> Response:
@@ -112,8 +126,10 @@ def _answer_errors(app: FastAPI) -> None:
         return error_page(request, 500, "unforeseen")
 
 
-def error_page(request: Request, status: int, kind: str, what: str = "", hint: str = "") -> HTMLResponse:
-    """A readable page; a short fragment when htmx asked."""
+def error_page(request: Request, status: int, kind: str, what: str = "", hint: str = "") -> Response:
+    """A readable page; a short fragment when htmx asked; JSON to a program."""
+    if request.url.path.startswith("/api/"):
+        return JSONResponse({"error": kind, "what": what, "hint": hint}, status)
     template = "parts/error.html" if "hx-request" in request.headers else "error.html"
     code = spoken_code(request)
     answer = HTMLResponse(
@@ -123,6 +139,11 @@ def error_page(request: Request, status: int, kind: str, what: str = "", hint: s
         answer.headers["HX-Retarget"] = "#said"
         answer.headers["HX-Reswap"] = "innerHTML"
     return answer
+
+
+def _told(error: HTTPException) -> bool:
+    """Whether the error says something of its own, and not only the name of its status."""
+    return error.status_code in (401, 429)
 
 
 def _name(request: Request) -> str:

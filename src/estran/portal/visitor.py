@@ -15,10 +15,14 @@ from estran.portal.pages import render
 from estran.projects.actors import Actor
 from estran.projects.desk import Desk, ReadingRoom
 from estran.projects.policy import Action, decide
+from estran.projects.sign_in import FRESH, SignIn, idle, must_enrol
+from estran.settings import Settings
 from estran.state import Account, Session
+from estran.state.transactions import now
 
 COOKIE = "estran_session"
 FORM_COOKIE = "estran_form"
+STEP_COOKIE = "estran_step"  # what was begun at the door and is not ended yet
 LANGUAGE_COOKIE = "estran_language"
 
 
@@ -28,6 +32,10 @@ class SignInNeeded(Exception):
     def __init__(self, back: str) -> None:
         super().__init__(back)
         self.back = back
+
+
+class EnrolmentNeeded(Exception):
+    """The site asks for a second factor that this person has not set up."""
 
 
 class Forged(Exception):
@@ -42,6 +50,15 @@ class Visitor:
     account: Account
     session: Session
     desk: Desk
+
+    @property
+    def settings(self) -> Settings:
+        return room_of(self.request).site.settings
+
+    def insist(self) -> None:
+        """SignInNeeded unless the person signed in lately: before what opens or shuts the ways in."""
+        if now() - self.session.created > FRESH:
+            raise SignInNeeded("/account/security")
 
     @property
     def spoken(self) -> Language:
@@ -73,10 +90,13 @@ def visitor(request: Request) -> Visitor:
     """The person signed in; SignInNeeded when there is nobody."""
     room = room_of(request)
     state = room.site.state
-    session = state.sessions.find(request.cookies.get(COOKIE, ""))
+    session = state.sessions.find(request.cookies.get(COOKIE, ""), idle(room.site.settings))
     account = state.accounts.by_id(session.account_id) if session else None
     if session is None or account is None or account.disabled:
         raise SignInNeeded(request.url.path + (f"?{request.url.query}" if request.url.query else ""))
+    elsewhere = not request.url.path.startswith("/account") and request.url.path != "/sign-out"
+    if elsewhere and must_enrol(state, room.site.settings, account, session.method):
+        raise EnrolmentNeeded
     return Visitor(request, account, session, Desk(room, Actor.of(account)))
 
 
@@ -94,6 +114,55 @@ Reader = Annotated[Visitor, Depends(visitor)]
 Poster = Annotated[Visitor, Depends(posting)]
 
 
+def stranger(request: Request) -> None:
+    """Forged unless the post comes from the sign-in page that this browser was shown."""
+    given = request.headers.get("x-csrf-token", "")
+    if not security.from_here(request) or not security.same(given, request.cookies.get(FORM_COOKIE, "")):
+        raise Forged
+
+
+def address_of(request: Request) -> str:
+    """The network address of whoever asks."""
+    return request.client.host if request.client else "unknown"
+
+
+def agent_of(request: Request) -> str:
+    """What the browser calls itself, fit to be listed."""
+    return "".join(c for c in request.headers.get("user-agent", "") if c.isprintable())[:200]
+
+
+def origin_of(request: Request) -> str:
+    """Scheme and host of this portal as the browser sees it."""
+    return room_of(request).site.settings.public_url.rstrip("/") or f"{request.url.scheme}://{request.headers.get('host', '')}"
+
+
+def admit(request: Request, answer: Response, outcome: SignIn) -> Response:
+    """Give the session just opened to the browser; the one it came with ends."""
+    sessions = room_of(request).site.state.sessions
+    old = sessions.find(request.cookies.get(COOKIE, ""))
+    if old is not None:
+        sessions.revoke(old.id)
+    hand_over(request, answer, outcome.token)
+    for name in (FORM_COOKIE, STEP_COOKIE):
+        answer.delete_cookie(name)
+    return answer
+
+
+def hand_over(request: Request, answer: Response, token: str) -> None:
+    """The session cookie."""
+    hours = room_of(request).site.settings.session_hours
+    answer.set_cookie(COOKIE, token, max_age=hours * 3600, httponly=True, samesite="lax", secure=_secure(request))
+
+
+def remember_step(request: Request, answer: Response, token: str) -> None:
+    """The cookie that ties what was begun to this browser; it must come back from another site's page."""
+    answer.set_cookie(STEP_COOKIE, token, max_age=300, httponly=True, samesite="lax", secure=_secure(request))
+
+
+def _secure(request: Request) -> bool:
+    return origin_of(request).startswith("https:")
+
+
 def spoken_code(request: Request) -> str:
     """The language for somebody who has not chosen: cookie, then browser, then the site's."""
     chosen = request.cookies.get(LANGUAGE_COOKIE, "")
@@ -102,15 +171,17 @@ def spoken_code(request: Request) -> str:
     return preferred(request.headers.get("accept-language", "")) or room_of(request).site.settings.language
 
 
-def door(request: Request, status: int = 200, **context: Any) -> HTMLResponse:
-    """The sign-in page, with a token of its own."""
+def door(request: Request, status: int = 200, template: str = "sign_in.html", **context: Any) -> HTMLResponse:
+    """The sign-in page, or a later step of it, with a token of its own."""
+    settings = room_of(request).site.settings
     token = request.cookies.get(FORM_COOKIE) or security.new_token()
     text = render(
-        "sign_in.html", spoken_code(request), csrf=token, theme="auto", site=room_of(request).site.settings.name,
+        template, spoken_code(request), csrf=token, theme="auto", site=settings.name,
+        passkeys=settings.second_factor != "off", elsewhere=bool(settings.oidc_issuer),
         **{"refusal": "", "until": None, "login": "", "back": "/", **context},
     )
     answer = HTMLResponse(text, status)
-    answer.set_cookie(FORM_COOKIE, token, httponly=True, samesite="strict", secure=request.url.scheme == "https")
+    answer.set_cookie(FORM_COOKIE, token, httponly=True, samesite="strict", secure=_secure(request))
     return answer
 
 

@@ -55,8 +55,20 @@ WORDS: dict[str, dict[str, str]] = {
         "32": _("planned"),
     },
     "role": {
-        "owner": _("Key holder"), "data_engineer": _("Clinical data centre"), "researcher": _("Researcher"),
-        "clinician": _("Clinician"), "viewer": _("Viewer"),
+        "owner": _("Key holder"), "administrator": _("Administrator"), "data_engineer": _("Clinical data centre"),
+        "methodologist": _("Methodologist"), "researcher": _("Researcher"), "clinician": _("Clinician"),
+        "dim_physician": _("Physician of medical information"), "industrial_partner": _("Industrial partner"),
+        "teacher": _("Teacher"), "committee_member": _("Committee member"), "expert": _("Outside expert"),
+        "data_protection_officer": _("Data protection officer"), "auditor": _("Auditor"),
+        "hub_operator": _("Hub operator"), "viewer": _("Viewer"),
+    },
+    "scope": {
+        "holdings": _("Totals of the site"), "count": _("Count patients"), "search": _("Search documents"),
+        "snippets": _("See the documents found"),
+    },
+    "method": {
+        "password": _("Password"), "code": _("Password and code"), "recovery": _("Password and recovery code"),
+        "passkey": _("Passkey"), "oidc": _("Identity provider"),
     },
     "action": {
         "holdings": _("Totals of the site"), "feeds": _("Health of the feeds"), "operate": _("Work on the feeds"),

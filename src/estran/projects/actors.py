@@ -9,22 +9,37 @@ from estran.state import Account
 
 
 class Role(StrEnum):
-    """Roles, from the key holder to the reader of totals."""
+    """What a person is to the site. What each may do is said in `policy`, nowhere else."""
 
     OWNER = "owner"  # holds the site's key
+    ADMINISTRATOR = "administrator"  # accounts of people; no patient
     DATA_ENGINEER = "data_engineer"  # the clinical data centre: loads, checks, prepares
+    METHODOLOGIST = "methodologist"  # the clinical data centre: helps with questions, checks what they find
     RESEARCHER = "researcher"
     CLINICIAN = "clinician"
+    DIM_PHYSICIAN = "dim_physician"  # medical information department: coding, steering
+    INDUSTRIAL_PARTNER = "industrial_partner"
+    TEACHER = "teacher"
+    COMMITTEE_MEMBER = "committee_member"  # scientific and ethics committee
+    EXPERT = "expert"  # from outside, gives an opinion on a project
+    DATA_PROTECTION_OFFICER = "data_protection_officer"
+    AUDITOR = "auditor"
+    HUB_OPERATOR = "hub_operator"  # keeps the hub that joins the sites running
     VIEWER = "viewer"
 
 
 @dataclass(frozen=True)
 class Actor:
-    """Who asks. `account_id` is None for the key holder working from the command line."""
+    """Who asks. `account_id` is None for the key holder working from the command line.
+
+    `scope` holds the only actions left to somebody who comes with an API token, `via` says which token.
+    """
 
     login: str
     role: Role
     account_id: int | None = None
+    scope: frozenset[str] | None = None
+    via: str = ""
 
     @classmethod
     def of(cls, account: Account) -> Actor:

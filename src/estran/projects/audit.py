@@ -14,7 +14,8 @@ def record(
 ) -> int:
     """Write one line of the audit trail; returns its number once it is on disk."""
     line = AuditLine(
-        actor.login, str(actor.role), str(action), decision.allowed, decision.reason, target, query, snapshot,
+        actor.login, str(actor.role), str(action), decision.allowed, f"{decision.reason} {actor.via}".strip(), target,
+        query, snapshot,
         tuple(number for number in patients if 0 <= number < 2**31),  # what a person typed in an address is anything
     )
     return state.audit.append(line)

@@ -22,21 +22,41 @@ class Action(StrEnum):
     PATIENTS = "patients"  # pseudonymous numbers of the patients selected, and why
     TIMELINE = "timeline"  # everything about one pseudonymous patient
     SAVE = "save"  # save a version of a cohort
-    OPEN = "open"  # open a saved cohort
+    OPEN = "open"  # open a saved cohort of one's own
+    OPEN_OTHERS = "open-others"  # open a saved cohort of another person
     AUDIT = "audit"  # read the audit trail
-    ACCOUNTS = "accounts"  # create and change accounts
+    ACCOUNT = "account"  # one's own account: password, second factor, passkeys, sessions, API tokens
+    ACCOUNTS = "accounts"  # other people's accounts: create, change, disable, reset, end sessions
 
 
 _TOTALS = frozenset({Action.HOLDINGS, Action.CONCEPTS})
 _FEASIBILITY = _TOTALS | {Action.COUNT, Action.SEARCH, Action.SAVE, Action.OPEN}
 _READING = _FEASIBILITY | {Action.SNIPPETS, Action.DOCUMENT, Action.PATIENTS, Action.TIMELINE}
+_HEALTH = frozenset({Action.HOLDINGS, Action.FEEDS})
+_OWN = frozenset({Action.ACCOUNT})
 
 ALLOWED: dict[Role, frozenset[Action]] = {
     Role.OWNER: frozenset(Action),
-    Role.DATA_ENGINEER: _READING | {Action.AUDIT, Action.FEEDS, Action.OPERATE},
-    Role.RESEARCHER: _FEASIBILITY,
-    Role.CLINICIAN: _FEASIBILITY,
-    Role.VIEWER: _TOTALS,
+    # Who gives rights uses none of them: accounts and the health of the feeds, no question, no patient.
+    Role.ADMINISTRATOR: _OWN | _HEALTH | {Action.ACCOUNTS},
+    Role.DATA_ENGINEER: _OWN | _READING | {Action.OPEN_OTHERS, Action.AUDIT, Action.FEEDS, Action.OPERATE},
+    # Checks what a question finds, and takes up the cohorts of those who come for help; changes no data.
+    Role.METHODOLOGIST: _OWN | _READING | {Action.OPEN_OTHERS, Action.FEEDS},
+    Role.RESEARCHER: _OWN | _FEASIBILITY,
+    Role.CLINICIAN: _OWN | _FEASIBILITY,
+    # Answers for the coding of stays: reads de-identified records to check it, sees the feeds, operates nothing.
+    Role.DIM_PHYSICIAN: _OWN | _READING | {Action.FEEDS},
+    # Whoever pays for a study learns no count of their own: feasibility is answered within a project.
+    Role.INDUSTRIAL_PARTNER: _OWN | _TOTALS,
+    Role.TEACHER: _OWN | _FEASIBILITY,
+    # Judges of projects read the projects, not the warehouse.
+    Role.COMMITTEE_MEMBER: _OWN | _TOTALS,
+    Role.EXPERT: _OWN | {Action.HOLDINGS},
+    # Those who watch over the readers read the trail, and no document.
+    Role.DATA_PROTECTION_OFFICER: _OWN | {Action.HOLDINGS, Action.AUDIT},
+    Role.AUDITOR: _OWN | {Action.HOLDINGS, Action.AUDIT},
+    Role.HUB_OPERATOR: _OWN | _HEALTH,
+    Role.VIEWER: _OWN | _TOTALS,
 }
 
 
@@ -53,24 +73,44 @@ class Target:
     """What an action bears on: `what` for the audit, `owner_id` when it belongs to somebody.
 
     `names_patients` says that the question itself lists patients, which is reading, not counting; `patients`
-    are those of whom something is read.
+    are those of whom something is read. `role` is the role that an account has or would be given.
     """
 
     what: str = ""
     owner_id: int | None = None
     names_patients: bool = False
     patients: tuple[int, ...] = ()
+    role: Role | None = None
+
+
+def rights_of(actor: Actor) -> frozenset[Action]:
+    """What the role allows, narrowed to the scope of an API token."""
+    rights = ALLOWED.get(actor.role, frozenset())
+    return rights if actor.scope is None else frozenset(action for action in rights if action in actor.scope)
 
 
 def decide(actor: Actor, action: Action, target: Target | None = None) -> Decision:
     """Whether `actor` may do `action` on `target`."""
-    rights = ALLOWED.get(actor.role, frozenset())
+    rights = rights_of(actor)
     if action not in rights:
-        return Decision(False, f"The role {actor.role} does not include '{action}'.")
-    if target is None:
-        return Decision(True, f"The role {actor.role} includes '{action}'.")
+        whose = "token" if action in ALLOWED.get(actor.role, frozenset()) else f"role {actor.role}"
+        return Decision(False, f"The {whose} does not include '{action}'.")
+    refusal = "" if target is None else _refusal(actor, rights, action, target)
+    return Decision(not refusal, refusal or f"The role {actor.role} includes '{action}'.")
+
+
+def _refusal(actor: Actor, rights: frozenset[Action], action: Action, target: Target) -> str:
+    """Why what the role includes is refused on this target; "" when it is not."""
+    own = target.owner_id == actor.account_id
     if target.names_patients and Action.PATIENTS not in rights:
-        return Decision(False, f"The role {actor.role} may not ask about listed patients.")
-    if action is Action.OPEN and target.owner_id != actor.account_id and Action.AUDIT not in rights:
-        return Decision(False, "This cohort belongs to another person.")
-    return Decision(True, f"The role {actor.role} includes '{action}'.")
+        return f"The role {actor.role} may not ask about listed patients."
+    if action is Action.OPEN and not own and Action.OPEN_OTHERS not in rights:
+        return "This cohort belongs to another person."
+    if action is Action.ACCOUNT and not own:
+        return "This account belongs to another person."
+    if action is Action.ACCOUNTS and actor.role is not Role.OWNER:
+        if target.role is Role.OWNER:
+            return "Only a key holder manages the accounts of key holders."
+        if target.owner_id is not None and own:
+            return "Nobody manages their own rights."
+    return ""

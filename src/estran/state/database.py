@@ -10,25 +10,32 @@ import sqlalchemy as sa
 from estran.model.errors import StoreError
 from estran.state.accounts import Accounts
 from estran.state.answered import AnsweredSets
+from estran.state.api_tokens import ApiTokens
 from estran.state.audit import AuditBook
 from estran.state.checkpoints import Checkpoints
 from estran.state.cohorts import CohortShelf
 from estran.state.drafts import Drafts
+from estran.state.federated import Federated
 from estran.state.jobs import Jobs
 from estran.state.lockouts import Lockouts
+from estran.state.passkeys import Passkeys
+from estran.state.pending import Pending
 from estran.state.reviews import Reviews
+from estran.state.sealing import Seal
+from estran.state.second_factors import SecondFactors
 from estran.state.sessions import Sessions
 from estran.state.transactions import reading, writing
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0004"  # the newest of the migrations
+HEAD = "0005"  # the newest of the migrations
 FILE_NAME = "state.sqlite"
+KEY_NAME = "portal.key"
 
 
 class StateDatabase:
     """One open database; each attribute is one book of it."""
 
-    def __init__(self, engine: sa.Engine) -> None:
+    def __init__(self, engine: sa.Engine, key_file: Path) -> None:
         self.engine = engine
         self.accounts = Accounts(engine)
         self.sessions = Sessions(engine)
@@ -40,12 +47,18 @@ class StateDatabase:
         self.audit = AuditBook(engine)
         self.checkpoints = Checkpoints(engine)
         self.reviews = Reviews(engine)
+        self.second_factors = SecondFactors(engine, Seal(key_file))
+        self.passkeys = Passkeys(engine)
+        self.tokens = ApiTokens(engine)
+        self.pending = Pending(engine)
+        self.federated = Federated(engine)
 
     @classmethod
-    def open(cls, where: Path | str) -> StateDatabase:
+    def open(cls, where: Path | str, key_file: Path | None = None) -> StateDatabase:
         """`where` is a SQLite file (a Path) or an SQLAlchemy URL; StoreError when it cannot be opened.
 
-        Missing tables are created and old ones migrated before the database is returned.
+        Missing tables are created and old ones migrated before the database is returned. `key_file` seals what
+        must be read back (see `sealing`): beside the SQLite file unless given, in the current folder for a URL.
         """
         engine = _engine(f"sqlite:///{where}" if isinstance(where, Path) else where)
         try:
@@ -56,7 +69,8 @@ class StateDatabase:
                 where=engine.url.render_as_string(hide_password=True),
                 hint="check that the folder is writable, or that the PostgreSQL server answers",
             ) from None
-        return cls(engine)
+        beside = where.parent if isinstance(where, Path) else Path()
+        return cls(engine, key_file or beside / KEY_NAME)
 
     def close(self) -> None:
         """Give connections back; the object is not used afterwards."""

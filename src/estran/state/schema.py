@@ -51,6 +51,74 @@ session = sa.Table(
     sa.Column("seen", Utc, nullable=False),
     sa.Column("expires", Utc, nullable=False),
     sa.Column("revoked", Utc),
+    sa.Column("address", sa.String(64), nullable=False, server_default=""),
+    sa.Column("agent", sa.String(200), nullable=False, server_default=""),  # what the browser calls itself
+    sa.Column("method", sa.String(20), nullable=False, server_default="password"),  # how the person signed in
+)
+
+totp = sa.Table(
+    "totp",
+    metadata,
+    sa.Column("account_id", sa.ForeignKey("account.id"), primary_key=True),
+    sa.Column("sealed", sa.LargeBinary, nullable=False),  # the shared secret, sealed with the portal's key
+    sa.Column("created", Utc, nullable=False),
+    sa.Column("confirmed", Utc),  # null until a first code was given
+    sa.Column("last_step", sa.Integer, nullable=False, server_default="0"),  # of the last code accepted
+)
+
+recovery_code = sa.Table(
+    "recovery_code",
+    metadata,
+    sa.Column("account_id", sa.ForeignKey("account.id"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("code_hash", sa.String(200), nullable=False),  # argon2id
+    sa.Column("used", Utc),
+)
+
+passkey = sa.Table(
+    "passkey",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("account_id", sa.ForeignKey("account.id"), nullable=False),
+    sa.Column("credential", sa.LargeBinary, nullable=False, unique=True),
+    sa.Column("public_key", sa.LargeBinary, nullable=False),  # COSE
+    sa.Column("signs", sa.BigInteger, nullable=False),  # the authenticator's counter
+    sa.Column("name", sa.String(80), nullable=False),
+    sa.Column("created", Utc, nullable=False),
+    sa.Column("used", Utc),
+)
+
+api_token = sa.Table(
+    "api_token",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("account_id", sa.ForeignKey("account.id"), nullable=False),
+    sa.Column("name", sa.String(80), nullable=False),
+    sa.Column("token_hash", sa.String(64), nullable=False, unique=True),  # SHA-256
+    sa.Column("scope", sa.Text, nullable=False),  # actions, parted by spaces
+    sa.Column("created", Utc, nullable=False),
+    sa.Column("expires", Utc, nullable=False),
+    sa.Column("used", Utc),
+    sa.Column("revoked", Utc),
+)
+
+pending = sa.Table(
+    "pending",
+    metadata,
+    sa.Column("token_hash", sa.String(64), primary_key=True),
+    sa.Column("kind", sa.String(20), nullable=False),
+    sa.Column("account_id", sa.ForeignKey("account.id")),
+    sa.Column("value", sa.Text, nullable=False),  # JSON
+    sa.Column("expires", Utc, nullable=False),
+)
+
+federated = sa.Table(
+    "federated",
+    metadata,
+    sa.Column("issuer", sa.String(200), primary_key=True),
+    sa.Column("subject", sa.String(200), primary_key=True),
+    sa.Column("account_id", sa.ForeignKey("account.id"), nullable=False),
+    sa.Column("created", Utc, nullable=False),
 )
 
 lockout = sa.Table(

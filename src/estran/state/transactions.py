@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 from contextlib import AbstractContextManager
 
 import sqlalchemy as sa
@@ -21,3 +22,8 @@ def writing(engine: sa.Engine) -> AbstractContextManager[sa.Connection]:
 def now() -> dt.datetime:
     """The present, aware UTC."""
     return dt.datetime.now(dt.UTC)
+
+
+def token_hash(token: str) -> str:
+    """How a random token is kept: of 256 random bits, it needs no salt and no slow hash."""
+    return hashlib.sha256(token.encode()).hexdigest()

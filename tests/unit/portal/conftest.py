@@ -27,7 +27,7 @@ def base(site: Site) -> Iterator[str]:
 @pytest.fixture
 def client(base: str) -> Iterator[httpx.Client]:
     """Somebody who just arrived."""
-    with httpx.Client(base_url=base, trust_env=False) as opened:
+    with httpx.Client(base_url=base, trust_env=False, timeout=30) as opened:
         yield opened
 
 

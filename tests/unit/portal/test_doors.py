@@ -12,7 +12,7 @@ from estran.portal.visitor import local_path
 from estran.state.verifying import verify
 
 PAGES = ["/", "/search", "/cohort", "/cohort/counts", "/cohort/patients", "/cohorts", "/concepts", "/documents/0",
-         "/patients/0", "/patients/0/events"]  # fmt: skip
+         "/patients/0", "/patients/0/events", "/account/security", "/people", "/api/openapi.json"]  # fmt: skip
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -55,7 +55,8 @@ def test_signing_in_needs_the_token_of_the_form(client: httpx.Client) -> None:
     assert answer.status_code == 403
 
 
-@pytest.mark.parametrize("path", ["/cohort/edit", "/cohort/undo", "/cohort/save", "/account", "/sign-out", "/cohorts/open"])
+@pytest.mark.parametrize("path", ["/cohort/edit", "/cohort/undo", "/cohort/save", "/account", "/sign-out", "/cohorts/open",
+                                  "/account/security/codes", "/account/security/tokens", "/people", "/people/viewer/role"])
 def test_a_post_without_its_token_is_refused(signed_in: httpx.Client, path: str) -> None:
     assert signed_in.post(path, data={"op": "add"}).status_code == 403
     assert signed_in.post(path, headers={"x-csrf-token": "guess"}).status_code == 403

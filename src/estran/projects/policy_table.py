@@ -1,0 +1,63 @@
+"""The policy as people read it: one table, made by asking `policy.decide` about every role and action."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from enum import StrEnum
+
+from estran.projects.actors import Actor, Role
+from estran.projects.policy import Action, Target, decide
+
+
+class Case(StrEnum):
+    """The cases that are told apart: inside and outside what belongs to oneself, and questions that list patients."""
+
+    OWN = "own"
+    OTHERS = "others"
+    LISTED = "listed"
+    KEY_HOLDERS = "key-holders"
+
+
+_ME, _SOMEBODY = 1, 2
+_TARGETS = {
+    Case.OWN: Target(owner_id=_ME),
+    Case.OTHERS: Target(owner_id=_SOMEBODY),
+    Case.LISTED: Target(owner_id=_ME, names_patients=True),
+    Case.KEY_HOLDERS: Target(owner_id=_SOMEBODY, role=Role.OWNER),
+}
+_HEAD = """# Who may do what
+
+Made by `estran policy --markdown` from `estran.projects.policy`; a test fails when this page and the policy differ.
+What is not allowed here is refused, with the reason, and the refusal is recorded.
+
+Each cell answers four questions, in this order: may the role do it on what is **its own**; on what belongs to
+**somebody else**; when the question itself **lists patients** by number; on the account of a **key holder**.
+`y` is yes, `-` is no: `yyyy` is always, `----` never.
+
+An API token narrows this table to its scope, and never reaches `account` or `accounts`. Numbers pass the result gate
+whatever the role, and an administrator gives no one more than this table says.
+"""
+
+
+def cell(role: Role, action: Action) -> str:
+    """The four answers of one role and action."""
+    actor = Actor("somebody", role, _ME)
+    return "".join("y" if decide(actor, action, target).allowed else "-" for target in _TARGETS.values())
+
+
+def markdown() -> str:
+    """The whole page."""
+    actions, said = list(Action), _sentences()
+    lines = [_HEAD, "| Role | " + " | ".join(f"`{action}`" for action in actions) + " |"]
+    lines.append("|" + "---|" * (len(actions) + 1))
+    for role in Role:
+        lines.append(f"| `{role}` | " + " | ".join(f"`{cell(role, action)}`" for action in actions) + " |")
+    lines += ["", "## Actions", "", "| Action | What it is |", "|---|---|"]
+    lines += [f"| `{action}` | {said[action.name]} |" for action in actions]
+    return "\n".join(lines) + "\n"
+
+
+def _sentences() -> dict[str, str]:
+    """What the policy says of each action, beside its name."""
+    return {m[1]: m[2].strip() for m in re.finditer(r"^    ([A-Z_]+) = .*?  # (.+)$", inspect.getsource(Action), re.M)}
