@@ -93,8 +93,9 @@ def decide(actor: Actor, action: Action, target: Target | None = None) -> Decisi
     """Whether `actor` may do `action` on `target`."""
     rights = rights_of(actor)
     if action not in rights:
-        whose = "token" if action in ALLOWED.get(actor.role, frozenset()) else f"role {actor.role}"
-        return Decision(False, f"The {whose} does not include '{action}'.")
+        if action in ALLOWED.get(actor.role, frozenset()):
+            return Decision(False, f"The token does not include '{action}'.")
+        return Decision(False, f"The role {actor.role} does not include '{action}'.")
     refusal = "" if target is None else _refusal(actor, rights, action, target)
     return Decision(not refusal, refusal or f"The role {actor.role} includes '{action}'.")
 
