@@ -269,7 +269,7 @@ def test_what_cannot_be_opened_is_refused(tmp_path: Path) -> None:
         OmopReader().files([tmp_path / "absent"])
 
 
-@pytest.mark.parametrize("first", [b"person\0_id,year_of_birth", b'"' + b"x" * 140_000 + b'",a', b"a," * (1 << 20)])
+@pytest.mark.parametrize("first", [b"person\0_id,year_of_birth", b'"' + b"x" * 140_000 + b'",a', b"a," * (1 << 20), b"\r"])
 def test_a_first_line_without_column_names_is_refused(tmp_path: Path, first: bytes) -> None:
     path = tmp_path / "person.csv"
     path.write_bytes(first + b"\n1,1960\n")

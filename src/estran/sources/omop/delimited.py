@@ -55,8 +55,10 @@ def read_header(stream: BinaryIO) -> Header:
     if len(first) == _LONGEST_HEADER or b"\0" in first:
         raise InputRefused("The first line holds no column names.")
     line = _decoded(first).removeprefix("\ufeff").rstrip("\r\n")
-    if not line:
+    if not first:
         return Header([], ",", True)
+    if not line:
+        raise InputRefused("The first line holds no column names.")
     delimiter = max(_DELIMITERS, key=line.count)
     quoted = delimiter != "\t" or '"' in line
     try:
