@@ -59,7 +59,7 @@ _PARTS: dict[str, dict[str, str]] = {  # module -> its commands, and what each i
     },
     "people": {
         "user": "Accounts of the portal.",
-        "policy": "Who may do what: every role, every action.",
+        "policy": "Show who may do what: yes or no on one's own, on others', for listed patients, for key holders' accounts.",
     },
     "feeds": {
         "feeds": "How each feed is doing: last load, newest date, volume, rejects, codes never seen before.",

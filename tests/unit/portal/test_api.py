@@ -75,7 +75,7 @@ def test_the_scope_is_all_that_a_token_may_do(caller: Caller) -> None:
 
 def test_documents_are_listed_to_readers_whose_token_says_so(caller: Caller) -> None:
     counted = caller("data_engineer", "search").get(SEARCH).json()
-    assert (counted["hits"], counted["documents"]["value"] > 0) == ([], True)
+    assert (counted["hits"], counted["documents"]) == ([], None)
     read = caller("data_engineer", "search", "snippets").get(SEARCH).json()
     assert read["hits"][0].keys() == {"document_id", "title", "kind", "date"}
 
