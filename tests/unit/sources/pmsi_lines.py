@@ -67,3 +67,12 @@ def vidhosp(nda: str, ipp: str, **more: Any) -> bytes:
     line[0:15] = b"250037512345678"
     line[61:76] = b"150037512345699"
     return bytes(line)
+
+
+STAY = {"finess": FINESS, "nda": "9001", "rss": "1", "naissance": "04031950", "um": "6024", "mode_entree": "8", "mode_sortie": "8"}
+
+
+def rum(version: str = "122", **more: Any) -> bytes:
+    zones = {name: more.pop(name, []) for name in ("das", "dad", "actes")}
+    values = STAY | {"rum": "1", "entree": "02012023", "sortie": "09012023", "dp": "I500", "ghm": "05M092", "cmd": "05", "severite": "2"}
+    return write_line(layout_of("rum", version), values | more, **zones)
