@@ -32,6 +32,7 @@ RESULT = "ingest.json"
 PACKAGE = Path(estran.__file__).resolve().parent
 CASES = PACKAGE / "samples" / "e3c_fr"
 PROFILED = 0.5  # the profile runs on so much of the feed
+REPEATS = 3  # other guests of a host take from a run, never give: the fastest of these is the machine's own
 BUCKET = 1_000_000
 
 
@@ -108,7 +109,7 @@ def run(work: Path, scale: float, only: list[str], quiet: Callable[[], None]) ->
         print(f"{FEEDS[name].title}", flush=True)
         feed = work / f"feed-{name}{_SUFFIX[name]}"
         quiet()
-        timed = {"scale": scale} | _step("timed", name, work, scale)
+        timed = {"scale": scale} | _fastest([_step("timed", name, work, scale) for _ in range(REPEATS)])
         timed["profile"] = _step("profiled", name, work, scale * PROFILED)
         timed["peers"] = {}
         found["feeds"][name] = timed
@@ -117,6 +118,12 @@ def run(work: Path, scale: float, only: list[str], quiet: Callable[[], None]) ->
         path.write_text(json.dumps(found, indent=1))
     found["peers"] = _step("peers", "all", work, scale)
     path.write_text(json.dumps(found, indent=1))
+
+
+def _fastest(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """The run that took least CPU time, and the CPU seconds of the slowest."""
+    ranked = sorted(runs, key=lambda run: run["cpu_s"])
+    return ranked[0] | {"slowest_cpu_s": ranked[-1]["cpu_s"]}
 
 
 def _step(step: str, name: str, work: Path, scale: float) -> dict[str, Any]:
