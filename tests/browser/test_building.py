@@ -9,6 +9,8 @@ from playwright.sync_api import Page, expect
 from tests.browser.serving import Opener, Watch
 from tests.browser.test_pages import serious
 
+EVERYONE = re.compile(r"≈\s(3[3-9]|4[0-6])\d ")  # 400 patients, as the gate tells them: the noise is of about ten
+
 
 @pytest.fixture
 def page(open_page: Opener) -> Page:
@@ -20,7 +22,7 @@ def page(open_page: Opener) -> Page:
 def fresh(page: Page) -> None:
     page.locator("#reset").click()
     expect(page.locator(".criterion")).to_have_count(0)
-    expect(page.locator("#total")).to_contain_text("400")
+    expect(page.locator("#total")).to_contain_text(EVERYONE)
 
 
 def total(page: Page) -> int:
@@ -54,7 +56,7 @@ def test_a_cohort_is_built_by_keyboard_alone(page: Page) -> None:
     page.keyboard.press("Enter")
     expect(page.locator("concept-picker input")).to_be_focused()
     pick(page, "insuffisance card", "I50")
-    expect(page.locator("#total")).not_to_contain_text("400")
+    expect(page.locator("#total")).not_to_contain_text(EVERYONE)
     heart = total(page)
     tab_to(page, "#add-patient-1")
     page.keyboard.press("Enter")
@@ -89,8 +91,8 @@ def test_every_kind_of_criterion_counts(page: Page) -> None:
     expect(page.locator(".steps li")).to_have_count(5)
     expect(page.locator(".criterion.unready")).to_have_count(0)
     for count in page.locator(".criterion output").all():
-        expect(count).to_have_text(re.compile(r"^\d"))
-    assert 0 < total(page) < 400
+        expect(count).to_have_text(re.compile(r"^[≈<]"))
+    assert 0 < total(page) < 300
 
 
 def test_a_value_with_its_unit_and_number_of_times(page: Page) -> None:
@@ -105,7 +107,7 @@ def test_a_value_with_its_unit_and_number_of_times(page: Page) -> None:
     page.locator("input[name=times]").fill("2")
     page.locator("input[name=times]").press("Tab")
     expect(page.locator(".steps")).to_contain_text("≥ 130,5 µmol/L")
-    assert 0 < total(page) < 400
+    assert 0 < total(page) < 300
 
 
 def test_groups_sequence_and_same_stay(page: Page) -> None:
@@ -207,7 +209,7 @@ def test_a_search_becomes_a_criterion(page: Page) -> None:
     page.get_by_role("button", name="Utiliser comme critère").click()
     expect(page.locator("input[name=words]")).to_have_value("amylose")
     expect(page.locator("select[name=document_kind]")).to_have_value("imaging")
-    expect(page.locator("#total")).not_to_contain_text("400")
+    expect(page.locator("#total")).not_to_contain_text(EVERYONE)
 
 
 def test_patients_are_listed_with_the_reason_why(page: Page) -> None:

@@ -159,7 +159,7 @@ def test_a_viewer_sees_totals_and_no_document(open_page: Opener, watch: Watch) -
 def test_a_researcher_counts_through_the_gate_and_reads_nothing(open_page: Opener) -> None:
     page = open_page("/search?q=insuffisance", login="researcher")
     total = page.locator("[role=status] b").first.inner_text()
-    assert total.endswith("0")
+    assert total.startswith("≈") and total[-1] in "05"
     expect(page.locator(".hit")).to_have_count(0)
     page.goto(page.url.split("/search")[0] + "/search?q=orthopn%C3%A9e")
     assert page.locator("[role=status] b").first.inner_text() == "<\u00a010"

@@ -2,7 +2,7 @@
 
 Lines are numbered without gap. Each carries the hash of the one before it, so that a line removed or
 altered behind the database's back is found (`estran.state.verifying`). The patients that a line reads
-are beside it (`audit_patient`), written in the same transaction and part of its hash.
+are beside it (`patient_read`), written in the same transaction and part of its hash.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from estran.state.schema import audit, audit_checkpoint, audit_patient
+from estran.state.schema import audit, audit_checkpoint, patient_read
 from estran.state.transactions import now, reading, writing
 
 _POSTGRES_LOCK = 0x45737472  # any constant: two writers must not read the same last line
@@ -79,7 +79,7 @@ class AuditBook:
             connection.execute(audit.insert().values(**values, id=number + 1, at=moment, chain=chain))
             if patients:
                 rows = [{"line_id": number + 1, "patient_id": patient} for patient in patients]
-                connection.execute(audit_patient.insert(), rows)
+                connection.execute(patient_read.insert(), rows)
         return number + 1
 
     def _end(self, connection: sa.Connection) -> tuple[int, str]:
@@ -144,7 +144,7 @@ class AuditBook:
     def forget(self, line: int) -> int:
         """Remove the lines up to `line`, which a cut must allow; returns how many went."""
         with writing(self._engine) as connection:
-            connection.execute(audit_patient.delete().where(audit_patient.c.line_id <= line))
+            connection.execute(patient_read.delete().where(patient_read.c.line_id <= line))
             return connection.execute(audit.delete().where(audit.c.id <= line)).rowcount
 
 
@@ -155,7 +155,7 @@ def _conditions(wanted: AuditFilter) -> list[sa.ColumnElement[bool]]:
     if wanted.action:
         found.append(audit.c.action == wanted.action)
     if wanted.patients:
-        mine = sa.select(audit_patient.c.line_id).where(audit_patient.c.patient_id.in_(wanted.patients))
+        mine = sa.select(patient_read.c.line_id).where(patient_read.c.patient_id.in_(wanted.patients))
         found.append(audit.c.id.in_(mine))
     if wanted.since:
         found.append(audit.c.at >= wanted.since)
@@ -175,7 +175,7 @@ def patients_of(connection: sa.Connection, lines: Sequence[int]) -> dict[int, li
     """The patients of each of these lines that has any, in order."""
     found: dict[int, list[int]] = {}
     if lines:
-        c = audit_patient.c
+        c = patient_read.c
         between = sa.and_(c.line_id >= min(lines), c.line_id <= max(lines))
         wanted = between if len(lines) > 500 else c.line_id.in_(lines)
         for line, patient in connection.execute(sa.select(c.line_id, c.patient_id).where(wanted).order_by(*c)):

@@ -11,8 +11,8 @@ _CUT = "(SELECT coalesce(max(line), 0) FROM audit_checkpoint WHERE kind = 'cut')
 _RULES = {  # name -> what, on which table, under which condition it is refused ("" = always)
     "audit_no_update": ("UPDATE", "audit", ""),
     "audit_no_delete": ("DELETE", "audit", f"OLD.id > {_CUT}"),
-    "audit_patient_no_update": ("UPDATE", "audit_patient", ""),
-    "audit_patient_no_delete": ("DELETE", "audit_patient", f"OLD.line_id > {_CUT}"),
+    "patient_read_no_update": ("UPDATE", "patient_read", ""),
+    "patient_read_no_delete": ("DELETE", "patient_read", f"OLD.line_id > {_CUT}"),
     "audit_checkpoint_no_update": ("UPDATE", "audit_checkpoint", ""),
     "audit_checkpoint_no_delete": ("DELETE", "audit_checkpoint", ""),
     "audit_review_no_update": ("UPDATE", "audit_review", "OLD.acknowledged IS NOT NULL"),

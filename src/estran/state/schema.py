@@ -197,13 +197,13 @@ audit = sa.Table(
 sa.Index("audit_at", audit.c.at)
 sa.Index("audit_login", audit.c.login, audit.c.id)
 
-audit_patient = sa.Table(
-    "audit_patient",
+patient_read = sa.Table(
+    "patient_read",
     metadata,
     sa.Column("line_id", sa.ForeignKey("audit.id"), primary_key=True),
     sa.Column("patient_id", sa.Integer, primary_key=True, autoincrement=False),
 )
-sa.Index("audit_patient_patient", audit_patient.c.patient_id, audit_patient.c.line_id)
+sa.Index("patient_read_patient", patient_read.c.patient_id, patient_read.c.line_id)
 
 audit_checkpoint = sa.Table(
     "audit_checkpoint",

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from estran.state import guards
 from estran.state.audit import FIRST, chain_of, patients_of
 from estran.state.checkpoints import Checkpoint, Kind
-from estran.state.schema import audit, audit_patient
+from estran.state.schema import audit, patient_read
 from estran.state.transactions import reading
 
 _AT_ONCE = 2_000
@@ -231,8 +231,8 @@ class _Walk:
 
     def _strays(self) -> list[Fault]:
         """Patients noted for lines that are not there."""
-        query = sa.select(sa.type_coerce(audit_patient.c.line_id, sa.types.NullType())).where(
-            audit_patient.c.line_id.not_in(sa.select(audit.c.id))
+        query = sa.select(sa.type_coerce(patient_read.c.line_id, sa.types.NullType())).where(
+            patient_read.c.line_id.not_in(sa.select(audit.c.id))
         )
         found = self._connection.scalar(query.limit(1))
         if found is None:

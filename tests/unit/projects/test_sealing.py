@@ -46,7 +46,7 @@ def recompute(site: AuditedSite, start: int) -> None:
     for row in raw.execute("SELECT * FROM audit WHERE id>=? ORDER BY id", [start]).fetchall():
         at = dt.datetime.fromisoformat(row["at"]).replace(tzinfo=dt.UTC)
         patients = [
-            p for (p,) in raw.execute("SELECT patient_id FROM audit_patient WHERE line_id=? ORDER BY 1", [row["id"]])
+            p for (p,) in raw.execute("SELECT patient_id FROM patient_read WHERE line_id=? ORDER BY 1", [row["id"]])
         ]
         chain = chain_of(chain, dict(row) | {"at": at, "allowed": bool(row["allowed"])}, patients)
         statements.append(f"UPDATE audit SET chain='{chain}' WHERE id={row['id']}")
@@ -94,8 +94,8 @@ def test_values_that_the_program_never_writes_are_found(site: AuditedSite, value
 RENUMBER_DOWN = ["UPDATE audit SET id=-id WHERE id>4", "UPDATE audit SET id=-id-1 WHERE id<0"]
 RENUMBER_UP = ["UPDATE audit SET id=-id WHERE id>=4", "UPDATE audit SET id=-id+1 WHERE id<0"]
 COPY = "INSERT INTO audit SELECT {number}, at, 'eve', role, action, allowed, reason, target, query, snapshot, chain FROM audit WHERE id={source}"
-PATIENTS_DOWN = ["UPDATE audit_patient SET line_id=line_id-1 WHERE line_id>4"]
-PATIENTS_UP = ["UPDATE audit_patient SET line_id=line_id+1 WHERE line_id>=4"]
+PATIENTS_DOWN = ["UPDATE patient_read SET line_id=line_id-1 WHERE line_id>4"]
+PATIENTS_UP = ["UPDATE patient_read SET line_id=line_id+1 WHERE line_id>=4"]
 
 
 @pytest.mark.parametrize(
@@ -111,11 +111,11 @@ PATIENTS_UP = ["UPDATE audit_patient SET line_id=line_id+1 WHERE line_id>=4"]
         ([COPY.format(number=0, source=3)], (0, Wrong.INSERTED)),
         ([COPY.format(number=10, source=9)], (10, Wrong.ALTERED)),
         (["DELETE FROM audit WHERE id>5"], (6, Wrong.TRUNCATED)),
-        (["DELETE FROM audit", "DELETE FROM audit_patient"], (1, Wrong.TRUNCATED)),
-        (["UPDATE audit_patient SET patient_id=8 WHERE patient_id=7"], (3, Wrong.ALTERED)),
-        (["DELETE FROM audit_patient WHERE line_id=8"], (8, Wrong.ALTERED)),
-        (["INSERT INTO audit_patient VALUES (5, 7)"], (5, Wrong.ALTERED)),
-        (["INSERT INTO audit_patient VALUES (50, 7)"], (50, Wrong.INSERTED)),
+        (["DELETE FROM audit", "DELETE FROM patient_read"], (1, Wrong.TRUNCATED)),
+        (["UPDATE patient_read SET patient_id=8 WHERE patient_id=7"], (3, Wrong.ALTERED)),
+        (["DELETE FROM patient_read WHERE line_id=8"], (8, Wrong.ALTERED)),
+        (["INSERT INTO patient_read VALUES (5, 7)"], (5, Wrong.ALTERED)),
+        (["INSERT INTO patient_read VALUES (50, 7)"], (50, Wrong.INSERTED)),
     ],
 )  # fmt: skip
 def test_lines_removed_moved_or_put_in_are_found(
@@ -149,7 +149,7 @@ def test_the_tail_cut_with_the_checkpoints_of_the_database_is_found_by_the_file(
     behind_its_back(
         site,
         "DELETE FROM audit WHERE id>3",
-        "DELETE FROM audit_patient WHERE line_id>3",
+        "DELETE FROM patient_read WHERE line_id>3",
         "DELETE FROM audit_checkpoint",
     )
     assert wrongs(site) == [(4, Wrong.TRUNCATED)]
@@ -157,7 +157,7 @@ def test_the_tail_cut_with_the_checkpoints_of_the_database_is_found_by_the_file(
 
 def test_with_the_file_gone_the_database_still_tells(site: AuditedSite) -> None:
     (site.audit_folder / FILE).unlink()
-    behind_its_back(site, "DELETE FROM audit WHERE id>3", "DELETE FROM audit_patient WHERE line_id>3")
+    behind_its_back(site, "DELETE FROM audit WHERE id>3", "DELETE FROM patient_read WHERE line_id>3")
     assert wrongs(site) == [(4, Wrong.TRUNCATED)]
 
 
@@ -168,7 +168,7 @@ def test_a_checkpoint_kept_elsewhere_outlives_both(site: AuditedSite, tmp_path: 
     behind_its_back(
         site,
         "DELETE FROM audit WHERE id>3",
-        "DELETE FROM audit_patient WHERE line_id>3",
+        "DELETE FROM patient_read WHERE line_id>3",
         "DELETE FROM audit_checkpoint",
     )
     assert wrongs(site) == []
@@ -182,8 +182,8 @@ def test_triggers_refuse_and_their_absence_is_found(site: AuditedSite) -> None:
     raw = sqlite3.connect(site.database)
     names = [name for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type='trigger'")]
     assert len(names) == 8
-    for statement in ("UPDATE audit SET login='x'", "DELETE FROM audit", "UPDATE audit_patient SET patient_id=1",
-                      "DELETE FROM audit_patient", "UPDATE audit_checkpoint SET line=1", "DELETE FROM audit_checkpoint"):  # fmt: skip
+    for statement in ("UPDATE audit SET login='x'", "DELETE FROM audit", "UPDATE patient_read SET patient_id=1",
+                      "DELETE FROM patient_read", "UPDATE audit_checkpoint SET line=1", "DELETE FROM audit_checkpoint"):  # fmt: skip
         with pytest.raises(sqlite3.IntegrityError, match="append-only"):
             raw.execute(statement)
     raw.rollback()

@@ -13,11 +13,11 @@ down_revision = "0003"
 
 def upgrade() -> None:
     op.create_table(
-        "audit_patient",
+        "patient_read",
         sa.Column("line_id", sa.Integer, sa.ForeignKey("audit.id"), primary_key=True),
         sa.Column("patient_id", sa.Integer, primary_key=True),
     )
-    op.create_index("audit_patient_patient", "audit_patient", ["patient_id", "line_id"])
+    op.create_index("patient_read_patient", "patient_read", ["patient_id", "line_id"])
     op.create_table(
         "audit_checkpoint",
         sa.Column("id", sa.Integer, primary_key=True),
