@@ -80,7 +80,7 @@ class Phrases:
 
 @lru_cache(maxsize=1)
 def phrases() -> Phrases:
-    """Compile everything; about a second, once per process."""
+    """Compile everything; seconds, once per process."""
     book = Phrasebook()
     for label in _LABELS:
         book.label(label)
