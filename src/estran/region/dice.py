@@ -10,6 +10,8 @@ from random import Random
 from statistics import NormalDist
 from typing import Generic, TypeVar
 
+import numpy as np
+
 T = TypeVar("T")
 
 # Quantiles of the normal law: looking one up is faster than computing it, and the same on every machine.
@@ -54,6 +56,16 @@ class Dice:
 
     def pick(self, items: Sequence[T]) -> T:
         return items[int(self.chance() * len(items))]
+
+    def picks(self, items: Sequence[T], count: int) -> list[T]:
+        """`count` of the items, below 65,536 of them, the same one possibly again."""
+        drawn = np.frombuffer(self.bytes(2 * count), "<u2").astype(np.int64)
+        return [items[place] for place in (drawn * len(items) >> 16).tolist()]
+
+    def shuffled(self, items: Sequence[T]) -> list[T]:
+        """The same items in another order."""
+        ranks = np.frombuffer(self.bytes(4 * len(items)), "<u4")
+        return [items[place] for place in np.argsort(ranks, kind="stable").tolist()]
 
     def draw(self, weighted: Weighted[T]) -> T:
         return weighted.at(self.chance())

@@ -15,6 +15,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -22,6 +25,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from estran.region.dice import Dice
 from estran.region.variation import by_hand, pieces
 
 SLOT = -(1 << 24)  # the first slot; further ones lie below
@@ -29,8 +33,10 @@ Numbers = npt.NDArray[np.integer[Any]]
 Flags = npt.NDArray[np.bool_]
 _CONTEXTS = {"!": "negated", "?": "hypothetical", "^": "family", "~": "history"}
 _TOKEN = re.compile(r"<(\w+)>|\[(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)\]|\(\(([!?^~]?)([^=()]+)=([^()=]+)\)\)|[{|}]")
-_MOST = 96  # words written out one by one; beyond, alternatives are drawn in two steps
-_TOGETHER, _FEW = 1024, 100  # words side by side drawn as one; numbers of an interval that are all written
+OFTEN, SELDOM, RARELY = 2048, 256, 128  # ways to write what most reports hold, those of a reason, those of some
+_LONG = 48  # characters of words drawn as one; the same ones would come back whole if they were longer
+_EVENLY = 8  # draws of each way, so that alternatives weigh the same
+_FEW = 100  # numbers of an interval that are all written
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,16 +112,16 @@ class Phrasebook:
             return self._rules[name]
         return SLOT - self._slots.setdefault(name, len(self._slots))
 
-    def sentence(self, source: str) -> list[int]:
-        """The symbols of a sentence; ValueError when its braces do not match."""
+    def sentence(self, source: str, ways: int = OFTEN) -> list[int]:
+        """The symbols of a sentence, whose words are written in `ways` ways at most; ValueError when its braces do not match."""
         parts, end = _sequence(source, 0, nested=False)
         if end != len(source):
             raise ValueError(f"a brace closes nothing in: {source[:60]}")
-        return self._emit(parts)
+        return self._emit(parts, ways)
 
-    def one(self, sources: Iterable[str]) -> int:
+    def one(self, sources: Iterable[str], ways: int = OFTEN) -> int:
         """The symbol of one of several sentences."""
-        return self.choice([self.sentence(source) for source in sources])
+        return self.choice([self.sentence(source, ways) for source in sources])
 
     def tables(self) -> Tables:
         words = pa.array(self._words, pa.string())
@@ -131,43 +137,24 @@ class Phrasebook:
         """The number of a kind of span, from 1."""
         return self._labels.setdefault(name, len(self._labels))
 
-    def _emit(self, parts: list[Part]) -> list[int]:
-        """The symbols of parts; words side by side become one set where their combinations are few."""
+    def _emit(self, parts: list[Part], ways: int) -> list[int]:
+        """The symbols of parts: whatever is only words, side by side, is one symbol."""
         found: list[int] = []
-        held: tuple[str, ...] = ()
-        for one in self._items(parts):
-            if isinstance(one, int):
-                found += [self.words(held)] * bool(held) + [one]
-                held = ()
-            elif held and len(held) * len(one) <= _TOGETHER:
-                held = tuple(before + after for before in held for after in one)
+        for run in _runs(parts):
+            if _is_words(run[0]):
+                found.append(self.words(drawn(run, ways)))
             else:
-                found += [self.words(held)] * bool(held)
-                held = one
-        return found + [self.words(held)] * bool(held)
+                found.append(self._symbol(run[0], ways))
+        return found
 
-    def _items(self, parts: list[Part]) -> Iterator[tuple[str, ...] | int]:
-        """Words to draw from, and symbols."""
-        for part in parts:
-            if isinstance(part, str):
-                yield from map(by_hand, pieces(part))
-            elif isinstance(part, _Slot):
-                yield self.slot(part.name)
-            elif isinstance(part, _Concept):
-                yield self.words((part.words,), part.label)
-            elif isinstance(part, _Number):
-                yield _numbers(part.low, part.high)
-            else:
-                yield self._alternatives(part)
-
-    def _alternatives(self, part: _Choice) -> tuple[str, ...] | int:
-        """Words when every alternative is made of words, sequences otherwise."""
-        written = [_expanded(option) for option in part.options]
-        if all(w is not None for w in written) and sum(len(w or ()) for w in written) <= _MOST:
-            # Every alternative weighs the same, however many ways it has of being written.
-            room = max(8, *(len(w or ()) for w in written))
-            return tuple(word for w in written for word in _spread(w or ("",), room))
-        return self.choice([self._emit(option) for option in part.options])
+    def _symbol(self, part: Part, ways: int) -> int:
+        if isinstance(part, _Slot):
+            return self.slot(part.name)
+        if isinstance(part, _Concept):
+            return self.words((part.words,), part.label)
+        if isinstance(part, _Choice):
+            return self.choice([self._emit(option, ways) for option in part.options])
+        raise TypeError(type(part).__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,30 +229,87 @@ def _token(found: re.Match[str]) -> Part:
     return _Concept(words, f"{_CONTEXTS.get(context, 'affirmed')}:{code}")
 
 
-def _expanded(parts: list[Part]) -> tuple[str, ...] | None:
-    """Every text that words and alternatives of words can make; None when there is something else, or too much."""
-    texts: tuple[str, ...] = ("",)
+def _is_words(part: Part) -> bool:
+    """Whether nothing in it is a slot or a concept."""
+    if isinstance(part, _Choice):
+        return all(map(_is_words, chain.from_iterable(part.options)))
+    return isinstance(part, str | _Number)
+
+
+def _runs(parts: list[Part]) -> Iterator[list[Part]]:
+    """Parts of words that stand together, cut where they grow long; every other part alone."""
+    held: list[Part] = []
+    size = 0
     for part in parts:
-        if isinstance(part, str):
-            texts = tuple(t + part for t in texts)
-        elif isinstance(part, _Choice):
-            options = [_expanded(option) for option in part.options]
-            if any(o is None for o in options):
-                return None
-            own = tuple(dict.fromkeys(word for o in options for word in o or ()))
-            if len(texts) * len(own) > _MOST:
-                return None
-            texts = tuple(t + word for t in texts for word in own)
-        else:
-            return None
-    return texts
+        for one in _cut(part):
+            is_words = _is_words(one)
+            if held and (not is_words or size >= _LONG):
+                yield held
+                held, size = [], 0
+            if is_words:
+                held, size = [*held, one], size + _room(one)
+            else:
+                yield [one]
+    if held:
+        yield held
 
 
-def _spread(words: tuple[str, ...], room: int) -> list[str]:
-    """`room` entries: the words in turn, each time by another hand."""
-    return [by_hand(words[n % len(words)])[n // len(words) % len(by_hand(words[n % len(words)]))] for n in range(room)]
+def _room(part: Part) -> int:
+    """About how many characters a part of words takes."""
+    if isinstance(part, _Choice):
+        return max(sum(map(_room, option)) for option in part.options)
+    return len(part) if isinstance(part, str) else 3
 
 
+def drawn(parts: Sequence[Part], most: int) -> tuple[str, ...]:
+    """Texts that parts of words make: each alternative as often as the others, `most` at most."""
+    ways = 1
+    for part in parts:
+        ways *= min(_ways(part), most)
+    count = 1 if ways == 1 else min(most, _EVENLY * ways)
+    return tuple(
+        map(
+            "".join,
+            zip(*(_column(part, count, Dice("drawn", place, part)) for place, part in enumerate(parts)), strict=True),
+        )
+    )
+
+
+def _ways(part: Part) -> int:
+    if isinstance(part, _Choice):
+        return sum(prod(map(_ways, option)) for option in part.options)
+    return len(_written(part))
+
+
+def _written(part: Part) -> tuple[str, ...]:
+    """Every way to write a piece or a number."""
+    return _numbers(part.low, part.high) if isinstance(part, _Number) else by_hand(str(part))
+
+
+def _column(part: Part, count: int, dice: Dice) -> list[str]:
+    """`count` draws of one part."""
+    if not isinstance(part, _Choice):
+        return dice.picks(_written(part), count)
+    shares = [count // len(part.options) + (n < count % len(part.options)) for n in range(len(part.options))]
+    columns = [
+        _sequences(option, share, dice) for option, share in zip(dice.shuffled(part.options), shares, strict=True)
+    ]
+    return dice.shuffled([*chain.from_iterable(columns)])
+
+
+def _sequences(parts: list[Part], count: int, dice: Dice) -> list[str]:
+    if not parts:
+        return [""] * count
+    return list(
+        map("".join, zip(*(_column(piece, count, dice) for part in parts for piece in _cut(part)), strict=True))
+    )
+
+
+def _cut(part: Part) -> Iterable[Part]:
+    return pieces(part) if isinstance(part, str) else (part,)
+
+
+@lru_cache(maxsize=1024)
 def _numbers(low: str, high: str) -> tuple[str, ...]:
     """Every number of a small interval; of a larger one 256 that lean to its middle."""
     decimals = len(low.partition(".")[2])

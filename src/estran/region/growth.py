@@ -15,10 +15,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from estran.region.grammar import SLOT, Numbers, Tables
+from estran.region.grammar import SLOT, Flags, Numbers, Tables
 
 _TOGETHER = 512  # texts grown at once
 _BYTES_PER_SLIP = 50  # draws; half of them fall where nothing can slip
+_LINE, _REACH = 72, 14  # bytes of a line; of which the last ones may be its end
+_BLANK, _END = ord(" "), ord("\n")
 # Letters near each letter on a French keyboard, four per letter from a to z.
 _NEAR = "zqsz gvhn xdfv sfre zrsd dgrt fhty gjyu uojk hkui jliO kmop lpon bhjn ipkl omlu sqaw etdf zdqx ryfg yijh cbfg xqsc wscd tugh aesw"
 
@@ -124,11 +126,12 @@ def grow(tables: Tables, roots: Numbers, values: Numbers, noise: Noise) -> Grown
     inside = np.repeat(opened - limits[:-1], sizes) + np.arange(limits[-1])
     is_free = np.ones(symbols.size, bool)
     is_free[inside] = False
-    joined = _with_slips(_taken(tables.words, chosen), is_free, noise)
+    spelt = _taken(tables.words, chosen)
+    joined = _with_slips(spelt, is_free, noise)
     base = base.take(whose)
     return Grown(
         _cut(joined, bounds).to_pylist(), whose, (ends - lengths).take(opened) - base, ends.take(closed) - base,
-        opens.take(opened), _cut(_taken(tables.words, chosen.take(inside)), limits),
+        opens.take(opened), _cut(_taken(spelt, inside), limits),
     )  # fmt: skip
 
 
@@ -162,7 +165,9 @@ def _expand(tables: Tables, roots: Numbers, values: Numbers, noise: Noise) -> tu
         symbols, bounds = _replaced(tables, symbols, bounds, places, picked)
 
 
-def _replaced(tables: Tables, symbols: Numbers, bounds: Numbers, places: Numbers, picked: Numbers) -> tuple[Numbers, Numbers]:
+def _replaced(
+    tables: Tables, symbols: Numbers, bounds: Numbers, places: Numbers, picked: Numbers
+) -> tuple[Numbers, Numbers]:
     """Every symbol at `places` gives way to the symbols of its alternative."""
     sizes = tables.size.take(picked)
     before = np.concatenate([[0], np.cumsum(sizes)])
@@ -188,9 +193,22 @@ def _with_slips(words: pa.StringArray, is_free: npt.NDArray[np.bool_], noise: No
     held = np.searchsorted(offsets, places, "right") - 1
     places = places[is_free.take(held) & (offsets.take(held + 1) > places + 1)]
     act, here, following = noise.many(3, places.size), data[places], data[places + 1]
-    data[places] = np.where(act == 0, following, np.where(act == 1, _NEIGHBOURS[noise.many(4, places.size), here - ord("a")], here))
+    data[places] = np.where(
+        act == 0, following, np.where(act == 1, _NEIGHBOURS[noise.many(4, places.size), here - ord("a")], here)
+    )
     data[places + 1] = np.where(act == 1, following, here)
+    _break_lines(data, offsets, is_free, noise)
     return pa.StringArray.from_buffers(len(words), words.buffers()[1], pa.py_buffer(data))
+
+
+def _break_lines(data: npt.NDArray[np.uint8], offsets: Numbers, is_free: Flags, noise: Noise) -> None:
+    """Every `_LINE` bytes or so a blank between free words becomes the end of a line, as in reports typed or printed to a width."""
+    steps = max(0, data.size // _LINE - 2)
+    places = _LINE * np.arange(steps) + noise.many(_LINE // 4, steps)
+    is_blank = data.take(places[:, None] + np.arange(_REACH)) == _BLANK
+    places = (places + is_blank.argmax(1))[is_blank.any(1)]
+    places = places[data.take(places + 1) != _END]
+    data[places[is_free.take(np.searchsorted(offsets, places, "right") - 1)]] = _END
 
 
 def _cut(words: pa.StringArray, bounds: Numbers) -> pa.StringArray:

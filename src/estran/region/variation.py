@@ -15,7 +15,7 @@ from functools import lru_cache
 from estran.region.dice import Dice
 from estran.region.shelf import toml
 
-VARIANTS = 96
+VARIANTS = 24
 _SHORTEST = 7  # letters of a piece worth varying
 _WORD, _MARK, _SLIP, _ACCENT = 0.55, 0.6, 0.06, 0.1
 _SHORTENED, _DROPPED, _SPACES, _CAPITALS = 0.16, 0.35, 0.06, 0.03
@@ -28,7 +28,12 @@ _PIECES = re.compile(r"(?<=[,.;:]) (?=\S)|(?<=\S) (?=\S{4,})")
 def _words() -> tuple[dict[str, list[str]], dict[str, list[str]], re.Pattern[str], re.Pattern[str]]:
     held = toml("variations.toml")
     words, marks = held["word"], held["mark"]
-    return words, marks, re.compile(r"\b(?:" + "|".join(map(re.escape, words)) + r")\b"), re.compile("|".join(map(re.escape, marks)))
+    return (
+        words,
+        marks,
+        re.compile(r"\b(?:" + "|".join(map(re.escape, words)) + r")\b"),
+        re.compile("|".join(map(re.escape, marks))),
+    )
 
 
 def pieces(text: str) -> Iterator[str]:

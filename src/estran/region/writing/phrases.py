@@ -9,12 +9,12 @@ from itertools import combinations
 from typing import Any
 
 from estran.region.dice import Dice
-from estran.region.grammar import Phrasebook, Tables, capitalised
+from estran.region.grammar import OFTEN, RARELY, SELDOM, Phrasebook, Tables, capitalised
 from estran.region.library import drugs, headings, hospitals, reasons, surnames, wards
 from estran.region.shelf import toml
 
 CHRONIC = ("E1198", "E6604", "E785", "F412", "I10", "J448")
-CHART_DAYS = range(3, 9)
+CHART_DAYS = range(2, 8)
 STYLES = 3
 TNM = ("pT1cN0", "pT2N0", "pT2N1a", "pT3N1b", "pT1bN0", "pT3N2a", "pT4aN1", "pT2N0M0")
 ADICAP = {"sein": "OHGSA7A0", "colon": "OHDCA7A0", "poumon": "BHRBA7A0", "colo": "BHDCA7B2"}
@@ -24,11 +24,38 @@ _HISTOLOGY = {
 }  # fmt: skip
 _WAYS = {1: ("le matin", "le soir", "à midi", "une fois par jour", "1/j"), 2: ("matin et soir", "deux fois par jour", "1-0-1", "x2/j"),
          3: ("matin, midi et soir", "1-1-1", "toutes les 8 heures", "x3/j"), 4: ("toutes les 6 heures", "si douleur, max 4/j", "x4/j")}  # fmt: skip
-_RENDEZVOUS = ("RDV", "Cs", "Consultation", "Rdv cardio", "IRM", "Scanner", "Bio", "EFR", "Écho", "HDJ", "Kiné", "Cs anesth", "Pansement", "Holter", "Cs chir", "TEP")
+_FOR_LONG = (
+    "{, {[3-90] jours|[1-12] semaines}| au long cours|, QSP [1-6] mois|{ jusqu'au| -} [1-28]/[10-12]|, à réévaluer {à J[3-30]|dans [1-8] sem.}| (suite)| si besoin|}"
+    "{ - AR [1-5]| ({inchangé|augmenté|repris|introduit} J[0-6])| - {bien toléré|pris à [6-21]h|non substituable|[1-4] boîtes|[10-90] unités}|}"
+)
+_RENDEZVOUS = (
+    "RDV",
+    "Cs",
+    "Consultation",
+    "Rdv cardio",
+    "IRM",
+    "Scanner",
+    "Bio",
+    "EFR",
+    "Écho",
+    "HDJ",
+    "Kiné",
+    "Cs anesth",
+    "Pansement",
+    "Holter",
+    "Cs chir",
+    "TEP",
+)
 _TITLES = ("Dr",) * 7 + ("Pr", "Pr", "Docteur", "M.", "Mme", "Sec.", "IDE", "Cadre", "Dr.")
-_TEAM = "<title> <medecin>{ : | | - |  tél | (}<phone>"
+_NARRATED = ("story", "signs", "exams", "course", "plan")
+_TEAM = "<title><medecin>{ : | | - |  tél | (}<phone>"
 _CHART_LINES = 16_384
-_CHARTS = ("TA FC T° Sat EVA diurèse apports glyc", "Surveillance (PA, pouls, T°, SpO2, EVA, diurèse, apports mL, glycémie)", "Cs : TA/FC/T/SpO2/EVA/diurèse/entrées/gly")
+_PHONES = 1 << 16
+_CHARTS = (
+    "TA FC T° Sat EVA diurèse apports glyc",
+    "Surveillance (PA, pouls, T°, SpO2, EVA, diurèse, apports mL, glycémie)",
+    "Cs : TA/FC/T/SpO2/EVA/diurèse/entrées/gly",
+)
 _LABELS = ("NOM", "PRENOM", "ADRESSE", "VILLE", "IPP", "NDA", "DATE", "DATE_NAISSANCE", "TEL", "HOPITAL", "MAIL")
 
 
@@ -53,7 +80,7 @@ class Phrases:
 
 @lru_cache(maxsize=1)
 def phrases() -> Phrases:
-    """Compile everything; about a second, once per process."""
+    """Compile everything; seconds, once per process."""
     book = Phrasebook()
     for label in _LABELS:
         book.label(label)
@@ -79,18 +106,23 @@ def phrases() -> Phrases:
 def _numbers(book: Phrasebook) -> None:
     """Telephones and other numbers without meaning."""
     dice = Dice("numbers")
-    pairs = [f"{n // 100:02d} {n % 100:02d}" for n in range(10_000)]
-    phone = (book.words([f"02 {p} " for p in pairs], "TEL", ""), book.words(pairs, "", "TEL"))
+    drawn = (f"{dice.below(10**8):08d}" for _ in range(_PHONES))
+    phone = book.words([f"02 {n[:2]} {n[2:4]} {n[4:6]} {n[6:]}" for n in drawn], "TEL")
     for name in ("phone", "telproche", "telservice"):
-        book.rule(name, book.choice([phone]))
-    book.rule("six", book.choice([[book.words([f"{dice.below(1000):03d}" for _ in range(1000)])] * 2]))
-    book.rule("title", book.words(_TITLES))
+        book.rule(name, phone)
+    book.rule("six", book.words([f"{dice.below(10**6):06d}" for _ in range(_PHONES)]))
+    book.rule("title", book.words([f"{title} " for title in _TITLES]))
 
 
 def _shared(book: Phrasebook, common: dict[str, Any]) -> None:
     """The sections that do not hang on the reason for coming."""
     book.rule("detail", book.one(common["detail"]["lines"]))
-    book.rule("notes", book.choice([[symbol for _ in range(n) for symbol in book.sentence(common["notes"]["lines"][0])] for n in (3, 4, 5)]))
+    book.rule(
+        "notes",
+        book.choice(
+            [[symbol for _ in range(n) for symbol in book.sentence(common["notes"]["lines"][0])] for n in (0, 1, 2, 3)]
+        ),
+    )
     book.rule("opening", book.one([*common["opening"]["letter"], *common["opening"]["header"]]))
     for name, family, use in (
         ("life", "life", "lines"), ("vitals", "vitals", "lines"), ("doubt", "doubt", "lines"), ("closing", "closing", "lines"),
@@ -103,19 +135,24 @@ def _shared(book: Phrasebook, common: dict[str, Any]) -> None:
         ("pathology_micro", "pathology", "micro"),
     ):  # fmt: skip
         book.rule(name, _all(book, common[family][use]))
-    book.rule("systems", _some(book, common["vitals"]["systems"], 1, 3))
+    book.rule("systems", _some(book, common["vitals"]["systems"], 1, 2))
     book.rule("during", _some(book, common["during"]["lines"], 1, 2))
     for joint in ("\n", " ; ", "   "):
-        book.rule(f"team{len(joint)}", book.one([joint.join(["<hopital>", *[_TEAM] * n, "Réf. <six>/<service>"]) for n in (3, 4, 5, 6)]))
+        book.rule(
+            f"team{len(joint)}",
+            book.one([joint.join(["<hopital>", *[_TEAM] * n, "Réf. <six>/<service>"]) for n in (1, 2, 3)]),
+        )
     book.rule("letterhead", book.one(["<team1>", "<team3>", "<team3>"]))
-    line = "<rendezvous> <{day}> [8-18]h[10-59] <medecin> <phone> n°<six>\n"
-    book.rule("rendezvous", book.words(_RENDEZVOUS))
-    book.rule("appointments", book.one(["".join(line.replace("{day}", f"rdv{k}") for k in range(n)) for n in (3, 4, 5)]))
+    line = "<rendezvous><{day}> [8-18]h[10-59] <medecin> <phone>\n"
+    book.rule("rendezvous", book.words([f"{name} " for name in _RENDEZVOUS]))
+    book.rule(
+        "appointments", book.one(["".join(line.replace("{day}", f"rdv{k}") for k in range(n)) for n in (1, 2, 3)])
+    )
 
 
-def _all(book: Phrasebook, sentences: Sequence[str]) -> int:
+def _all(book: Phrasebook, sentences: Sequence[str], ways: int = OFTEN) -> int:
     """Every sentence, on one line or several."""
-    held = [[*book.sentence(s), book.slot("detail")] for s in sentences]
+    held = [[*book.sentence(s, ways), book.slot("detail")] for s in sentences]
     joint = book.words((" ", " ", " ", "\n"))
     return book.choice([_joined(held, joint)])
 
@@ -156,19 +193,19 @@ def _past(book: Phrasebook, bank: dict[str, list[str]]) -> dict[tuple[frozenset[
 
 def _chart(book: Phrasebook) -> dict[int, int]:
     """Daily measures as a chart gives them, for so many days."""
-    dice, firsts, seconds = Dice("chart"), [], []
+    dice, lines = Dice("chart"), []
     for _ in range(_CHART_LINES):
         pressure = dice.between(91, 168)
-        firsts.append(f" {pressure}/{pressure // 2 + dice.below(23)} {dice.between(48, 124)} 3{dice.between(6, 8)},{dice.below(10)}")
-        seconds.append(
-            f" {dice.between(90, 100)}% {dice.below(9)}/10 {500 + 7 * dice.below(256)} {dice.between(300, 2900)} 0,{dice.between(60, 99)}"
+        lines.append(
+            f" {pressure}/{pressure // 2 + dice.below(23)} {dice.between(48, 124)} 3{dice.between(6, 8)},{dice.below(10)} {dice.between(90, 100)}% "
+            f"{dice.below(9)}/10 {500 + 7 * dice.below(256)} {dice.between(300, 2900)} 0,{dice.between(60, 99)}"
         )
-    symbols, end = [book.words(firsts), book.words(seconds)], book.words(("\n",))
-    head, sign = book.words([f"{c}\n" for c in _CHARTS]), book.words((" ;",))
+    symbol, end, head = book.words(lines), book.words(("\n",)), book.words([f"{c}\nJ0" for c in _CHARTS])
+    marks = [book.words((f" ; J{day}",)) for day in range(1, CHART_DAYS[-1])]
     return {
-        days: book.choice([[head, *(s for day in range(days) for s in (book.words((f"{' ' if day else ''}J{day}",)), *symbols, sign if day < days - 1 else end))]])
+        days: book.choice([[head, symbol, *(s for mark in marks[: days - 1] for s in (mark, symbol)), end]])
         for days in CHART_DAYS
-    }  # fmt: skip
+    }
 
 
 def _motives(book: Phrasebook, name: str) -> list[tuple[int, int]]:
@@ -186,9 +223,10 @@ def ways(source: str) -> list[str]:
 
 
 def _parts(book: Phrasebook) -> dict[str, dict[str, int]]:
+    around = _around(book)
     return {
         key: {
-            **{name: _all(book, getattr(r, name)) for name in ("story", "signs", "exams", "course", "plan", "operation")},
+            **{name: _beside(book, getattr(r, name), around[key][name]) for name in _NARRATED}, "operation": _all(book, r.operation, SELDOM),
             "histologie": book.words((_HISTOLOGY.get(key, "lésion inflammatoire sans malignité"),)),
             "adicap": book.words((ADICAP.get(key, "BHOO7000"),)),
         }
@@ -196,13 +234,34 @@ def _parts(book: Phrasebook) -> dict[str, dict[str, int]]:
     }  # fmt: skip
 
 
+def _around(book: Phrasebook) -> dict[str, dict[str, int]]:
+    """By reason and section, a sentence of its specialty, or one that suits any adult."""
+    found, banks = {}, dict(toml("narratives.toml"))
+    shared = banks.pop("tous")
+    for bank in banks.values():
+        held = {name: book.one(bank[name] + ([] if bank.get("alone") else shared[name]), RARELY) for name in _NARRATED}
+        found.update(dict.fromkeys(bank["reasons"], held))
+    return found
+
+
+def _beside(book: Phrasebook, sentences: Sequence[str], around: int) -> int:
+    """The sentences of a reason; oftenest one around them, before or after."""
+    own, joint = _all(book, sentences, SELDOM), book.words((" ", " ", "\n"))
+    return book.choice([[own], [own, joint, around], [own, joint, around], [around, joint, own]])
+
+
 def _drugs(book: Phrasebook) -> dict[tuple[str, float], int]:
     """A line of prescription per drug and dose."""
     found = {}
     for drug in drugs().values():
-        tail = [book.words(_WAYS[drug.times]), *book.sentence("{|, [3-90] jours| au long cours| pendant 1 mois|, QSP [1-6] mois}{ - AR [1-5]| (CIP 3400<six>)| - AR [1-5], CIP 34009<six>| n°<six><six>}\n")]
+        tail = book.sentence(f"{{{'|'.join(_WAYS[drug.times])}}}{_FOR_LONG}\n")
         for dose in drug.doses:
-            line = book.words((f"{drug.name} {dose:g} {drug.unit} {drug.route} ", f"{drug.name.capitalize()} {dose:g}{drug.unit} {drug.route} "))
+            line = book.words(
+                (
+                    f"{drug.name} {dose:g} {drug.unit} {drug.route} ",
+                    f"{drug.name.capitalize()} {dose:g}{drug.unit} {drug.route} ",
+                )
+            )
             found[drug.key, float(dose)] = book.choice([[line, *tail]])
     return found
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from estran.region.calendar import DAY, age, french_day, long_day
+from estran.region.calendar import DAY, french_day, long_day
 from estran.region.course import Stay
 from estran.region.grammar import Flags, Numbers
 from estran.region.growth import Extras, Grown, Noise, grow_all
@@ -23,8 +24,9 @@ _ACCENTED = tuple((c, unicodedata.normalize("NFD", c)[0]) for c in "éèàêôî
 _BETWEEN = "\0"
 _LOST_ACCENTS = 16  # one text in so many
 _FLAGS = {"": " ", "H": " ↑ ", "L": " ↓ "}
-_RENDEZVOUS = 5
-_WHOLE_PANELS = 3
+_RENDEZVOUS, _ADULT = 3, 15
+_WHOLE_PANELS, _ORDERS = 1, 6
+_CHARTED, _HAVE_CHART = 0.9, 3  # days of a stay that may have a chart; one in so many has it
 _CHRONIC = frozenset(CHRONIC)
 
 
@@ -96,7 +98,14 @@ def _told(book: Phrases, grown: Grown, words: pa.StringArray) -> Written:
     for kept in (~is_concept, is_concept):
         drawn = pa.array(grown.labels[kept])
         found.append(
-            Spans(grown.owners[kept], grown.starts[kept], grown.ends[kept], words.filter(pa.array(kept)), labels.take(drawn), contexts.take(drawn))
+            Spans(
+                grown.owners[kept],
+                grown.starts[kept],
+                grown.ends[kept],
+                words.filter(pa.array(kept)),
+                labels.take(drawn),
+                contexts.take(drawn),
+            )
         )
     return Written(grown.texts, *found)
 
@@ -118,8 +127,9 @@ class _Filling:
                     found[slots[name]] = column
         return found
 
-    def _words(self, say: Callable[[Asked], str], label: str = "") -> Numbers:
-        return self.extras.words([say(one) for one in self._asked], label)
+    def _words(self, path: str, label: str = "") -> Numbers:
+        """What every report finds at a path of attributes, as words."""
+        return self.extras.words(list(map(attrgetter(path), self._asked)), label)
 
     def _people(self) -> dict[str, Numbers]:
         """Who is named: the patient, a relative, doctors."""
@@ -129,10 +139,10 @@ class _Filling:
         parents = [given["female"]["1965"], given["male"]["1965"]]
         drawn = self._noise.many(1 << 20, len(asked)).tolist()
         return {
-            "nom": self._words(lambda a: a.identity.traits.used_name, "NOM"), "prenom": self._words(lambda a: a.identity.traits.given, "PRENOM"),
-            "nom_naissance": self._words(lambda a: a.identity.person.birth_name, "NOM"), "ipp": self._words(lambda a: a.identity.ipp, "IPP"),
-            "adresse": self._words(lambda a: a.identity.person.street, "ADRESSE"), "tel": self._words(lambda a: a.identity.person.phone, "TEL"),
-            "ville": self._words(lambda a: a.identity.person.commune.name, "VILLE"), "nda": self._words(lambda a: a.stay.number, "NDA"),
+            "nom": self._words("identity.traits.used_name", "NOM"), "prenom": self._words("identity.traits.given", "PRENOM"),
+            "nom_naissance": self._words("identity.person.birth_name", "NOM"), "ipp": self._words("identity.ipp", "IPP"),
+            "adresse": self._words("identity.person.street", "ADRESSE"), "tel": self._words("identity.person.phone", "TEL"),
+            "ville": self._words("identity.person.commune.name", "VILLE"), "nda": self._words("stay.number", "NDA"),
             "parent": self.extras.words([parents[n & 1][(n >> 1) % len(parents[n & 1])] for n in drawn], "PRENOM"),
             "proche": np.full(len(asked), plain["proche"]), "e": np.where(women, plain["e"], empty), "ne": np.where(women, plain["ne"], empty),
             "son": np.full(len(asked), plain["son"]), "civ": np.where(women, plain["F"], plain["M"]), **self._doctors(),
@@ -148,19 +158,31 @@ class _Filling:
         return np.array([one.stay.hospital.place for one in self._asked])
 
     def _dates(self) -> dict[str, Numbers]:
-        asked, noise, count = self._asked, self._noise, len(self._asked)
-        births = np.array([one.identity.traits.birth for one in asked])
-        first = np.array([one.stay.start // DAY for one in asked])
-        last = np.array([one.stay.end // DAY for one in asked])
+        noise, count = self._noise, len(self._asked)
+        births, first, last = (self._numbers(path) for path in ("identity.traits.birth", "stay.start", "stay.end"))
+        first, last = first // DAY, last // DAY
         spelt = noise.many(10, count) < 3
-        days = {"entree": first, "sortie": last, "milieu": (first + last) // 2, "ancien": first - 40 - noise.many(860, count)}
+        days = {
+            "entree": first,
+            "sortie": last,
+            "milieu": (first + last) // 2,
+            "ancien": first - 40 - noise.many(860, count),
+        }
         after = last
         for number in range(_RENDEZVOUS):
             after = after + 2 + noise.many(64, count)
             days[f"rdv{number}"] = after
-        ages = self.extras.words([_age(birth, day) for birth, day in zip(births.tolist(), first.tolist(), strict=True)])
         found = {name: self._day(column, spelt, "DATE") for name, column in days.items()}
-        return {**found, "naissance": self._day(births, spelt, "DATE_NAISSANCE"), "age": ages}
+        return {**found, "naissance": self._day(births, spelt, "DATE_NAISSANCE"), "age": self._ages(births, first)}
+
+    def _numbers(self, path: str) -> Numbers:
+        return np.fromiter(map(attrgetter(path), self._asked), np.int64, len(self._asked))
+
+    def _ages(self, births: Numbers, days: Numbers) -> Numbers:
+        """How old people are: each age once, months told as numbers below zero."""
+        years = _years(births, days)
+        each, places = np.unique(np.where(years > 1, years, -np.maximum(1, (days - births) // 30)), return_inverse=True)
+        return self.extras.words([f"{n} ans" if n > 0 else f"{-n} mois" for n in each.tolist()])[places]
 
     def _day(self, days: Numbers, spelt: Flags, label: str) -> Numbers:
         """Each day once, in figures and in words."""
@@ -185,11 +207,18 @@ class _Filling:
     def _reasons(self) -> dict[str, Numbers]:
         """What follows from the reason for coming and from chronic diseases."""
         book, asked = self._book, self._asked
-        keys = [one.stay.reason.key for one in asked]
+        keys = list(map(attrgetter("stay.reason.key"), asked))
+        numbers = {key: n for n, key in enumerate(book.parts)}
+        places = np.fromiter(map(numbers.__getitem__, keys), np.int64, len(asked))
         drawn = self._noise.many(1 << 20, len(asked)).tolist()
         motives = np.array([book.motives[key][n % len(book.motives[key])] for key, n in zip(keys, drawn, strict=True)])
-        past = [book.past[one.stay.person.chronic & _CHRONIC, one.stay.years >= 15] for one in asked]
-        parts = {name: np.array([book.parts[key][name] for key in keys]) for name in next(iter(book.parts.values()))}
+        adult = _years(self._numbers("stay.person.birth"), self._numbers("stay.start") // DAY) >= _ADULT
+        chronic = map(attrgetter("stay.person.chronic"), asked)
+        past = [book.past[held & _CHRONIC, is_adult] for held, is_adult in zip(chronic, adult.tolist(), strict=True)]
+        parts = {
+            name: np.array([part[name] for part in book.parts.values()])[places]
+            for name in next(iter(book.parts.values()))
+        }
         fixed = {name: np.full(len(asked), book.plain[name]) for name in ("conclusion", "germe")}
         stages = np.array([book.plain[one.stage] for one in asked])
         return {"motif": motives[:, 0], "Motif": motives[:, 1], "past": np.array(past), "tnm": stages, **parts, **fixed}
@@ -200,22 +229,34 @@ class _Filling:
         in_full = (self._noise.many(12, len(asked)) == 0).tolist()
         told = [_biology(one, is_full=full) for one, full in zip(asked, in_full, strict=True)]
         empty, has = plain["empty"], np.array(list(map(bool, told)))
-        lines = [[book.drugs[t.drug.key, float(t.dose)] for t in one.stay.treatments] if one.kind == "discharge" else () for one in asked]
-        charts = [book.chart[min(CHART_DAYS[-1], 3 + int(one.stay.days))] if one.stay.days > 0.9 else empty for one in asked]
+        lines = [
+            [book.drugs[t.drug.key, float(t.dose)] for t in one.stay.treatments] if one.kind == "discharge" else ()
+            for one in asked
+        ]
+        days = (self._numbers("stay.end") - self._numbers("stay.start")) / DAY
+        known = np.array([book.chart[n] for n in CHART_DAYS])
+        charts = np.where(
+            (days > _CHARTED) & (self._noise.many(_HAVE_CHART, len(asked)) == 0),
+            known[np.minimum(days, len(known) - 1).astype(np.int64)],
+            empty,
+        )
         return {
             "results": self.extras.words(told), "biology": np.where(has, plain["biology"], empty), "labs": np.where(has, plain["labs"], empty),
-            "prescription": self.extras.sequences(lines), "chart": np.array(charts),
+            "prescription": self.extras.sequences(lines), "chart": charts,
         }  # fmt: skip
 
 
-def _age(birth: int, day: int) -> str:
-    years = age(birth, day)
-    return f"{years} ans" if years > 1 else f"{max(1, (day - birth) // 30)} mois"
+def _years(births: Numbers, days: Numbers) -> Numbers:
+    """Whole years between days, as `estran.region.calendar.age` counts them."""
+    born, then = births.astype("datetime64[D]"), days.astype("datetime64[D]")
+    first, last = born.astype("datetime64[M]"), then.astype("datetime64[M]")
+    months: Numbers = (last - first).astype(np.int64) - ((then - last) < (born - first))
+    return np.floor_divide(months, 12)
 
 
 def _biology(asked: Asked, *, is_full: bool) -> str:
     """The results sample by sample, in short or in full: all of the first panels, then what is out of range."""
-    orders = asked.orders[: 1 if asked.kind == "consultation" else 10]
+    orders = asked.orders[: 1 if asked.kind == "consultation" else _ORDERS]
     if not orders:
         return ""
     first = last = orders[0].minute // DAY
