@@ -13,6 +13,7 @@ from markupsafe import Markup, escape
 
 from estran.portal import charts, icons
 from estran.portal.language import LANGUAGES, Language, language
+from estran.portal.navigation import menu
 from estran.portal.reasons import reason
 from estran.portal.words import unit, word
 from estran.projects.gate import Shown
@@ -44,7 +45,7 @@ def _environment(code: str) -> Environment:
     )
     environment.globals.update(
         lang=spoken.code, languages=LANGUAGES, static=static_url, icon=icons.icon, charts=charts, plural=spoken.plural,
-        zip=zip,
+        zip=zip, menu=menu,
     )
     return environment
 

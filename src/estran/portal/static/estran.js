@@ -8,13 +8,12 @@ document.addEventListener("click", (event) => {
   if (opener) byId(opener.dataset.open).showModal();
   const closer = event.target.closest("[data-close]");
   if (closer) byId(closer.dataset.close).close();
-  const menu = byId("account");
-  if (menu && menu.open && !menu.contains(event.target)) menu.open = false;
+  for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
 });
 
 document.addEventListener("keydown", (event) => {
-  const menu = byId("account");
-  if (event.key === "Escape" && menu && menu.open) {
+  const menu = document.querySelector("details.menu[open]");
+  if (event.key === "Escape" && menu) {
     menu.open = false;
     menu.querySelector("summary").focus();
   }
