@@ -84,7 +84,7 @@ def _box(place: int, stage: Stage) -> str:
     y = 20 + place * _STEP
     ends = [f"{m.step}: {m.to}" for m in TABLE if stage in m.sources and m.to in _ENDS]
     aside = "".join(
-        f'<text x="{_LEFT - 12}" y="{y + 16 + 15 * row}" text-anchor="end" fill="#a61b1b">{end}</text>'
+        f'<text x="16" y="{y + 16 + 15 * row}" fill="#a61b1b">{end}</text>'
         for row, end in enumerate(ends)
     )
     return (
