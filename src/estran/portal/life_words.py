@@ -12,7 +12,7 @@ LIFE: dict[str, dict[str, str]] = {
     "stage": {
         "idea": _("Idea"), "letter": _("Letter of intent"), "writing": _("Request being written"),
         "submitted": _("Request submitted"), "expertise": _("Experts asked"), "committee": _("Committee called"),
-        "conditions": _("Conditions to lift"), "accepted": _("Accepted"), "open": _("Open"),
+        "conditions": _("Conditions to lift"), "accepted": _("Accepted"), "open": _("Under way"),
         "suspended": _("Suspended"), "closing": _("Being closed"), "closed": _("Closed"), "refused": _("Not accepted"),
         "withdrawn": _("Withdrawn"),
     },
@@ -62,7 +62,7 @@ LIFE: dict[str, dict[str, str]] = {
         "partner": _("Shared with an outside partner"), "charter": _("I have read the users' charter and abide by it"),
         "text": _("Text"), "letter": _("Letter of intent"), "reason": _("Reasons"), "opinion": _("Opinion"),
         "expert": _("Expert"), "due": _("Due on"), "scores": _("Scores"), "day": _("Day"), "chair": _("Chair"),
-        "quorum": _("Quorum"), "conflict": _("I have a conflict of interest with this project"), "vote": _("Vote"),
+        "quorum": _("Quorum"), "conflict": _("I have a conflict of interest with this project"), "vote": _("Ballot"),
         "conditions": _("Conditions, one per line"), "condition": _("Condition"), "proof": _("How it was lifted"),
         "piece": _("Piece"), "reference": _("Reference of the document"), "what": _("What"), "how": _("How"),
         "archive.how": _("Where"), "archive.day": _("Kept until"), "declare.reason": _("What the conflict is"),

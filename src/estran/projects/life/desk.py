@@ -16,7 +16,7 @@ from estran.projects.life.deadlines import Deadline, deadline_of
 from estran.projects.life.fields import Given, read
 from estran.projects.life.hands import Sight, concerned, hand_of, sight_of
 from estran.projects.life.machine import MOVES, Move, Step, moves_from
-from estran.projects.life.needs import Case, Circuit, circuit_of, missing
+from estran.projects.life.needs import Case, Circuit, circuit_of, done_by, is_awaited, missing
 from estran.projects.life.notices import announce
 from estran.projects.life.project import Counted, Output, Project, fold
 from estran.projects.policy import Action, Target, decide
@@ -39,10 +39,11 @@ class Card:
 
 @dataclass(frozen=True)
 class Choice:
-    """A step that this person may take now; `missing` says what it still needs."""
+    """A step that this person may take now; `missing` says what it still needs, `awaited` that others wait for it."""
 
     move: Move
     missing: tuple[str, ...]
+    awaited: bool
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class ProjectsDesk:
 
     def _card(self, project: Project, calls: dict[int, Call]) -> Card:
         circuit = circuit_of(project.kind, calls.get(project.call or 0))
-        mine = any(choice.move.to and not choice.missing for choice in self._choices(project, circuit))
+        mine = any(choice.awaited for choice in self._choices(project, circuit))
         return Card(project, deadline_of(project, circuit), mine)
 
     def sheet(self, number: str) -> Sheet | None:
@@ -134,10 +135,12 @@ class ProjectsDesk:
 
     def _choices(self, project: Project, circuit: Circuit) -> tuple[Choice, ...]:
         case = Case(project, circuit, self.today, self.actor.account_id)
-        return tuple(
-            Choice(move, tuple(missing(move, case)))
-            for move in moves_from(project.stage) if hand_of(self.actor, move, project)[1].allowed
-        )  # fmt: skip
+        found = []
+        for move in moves_from(project.stage):
+            if hand_of(self.actor, move, project)[1].allowed and not done_by(move.step, case):
+                lacking = tuple(missing(move, case))
+                found.append(Choice(move, lacking, not lacking and is_awaited(move.step, case)))
+        return tuple(found)
 
     # Who and what may be chosen in a form
 

@@ -83,10 +83,7 @@ def _arc(source: int, to: int, steps: list[str]) -> str:
 def _box(place: int, stage: Stage) -> str:
     y = 20 + place * _STEP
     ends = [f"{m.step}: {m.to}" for m in TABLE if stage in m.sources and m.to in _ENDS]
-    aside = "".join(
-        f'<text x="16" y="{y + 16 + 15 * row}" fill="#a61b1b">{end}</text>'
-        for row, end in enumerate(ends)
-    )
+    aside = "".join(f'<text x="16" y="{y + 16 + 15 * row}" fill="#a61b1b">{end}</text>' for row, end in enumerate(ends))
     return (
         f'<rect x="{_LEFT}" y="{y}" width="{_WIDE}" height="{_HIGH}" rx="9" fill="#e1f0f7" stroke="#0a5a83"/>'
         f'<text x="{_LEFT + _WIDE // 2}" y="{y + 24}" text-anchor="middle" font-weight="600" fill="#12202f">{stage}</text>{aside}'

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from estran.projects.life.formality import Kind
-from estran.projects.life.machine import Move, Need, Stage
+from estran.projects.life.machine import Move, Need, Stage, Step
 from estran.projects.life.project import Project, Session
 from estran.projects.life.request import Request
 from estran.state import Call
@@ -49,6 +49,32 @@ class Case:
 def missing(move: Move, case: Case) -> list[str]:
     """What is missing before this step, sentence by sentence; nothing when it may be taken."""
     return [sentence for need in move.needs for sentence in _NEEDS[need](case)]
+
+
+def done_by(step: Step, case: Case) -> bool:
+    """Whether this person took the step already, and it is taken once."""
+    if step is Step.SIGN:
+        return case.account_id in case.project.signed
+    return step in (Step.OPINE, Step.RECUSE) and not any(
+        expert.account_id == case.account_id and not expert.opinion for expert in case.project.experts
+    )
+
+
+def is_awaited(step: Step, case: Case) -> bool:
+    """Whether the project waits for this step; those that hold it up or turn it away are never waited for."""
+    if step is Step.ADVISE:
+        return case.project.advice is None
+    if step is Step.DECLARE:
+        return case.account_id not in dict(case.session.declared)
+    if step is Step.SIGN:
+        return case.project.stage not in (Stage.IDEA, Stage.LETTER)
+    return step in _AWAITED
+
+
+_AWAITED = {
+    Step.INTEND, Step.PRESELECT, Step.SUBMIT, Step.OPINE, Step.CALL, Step.VOTE, Step.ACCEPT, Step.CONDITION, Step.REFUSE,
+    Step.CONFIRM, Step.OPEN, Step.GRANT, Step.APPROVE, Step.END,
+}  # fmt: skip
 
 
 def _refuse(sentence: str, unless: object) -> list[str]:

@@ -344,3 +344,24 @@ def test_a_form_that_does_not_fit_is_refused_in_a_sentence(
         given = {"legal_basis": [""], "persons": ["none"], **given}
     with pytest.raises(UsageError, match=said):
         play.desk("lea").take(number, step, given)
+
+
+def test_the_board_says_whose_turn_it_is(play: Play) -> None:
+    def waited() -> set[str]:
+        names = ("lea", "tom", "max", "dan", "dpo", "eve", "m1", "m2")
+        return {name for name in names if any(card.mine for card in play.desk(name).board())}
+
+    number = play.propose()
+    assert waited() == set()
+    play.take(number, "lea", Step.ATTACH, cohort=play.cohort())
+    assert waited() == {"lea"}, "the letter may be sent"
+    play.take(number, "lea", Step.INTEND, letter="We would like to know.")
+    assert waited() == {"max", "dan"}
+    play.take(number, "max", Step.PRESELECT, reason=REASON)
+    play.submit(number)
+    assert waited() == {"tom", "max", "dpo"}, "an advice, and a signature"
+    play.judge_ready(number)
+    play.call(number)
+    assert {"m1", "m2"} <= waited() and "max" not in waited()
+    play.vote(number, m2="accept")
+    assert "m2" not in waited()
