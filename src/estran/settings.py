@@ -49,3 +49,8 @@ class Settings:
     oidc_client_id: str = _setting("", "What the identity provider calls this portal; its secret is in ESTRAN_OIDC_SECRET.")
     oidc_scopes: str = _setting("openid scope_all", "Scopes asked of the identity provider.")
     oidc_claim: str = _setting("SubjectNameID", "Claim of the identity provider that names the person.")
+    smtp_host: str = _setting("", "Mail server that notices of projects are handed to; none are sent when empty.")
+    smtp_port: int = _setting(587, "Its port.")
+    smtp_security: str = _setting("starttls", "How the connection to it is protected: starttls, tls, or off.", ("starttls", "tls", "off"))
+    smtp_user: str = _setting("", "Login there, if it asks for one; its password is in ESTRAN_SMTP_PASSWORD.")
+    smtp_from: str = _setting("estran@localhost", "Address that notices are sent from.")

@@ -46,6 +46,9 @@ GROUPS = (
         Door("/cohort", _("Cohort builder"), Action.COUNT),
         Door("/cohorts", _("Saved cohorts"), Action.SAVE),
     )),
+    Group("", (
+        Door("/projects", _("Projects"), Action.PROJECTS),
+    )),
     Group(_("Data"), (
         Door("/feeds", _("Feeds"), Action.FEEDS),
     )),

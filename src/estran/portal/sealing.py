@@ -1,4 +1,4 @@
-"""Checkpoints of the audit trail by the portal's own key, while the portal runs."""
+"""What the portal does by itself while it runs: checkpoints of the audit trail by its own key, notices by e-mail."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import contextlib
 import logging
 import threading
 from collections.abc import AsyncIterator, Callable
+from zoneinfo import ZoneInfo
 
 from fastapi import FastAPI
 
 from estran.model.errors import EstranError
+from estran.projects.life.mail import send_waiting
+from estran.projects.life.notices import remind
 from estran.projects.sealing import Sealing
 from estran.projects.site import SiteServices
+from estran.state.transactions import now
 
 log = logging.getLogger(__name__)
 LOOK = 30.0  # seconds between two looks
@@ -23,7 +27,7 @@ def lifespan(site: SiteServices) -> Callable[[FastAPI], contextlib.AbstractAsync
     @contextlib.asynccontextmanager
     async def running(_app: FastAPI) -> AsyncIterator[None]:
         stop = threading.Event()
-        thread = threading.Thread(target=_keep_sealing, args=(site, stop), name="audit checkpoints", daemon=True)
+        thread = threading.Thread(target=_keep_looking, args=(site, stop), name="checkpoints and notices", daemon=True)
         thread.start()
         yield
         stop.set()
@@ -32,9 +36,23 @@ def lifespan(site: SiteServices) -> Callable[[FastAPI], contextlib.AbstractAsync
     return running
 
 
-def _keep_sealing(site: SiteServices, stop: threading.Event) -> None:
+def _keep_looking(site: SiteServices, stop: threading.Event) -> None:
     while not stop.wait(LOOK):
         seal_if_due(site)
+        post_waiting(site)
+
+
+def post_waiting(site: SiteServices) -> None:
+    """Send the notices that are due, when the site names a mail server; what fails waits and is tried again."""
+    if not site.settings.smtp_host:
+        return
+    try:
+        remind(site.state, site.settings, now().astimezone(ZoneInfo(site.settings.zone)).date())
+        _, failed = send_waiting(site.state, site.settings)
+        if failed:
+            log.warning("notices: %d could not be sent", failed)
+    except Exception as error:  # noqa: BLE001 (a database that is locked or away: the next look tries again)
+        log.error("notices: none sent (%s)", type(error).__name__)
 
 
 def seal_if_due(site: SiteServices) -> None:

@@ -56,11 +56,15 @@ def _anywhere(tree: ast.Module) -> Iterator[str]:
 
 
 def _in_errors(tree: ast.Module) -> Iterator[str]:
-    """What errors and refusals are made with: what happened and the way out, but not the place."""
+    """What errors and refusals are made with (what happened and the way out, but not the place), and what functions
+    called `…refusal` answer."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and _refuses(node):
             given = [*node.args, *(word.value for word in node.keywords if word.arg != "where")]
             yield from filter(_is_phrase, map(_text, given))
+        elif isinstance(node, ast.FunctionDef) and node.name.endswith("refusal"):
+            said = (inner.value for inner in ast.walk(node) if isinstance(inner, ast.Return) and inner.value)
+            yield from filter(_is_phrase, map(_text, said))
 
 
 def _refuses(call: ast.Call) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from estran.portal.language import Language
+from estran.portal.life_words import LIFE
 
 
 def _(message: str) -> str:
@@ -76,7 +77,9 @@ WORDS: dict[str, dict[str, str]] = {
         "snippets": _("Extracts of documents"), "document": _("Read a document"), "patients": _("Patients of a cohort"),
         "timeline": _("Timeline of a patient"), "save": _("Save a cohort"), "open": _("Open a saved cohort"),
         "audit": _("Read the audit trail"), "accounts": _("Change accounts"), "sign-in": _("Sign in"),
-        "sign-out": _("Sign out"),
+        "sign-out": _("Sign out"), "projects": _("See projects"), "propose": _("Step of a project's team"),
+        "consult": _("Advise a project"), "judge": _("Judge a project"), "preside": _("Conclude a session"),
+        "run-projects": _("Handle a project"),
     },
     "rule": {
         "many_patients": _("Many patients within an hour"), "odd_hours": _("By night or at the weekend"),
@@ -89,6 +92,7 @@ WORDS: dict[str, dict[str, str]] = {
         "forged": _("forged checkpoint"), "unguarded": _("protection of the database taken away"),
     },
     "theme": {"auto": _("Automatic"), "light": _("Light"), "dark": _("Dark")},
+    **LIFE,
 }
 
 

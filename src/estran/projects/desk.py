@@ -20,6 +20,7 @@ from estran.projects.documents import Document, patient_of, read_document
 from estran.projects.feeds import FeedState, Refused
 from estran.projects.gate import Shown, gate_of, rules_of
 from estran.projects.holdings import Holdings, SourceLine, read_holdings
+from estran.projects.life import ProjectsDesk
 from estran.projects.officer import Officer
 from estran.projects.operations import JobKind
 from estran.projects.patients import PatientLine, Timeline, read_patients, read_timeline
@@ -136,6 +137,11 @@ class Desk:
     def officer(self) -> Officer:
         """The desk of whoever may read the audit trail."""
         return Officer(self._room.site, self.actor)
+
+    @property
+    def projects(self) -> ProjectsDesk:
+        """The desk of projects."""
+        return ProjectsDesk(self.state, self._room.site.settings, self.actor)
 
     @property
     def site_name(self) -> str:

@@ -27,6 +27,12 @@ class Action(StrEnum):
     AUDIT = "audit"  # read the audit trail
     ACCOUNT = "account"  # one's own account: password, second factor, passkeys, sessions, API tokens
     ACCOUNTS = "accounts"  # other people's accounts: create, change, disable, reset, end sessions
+    PROJECTS = "projects"  # see a project: its team, those who handle it, those called to judge it
+    PROPOSE = "propose"  # propose a project, and take the steps of its team
+    CONSULT = "consult"  # advise on a project of others
+    JUDGE = "judge"  # give an opinion or a vote that one was called for
+    PRESIDE = "preside"  # conclude a session of the committee that one presides
+    RUN_PROJECTS = "run-projects"  # handle projects of others: pre-select, call, file pieces, open, close
 
 
 _TOTALS = frozenset({Action.HOLDINGS, Action.CONCEPTS})
@@ -34,29 +40,33 @@ _FEASIBILITY = _TOTALS | {Action.COUNT, Action.SEARCH, Action.SAVE, Action.OPEN}
 _READING = _FEASIBILITY | {Action.SNIPPETS, Action.DOCUMENT, Action.PATIENTS, Action.TIMELINE}
 _HEALTH = frozenset({Action.HOLDINGS, Action.FEEDS})
 _OWN = frozenset({Action.ACCOUNT})
+_TEAM = frozenset({Action.PROJECTS, Action.PROPOSE})
+_ADVICE = frozenset({Action.PROJECTS, Action.CONSULT})
 
 ALLOWED: dict[Role, frozenset[Action]] = {
     Role.OWNER: frozenset(Action),
     # Who gives rights uses none of them: accounts and the health of the feeds, no question, no patient.
     Role.ADMINISTRATOR: _OWN | _HEALTH | {Action.ACCOUNTS},
-    Role.DATA_ENGINEER: _OWN | _READING | {Action.OPEN_OTHERS, Action.AUDIT, Action.FEEDS, Action.OPERATE},
+    Role.DATA_ENGINEER: _OWN | _READING | _TEAM | {
+        Action.OPEN_OTHERS, Action.AUDIT, Action.FEEDS, Action.OPERATE, Action.RUN_PROJECTS,
+    },
     # Checks what a question finds, and takes up the cohorts of those who come for help; changes no data.
-    Role.METHODOLOGIST: _OWN | _READING | {Action.OPEN_OTHERS, Action.FEEDS},
-    Role.RESEARCHER: _OWN | _FEASIBILITY,
-    Role.CLINICIAN: _OWN | _FEASIBILITY,
+    Role.METHODOLOGIST: _OWN | _READING | _TEAM | _ADVICE | {Action.OPEN_OTHERS, Action.FEEDS, Action.RUN_PROJECTS},
+    Role.RESEARCHER: _OWN | _FEASIBILITY | _TEAM,
+    Role.CLINICIAN: _OWN | _FEASIBILITY | _TEAM,
     # Answers for the coding of stays: reads de-identified records to check it, sees the feeds, operates nothing.
-    Role.DIM_PHYSICIAN: _OWN | _READING | {Action.FEEDS},
+    Role.DIM_PHYSICIAN: _OWN | _READING | _TEAM | {Action.FEEDS},
     # Whoever pays for a study learns no count of their own: feasibility is answered within a project.
-    Role.INDUSTRIAL_PARTNER: _OWN | _TOTALS,
-    Role.TEACHER: _OWN | _FEASIBILITY,
+    Role.INDUSTRIAL_PARTNER: _OWN | _TOTALS | _TEAM,
+    Role.TEACHER: _OWN | _FEASIBILITY | _TEAM,
     # Judges of projects read the projects, not the warehouse.
-    Role.COMMITTEE_MEMBER: _OWN | _TOTALS,
-    Role.EXPERT: _OWN | {Action.HOLDINGS},
+    Role.COMMITTEE_MEMBER: _OWN | _TOTALS | {Action.PROJECTS, Action.JUDGE, Action.PRESIDE},
+    Role.EXPERT: _OWN | {Action.HOLDINGS, Action.PROJECTS, Action.JUDGE},
     # Those who watch over the readers read the trail, and no document.
-    Role.DATA_PROTECTION_OFFICER: _OWN | {Action.HOLDINGS, Action.AUDIT},
+    Role.DATA_PROTECTION_OFFICER: _OWN | _ADVICE | {Action.HOLDINGS, Action.AUDIT},
     Role.AUDITOR: _OWN | {Action.HOLDINGS, Action.AUDIT},
     Role.HUB_OPERATOR: _OWN | _HEALTH,
-    Role.VIEWER: _OWN | _TOTALS,
+    Role.VIEWER: _OWN | _TOTALS | {Action.PROJECTS},
 }
 
 
@@ -73,7 +83,9 @@ class Target:
     """What an action bears on: `what` for the audit, `owner_id` when it belongs to somebody.
 
     `names_patients` says that the question itself lists patients, which is reading, not counting; `patients`
-    are those of whom something is read. `role` is the role that an account has or would be given.
+    are those of whom something is read. `role` is the role that an account has or would be given. Of a project,
+    `parties` are the accounts whose it is in the capacity asked for (the team, those called), and `conflict` says
+    that this person declared a conflict of interest.
     """
 
     what: str = ""
@@ -81,6 +93,8 @@ class Target:
     names_patients: bool = False
     patients: tuple[int, ...] = ()
     role: Role | None = None
+    parties: tuple[int, ...] = ()
+    conflict: bool = False
 
 
 def rights_of(actor: Actor) -> frozenset[Action]:
@@ -114,4 +128,20 @@ def _refusal(actor: Actor, rights: frozenset[Action], action: Action, target: Ta
             return "Only a key holder manages the accounts of key holders."
         if target.owner_id is not None and own:
             return "Nobody manages their own rights."
+    return _project_refusal(actor, rights, action, target)
+
+
+def _project_refusal(actor: Actor, rights: frozenset[Action], action: Action, target: Target) -> str:
+    """Why a step of a project is refused to this person; "" when it is not, or when it is no such step."""
+    concerned = actor.account_id is not None and (actor.account_id == target.owner_id or actor.account_id in target.parties)
+    if action is Action.PROJECTS and not concerned and not rights & {Action.CONSULT, Action.RUN_PROJECTS}:
+        return "This project concerns other people."
+    if action is Action.PROPOSE and not concerned:
+        return "This project belongs to another team."
+    if action in (Action.CONSULT, Action.RUN_PROJECTS) and concerned:
+        return "Nobody handles a project of their own."
+    if action in (Action.JUDGE, Action.PRESIDE) and target.conflict:
+        return "Whoever has a conflict of interest neither sees the vote nor takes part in it."
+    if action in (Action.JUDGE, Action.PRESIDE) and not concerned:
+        return "Only those who were called judge a project."
     return ""

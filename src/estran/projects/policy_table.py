@@ -17,6 +17,7 @@ class Case(StrEnum):
     OTHERS = "others"
     LISTED = "listed"
     KEY_HOLDERS = "key-holders"
+    CONFLICT = "conflict"
 
 
 _ME, _SOMEBODY = 1, 2
@@ -25,15 +26,17 @@ _TARGETS = {
     Case.OTHERS: Target(owner_id=_SOMEBODY),
     Case.LISTED: Target(owner_id=_ME, names_patients=True),
     Case.KEY_HOLDERS: Target(owner_id=_SOMEBODY, role=Role.OWNER),
+    Case.CONFLICT: Target(owner_id=_ME, conflict=True),
 }
 _HEAD = """# Who may do what
 
 Made by `estran policy --markdown` from `estran.projects.policy`; a test fails when this page and the policy differ.
 What is not allowed here is refused, with the reason, and the refusal is recorded.
 
-Each cell answers four questions, in this order: may the role do it on what is **its own**; on what belongs to
-**somebody else**; when the question itself **lists patients** by number; on the account of a **key holder**.
-`y` is yes, `-` is no: `yyyy` is always, `----` never.
+Each cell answers five questions, in this order: may the role do it on what is **its own**; on what belongs to
+**somebody else**; when the question itself **lists patients** by number; on the account of a **key holder**; with a
+declared **conflict of interest**. `y` is yes, `-` is no: `yyyyy` is always, `-----` never. Of a project, what is one's
+own is what one is in the team of, or was called to judge.
 
 An API token narrows this table to its scope, and never reaches `account` or `accounts`. Numbers pass the result gate
 whatever the role, and an administrator gives no one more than this table says.
@@ -41,7 +44,7 @@ whatever the role, and an administrator gives no one more than this table says.
 
 
 def cell(role: Role, action: Action) -> str:
-    """The four answers of one role and action."""
+    """The five answers of one role and action."""
     actor = Actor("somebody", role, _ME)
     return "".join("y" if decide(actor, action, target).allowed else "-" for target in _TARGETS.values())
 

@@ -13,13 +13,15 @@ from estran.state.database import StateDatabase
 from estran.state.drafts import Drafts
 from estran.state.jobs import Job, Jobs
 from estran.state.lockouts import Lockouts
+from estran.state.notices import Notice
 from estran.state.passkeys import Passkey
 from estran.state.pending import Begun
+from estran.state.projects import Call, Event, Written
 from estran.state.reviews import ReviewRecord
 from estran.state.sessions import Place, Session, Sessions
 
 __all__ = [
-    "Account", "Accounts", "ApiToken", "AuditBook", "AuditEntry", "AuditFilter", "AuditLine", "Begun", "Checkpoint",
-    "CheckpointFile", "CohortShelf", "CohortVersion", "Drafts", "Job", "Jobs", "Lockouts", "Passkey", "Place", "ReviewRecord",
-    "SavedCohort", "Session", "Sessions", "StateDatabase",
+    "Account", "Accounts", "ApiToken", "AuditBook", "AuditEntry", "AuditFilter", "AuditLine", "Begun", "Call", "Checkpoint",
+    "CheckpointFile", "CohortShelf", "CohortVersion", "Drafts", "Event", "Job", "Jobs", "Lockouts", "Notice", "Passkey",
+    "Place", "ReviewRecord", "SavedCohort", "Session", "Sessions", "StateDatabase", "Written",
 ]

@@ -17,6 +17,7 @@ CASES = (
     Target(owner_id=2),
     Target(owner_id=1, names_patients=True),
     Target(owner_id=2, role=Role.OWNER),
+    Target(owner_id=1, conflict=True),
 )
 
 
