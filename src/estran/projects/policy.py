@@ -1,73 +1,14 @@
-"""The one place that decides. Nothing is allowed unless a line here says so."""
+"""The one place that decides: what a role includes (`grants`), and what is refused on a target all the same."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
+from estran.projects.actions import Action
 from estran.projects.actors import Actor, Role
+from estran.projects.grants import ALLOWED
 
-
-class Action(StrEnum):
-    """What may be asked for."""
-
-    HOLDINGS = "holdings"  # totals of the site, loads and sources
-    FEEDS = "feeds"  # health of the feeds, reasons of the quarantine, work under way: no value of any record
-    OPERATE = "operate"  # have quarantine or a source read anew, or a load taken back
-    CONCEPTS = "concepts"  # look a code up, with its number of patients
-    COUNT = "count"  # how many patients a question selects, with its steps and breakdowns
-    SEARCH = "search"  # how many documents and patients match words, and facets
-    SNIPPETS = "snippets"  # the matching documents themselves
-    DOCUMENT = "document"  # one de-identified document and its facts
-    PATIENTS = "patients"  # pseudonymous numbers of the patients selected, and why
-    TIMELINE = "timeline"  # everything about one pseudonymous patient
-    SAVE = "save"  # save a version of a cohort
-    OPEN = "open"  # open a saved cohort of one's own
-    OPEN_OTHERS = "open-others"  # open a saved cohort of another person
-    AUDIT = "audit"  # read the audit trail
-    ACCOUNT = "account"  # one's own account: password, second factor, passkeys, sessions, API tokens
-    ACCOUNTS = "accounts"  # other people's accounts: create, change, disable, reset, end sessions
-    PROJECTS = "projects"  # see a project: its team, those who handle it, those called to judge it
-    PROPOSE = "propose"  # propose a project, and take the steps of its team
-    CONSULT = "consult"  # advise on a project of others
-    JUDGE = "judge"  # give an opinion or a vote that one was called for
-    PRESIDE = "preside"  # conclude a session of the committee that one presides
-    RUN_PROJECTS = "run-projects"  # handle projects of others: pre-select, call, file pieces, open, close
-
-
-_TOTALS = frozenset({Action.HOLDINGS, Action.CONCEPTS})
-_FEASIBILITY = _TOTALS | {Action.COUNT, Action.SEARCH, Action.SAVE, Action.OPEN}
-_READING = _FEASIBILITY | {Action.SNIPPETS, Action.DOCUMENT, Action.PATIENTS, Action.TIMELINE}
-_HEALTH = frozenset({Action.HOLDINGS, Action.FEEDS})
-_OWN = frozenset({Action.ACCOUNT})
-_TEAM = frozenset({Action.PROJECTS, Action.PROPOSE})
-_ADVICE = frozenset({Action.PROJECTS, Action.CONSULT})
-
-ALLOWED: dict[Role, frozenset[Action]] = {
-    Role.OWNER: frozenset(Action),
-    # Who gives rights uses none of them: accounts and the health of the feeds, no question, no patient.
-    Role.ADMINISTRATOR: _OWN | _HEALTH | {Action.ACCOUNTS},
-    Role.DATA_ENGINEER: _OWN | _READING | _TEAM | {
-        Action.OPEN_OTHERS, Action.AUDIT, Action.FEEDS, Action.OPERATE, Action.RUN_PROJECTS,
-    },
-    # Checks what a question finds, and takes up the cohorts of those who come for help; changes no data.
-    Role.METHODOLOGIST: _OWN | _READING | _TEAM | _ADVICE | {Action.OPEN_OTHERS, Action.FEEDS, Action.RUN_PROJECTS},
-    Role.RESEARCHER: _OWN | _FEASIBILITY | _TEAM,
-    Role.CLINICIAN: _OWN | _FEASIBILITY | _TEAM,
-    # Answers for the coding of stays: reads de-identified records to check it, sees the feeds, operates nothing.
-    Role.DIM_PHYSICIAN: _OWN | _READING | _TEAM | {Action.FEEDS},
-    # Whoever pays for a study learns no count of their own: feasibility is answered within a project.
-    Role.INDUSTRIAL_PARTNER: _OWN | _TOTALS | _TEAM,
-    Role.TEACHER: _OWN | _FEASIBILITY | _TEAM,
-    # Judges of projects read the projects, not the warehouse.
-    Role.COMMITTEE_MEMBER: _OWN | _TOTALS | {Action.PROJECTS, Action.JUDGE, Action.PRESIDE},
-    Role.EXPERT: _OWN | {Action.HOLDINGS, Action.PROJECTS, Action.JUDGE},
-    # Those who watch over the readers read the trail, and no document.
-    Role.DATA_PROTECTION_OFFICER: _OWN | _ADVICE | {Action.HOLDINGS, Action.AUDIT},
-    Role.AUDITOR: _OWN | {Action.HOLDINGS, Action.AUDIT},
-    Role.HUB_OPERATOR: _OWN | _HEALTH,
-    Role.VIEWER: _OWN | _TOTALS | {Action.PROJECTS},
-}
+__all__ = ["ALLOWED", "Action", "Decision", "Target", "decide", "rights_of"]
 
 
 @dataclass(frozen=True)

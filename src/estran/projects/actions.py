@@ -1,0 +1,32 @@
+"""What may be asked for, named."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Action(StrEnum):
+    """What may be asked for."""
+
+    HOLDINGS = "holdings"  # totals of the site, loads and sources
+    FEEDS = "feeds"  # health of the feeds, reasons of the quarantine, work under way: no value of any record
+    OPERATE = "operate"  # have quarantine or a source read anew, or a load taken back
+    CONCEPTS = "concepts"  # look a code up, with its number of patients
+    COUNT = "count"  # how many patients a question selects, with its steps and breakdowns
+    SEARCH = "search"  # how many documents and patients match words, and facets
+    SNIPPETS = "snippets"  # the matching documents themselves
+    DOCUMENT = "document"  # one de-identified document and its facts
+    PATIENTS = "patients"  # pseudonymous numbers of the patients selected, and why
+    TIMELINE = "timeline"  # everything about one pseudonymous patient
+    SAVE = "save"  # save a version of a cohort
+    OPEN = "open"  # open a saved cohort of one's own
+    OPEN_OTHERS = "open-others"  # open a saved cohort of another person
+    AUDIT = "audit"  # read the audit trail
+    ACCOUNT = "account"  # one's own account: password, second factor, passkeys, sessions, API tokens
+    ACCOUNTS = "accounts"  # other people's accounts: create, change, disable, reset, end sessions
+    PROJECTS = "projects"  # see a project: its team, those who handle it, those called to judge it
+    PROPOSE = "propose"  # propose a project, and take the steps of its team
+    CONSULT = "consult"  # advise on a project of others
+    JUDGE = "judge"  # give an opinion or a vote that one was called for
+    PRESIDE = "preside"  # conclude a session of the committee that one presides
+    RUN_PROJECTS = "run-projects"  # handle projects of others: pre-select, call, file pieces, open, close

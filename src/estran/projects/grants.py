@@ -1,0 +1,67 @@
+"""What each role may do, subject by subject. Nothing is allowed unless a line here says so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from estran.projects.actions import Action
+from estran.projects.actors import Role
+
+Grants = Mapping[Role, frozenset[Action]]
+
+_TOTALS = frozenset({Action.HOLDINGS, Action.CONCEPTS})
+_FEASIBILITY = _TOTALS | {Action.COUNT, Action.SEARCH, Action.SAVE, Action.OPEN}
+_READING = _FEASIBILITY | {Action.SNIPPETS, Action.DOCUMENT, Action.PATIENTS, Action.TIMELINE}
+_HEALTH = frozenset({Action.HOLDINGS, Action.FEEDS})
+_OWN = frozenset({Action.ACCOUNT})
+
+# Questions, records, feeds, accounts, the audit trail.
+_HOUSE: Grants = {
+    # Who gives rights uses none of them: accounts and the health of the feeds, no question, no patient.
+    Role.ADMINISTRATOR: _HEALTH | {Action.ACCOUNTS},
+    Role.DATA_ENGINEER: _READING | {Action.OPEN_OTHERS, Action.AUDIT, Action.FEEDS, Action.OPERATE},
+    # Checks what a question finds, and takes up the cohorts of those who come for help; changes no data.
+    Role.METHODOLOGIST: _READING | {Action.OPEN_OTHERS, Action.FEEDS},
+    Role.RESEARCHER: _FEASIBILITY,
+    Role.CLINICIAN: _FEASIBILITY,
+    # Answers for the coding of stays: reads de-identified records to check it, sees the feeds, operates nothing.
+    Role.DIM_PHYSICIAN: _READING | {Action.FEEDS},
+    # Whoever pays for a study learns no count of their own: feasibility is answered within a project.
+    Role.INDUSTRIAL_PARTNER: _TOTALS,
+    Role.TEACHER: _FEASIBILITY,
+    # Judges of projects read the projects, not the warehouse.
+    Role.COMMITTEE_MEMBER: _TOTALS,
+    Role.EXPERT: frozenset({Action.HOLDINGS}),
+    # Those who watch over the readers read the trail, and no document.
+    Role.DATA_PROTECTION_OFFICER: frozenset({Action.HOLDINGS, Action.AUDIT}),
+    Role.AUDITOR: frozenset({Action.HOLDINGS, Action.AUDIT}),
+    Role.HUB_OPERATOR: _HEALTH,
+    Role.VIEWER: _TOTALS,
+}
+
+_TEAM = frozenset({Action.PROJECTS, Action.PROPOSE})
+_ADVICE = frozenset({Action.PROJECTS, Action.CONSULT})
+_PROJECTS: Grants = {
+    Role.DATA_ENGINEER: _TEAM | {Action.RUN_PROJECTS},
+    Role.METHODOLOGIST: _TEAM | _ADVICE | {Action.RUN_PROJECTS},
+    Role.RESEARCHER: _TEAM,
+    Role.CLINICIAN: _TEAM,
+    Role.DIM_PHYSICIAN: _TEAM,
+    Role.INDUSTRIAL_PARTNER: _TEAM,
+    Role.TEACHER: _TEAM,
+    Role.COMMITTEE_MEMBER: frozenset({Action.PROJECTS, Action.JUDGE, Action.PRESIDE}),
+    Role.EXPERT: frozenset({Action.PROJECTS, Action.JUDGE}),
+    Role.DATA_PROTECTION_OFFICER: _ADVICE,
+    Role.VIEWER: frozenset({Action.PROJECTS}),
+}
+
+_SUBJECTS: tuple[Grants, ...] = (_HOUSE, _PROJECTS)
+
+
+def _of(role: Role) -> frozenset[Action]:
+    if role is Role.OWNER:
+        return frozenset(Action)
+    return _OWN.union(*(subject.get(role, frozenset()) for subject in _SUBJECTS))
+
+
+ALLOWED: Grants = {role: _of(role) for role in Role}
