@@ -25,12 +25,14 @@ class Action(StrEnum):
     OPEN = "open"  # open a saved cohort of one's own
     OPEN_OTHERS = "open-others"  # open a saved cohort of another person
     AUDIT = "audit"  # read the audit trail
+    DATAMARTS = "datamarts"  # see a datamart: what it holds, for whom, until when
+    BUILD_DATAMART = "build-datamart"  # have a datamart built, refreshed, proved, traced or destroyed
     ACCOUNT = "account"  # one's own account: password, second factor, passkeys, sessions, API tokens
     ACCOUNTS = "accounts"  # other people's accounts: create, change, disable, reset, end sessions
 
 
 _TOTALS = frozenset({Action.HOLDINGS, Action.CONCEPTS})
-_FEASIBILITY = _TOTALS | {Action.COUNT, Action.SEARCH, Action.SAVE, Action.OPEN}
+_FEASIBILITY = _TOTALS | {Action.COUNT, Action.SEARCH, Action.SAVE, Action.OPEN, Action.DATAMARTS}
 _READING = _FEASIBILITY | {Action.SNIPPETS, Action.DOCUMENT, Action.PATIENTS, Action.TIMELINE}
 _HEALTH = frozenset({Action.HOLDINGS, Action.FEEDS})
 _OWN = frozenset({Action.ACCOUNT})
@@ -39,7 +41,7 @@ ALLOWED: dict[Role, frozenset[Action]] = {
     Role.OWNER: frozenset(Action),
     # Who gives rights uses none of them: accounts and the health of the feeds, no question, no patient.
     Role.ADMINISTRATOR: _OWN | _HEALTH | {Action.ACCOUNTS},
-    Role.DATA_ENGINEER: _OWN | _READING | {Action.OPEN_OTHERS, Action.AUDIT, Action.FEEDS, Action.OPERATE},
+    Role.DATA_ENGINEER: _OWN | _READING | {Action.OPEN_OTHERS, Action.AUDIT, Action.FEEDS, Action.OPERATE, Action.BUILD_DATAMART},
     # Checks what a question finds, and takes up the cohorts of those who come for help; changes no data.
     Role.METHODOLOGIST: _OWN | _READING | {Action.OPEN_OTHERS, Action.FEEDS},
     Role.RESEARCHER: _OWN | _FEASIBILITY,
@@ -47,7 +49,7 @@ ALLOWED: dict[Role, frozenset[Action]] = {
     # Answers for the coding of stays: reads de-identified records to check it, sees the feeds, operates nothing.
     Role.DIM_PHYSICIAN: _OWN | _READING | {Action.FEEDS},
     # Whoever pays for a study learns no count of their own: feasibility is answered within a project.
-    Role.INDUSTRIAL_PARTNER: _OWN | _TOTALS,
+    Role.INDUSTRIAL_PARTNER: _OWN | _TOTALS | {Action.DATAMARTS},
     Role.TEACHER: _OWN | _FEASIBILITY,
     # Judges of projects read the projects, not the warehouse.
     Role.COMMITTEE_MEMBER: _OWN | _TOTALS,
@@ -100,15 +102,22 @@ def decide(actor: Actor, action: Action, target: Target | None = None) -> Decisi
     return Decision(not refusal, refusal or f"The role {actor.role} includes '{action}'.")
 
 
+# What belongs to one person: the action that opens it to others too, and what everybody else is told.
+_PERSONAL: dict[Action, tuple[Action | None, str]] = {
+    Action.OPEN: (Action.OPEN_OTHERS, "This cohort belongs to another person."),
+    Action.DATAMARTS: (Action.BUILD_DATAMART, "This datamart was made for another person."),
+    Action.ACCOUNT: (None, "This account belongs to another person."),
+}
+
+
 def _refusal(actor: Actor, rights: frozenset[Action], action: Action, target: Target) -> str:
     """Why what the role includes is refused on this target; "" when it is not."""
     own = target.owner_id == actor.account_id
     if target.names_patients and Action.PATIENTS not in rights:
         return f"The role {actor.role} may not ask about listed patients."
-    if action is Action.OPEN and not own and Action.OPEN_OTHERS not in rights:
-        return "This cohort belongs to another person."
-    if action is Action.ACCOUNT and not own:
-        return "This account belongs to another person."
+    instead, said = _PERSONAL.get(action, (None, ""))
+    if said and not own and instead not in rights:
+        return said
     if action is Action.ACCOUNTS and actor.role is not Role.OWNER:
         if target.role is Role.OWNER:
             return "Only a key holder manages the accounts of key holders."

@@ -14,6 +14,7 @@ from estran.state.api_tokens import ApiTokens
 from estran.state.audit import AuditBook
 from estran.state.checkpoints import Checkpoints
 from estran.state.cohorts import CohortShelf
+from estran.state.datamarts import DatamartBook
 from estran.state.drafts import Drafts
 from estran.state.federated import Federated
 from estran.state.jobs import Jobs
@@ -27,7 +28,7 @@ from estran.state.sessions import Sessions
 from estran.state.transactions import reading, writing
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0005"  # the newest of the migrations
+HEAD = "0007"  # the newest of the migrations
 FILE_NAME = "state.sqlite"
 KEY_NAME = "portal.key"
 
@@ -52,6 +53,7 @@ class StateDatabase:
         self.tokens = ApiTokens(engine)
         self.pending = Pending(engine)
         self.federated = Federated(engine)
+        self.datamarts = DatamartBook(engine)
 
     @classmethod
     def open(cls, where: Path | str, key_file: Path | None = None) -> StateDatabase:
