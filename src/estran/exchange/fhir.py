@@ -47,7 +47,7 @@ def _lines(connection: duckdb.DuckDBPyConnection, path: Path, source: str, resou
     body = ", ".join(f"'{name}': {value}" for name, value in resource.items())
     query = f"SELECT CAST(json_merge_patch('{{}}', to_json({{{body}}})) AS VARCHAR) AS line FROM {source}"
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        for batch in connection.execute(query).to_arrow_reader(_BATCH):
+        for batch in connection.sql(query).to_arrow_reader(_BATCH):
             file.writelines(f"{line}\n" for line in batch.column(0).to_pylist())
 
 

@@ -55,7 +55,7 @@ def write(tables: Mapping[str, Path], folder: Path, about: About) -> None:
         connection.execute("CREATE TEMP TABLE person_number AS SELECT * FROM given_people")
         connection.execute(_CONCEPTS)
         for name, query in _queries(connection, tables, about).items():
-            reader = connection.execute(query).to_arrow_reader(_BATCH)
+            reader = connection.sql(query).to_arrow_reader(_BATCH)
             write_parquet(folder / f"{name}.parquet", reader.schema, reader)
 
 

@@ -78,7 +78,7 @@ def _tables(work: Work, folder: Path) -> Tables:
         rest |= {"documents": sql.documents_sql(spec, spec.documents)} if spec.documents else {}
         for name, query in (rest | {"codes": sql.CODES}).items():
             made[name] = folder / f"{name}.parquet"
-            reader = connection.execute(query).to_arrow_reader(_BATCH)
+            reader = connection.sql(query).to_arrow_reader(_BATCH)
             write_parquet(made[name], reader.schema, _marked(work, reader) if name == "facts" else reader)
     return made
 
@@ -86,7 +86,7 @@ def _tables(work: Work, folder: Path) -> Tables:
 def _patients(work: Work, connection: duckdb.DuckDBPyConnection) -> pa.Table:
     query = sql.patients_sql(work.spec)
     given = {"today": work.snapshot.date} if "$today" in query else {}
-    table = connection.execute(query, given).to_arrow_table()
+    table = connection.sql(query, params=given).to_arrow_table()
     for variable, column in columns(connection, work.spec):
         table = table.append_column(variable.name, column)
     if work.marks is None:

@@ -72,7 +72,7 @@ def columns(connection: duckdb.DuckDBPyConnection, spec: Spec) -> Iterator[tuple
 
 
 def _people(connection: duckdb.DuckDBPyConnection) -> People:
-    rows = connection.execute(
+    rows = connection.sql(
         "SELECT index_day, shift, date_diff('month', DATE '1970-01-01', birth_month) AS birth FROM member ORDER BY rank"
     ).to_arrow_table()
     index, births = rows.column("index_day"), rows.column("birth")
@@ -86,7 +86,7 @@ def _people(connection: duckdb.DuckDBPyConnection) -> People:
 
 def _by_variable(connection: duckdb.DuckDBPyConnection, variables: range, people: int) -> Iterator[tuple[int, Events]]:
     """The events of each variable that has any, in order of the variables."""
-    reader = connection.execute(events_sql(variables), {"people": people}).to_arrow_reader(_BATCH)
+    reader = connection.sql(events_sql(variables), params={"people": people}).to_arrow_reader(_BATCH)
     current, pieces = -1, list[tuple[Ints, Floats]]()
     for batch in reader:
         keys = np.asarray(batch.column(0).to_numpy(), np.int64)
