@@ -76,7 +76,15 @@ WORDS: dict[str, dict[str, str]] = {
         "snippets": _("Extracts of documents"), "document": _("Read a document"), "patients": _("Patients of a cohort"),
         "timeline": _("Timeline of a patient"), "save": _("Save a cohort"), "open": _("Open a saved cohort"),
         "audit": _("Read the audit trail"), "accounts": _("Change accounts"), "sign-in": _("Sign in"),
-        "sign-out": _("Sign out"),
+        "sign-out": _("Sign out"), "datamarts": _("See a datamart"), "build-datamart": _("Have a datamart built"),
+    },
+    "datamart": {
+        "live": _("available"), "deleted": _("destroyed"), "building": _("under way"), "unfinished": _("unfinished"),
+        "expired": _("expired"), "withdrawn": _("to be refreshed"),
+    },
+    "dates": {"shift": _("shifted by whole weeks"), "year": _("years only"), "none": _("true dates")},
+    "table": {
+        "patients": _("Patients"), "facts": _("Facts"), "stays": _("Stays"), "documents": _("Documents"), "codes": _("Codes"),
     },
     "rule": {
         "many_patients": _("Many patients within an hour"), "odd_hours": _("By night or at the weekend"),

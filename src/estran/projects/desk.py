@@ -16,6 +16,7 @@ from estran.projects import feeds, finding
 from estran.projects.actors import Actor
 from estran.projects.audit import permit
 from estran.projects.concepts import Concept, ConceptShelf
+from estran.projects.datamarts.shelf import Datamarts
 from estran.projects.documents import Document, patient_of, read_document
 from estran.projects.feeds import FeedState, Refused
 from estran.projects.gate import Shown, gate_of, rules_of
@@ -136,6 +137,11 @@ class Desk:
     def officer(self) -> Officer:
         """The desk of whoever may read the audit trail."""
         return Officer(self._room.site, self.actor)
+
+    @property
+    def datamarts(self) -> Datamarts:
+        """The datamarts that the person may see."""
+        return Datamarts(self._room.site, self.actor)
 
     @property
     def site_name(self) -> str:

@@ -94,7 +94,11 @@ def mixed(rows: Rows, chance: np.random.Generator) -> Rows:
     """Four rows of ours in a hundred, all others from elsewhere."""
     foreign = source(99)
     ours = chance.random(ROWS) < 0.04
-    return Rows(np.where(ours, rows.values, foreign.values), np.where(ours, rows.names, foreign.names), np.where(ours, rows.days, foreign.days))
+    return Rows(
+        np.where(ours, rows.values, foreign.values),
+        np.where(ours, rows.names, foreign.names),
+        np.where(ours, rows.days, foreign.days),
+    )
 
 
 def rounded(rows: Rows, _: np.random.Generator) -> Rows:
@@ -142,7 +146,9 @@ def pooled(guilty: list[str], chance: np.random.Generator) -> Rows:
 
 def majority(guilty: list[str]) -> Rows:
     """Of each value, what most copies say."""
-    return source().valued(np.sort(np.stack([copy_for(source(), one).values for one in guilty]), axis=0)[len(guilty) // 2])
+    return source().valued(
+        np.sort(np.stack([copy_for(source(), one).values for one in guilty]), axis=0)[len(guilty) // 2]
+    )
 
 
 @pytest.mark.parametrize("size", [2, 3])
@@ -205,4 +211,4 @@ def report() -> str:
 
 
 if __name__ == "__main__":
-    print(report())  # noqa: T201
+    print(report())

@@ -59,7 +59,9 @@ def test_a_written_date_is_taken_out_of_a_text(text: str) -> None:
     assert masked(DatePolicy.TRUE, text) == text
 
 
-@pytest.mark.parametrize("text", ["TA 12/8", "NT-proBNP 6 840 ng/L", "3 comprimés", "1,5 mg/L", "FEVG 35 %", "stade 3a", "marsupialisation"])
+@pytest.mark.parametrize(
+    "text", ["TA 12/8", "NT-proBNP 6 840 ng/L", "3 comprimés", "1,5 mg/L", "FEVG 35 %", "stade 3a", "marsupialisation"]
+)
 def test_what_is_no_date_stays(text: str) -> None:
     assert masked(DatePolicy.SHIFT, text) == text
 
@@ -69,6 +71,9 @@ def test_a_year_stays_where_years_are_told() -> None:
     assert masked(DatePolicy.SHIFT, "depuis 2005") == "depuis [DATE]"
 
 
-@given(st.dates(dt.date(1950, 1, 1), dt.date(2049, 12, 31)), st.sampled_from(["%d/%m/%Y", "%d/%m/%y", "%d-%m-%Y", "%Y-%m-%d", "%d.%m.%Y"]))
+@given(
+    st.dates(dt.date(1950, 1, 1), dt.date(2049, 12, 31)),
+    st.sampled_from(["%d/%m/%Y", "%d/%m/%y", "%d-%m-%Y", "%Y-%m-%d", "%d.%m.%Y"]),
+)
 def test_every_date_in_digits_is_taken_out(day: dt.date, form: str) -> None:
     assert masked(DatePolicy.SHIFT, f"vu le {day.strftime(form)} matin") == "vu le [DATE] matin"

@@ -101,7 +101,7 @@ class SpecFile(_Strict):
 
     def canonical(self) -> dict[str, Any]:
         """Plain JSON that reads back to the same specification, the question in its versioned form."""
-        plain: dict[str, Any] = self.model_dump(mode="json", exclude_defaults=True)
+        plain: dict[str, Any] = self.model_dump(mode="json")
         return plain | {"cohort": question_json.to_object(_question(self.cohort))}
 
 

@@ -40,7 +40,9 @@ class Bench:
 
     def of(self, actor: Actor) -> Datamarts:
         """The same datamarts, seen by somebody else."""
-        return Datamarts(self.site, actor, Workshop(SiteKey("k", bytes(range(32))), self.folder, self.site.warehouse.snapshot))
+        return Datamarts(
+            self.site, actor, Workshop(SiteKey("k", bytes(range(32))), self.folder, self.site.warehouse.snapshot)
+        )
 
 
 @pytest.fixture

@@ -54,8 +54,8 @@ REDUCED: dict[str, Callable[[list[tuple[dt.date, int, float]]], float | None]] =
     "min": lambda rows: min(row[2] for row in rows) if rows else None,
     "max": lambda rows: max(row[2] for row in rows) if rows else None,
     "mean": lambda rows: fmean(row[2] for row in rows) if rows else None,
-    "count": lambda rows: len(rows),
-    "any": lambda rows: bool(rows),
+    "count": len,
+    "any": bool,
 }
 
 
@@ -73,9 +73,13 @@ def test_aggregates_are_those_of_the_facts(bench: Bench, build: Build, window: t
             assert got[patient] == want or math.isclose(got[patient], want, rel_tol=1e-12), (kind, patient)
 
 
-def test_codes_count_with_what_is_below_them_and_dates_and_days_are_those_of_the_facts(bench: Bench, build: Build) -> None:
+def test_codes_count_with_what_is_below_them_and_dates_and_days_are_those_of_the_facts(
+    bench: Bench, build: Build
+) -> None:
     heart = {"codes": ["CIM10:I50"], "aggregate": "first"}
-    made = build(flat(heart | {"name": "day", "of": "date"}, heart | {"name": "gap", "of": "days"}, demographics=["index_date"]))
+    made = build(
+        flat(heart | {"name": "day", "of": "date"}, heart | {"name": "gap", "of": "days"}, demographics=["index_date"])
+    )
     index = DuckDBEngine(bench.site.snapshot()).run(parse("CIM10:I50")).index_dates
     assert column(bench, made, "day") == index
     assert set(column(bench, made, "gap").values()) == {0}
@@ -120,7 +124,17 @@ def test_only_what_was_asked_for_is_there(bench: Bench, build: Build) -> None:
     assert sorted(bench.files(made)) == ["parquet/codes.parquet", "parquet/patients.parquet"]
     everything = build(whole())
     names = {column["name"] for table in everything.manifest["tables"] for column in table["columns"]}
-    assert not names & {"patient_id", "stay_id", "document_id", "identity_id", "record_key", "source", "unit_id", "title", "load_id"}
+    assert not names & {
+        "patient_id",
+        "stay_id",
+        "document_id",
+        "identity_id",
+        "record_key",
+        "source",
+        "unit_id",
+        "title",
+        "load_id",
+    }
     with duckdb.connect(bench.path(everything, "datamart.duckdb"), read_only=True) as connection:
         stays = connection.execute("SELECT min(stay), max(stay) FROM stays").fetchall()[0]
         assert stays[0] == 1 and stays[1] <= 60  # places within the patient, not numbers of the hospital
@@ -169,7 +183,10 @@ def test_omop_rows_have_what_the_model_requires(bench: Bench, build: Build) -> N
         assert set(table["person_id"].to_pylist()) <= people
         assert len(set(table[columns[0]].to_pylist())) == table.num_rows
         rows += table.num_rows if name in ("measurement", "condition_occurrence", "drug_exposure") else 0
-    assert set(pq.read_table(bench.path(made, "omop/measurement.parquet"))["measurement_source_concept_id"].to_pylist()) <= concepts
+    assert (
+        set(pq.read_table(bench.path(made, "omop/measurement.parquet"))["measurement_source_concept_id"].to_pylist())
+        <= concepts
+    )
     procedures = pq.read_table(bench.path(made, "omop/procedure_occurrence.parquet")).num_rows
     assert rows + procedures == pq.read_metadata(bench.path(made, "parquet/facts.parquet")).num_rows
 
@@ -192,7 +209,9 @@ def test_fhir_resources_refer_to_each_other_and_hold_no_null(bench: Bench, build
             list(map(walk, value))
 
     list(map(walk, found.values()))
-    facts = sum(len(found[f"fhir/{name}.ndjson"]) for name in ("Condition", "Procedure", "MedicationStatement", "Observation"))
+    facts = sum(
+        len(found[f"fhir/{name}.ndjson"]) for name in ("Condition", "Procedure", "MedicationStatement", "Observation")
+    )
     assert facts == pq.read_metadata(bench.path(made, "parquet/facts.parquet")).num_rows
 
 
@@ -213,7 +232,10 @@ def test_fhir_resources_refer_to_each_other_and_hold_no_null(bench: Bench, build
         ({"variables": [{"name": "v", "codes": ["LOINC:0-0"]}]}, "knows none of the codes"),
         ({"variables": [{"name": "V 1", "codes": ["LOINC:2160-0"]}]}, "small letters"),
         ({"variables": [{"name": "v", "codes": ["LOINC:2160-0"], "window": [5, 1]}]}, "ends before it begins"),
-        ({"variables": [{"name": "v", "codes": ["LOINC:2160-0"], "aggregate": "mean", "of": "date"}]}, "taken of values"),
+        (
+            {"variables": [{"name": "v", "codes": ["LOINC:2160-0"], "aggregate": "mean", "of": "date"}]},
+            "taken of values",
+        ),
         ({"demographics": ["sex"], "variables": [{"name": "sex", "codes": ["LOINC:2160-0"]}]}, "stand twice"),
         ({"shape": "tables", "formats": ["omop"]}, "demographics sex and birth_year"),
     ],

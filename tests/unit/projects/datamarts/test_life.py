@@ -69,7 +69,9 @@ def test_built_again_from_its_manifest_a_snapshot_later_every_byte_is_the_same(b
 
 
 @pytest.mark.parametrize("scope", ["research", "project:2026-014"])
-def test_who_objects_is_gone_from_every_file_and_the_new_manifest_says_so(bench: Bench, build: Build, scope: str) -> None:
+def test_who_objects_is_gone_from_every_file_and_the_new_manifest_says_so(
+    bench: Bench, build: Build, scope: str
+) -> None:
     first = build(whole())
     patient, pseudonym = member(bench, first)
     held = [name for name, data in bench.files(first).items() if pseudonym.encode() in data]
@@ -201,7 +203,9 @@ def test_one_sees_ones_own_datamarts_only(bench: Bench) -> None:
             bench.of(account(bench, login)).one(other.row.id)
 
 
-def test_a_leaked_file_names_its_recipient_and_nobody_else(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_leaked_file_names_its_recipient_and_nobody_else(
+    bench: Bench, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     made = [bench.shelf.build(whole(), login, REASON) for login in ("anne", "bertrand", "chloe", "denis")]
     leaked = tmp_path_factory.mktemp("found") / "found.csv"
     with duckdb.connect() as connection:
