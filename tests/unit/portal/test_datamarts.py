@@ -35,7 +35,14 @@ def test_the_recipient_reads_what_the_datamart_holds(client: httpx.Client, site:
     assert f"/datamarts/{made.id}" in listed and "available" in listed
     page = client.get(f"/datamarts/{made.id}")
     assert page.status_code == 200
-    for said in ("CIM10:I50", "LOINC:2160-0", "kidney &lt;function&gt;", "shifted by whole weeks", "-365 to …", "patients.parquet"):
+    for said in (
+        "CIM10:I50",
+        "LOINC:2160-0",
+        "kidney &lt;function&gt;",
+        "shifted by whole weeks",
+        "-365 to …",
+        "patients.parquet",
+    ):
         assert said in page.text
     line = site.state.audit.latest(1)[0]
     assert (line.login, line.action, line.target) == ("researcher", "datamarts", f"datamart:{made.id}")
