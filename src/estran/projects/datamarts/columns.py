@@ -59,14 +59,12 @@ def columns(connection: duckdb.DuckDBPyConnection, spec: Spec) -> Iterator[tuple
     kept = [n for n, one in enumerate(spec.variables) if one.aggregate is not Aggregate.ALL]
     if not kept:
         return
-    events = _by_variable(connection, range(kept[0], kept[-1] + 1), people.count)
-    found = dict[int, Events]()
+    events = _by_variable(connection, kept, people.count)
+    waiting = next(events, None)
     for number in kept:
-        for other, one in events:  # until the variable's own, which nothing may have answered
-            found[other] = one
-            if other >= number:
-                break
-        mine = found.pop(number, Events(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)))
+        mine = Events(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
+        if waiting is not None and waiting[0] == number:  # nothing may have answered
+            mine, waiting = waiting[1], next(events, None)
         variable = spec.variables[number]
         yield variable, _column(variable, mine, people, spec.dates)
 
@@ -84,7 +82,9 @@ def _people(connection: duckdb.DuckDBPyConnection) -> People:
     )
 
 
-def _by_variable(connection: duckdb.DuckDBPyConnection, variables: range, people: int) -> Iterator[tuple[int, Events]]:
+def _by_variable(
+    connection: duckdb.DuckDBPyConnection, variables: list[int], people: int
+) -> Iterator[tuple[int, Events]]:
     """The events of each variable that has any, in order of the variables."""
     reader = connection.sql(events_sql(variables), params={"people": people}).to_arrow_reader(_BATCH)
     current, pieces = -1, list[tuple[Ints, Floats]]()

@@ -73,6 +73,18 @@ def test_aggregates_are_those_of_the_facts(bench: Bench, build: Build, window: t
             assert got[patient] == want or math.isclose(got[patient], want, rel_tol=1e-12), (kind, patient)
 
 
+def test_a_variable_that_nobody_has_and_one_kept_whole_do_not_disturb_the_others(bench: Bench, build: Build) -> None:
+    mean = {"name": "creatinine", "codes": ["LOINC:2160-0"], "aggregate": "mean"}
+    last = {"name": "potassium", "codes": ["LOINC:2823-3"], "aggregate": "last"}
+    nobody = {"name": "amylosis", "codes": ["CIM10:E85"], "aggregate": "count"}
+    every = {"name": "every", "codes": ["LOINC:4548-4"], "aggregate": "all"}
+    alone = build(flat(mean, last))
+    among = build(flat(nobody, mean, every, nobody | {"name": "again"}, last, name="among", shape="tables"))
+    for name in ("creatinine", "potassium"):
+        assert column(bench, alone, name) == column(bench, among, name)
+    assert set(column(bench, among, "again").values()) == {0}
+
+
 def test_codes_count_with_what_is_below_them_and_dates_and_days_are_those_of_the_facts(
     bench: Bench, build: Build
 ) -> None:
