@@ -20,6 +20,7 @@ from estran.warehouse import Snapshot, Warehouse
 if TYPE_CHECKING:  # each command imports only what it needs: everything together takes seconds
     from estran.identity.keys import SiteKey
     from estran.identity.vault import Vault
+    from estran.projects.datamarts.shelf import Workshop
     from estran.projects.sealing import Sealing
     from estran.sources.pipeline.run import Parts, ReaderOf
     from estran.sources.records import Reader
@@ -81,6 +82,13 @@ class Site:
         from estran.projects.sealing import Sealing
 
         return Sealing.with_key(self, self.key.subkey("audit"))
+
+    @property
+    def workshop(self) -> Workshop:
+        """What datamarts are built with."""
+        from estran.projects.datamarts.shelf import Workshop
+
+        return Workshop(self.key, self.directory / "datamarts", self.warehouse.snapshot)
 
     @contextlib.contextmanager
     def vault(self) -> Iterator[Vault]:

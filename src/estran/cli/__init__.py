@@ -57,6 +57,9 @@ _PARTS: dict[str, dict[str, str]] = {  # module -> its commands, and what each i
     "audit": {
         "audit": "The audit trail: prove it, read it, seal it, review it.",
     },
+    "datamart": {
+        "datamart": "Datamarts: minimal, re-keyed extracts for one project and one recipient.",
+    },
     "people": {
         "user": "Accounts of the portal.",
         "policy": "Show who may do what: yes or no on one's own, on others', for listed patients, for key holders' accounts.",

@@ -46,8 +46,9 @@ GROUPS = (
         Door("/cohort", _("Cohort builder"), Action.COUNT),
         Door("/cohorts", _("Saved cohorts"), Action.SAVE),
     )),
-    Group("", (
+    Group(_("Projects"), (
         Door("/projects", _("Projects"), Action.PROJECTS),
+        Door("/datamarts", _("Datamarts"), Action.DATAMARTS),
     )),
     Group(_("Data"), (
         Door("/feeds", _("Feeds"), Action.FEEDS),

@@ -47,7 +47,7 @@ def create_app(site: SiteServices) -> FastAPI:
     app.state.room = ReadingRoom(site)
     app.state.limit = RateLimit(site.settings.api_requests_per_minute)
     app.mount("/static", _Static(directory=STATIC), name="static")
-    rooms = (home, sign_in, account, search, cohorts, saved, concepts, documents, patients, feeds, audit, ways_in, people, projects, api)
+    rooms = (home, sign_in, account, search, cohorts, saved, concepts, documents, patients, feeds, audit, ways_in, people, projects, datamarts, api)
     for room in rooms:
         app.include_router(room.router)
     app.add_middleware(SecureHeaders)

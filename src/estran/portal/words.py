@@ -79,7 +79,15 @@ WORDS: dict[str, dict[str, str]] = {
         "audit": _("Read the audit trail"), "accounts": _("Change accounts"), "sign-in": _("Sign in"),
         "sign-out": _("Sign out"), "projects": _("See projects"), "propose": _("Step of a project's team"),
         "consult": _("Advise a project"), "judge": _("Judge a project"), "preside": _("Conclude a session"),
-        "run-projects": _("Handle a project"),
+        "run-projects": _("Handle a project"), "datamarts": _("See a datamart"), "build-datamart": _("Have a datamart built"),
+    },
+    "datamart": {
+        "live": _("available"), "deleted": _("destroyed"), "building": _("under way"), "unfinished": _("unfinished"),
+        "expired": _("expired"), "withdrawn": _("to be refreshed"),
+    },
+    "dates": {"shift": _("shifted by whole weeks"), "year": _("years only"), "none": _("true dates")},
+    "table": {
+        "patients": _("Patients"), "facts": _("Facts"), "stays": _("Stays"), "documents": _("Documents"), "codes": _("Codes"),
     },
     "rule": {
         "many_patients": _("Many patients within an hour"), "odd_hours": _("By night or at the weekend"),

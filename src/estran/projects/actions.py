@@ -24,6 +24,8 @@ class Action(StrEnum):
     AUDIT = "audit"  # read the audit trail
     ACCOUNT = "account"  # one's own account: password, second factor, passkeys, sessions, API tokens
     ACCOUNTS = "accounts"  # other people's accounts: create, change, disable, reset, end sessions
+    DATAMARTS = "datamarts"  # see a datamart: what it holds, for whom, until when
+    BUILD_DATAMART = "build-datamart"  # have a datamart built, refreshed, proved, traced or destroyed
     PROJECTS = "projects"  # see a project: its team, those who handle it, those called to judge it
     PROPOSE = "propose"  # propose a project, and take the steps of its team
     CONSULT = "consult"  # advise on a project of others

@@ -16,6 +16,7 @@ from estran.projects import feeds, finding
 from estran.projects.actors import Actor
 from estran.projects.audit import permit
 from estran.projects.concepts import Concept, ConceptShelf
+from estran.projects.datamarts.shelf import Datamarts
 from estran.projects.documents import Document, patient_of, read_document
 from estran.projects.feeds import FeedState, Refused
 from estran.projects.gate import Shown, gate_of, rules_of
@@ -142,6 +143,9 @@ class Desk:
     def projects(self) -> ProjectsDesk:
         """The desk of projects."""
         return ProjectsDesk(self.state, self._room.site.settings, self.actor)
+    def datamarts(self) -> Datamarts:
+        """The datamarts that the person may see."""
+        return Datamarts(self._room.site, self.actor)
 
     @property
     def site_name(self) -> str:

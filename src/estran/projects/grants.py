@@ -55,7 +55,19 @@ _PROJECTS: Grants = {
     Role.VIEWER: frozenset({Action.PROJECTS}),
 }
 
-_SUBJECTS: tuple[Grants, ...] = (_HOUSE, _PROJECTS)
+# A datamart is seen by the person for whom it was made, whatever the role that came with.
+_SEEN = frozenset({Action.DATAMARTS})
+_DATAMARTS: Grants = {
+    Role.DATA_ENGINEER: _SEEN | {Action.BUILD_DATAMART},
+    Role.METHODOLOGIST: _SEEN,
+    Role.RESEARCHER: _SEEN,
+    Role.CLINICIAN: _SEEN,
+    Role.DIM_PHYSICIAN: _SEEN,
+    Role.INDUSTRIAL_PARTNER: _SEEN,
+    Role.TEACHER: _SEEN,
+}
+
+_SUBJECTS: tuple[Grants, ...] = (_HOUSE, _PROJECTS, _DATAMARTS)
 
 
 def _of(role: Role) -> frozenset[Action]:

@@ -55,15 +55,22 @@ def decide(actor: Actor, action: Action, target: Target | None = None) -> Decisi
     return Decision(not refusal, refusal or f"The role {actor.role} includes '{action}'.")
 
 
+# What belongs to one person: the action that opens it to others too, and what everybody else is told.
+_PERSONAL: dict[Action, tuple[Action | None, str]] = {
+    Action.OPEN: (Action.OPEN_OTHERS, "This cohort belongs to another person."),
+    Action.DATAMARTS: (Action.BUILD_DATAMART, "This datamart was made for another person."),
+    Action.ACCOUNT: (None, "This account belongs to another person."),
+}
+
+
 def _refusal(actor: Actor, rights: frozenset[Action], action: Action, target: Target) -> str:
     """Why what the role includes is refused on this target; "" when it is not."""
     own = target.owner_id == actor.account_id
     if target.names_patients and Action.PATIENTS not in rights:
         return f"The role {actor.role} may not ask about listed patients."
-    if action is Action.OPEN and not own and Action.OPEN_OTHERS not in rights:
-        return "This cohort belongs to another person."
-    if action is Action.ACCOUNT and not own:
-        return "This account belongs to another person."
+    instead, said = _PERSONAL.get(action, (None, ""))
+    if said and not own and instead not in rights:
+        return said
     if action is Action.ACCOUNTS and actor.role is not Role.OWNER:
         if target.role is Role.OWNER:
             return "Only a key holder manages the accounts of key holders."

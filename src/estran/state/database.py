@@ -14,6 +14,7 @@ from estran.state.api_tokens import ApiTokens
 from estran.state.audit import AuditBook
 from estran.state.checkpoints import Checkpoints
 from estran.state.cohorts import CohortShelf
+from estran.state.datamarts import DatamartBook
 from estran.state.drafts import Drafts
 from estran.state.federated import Federated
 from estran.state.jobs import Jobs
@@ -29,7 +30,7 @@ from estran.state.sessions import Sessions
 from estran.state.transactions import reading, writing
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0006"  # the newest of the migrations
+HEAD = "0007"  # the newest of the migrations
 FILE_NAME = "state.sqlite"
 KEY_NAME = "portal.key"
 
@@ -56,6 +57,7 @@ class StateDatabase:
         self.federated = Federated(engine)
         self.projects = ProjectBook(engine)
         self.notices = Notices(engine)
+        self.datamarts = DatamartBook(engine)
 
     @classmethod
     def open(cls, where: Path | str, key_file: Path | None = None) -> StateDatabase:

@@ -263,3 +263,13 @@ def canonical(vocabulary: str, code: str) -> str:
     if vocabulary not in DOTTED:
         return code
     return _UNDOTTED.sub(r"\1.\2", code)
+
+
+@lru_cache(maxsize=1024)
+def uri_of(vocabulary: str) -> str:
+    """The FHIR system of a house name: the first that reads back to it, `urn:estran:` and the name for one's own lists."""
+    bare = next((bare for bare, name in _URLS.items() if name == vocabulary), None)
+    oid = next((oid for oid, name in _OIDS.items() if name == vocabulary), None)
+    if bare is not None and bare != vocabulary:
+        return f"http://{bare}"
+    return f"urn:oid:{oid}" if oid else f"urn:estran:{vocabulary.lower().replace('/', ':')}"

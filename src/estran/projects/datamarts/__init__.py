@@ -1,0 +1,1 @@
+"""Datamarts: decided, audited, built whole or not at all, listed, refreshed, expired, traced."""
