@@ -27,6 +27,10 @@ class Action(StrEnum):
     AUDIT = "audit"  # read the audit trail
     ACCOUNT = "account"  # one's own account: password, second factor, passkeys, sessions, API tokens
     ACCOUNTS = "accounts"  # other people's accounts: create, change, disable, reset, end sessions
+    WORKSPACE = "workspace"  # the workspace of one's project: start, stop, work in it
+    PROVIDE = "provide"  # give a project's team its workspace and datamart
+    HAND_IN = "hand-in"  # ask that files leave the workspace of one's project, and fetch those released to oneself
+    RELEASE = "release"  # look at files that ask to leave the workspace of a project of others, and decide
 
 
 _TOTALS = frozenset({Action.HOLDINGS, Action.CONCEPTS})
@@ -34,26 +38,28 @@ _FEASIBILITY = _TOTALS | {Action.COUNT, Action.SEARCH, Action.SAVE, Action.OPEN}
 _READING = _FEASIBILITY | {Action.SNIPPETS, Action.DOCUMENT, Action.PATIENTS, Action.TIMELINE}
 _HEALTH = frozenset({Action.HOLDINGS, Action.FEEDS})
 _OWN = frozenset({Action.ACCOUNT})
+_WORK = frozenset({Action.WORKSPACE, Action.HAND_IN})
+_CHECK = frozenset({Action.PROVIDE, Action.RELEASE})
 
 ALLOWED: dict[Role, frozenset[Action]] = {
     Role.OWNER: frozenset(Action),
     # Who gives rights uses none of them: accounts and the health of the feeds, no question, no patient.
     Role.ADMINISTRATOR: _OWN | _HEALTH | {Action.ACCOUNTS},
-    Role.DATA_ENGINEER: _OWN | _READING | {Action.OPEN_OTHERS, Action.AUDIT, Action.FEEDS, Action.OPERATE},
+    Role.DATA_ENGINEER: _OWN | _READING | {Action.OPEN_OTHERS, Action.AUDIT, Action.FEEDS, Action.OPERATE} | _WORK | _CHECK,
     # Checks what a question finds, and takes up the cohorts of those who come for help; changes no data.
-    Role.METHODOLOGIST: _OWN | _READING | {Action.OPEN_OTHERS, Action.FEEDS},
-    Role.RESEARCHER: _OWN | _FEASIBILITY,
-    Role.CLINICIAN: _OWN | _FEASIBILITY,
+    Role.METHODOLOGIST: _OWN | _READING | {Action.OPEN_OTHERS, Action.FEEDS} | _WORK | {Action.RELEASE},
+    Role.RESEARCHER: _OWN | _FEASIBILITY | _WORK,
+    Role.CLINICIAN: _OWN | _FEASIBILITY | _WORK,
     # Answers for the coding of stays: reads de-identified records to check it, sees the feeds, operates nothing.
-    Role.DIM_PHYSICIAN: _OWN | _READING | {Action.FEEDS},
+    Role.DIM_PHYSICIAN: _OWN | _READING | {Action.FEEDS} | _WORK,
     # Whoever pays for a study learns no count of their own: feasibility is answered within a project.
-    Role.INDUSTRIAL_PARTNER: _OWN | _TOTALS,
-    Role.TEACHER: _OWN | _FEASIBILITY,
+    Role.INDUSTRIAL_PARTNER: _OWN | _TOTALS | _WORK,
+    Role.TEACHER: _OWN | _FEASIBILITY | _WORK,
     # Judges of projects read the projects, not the warehouse.
     Role.COMMITTEE_MEMBER: _OWN | _TOTALS,
     Role.EXPERT: _OWN | {Action.HOLDINGS},
     # Those who watch over the readers read the trail, and no document.
-    Role.DATA_PROTECTION_OFFICER: _OWN | {Action.HOLDINGS, Action.AUDIT},
+    Role.DATA_PROTECTION_OFFICER: _OWN | {Action.HOLDINGS, Action.AUDIT, Action.RELEASE},
     Role.AUDITOR: _OWN | {Action.HOLDINGS, Action.AUDIT},
     Role.HUB_OPERATOR: _OWN | _HEALTH,
     Role.VIEWER: _OWN | _TOTALS,
@@ -70,7 +76,8 @@ class Decision:
 
 @dataclass(frozen=True)
 class Target:
-    """What an action bears on: `what` for the audit, `owner_id` when it belongs to somebody.
+    """What an action bears on: `what` for the audit, `owner_id` when it belongs to somebody; of what belongs to a
+    team, each of its members is the owner.
 
     `names_patients` says that the question itself lists patients, which is reading, not counting; `patients`
     are those of whom something is read. `role` is the role that an account has or would be given.
@@ -114,4 +121,13 @@ def _refusal(actor: Actor, rights: frozenset[Action], action: Action, target: Ta
             return "Only a key holder manages the accounts of key holders."
         if target.owner_id is not None and own:
             return "Nobody manages their own rights."
+    return _of_team(actor, action, own and target.owner_id is not None)
+
+
+def _of_team(actor: Actor, action: Action, own: bool) -> str:
+    """Why somebody in the team of a project, or outside of it, is refused; "" when they are not."""
+    if action in _WORK and not own and actor.role is not Role.OWNER:
+        return "You are not in the team of this project."
+    if action is Action.RELEASE and own:
+        return "Whoever asks, or is in the team, does not decide what leaves its workspace."
     return ""

@@ -17,9 +17,10 @@ from estran.state.passkeys import Passkey
 from estran.state.pending import Begun
 from estran.state.reviews import ReviewRecord
 from estran.state.sessions import Place, Session, Sessions
+from estran.state.spaces import ReleaseFile, ReleaseRequest, Space
 
 __all__ = [
     "Account", "Accounts", "ApiToken", "AuditBook", "AuditEntry", "AuditFilter", "AuditLine", "Begun", "Checkpoint",
-    "CheckpointFile", "CohortShelf", "CohortVersion", "Drafts", "Job", "Jobs", "Lockouts", "Passkey", "Place", "ReviewRecord",
-    "SavedCohort", "Session", "Sessions", "StateDatabase",
+    "CheckpointFile", "CohortShelf", "CohortVersion", "Drafts", "Job", "Jobs", "Lockouts", "Passkey", "Place", "ReleaseFile",
+    "ReleaseRequest", "ReviewRecord", "SavedCohort", "Session", "Sessions", "Space", "StateDatabase",
 ]
