@@ -15,8 +15,6 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 from tests.spec.ways_inside import WAYS
 
-from estran.release.airlock import HandedIn
-
 
 def chart() -> np.ndarray:
     samples = np.full((120, 200, 3), 255, dtype=np.uint8)

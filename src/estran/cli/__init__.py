@@ -61,6 +61,10 @@ _PARTS: dict[str, dict[str, str]] = {  # module -> its commands, and what each i
         "user": "Accounts of the portal.",
         "policy": "Show who may do what: yes or no on one's own, on others', for listed patients, for key holders' accounts.",
     },
+    "workspace": {
+        "workspace": "Workspaces of projects: a notebook without network on a datamart.",
+        "airlock": "What may leave a workspace: check files as the airlock does.",
+    },
     "feeds": {
         "feeds": "How each feed is doing: last load, newest date, volume, rejects, codes never seen before.",
         "run": "Watch the folders of the feeds and load new files, each feed as often as its `every` "

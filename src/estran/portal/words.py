@@ -76,7 +76,8 @@ WORDS: dict[str, dict[str, str]] = {
         "snippets": _("Extracts of documents"), "document": _("Read a document"), "patients": _("Patients of a cohort"),
         "timeline": _("Timeline of a patient"), "save": _("Save a cohort"), "open": _("Open a saved cohort"),
         "audit": _("Read the audit trail"), "accounts": _("Change accounts"), "sign-in": _("Sign in"),
-        "sign-out": _("Sign out"),
+        "sign-out": _("Sign out"), "workspace": _("Work in a workspace"), "provide": _("Provide a workspace"),
+        "hand-in": _("Hand in to the airlock"), "release": _("Decide at the airlock"),
     },
     "rule": {
         "many_patients": _("Many patients within an hour"), "odd_hours": _("By night or at the weekend"),
@@ -88,6 +89,8 @@ WORDS: dict[str, dict[str, str]] = {
         "reordered": _("lines moved"), "rewritten": _("lines rewritten"), "truncated": _("end cut off"),
         "forged": _("forged checkpoint"), "unguarded": _("protection of the database taken away"),
     },
+    "verdict": {"pass": _("nothing found"), "human": _("to be looked at"), "refuse": _("refused by the checks")},
+    "release": {"waiting": _("waiting"), "released": _("left"), "refused": _("stayed")},
     "theme": {"auto": _("Automatic"), "light": _("Light"), "dark": _("Dark")},
 }
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from estran.model.errors import UsageError
 from estran.projects.actors import Actor
 from estran.projects.audit import permit
-from estran.projects.policy import Action, Target
+from estran.projects.policy import Action, Target, decide
 from estran.projects.site import SiteServices
 from estran.state import Space
 
@@ -128,3 +128,9 @@ def _sizes(folder: Path) -> Iterator[int]:
             except OSError:
                 continue
             yield told.st_blocks * 512
+
+
+def mine(site: SiteServices, actor: Actor) -> list[Space]:
+    """The workspaces of the projects that a person is in, or all for who may give them."""
+    every = decide(actor, Action.PROVIDE).allowed
+    return [space for space in site.state.spaces.all() if every or actor.account_id in space.team]
