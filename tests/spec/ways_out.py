@@ -62,11 +62,11 @@ _ROWS = "age,sex,dose\n" + "\n".join(f"{20 + n},F,0.{n}" for n in range(40))
 FILES: dict[str, tuple[str, Callable[[], bytes], str]] = {
     "a cell of few patients": ("t.csv", lambda: b"g,n\na,40\nb,3", "small"),
     "a redacted cell beside its total": ("t.csv", lambda: b"g,n\na,40\nb,\nTotal,45", "deduced"),
-    "one row per patient": ("t.csv", lambda: _ROWS.encode(), "microdata"),
+    "one row per patient": ("t.csv", _ROWS.encode, "microdata"),
     "pseudonyms in a column": ("t.csv", lambda: b"who,n\nP4211,40", "pseudonym"),
     "a column without a name": ("t.csv", lambda: b"g,n,\na,40,7", "hidden"),
     "a column beyond the heading": ("t.csv", lambda: b"g,n\na,40,7", "ragged"),
-    "characters without width": ("t.csv", lambda: "g,n\na\u200b\u200c,40".encode(), "hidden"),
+    "characters without width": ("t.csv", "g,n\na\u200b\u200c,40".encode, "hidden"),
     "blanks at the ends of lines": ("t.csv", lambda: b"g,n\n" + b"a,40 \t \n" * 12, "hidden"),
     "the last digits of numbers": ("t.csv", lambda: b"g,rate,n\na,0.31415926535,40", "digits"),
     "base 64 in a cell": ("t.csv", lambda: b"g,n\n" + base64.b64encode(bytes(range(256)) * 2) + b",40", "code"),

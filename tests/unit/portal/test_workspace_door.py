@@ -196,12 +196,13 @@ def test_a_pass_ends(door: tuple[Door, str], spaces: Site, way: str) -> None:
 
 def test_words_go_both_ways_on_a_socket(inside: httpx.Client, door: tuple[Door, str]) -> None:
     async def talk(origin: str) -> str:
-        async with ClientSession(cookies={COOKIE: inside.cookies.get(COOKIE) or ""}) as client:
-            async with client.ws_connect(
-                f"{door[1]}/{PROJECT}/api/kernels/1/channels", headers={"Origin": origin}
-            ) as socket:
-                await socket.send_str("a")
-                return str((await socket.receive()).data)
+        channel = f"{door[1]}/{PROJECT}/api/kernels/1/channels"
+        async with (
+            ClientSession(cookies={COOKIE: inside.cookies.get(COOKIE) or ""}) as client,
+            client.ws_connect(channel, headers={"Origin": origin}) as socket,
+        ):
+            await socket.send_str("a")
+            return str((await socket.receive()).data)
 
     assert asyncio.run(talk(door[1])) == "echo a"
     with pytest.raises(Exception, match="403"):
