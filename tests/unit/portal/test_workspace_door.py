@@ -232,6 +232,8 @@ def test_the_pages_of_a_project_and_of_its_airlock(client: httpx.Client, base: s
         sign_in(other, "methodologist")
         assert corrected in other.get("/airlock").text
         look = other.get(corrected)
+        assert other.get(f"{corrected}/look/1").headers["content-disposition"].startswith("attachment")
+        assert client.get(f"{corrected}/look/1").status_code == 403
         assert other.post(corrected, data={"csrf": token(look), "answer": "release", "reason": ""}).status_code == 422
         assert (
             other.post(corrected, data={"csrf": token(look), "answer": "release", "reason": "Fine."}).status_code == 303

@@ -95,16 +95,22 @@ def decide(who: Poster, number: int, answer: Field = "", reason: Field = "") -> 
 @router.get("/airlock/{number}/files/{place}")
 def fetch(who: Reader, number: int, place: int) -> Response:
     """A released file, for whoever asked."""
-    name, data = _airlock(who).fetch(number, place)
+    return _attached(*_airlock(who).fetch(number, place))
+
+
+@router.get("/airlock/{number}/look/{place}")
+def preview(who: Reader, number: int, place: int) -> Response:
+    """A file for whoever is to decide: figures are shown, the rest is fetched."""
+    name, data = _airlock(who).preview(number, place)
+    kind = _SHOWN.get(name.rsplit(".", 1)[-1].lower())
+    if kind is None:
+        return _attached(name, data)
+    return Response(data, media_type=kind)
+
+
+def _attached(name: str, data: bytes) -> Response:
     headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}"}
     return Response(data, media_type="application/octet-stream", headers=headers)
-
-
-@router.get("/airlock/{number}/pictures/{place}")
-def picture(who: Reader, number: int, place: int) -> Response:
-    """A figure, for whoever is to decide."""
-    name, data = _airlock(who).preview(number, place)
-    return Response(data, media_type=_SHOWN.get(name.rsplit(".", 1)[-1].lower(), "application/octet-stream"))
 
 
 def _space(who: Visitor, project: int, refusal: str = "", status: int = 200) -> HTMLResponse:
