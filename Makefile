@@ -3,14 +3,17 @@
 
 PYTHON ?= python3
 VENV := .venv
+LAB := .venv-workspace
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DEMO ?= demo-site
 PORT ?= 8000
 
-.PHONY: setup dev demo test check fmt bench browser screenshots clean
+.PHONY: setup dev demo test check fmt bench browser workspace screenshots clean
 
 setup: $(VENV)/.ready
+workspace: $(LAB)/.ready
+	@sh scripts/workspace.sh
 dev: $(VENV)/.ready-dev
 
 $(VENV)/bin/python:
@@ -26,6 +29,11 @@ $(VENV)/.ready-dev: $(VENV)/.ready requirements-dev.lock
 	$(PIP) install -r requirements-dev.lock
 	@touch $@
 
+$(LAB)/.ready: requirements-workspace.lock
+	$(PYTHON) -m venv $(LAB)
+	$(LAB)/bin/python -m pip --disable-pip-version-check --quiet install -r requirements-workspace.lock
+	@touch $@
+
 demo: setup
 	$(BIN)/estran demo $(DEMO) --port $(PORT)
 
@@ -34,7 +42,7 @@ check: dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: check browser
+test: check browser workspace
 	$(BIN)/pytest -n 2 --dist loadgroup
 
 browser:
@@ -51,4 +59,4 @@ fmt: dev
 	$(BIN)/ruff check --fix src tests benchmarks
 
 clean:
-	rm -rf $(VENV) demo-site demo-site.key .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(LAB) demo-site demo-site.key .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

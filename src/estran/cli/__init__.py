@@ -67,6 +67,10 @@ _PARTS: dict[str, dict[str, str]] = {  # module -> its commands, and what each i
     "projects": {
         "project": "Projects: where each stands, calls for projects, notices.",
     },
+    "workspace": {
+        "workspace": "Workspaces of projects: a notebook without network on a datamart.",
+        "airlock": "What may leave a workspace: check files as the airlock does.",
+    },
     "feeds": {
         "feeds": "How each feed is doing: last load, newest date, volume, rejects, codes never seen before.",
         "run": "Watch the folders of the feeds and load new files, each feed as often as its `every` "

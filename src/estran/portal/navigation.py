@@ -49,6 +49,8 @@ GROUPS = (
     Group(_("Projects"), (
         Door("/projects", _("Projects"), Action.PROJECTS),
         Door("/datamarts", _("Datamarts"), Action.DATAMARTS),
+        Door("/spaces", _("Workspaces"), Action.WORKSPACE),
+        Door("/airlock", _("Airlock"), Action.RELEASE),
     )),
     Group(_("Data"), (
         Door("/feeds", _("Feeds"), Action.FEEDS),

@@ -25,11 +25,13 @@ def lifespan(site: SiteServices) -> Callable[[FastAPI], contextlib.AbstractAsync
     """Looks every half minute, from the start of the server to its end."""
 
     @contextlib.asynccontextmanager
-    async def running(_app: FastAPI) -> AsyncIterator[None]:
+    async def running(app: FastAPI) -> AsyncIterator[None]:
         stop = threading.Event()
         thread = threading.Thread(target=_keep_looking, args=(site, stop), name="checkpoints and notices", daemon=True)
         thread.start()
         yield
+        app.state.door.close()
+        app.state.workspaces.close()
         stop.set()
         thread.join(LOOK)
 

@@ -44,6 +44,8 @@ class SecureHeaders:
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers[name] = value
+                if frame := scope.get("state", {}).get("frame"):  # the one page that shows a workspace
+                    headers["Content-Security-Policy"] = f"{POLICY}; frame-src {frame}"
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 

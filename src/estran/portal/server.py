@@ -30,13 +30,16 @@ from estran.portal.routes import (
     saved,
     search,
     sign_in,
+    spaces,
     ways_in,
 )
 from estran.portal.sealing import lifespan
 from estran.portal.security import LARGEST_BODY, SecureHeaders
 from estran.portal.visitor import EnrolmentNeeded, Forged, SignInNeeded, spoken_code, to_door
+from estran.portal.workspace_door import Door
 from estran.projects.desk import ReadingRoom
 from estran.projects.site import SiteServices
+from estran.projects.workspaces.driver import Workspaces
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +49,10 @@ def create_app(site: SiteServices) -> FastAPI:
     app = FastAPI(title="Estran", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan(site))
     app.state.room = ReadingRoom(site)
     app.state.limit = RateLimit(site.settings.api_requests_per_minute)
+    app.state.workspaces = Workspaces(site)
+    app.state.door = Door(site, app.state.workspaces)
     app.mount("/static", _Static(directory=STATIC), name="static")
-    rooms = (home, sign_in, account, search, cohorts, saved, concepts, documents, patients, feeds, audit, ways_in, people, projects, datamarts, api)
+    rooms = (home, sign_in, account, search, cohorts, saved, concepts, documents, patients, feeds, audit, ways_in, people, projects, datamarts, spaces, api)
     for room in rooms:
         app.include_router(room.router)
     app.add_middleware(SecureHeaders)

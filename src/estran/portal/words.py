@@ -80,6 +80,8 @@ WORDS: dict[str, dict[str, str]] = {
         "sign-out": _("Sign out"), "projects": _("See projects"), "propose": _("Step of a project's team"),
         "consult": _("Advise a project"), "judge": _("Judge a project"), "preside": _("Conclude a session"),
         "run-projects": _("Handle a project"), "datamarts": _("See a datamart"), "build-datamart": _("Have a datamart built"),
+        "workspace": _("Work in a workspace"), "provide": _("Provide a workspace"),
+        "hand-in": _("Hand in to the airlock"), "release": _("Decide at the airlock"),
     },
     "datamart": {
         "live": _("available"), "deleted": _("destroyed"), "building": _("under way"), "unfinished": _("unfinished"),
@@ -99,6 +101,8 @@ WORDS: dict[str, dict[str, str]] = {
         "reordered": _("lines moved"), "rewritten": _("lines rewritten"), "truncated": _("end cut off"),
         "forged": _("forged checkpoint"), "unguarded": _("protection of the database taken away"),
     },
+    "verdict": {"pass": _("nothing found"), "human": _("to be looked at"), "refuse": _("refused by the checks")},
+    "release": {"waiting": _("waiting"), "released": _("left"), "refused": _("stayed")},
     "theme": {"auto": _("Automatic"), "light": _("Light"), "dark": _("Dark")},
     **LIFE,
 }

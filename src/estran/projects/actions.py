@@ -26,6 +26,10 @@ class Action(StrEnum):
     ACCOUNTS = "accounts"  # other people's accounts: create, change, disable, reset, end sessions
     DATAMARTS = "datamarts"  # see a datamart: what it holds, for whom, until when
     BUILD_DATAMART = "build-datamart"  # have a datamart built, refreshed, proved, traced or destroyed
+    WORKSPACE = "workspace"  # the workspace of one's project: start, stop, work in it
+    PROVIDE = "provide"  # give a project's team its workspace and datamart
+    HAND_IN = "hand-in"  # ask that files leave the workspace of one's project, and fetch those released to oneself
+    RELEASE = "release"  # look at files that ask to leave the workspace of a project of others, and decide
     PROJECTS = "projects"  # see a project: its team, those who handle it, those called to judge it
     PROPOSE = "propose"  # propose a project, and take the steps of its team
     CONSULT = "consult"  # advise on a project of others

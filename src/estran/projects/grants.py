@@ -67,7 +67,19 @@ _DATAMARTS: Grants = {
     Role.TEACHER: _SEEN,
 }
 
-_SUBJECTS: tuple[Grants, ...] = (_HOUSE, _PROJECTS, _DATAMARTS)
+_WORK = frozenset({Action.WORKSPACE, Action.HAND_IN})
+_WORKSPACES: Grants = {
+    Role.DATA_ENGINEER: _WORK | {Action.PROVIDE, Action.RELEASE},
+    Role.METHODOLOGIST: _WORK | {Action.RELEASE},
+    Role.RESEARCHER: _WORK,
+    Role.CLINICIAN: _WORK,
+    Role.DIM_PHYSICIAN: _WORK,
+    Role.INDUSTRIAL_PARTNER: _WORK,
+    Role.TEACHER: _WORK,
+    Role.DATA_PROTECTION_OFFICER: frozenset({Action.RELEASE}),
+}
+
+_SUBJECTS: tuple[Grants, ...] = (_HOUSE, _PROJECTS, _DATAMARTS, _WORKSPACES)
 
 
 def _of(role: Role) -> frozenset[Action]:

@@ -21,7 +21,8 @@ class Decision:
 
 @dataclass(frozen=True)
 class Target:
-    """What an action bears on: `what` for the audit, `owner_id` when it belongs to somebody.
+    """What an action bears on: `what` for the audit, `owner_id` when it belongs to somebody; of what belongs to a
+    team, each of its members is the owner.
 
     `names_patients` says that the question itself lists patients, which is reading, not counting; `patients`
     are those of whom something is read. `role` is the role that an account has or would be given. Of a project,
@@ -65,18 +66,30 @@ _PERSONAL: dict[Action, tuple[Action | None, str]] = {
 
 def _refusal(actor: Actor, rights: frozenset[Action], action: Action, target: Target) -> str:
     """Why what the role includes is refused on this target; "" when it is not."""
-    own = target.owner_id == actor.account_id
+    said = (refusal(actor, rights, action, target) for refusal in _REFUSALS)
+    return next((one for one in said if one), "")
+
+
+def _listed_refusal(actor: Actor, rights: frozenset[Action], _: Action, target: Target) -> str:
+    """A question that lists patients is reading."""
     if target.names_patients and Action.PATIENTS not in rights:
         return f"The role {actor.role} may not ask about listed patients."
+    return ""
+
+
+def _personal_refusal(actor: Actor, rights: frozenset[Action], action: Action, target: Target) -> str:
+    """What belongs to one person."""
     instead, said = _PERSONAL.get(action, (None, ""))
-    if said and not own and instead not in rights:
-        return said
-    if action is Action.ACCOUNTS and actor.role is not Role.OWNER:
-        if target.role is Role.OWNER:
-            return "Only a key holder manages the accounts of key holders."
-        if target.owner_id is not None and own:
-            return "Nobody manages their own rights."
-    return _project_refusal(actor, rights, action, target)
+    return said if target.owner_id != actor.account_id and instead not in rights else ""
+
+
+def _account_refusal(actor: Actor, _: frozenset[Action], action: Action, target: Target) -> str:
+    """The accounts of key holders, and one's own rights."""
+    if action is not Action.ACCOUNTS or actor.role is Role.OWNER:
+        return ""
+    if target.role is Role.OWNER:
+        return "Only a key holder manages the accounts of key holders."
+    return "Nobody manages their own rights." if target.owner_id is not None and target.owner_id == actor.account_id else ""
 
 
 def _project_refusal(actor: Actor, rights: frozenset[Action], action: Action, target: Target) -> str:
@@ -93,3 +106,16 @@ def _project_refusal(actor: Actor, rights: frozenset[Action], action: Action, ta
     if action in (Action.JUDGE, Action.PRESIDE) and not concerned:
         return "Only those who were called judge a project."
     return ""
+
+
+def _team_refusal(actor: Actor, _: frozenset[Action], action: Action, target: Target) -> str:
+    """Somebody in the team of a project, or outside of it."""
+    own = target.owner_id is not None and target.owner_id == actor.account_id
+    if action in (Action.WORKSPACE, Action.HAND_IN) and not own and actor.role is not Role.OWNER:
+        return "You are not in the team of this project."
+    if action is Action.RELEASE and own:
+        return "Whoever asks, or is in the team, does not decide what leaves its workspace."
+    return ""
+
+
+_REFUSALS = (_listed_refusal, _personal_refusal, _account_refusal, _project_refusal, _team_refusal)

@@ -19,9 +19,11 @@ from estran.state.pending import Begun
 from estran.state.projects import Call, Event, Written
 from estran.state.reviews import ReviewRecord
 from estran.state.sessions import Place, Session, Sessions
+from estran.state.spaces import ReleaseFile, ReleaseRequest, Space
 
 __all__ = [
-    "Account", "Accounts", "ApiToken", "AuditBook", "AuditEntry", "AuditFilter", "AuditLine", "Begun", "Call", "Checkpoint",
-    "CheckpointFile", "CohortShelf", "CohortVersion", "Drafts", "Event", "Job", "Jobs", "Lockouts", "Notice", "Passkey",
-    "Place", "ReviewRecord", "SavedCohort", "Session", "Sessions", "StateDatabase", "Written",
+    "Account", "Accounts", "ApiToken", "AuditBook", "AuditEntry", "AuditFilter", "AuditLine", "Begun", "Call",
+    "Checkpoint", "CheckpointFile", "CohortShelf", "CohortVersion", "Drafts", "Event", "Job", "Jobs", "Lockouts",
+    "Notice", "Passkey", "Place", "ReleaseFile", "ReleaseRequest", "ReviewRecord", "SavedCohort", "Session",
+    "Sessions", "Space", "StateDatabase", "Written",
 ]

@@ -27,10 +27,11 @@ from estran.state.reviews import Reviews
 from estran.state.sealing import Seal
 from estran.state.second_factors import SecondFactors
 from estran.state.sessions import Sessions
+from estran.state.spaces import Releases, Spaces
 from estran.state.transactions import reading, writing
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0007"  # the newest of the migrations
+HEAD = "0008"  # the newest of the migrations
 FILE_NAME = "state.sqlite"
 KEY_NAME = "portal.key"
 
@@ -50,7 +51,8 @@ class StateDatabase:
         self.audit = AuditBook(engine)
         self.checkpoints = Checkpoints(engine)
         self.reviews = Reviews(engine)
-        self.second_factors = SecondFactors(engine, Seal(key_file))
+        self.seal = Seal(key_file)
+        self.second_factors = SecondFactors(engine, self.seal)
         self.passkeys = Passkeys(engine)
         self.tokens = ApiTokens(engine)
         self.pending = Pending(engine)
@@ -58,6 +60,8 @@ class StateDatabase:
         self.projects = ProjectBook(engine)
         self.notices = Notices(engine)
         self.datamarts = DatamartBook(engine)
+        self.spaces = Spaces(engine)
+        self.releases = Releases(engine)
 
     @classmethod
     def open(cls, where: Path | str, key_file: Path | None = None) -> StateDatabase:

@@ -22,7 +22,7 @@ def may_build(state: StateDatabase, spec: Spec, recipient: str) -> Decision:
     try:
         project = open_project(state, spec.project)
     except NotAllowed as refused:
-        return Decision(False, refused.message)
+        return Decision(False, refused.what)
     said = _beyond(state, project, spec, recipient)
     return Decision(not said, said or f"The project {project.number} is open and was granted this.")
 
