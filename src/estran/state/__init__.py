@@ -15,11 +15,15 @@ from estran.state.jobs import Job, Jobs
 from estran.state.lockouts import Lockouts
 from estran.state.passkeys import Passkey
 from estran.state.pending import Begun
+from estran.state.public import PublicProject
+from estran.state.requests import LetterList, Request
 from estran.state.reviews import ReviewRecord
+from estran.state.rights import Act, Recipient, Tombstone, Wish
 from estran.state.sessions import Place, Session, Sessions
 
 __all__ = [
-    "Account", "Accounts", "ApiToken", "AuditBook", "AuditEntry", "AuditFilter", "AuditLine", "Begun", "Checkpoint",
-    "CheckpointFile", "CohortShelf", "CohortVersion", "Drafts", "Job", "Jobs", "Lockouts", "Passkey", "Place", "ReviewRecord",
-    "SavedCohort", "Session", "Sessions", "StateDatabase",
+    "Account", "Act", "Accounts", "ApiToken", "AuditBook", "AuditEntry", "AuditFilter", "AuditLine", "Begun", "Checkpoint",
+    "CheckpointFile", "CohortShelf", "CohortVersion", "Drafts", "Job", "Jobs", "LetterList", "Lockouts", "Passkey", "Place",
+    "PublicProject", "Recipient", "Request", "ReviewRecord", "SavedCohort", "Session", "Sessions", "StateDatabase", "Tombstone",
+    "Wish",
 ]

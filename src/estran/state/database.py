@@ -20,14 +20,17 @@ from estran.state.jobs import Jobs
 from estran.state.lockouts import Lockouts
 from estran.state.passkeys import Passkeys
 from estran.state.pending import Pending
+from estran.state.public import PublicProjects
+from estran.state.requests import Letters, Requests
 from estran.state.reviews import Reviews
+from estran.state.rights import RightsBook
 from estran.state.sealing import Seal
 from estran.state.second_factors import SecondFactors
 from estran.state.sessions import Sessions
 from estran.state.transactions import reading, writing
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0005"  # the newest of the migrations
+HEAD = "0009"  # the newest of the migrations
 FILE_NAME = "state.sqlite"
 KEY_NAME = "portal.key"
 
@@ -52,6 +55,10 @@ class StateDatabase:
         self.tokens = ApiTokens(engine)
         self.pending = Pending(engine)
         self.federated = Federated(engine)
+        self.rights = RightsBook(engine)
+        self.requests = Requests(engine, Seal(key_file))
+        self.letters = Letters(engine)
+        self.public_projects = PublicProjects(engine)
 
     @classmethod
     def open(cls, where: Path | str, key_file: Path | None = None) -> StateDatabase:
