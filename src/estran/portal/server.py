@@ -26,9 +26,11 @@ from estran.portal.routes import (
     home,
     patients,
     people,
+    rights,
     saved,
     search,
     sign_in,
+    transparency,
     ways_in,
 )
 from estran.portal.sealing import lifespan
@@ -36,6 +38,7 @@ from estran.portal.security import LARGEST_BODY, SecureHeaders
 from estran.portal.visitor import EnrolmentNeeded, Forged, SignInNeeded, spoken_code, to_door
 from estran.projects.desk import ReadingRoom
 from estran.projects.site import SiteServices
+from estran.projects.transparency import PublicCounts
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +48,10 @@ def create_app(site: SiteServices) -> FastAPI:
     app = FastAPI(title="Estran", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan(site))
     app.state.room = ReadingRoom(site)
     app.state.limit = RateLimit(site.settings.api_requests_per_minute)
+    app.state.public_counts = PublicCounts(site)
+    app.state.doorkeeper = transparency.Doorkeeper()
     app.mount("/static", _Static(directory=STATIC), name="static")
-    rooms = (home, sign_in, account, search, cohorts, saved, concepts, documents, patients, feeds, audit, ways_in, people, api)
+    rooms = (home, sign_in, account, search, cohorts, saved, concepts, documents, patients, feeds, audit, ways_in, people, api, rights, transparency)
     for room in rooms:
         app.include_router(room.router)
     app.add_middleware(SecureHeaders)

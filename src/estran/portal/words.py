@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from estran.portal.language import Language
+from estran.portal.words_rights import RIGHTS
 
 
 def _(message: str) -> str:
@@ -13,6 +14,7 @@ def _(message: str) -> str:
 
 
 WORDS: dict[str, dict[str, str]] = {
+    **RIGHTS,
     "sex": {"female": _("Women"), "male": _("Men"), "other": _("Other"), "unknown": _("Unknown")},
     "sex_one": {"female": _("woman"), "male": _("man"), "other": _("other sex"), "unknown": _("unknown sex")},
     "document": {
@@ -48,7 +50,8 @@ WORDS: dict[str, dict[str, str]] = {
     "alert": {
         "silent": _("silent"), "rejects": _("many rejects"), "drift": _("codes never seen"), "missing": _("never came"),
     },
-    "job": {"retry": _("Read quarantine again:"), "reload": _("Reload"), "unload": _("Take back load")},
+    "job": {"retry": _("Read quarantine again:"), "reload": _("Reload"), "unload": _("Take back load"),
+            "find-person": _("Find the person of request"), "carry-out": _("Carry out request")},
     "origin": {"0": _("coded"), "1": _("read in the text"), "2": _("derived")},
     "context": {
         "1": _("negated"), "2": _("hypothetical"), "4": _("family"), "8": _("history"), "16": _("reported"),
@@ -75,7 +78,9 @@ WORDS: dict[str, dict[str, str]] = {
         "concepts": _("Look a code up"), "count": _("Count a question"), "search": _("Search the texts"),
         "snippets": _("Extracts of documents"), "document": _("Read a document"), "patients": _("Patients of a cohort"),
         "timeline": _("Timeline of a patient"), "save": _("Save a cohort"), "open": _("Open a saved cohort"),
-        "audit": _("Read the audit trail"), "accounts": _("Change accounts"), "sign-in": _("Sign in"),
+        "audit": _("Read the audit trail"), "accounts": _("Change accounts"), "rights": _("Rights of patients"),
+        "find-person": _("Find a person by hospital number"), "identities": _("Write names for the care side"),
+        "registry": _("Registry sheet"), "sign-in": _("Sign in"),
         "sign-out": _("Sign out"),
     },
     "rule": {

@@ -27,6 +27,10 @@ class Action(StrEnum):
     AUDIT = "audit"  # read the audit trail
     ACCOUNT = "account"  # one's own account: password, second factor, passkeys, sessions, API tokens
     ACCOUNTS = "accounts"  # other people's accounts: create, change, disable, reset, end sessions
+    RIGHTS = "rights"  # rights of patients: requests, oppositions, consents, erasures, who must still obey
+    FIND_PERSON = "find-person"  # have a person found by hospital number, by the process that holds the key
+    IDENTITIES = "identities"  # write names and addresses of patients, for the letters of the care side
+    REGISTRY = "registry"  # the registry sheet, and what the running configuration meets of the reference framework
 
 
 _TOTALS = frozenset({Action.HOLDINGS, Action.CONCEPTS})
@@ -34,6 +38,7 @@ _FEASIBILITY = _TOTALS | {Action.COUNT, Action.SEARCH, Action.SAVE, Action.OPEN}
 _READING = _FEASIBILITY | {Action.SNIPPETS, Action.DOCUMENT, Action.PATIENTS, Action.TIMELINE}
 _HEALTH = frozenset({Action.HOLDINGS, Action.FEEDS})
 _OWN = frozenset({Action.ACCOUNT})
+_DEFENDING = frozenset({Action.RIGHTS, Action.FIND_PERSON, Action.REGISTRY})
 
 ALLOWED: dict[Role, frozenset[Action]] = {
     Role.OWNER: frozenset(Action),
@@ -53,8 +58,8 @@ ALLOWED: dict[Role, frozenset[Action]] = {
     Role.COMMITTEE_MEMBER: _OWN | _TOTALS,
     Role.EXPERT: _OWN | {Action.HOLDINGS},
     # Those who watch over the readers read the trail, and no document.
-    Role.DATA_PROTECTION_OFFICER: _OWN | {Action.HOLDINGS, Action.AUDIT},
-    Role.AUDITOR: _OWN | {Action.HOLDINGS, Action.AUDIT},
+    Role.DATA_PROTECTION_OFFICER: _OWN | {Action.HOLDINGS, Action.AUDIT} | _DEFENDING,
+    Role.AUDITOR: _OWN | {Action.HOLDINGS, Action.AUDIT, Action.REGISTRY},
     Role.HUB_OPERATOR: _OWN | _HEALTH,
     Role.VIEWER: _OWN | _TOTALS,
 }

@@ -94,6 +94,10 @@ class Snapshot:
         """The site's calendar date when it was committed."""
         return self.created.astimezone(ZoneInfo(self.settings.zone)).date()
 
+    def today(self) -> dt.date:
+        """The present date on the site's clocks."""
+        return dt.datetime.now(ZoneInfo(self.settings.zone)).date()
+
     @property
     def buckets(self) -> list[int]:
         return self.record.buckets()
