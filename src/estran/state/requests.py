@@ -106,7 +106,7 @@ class Requests:
     def wanted(self, number: int) -> tuple[str, str] | None:
         """Assigning authority and hospital number to be found; None when nobody is looked for."""
         sealed, owner = self._sealed(number, "wanted")
-        return tuple(orjson.loads(self._seal.open(sealed, f"{owner} wanted"))) if sealed else None  # type: ignore[return-value]
+        return tuple(orjson.loads(self._seal.open(sealed, f"{owner} wanted"))) if sealed else None
 
     def _sealed(self, number: int, name: str) -> tuple[bytes | None, str]:
         query = sa.select(right_request.c[name], right_request.c.number).where(right_request.c.id == number)
