@@ -83,14 +83,14 @@ def secrecy(site: SiteServices) -> Iterable[Finding]:
         "R2", "Identities apart", apart if (folder / "vault").is_dir() else None,
         "The vault is a folder of its own; no key file but the portal's is inside the site." if apart else f"Key files inside the site: {', '.join(inside) or 'none'}.",
     )  # fmt: skip
-    yield _said("R2", "New pseudonyms for each project", None, f"{_datamarts(site)} datamarts are registered; their keys are with each of them.")
+    yield _said("R2", "New pseudonyms for each project", None, f"Datamarts registered: {_datamarts(site)}; what keys them anew is seen where they are made.")
     yield _stated("R3", "Encrypted volumes", site.settings.disk_encryption, "Say how the volume of the site is encrypted (disk_encryption).")
 
 
 def leaving(site: SiteServices) -> Iterable[Finding]:
     settings = site.settings
     protected = settings.count_floor > 0 and settings.count_noise > 0
-    yield _said("R4", "A closed space per project", None, f"{_datamarts(site)} datamarts are registered as recipients.")
+    yield _said("R4", "A closed space per project", None, f"Datamarts registered: {_datamarts(site)}; the spaces in which they are read are not seen from here.")
     yield _said(
         "R5", "Counts safe even when filtered", protected,
         f"Noise of scale {settings.count_noise:g}, steps of {settings.count_step}, one answer for sets closer than "
@@ -123,8 +123,8 @@ def trail(site: SiteServices) -> Iterable[Finding]:
 
 def purposes(site: SiteServices) -> Iterable[Finding]:
     told = public_projects(site.state)
-    whole = all(one.purpose.strip() and one.legal_basis.strip() for one in told)
-    yield _said("R9", "Purpose and legal route of each project", whole if told else None, f"{len(told)} projects are told to the public, each with both.")
+    bare = sum(not (one.purpose.strip() and one.legal_basis.strip()) for one in told)
+    yield _said("R9", "Purpose and legal route of each project", not bare if told else None, f"Projects told to the public: {len(told)}; without one or the other: {bare}.")
     yield _said("R10", "No match with the national claims base", None, "A match made outside this program is not seen here.")
     with site.snapshot().connect() as connection:
         sources = [row[0] for row in connection.execute("select distinct source from load order by 1").fetchall()]
@@ -147,7 +147,7 @@ def rights(site: SiteServices) -> Iterable[Finding]:
     yield _stated("R12", "Public directory", site.settings.hdh_directory, "Say the number there (hdh_directory).")
     late = sum(one.deadline < now() for one in site.state.rights.tombstones())
     holders = len(site.state.rights.recipients())
-    yield _said("R12", "Copies obey in time", late == 0 if holders else None, f"{holders} recipients; {late} wishes past their deadline.")
+    yield _said("R12", "Copies obey in time", late == 0 if holders else None, f"Recipients: {holders}; wishes past their deadline: {late}.")
     yield _said("R16", "Opposition reversible, without a reason", _kept(site), "The register takes an end as another act and refuses changes; no reason is asked.")
 
 

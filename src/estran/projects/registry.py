@@ -50,7 +50,7 @@ class Sheet:
 def sheet(site: SiteServices, actor: Actor) -> Sheet:
     """Look at the configuration and the data now; NotAllowed when the policy says no."""
     permit(site.state, actor, Action.REGISTRY, Target("registry sheet"), snapshot=site.snapshot().version)
-    findings = tuple(finding for measure in MEASURES for finding in measure(site))
+    findings = tuple(sorted((one for measure in MEASURES for one in measure(site)), key=lambda one: int(one.requirement[1:])))
     sections = tuple((section, tuple(_lines(site, section, findings))) for section in Section)
     return Sheet(site.settings.name, now(), site.snapshot().version, sections, findings)
 
@@ -101,4 +101,4 @@ def _categories(site: SiteServices) -> list[str]:
         rows = connection.execute("select distinct kind from document order by 1").fetchall()
     held = PublicCounts(site).held().patients
     size = f"fewer than {held.below}" if held.below else f"about {held.value}"
-    return [f"Patients of the hospital ({size}); staff appear as pseudonymous authors' roles.", *(f"Documents: {kind}" for (kind,) in rows)]
+    return [f"Patients of the hospital ({size}).", *(f"Documents: {kind}" for (kind,) in rows)]
