@@ -331,6 +331,25 @@ def test_oppose_hides_at_once_and_can_be_taken_back(site: Path, estran: Command)
     assert estran("oppose", site, 77).code == 2
 
 
+def test_a_wish_goes_from_the_request_to_whoever_holds_a_copy(site: Path, estran: Command, tmp_path: Path) -> None:
+    who = kit.patient_of(open_site(site), "7001")
+    with open_site(site).vault() as vault:
+        system = vault.natural_keys().patients[who].partition("|")[0]
+    assert estran("rights", "holder", site, "mart", "--purpose", "research", "--json").json["waiting"] == 0
+    asked = estran("rights", "request", site, "opposition", "--scope", "research", "--ipp", "7001", "--system", system, "--json").json
+    assert asked["patient_id"] == who
+    assert estran("rights", "carry-out", site, asked["request"]).code == 0
+    assert estran("patient", site, who).code == 2
+    (owed,) = estran("rights", "due", site, "mart", "--json").json["due"]
+    assert (owed["patient_id"], owed["what"]) == (who, "hide")
+    assert estran("rights", "acknowledge", site, "mart", owed["id"], "--json").json == {"acknowledged": 1}
+    assert estran("rights", "status", site, "--json").json["alarms"] == 0
+    letters = estran("rights", "letters", site, "--out", tmp_path / "l.csv", "--json").json
+    assert letters["letters"] == 1, "who refused is not written to again"
+    assert estran("transparency", site, "--put", "P1", "--title", "T", "--purpose", "U", "--basis", "MR-004").code == 0
+    assert "- T: U (MR-004; open)" in estran("registry", site, "--markdown").out
+
+
 def test_erase_is_for_good(site: Path, estran: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     who = kit.patient_of(open_site(site), "7001")
     monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import random
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from estran.projects import opposition
 from estran.projects.actors import KEY_HOLDER
 from estran.projects.desk import Desk, ReadingRoom
 from estran.sources.pipeline.run import Progress, ingest
+from estran.state import Wish
 
 UNKNOWN = "no-patient: The patient is not known yet: no record has introduced this patient number."
 
@@ -391,11 +393,12 @@ def test_opposition_hides_at_once_and_its_end_shows_again(tmp_path: Path) -> Non
         return kit.count(site, "LOINC:2160-0"), kit.count(site, "tous()"), bool(kit.texts(site, "zébulonite")), *pages
 
     assert seen() == (2, 2, True, True, True)
-    opposition.oppose(site.warehouse, who, "research", site.today())
+    wish = Wish(who, "research", "opposition", site.today())
+    opposition.declare(site.state, site.warehouse, KEY_HOLDER, wish)
     assert seen() == (1, 1, False, False, False)
     assert kit.findings(site) == []
     assert len(kit.ask(site, "tous()", "duckdb", site.snapshot().version - 1)) == 1, "older snapshots hide too"
-    opposition.oppose(site.warehouse, who, "research", site.today(), end=True)
+    opposition.declare(site.state, site.warehouse, KEY_HOLDER, replace(wish, ends=True))
     assert seen() == (2, 2, True, True, True)
 
 
@@ -413,7 +416,8 @@ def test_erasure_of_a_merged_patient_takes_all_of_it(tmp_path: Path) -> None:
     words = scanner.Wanted(words=["zebulonite", "trombolinose"])
     assert {f.what for f in scanner.scan(site.directory, words)} == words.words
     with site.loading() as parts:
-        opposition.erase(parts.warehouse, parts.vault, parts.landing.forget, kit.patient_of(site, "7002"))
+        wish = Wish(kit.patient_of(site, "7002"), "warehouse", "erasure", site.today())
+        opposition.erase(site.state, KEY_HOLDER, parts.warehouse, parts.vault, parts.landing.forget, wish)
     assert scanner.scan(site.directory, words) == set()
     assert (kit.count(site, "tous()"), bool(kit.texts(site, "goutte"))) == (1, True)
     assert kit.findings(site) == []
@@ -427,7 +431,8 @@ def test_erasure_leaves_nothing_in_any_file(tmp_path: Path) -> None:
     assert scanner.scan(site.directory, content), "the scan does find what is there"
     before = {path: path.read_bytes() for path in (site.directory / "landing").rglob("*.land")}
     with site.loading() as parts:
-        opposition.erase(parts.warehouse, parts.vault, parts.landing.forget, who)
+        wish = Wish(who, "warehouse", "erasure", site.today())
+        opposition.erase(site.state, KEY_HOLDER, parts.warehouse, parts.vault, parts.landing.forget, wish)
     assert scanner.scan(site.directory, content) == set()
     assert not any(path.exists() for path in before)
     with site.vault() as vault:

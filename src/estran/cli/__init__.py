@@ -27,7 +27,7 @@ _PARTS: dict[str, dict[str, str]] = {  # module -> its commands, and what each i
         "status": "What the site holds, and what became of every record of every source.",
         "check": "Prove the invariants: bitmaps equal SQL, index equals documents, counts add up.",
         "compact": "Merge small files, drop superseded rows, remove litter.",
-        "oppose": "Record a patient's opposition: invisible to every read at once.",
+        "oppose": "Record a patient's opposition, its end, or a consent: obeyed by every read at once.",
         "erase": "Erase one patient from the warehouse, the vault and the landing, for ever.",
     },
     "load": {
@@ -91,6 +91,11 @@ _PARTS: dict[str, dict[str, str]] = {  # module -> its commands, and what each i
         "restore": "Make a site anew from a backup; it appears once its digest is the one noted then.",
         "rotate-key": "Seal the vault and the landing with a new key. Make a new copy of the key file afterwards.",
         "upgrade": "Bring a site made by an earlier release to the format of this one. Make a backup first.",
+    },
+    "rights": {
+        "rights": "Rights of patients: requests, letters, who must still obey an opposition.",
+        "transparency": "The projects that the public page tells: list, write or take off.",
+        "registry": "The registry sheet, and what the running site meets of the reference framework.",
     },
     "serve": {
         "serve": "Open the portal. It reads the warehouse only; the key is not needed.",

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
+from estran.keeping.rights import carry_wish_out, find_person
 from estran.model.errors import EstranError, UsageError
 from estran.projects.operations import JobKind
+from estran.projects.rights_desk import RightsJob
 from estran.sources.pipeline.run import Parts, retry
 from estran.sources.pipeline.unload import reload, unload
 from estran.state import Job, StateDatabase
@@ -18,15 +20,19 @@ def work(state: StateDatabase, loading: Callable[[], AbstractContextManager[Part
     while (job := state.jobs.take()) is not None:
         try:
             with loading() as parts:
-                state.jobs.end(job.id, _do(parts, job), failed=False)
+                state.jobs.end(job.id, _do(state, parts, job), failed=False)
         except EstranError as error:
             state.jobs.end(job.id, error.what, failed=True)
         done.append(job)
     return done
 
 
-def _do(parts: Parts, job: Job) -> str:
+def _do(state: StateDatabase, parts: Parts, job: Job) -> str:
     """What came of it, in counts."""
+    if job.kind == RightsJob.FIND:
+        return find_person(state, parts.vault, parts.settings.author_system, job)
+    if job.kind == RightsJob.CARRY_OUT:
+        return carry_wish_out(state, parts.warehouse, parts.vault, job)
     if job.kind == JobKind.RETRY:
         freed, left = retry(parts, job.argument)
         return f"replayed {freed}, quarantined {left}"

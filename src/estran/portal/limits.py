@@ -6,15 +6,15 @@ import threading
 import time
 from collections import deque
 
-_WINDOW = 60.0  # seconds
 _MOST_CALLERS = 10_000
 
 
 class RateLimit:
-    """At most `allowed` requests per caller in any minute."""
+    """At most `allowed` requests per caller in any `window` seconds."""
 
-    def __init__(self, allowed: int) -> None:
+    def __init__(self, allowed: int, window: float = 60.0) -> None:
         self._allowed = allowed
+        self._window = window
         self._asked: dict[int, deque[float]] = {}
         self._lock = threading.Lock()
 
@@ -23,11 +23,11 @@ class RateLimit:
         here = time.monotonic() if moment is None else moment
         with self._lock:
             asked = self._asked.setdefault(caller, deque())
-            while asked and asked[0] <= here - _WINDOW:
+            while asked and asked[0] <= here - self._window:
                 asked.popleft()
             if len(asked) >= self._allowed:
-                return int(asked[0] + _WINDOW - here) + 1 if asked else int(_WINDOW)
+                return int(asked[0] + self._window - here) + 1 if asked else int(self._window)
             asked.append(here)
             if len(self._asked) > _MOST_CALLERS:
-                self._asked = {c: a for c, a in self._asked.items() if a and a[-1] > here - _WINDOW}
+                self._asked = {c: a for c, a in self._asked.items() if a and a[-1] > here - self._window}
             return 0

@@ -57,6 +57,7 @@ GROUPS = (
     )),
     Group(_("Oversight"), (
         Door("/audit", _("Audit"), Action.AUDIT),
+        Door("/rights", _("Rights"), Action.RIGHTS),
         Door("/people", _("People"), Action.ACCOUNTS),
     )),
 )  # fmt: skip

@@ -19,6 +19,7 @@ _GAP = re.compile(r"\{(\d)\}")
 # What a job did, as `keeping.work` puts it together.
 OUTCOMES = (
     _("replayed {1}, quarantined {2}"),
+    _("found"), _("not found"), _("carried out: {1}"),
     _("documents -{1}, read {2}, loaded {3}, superseded {4}, quarantined {5}"),
 )
 

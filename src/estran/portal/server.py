@@ -21,16 +21,19 @@ from estran.portal.routes import (
     audit,
     cohorts,
     concepts,
+    datamarts,
     documents,
     feeds,
     home,
     patients,
     people,
     projects,
+    rights,
     saved,
     search,
     sign_in,
     spaces,
+    transparency,
     ways_in,
 )
 from estran.portal.sealing import lifespan
@@ -52,7 +55,10 @@ def create_app(site: SiteServices) -> FastAPI:
     app.state.workspaces = Workspaces(site)
     app.state.door = Door(site, app.state.workspaces)
     app.mount("/static", _Static(directory=STATIC), name="static")
-    rooms = (home, sign_in, account, search, cohorts, saved, concepts, documents, patients, feeds, audit, ways_in, people, projects, datamarts, spaces, api)
+    rooms = (
+        home, sign_in, account, search, cohorts, saved, concepts, documents, patients, feeds, audit, ways_in,
+        people, projects, datamarts, spaces, rights, transparency, api,
+    )
     for room in rooms:
         app.include_router(room.router)
     app.add_middleware(SecureHeaders)

@@ -6,6 +6,7 @@ import re
 
 from estran.portal.language import Language
 from estran.portal.life_words import LIFE
+from estran.portal.words_rights import RIGHTS
 
 
 def _(message: str) -> str:
@@ -14,6 +15,7 @@ def _(message: str) -> str:
 
 
 WORDS: dict[str, dict[str, str]] = {
+    **RIGHTS,
     "sex": {"female": _("Women"), "male": _("Men"), "other": _("Other"), "unknown": _("Unknown")},
     "sex_one": {"female": _("woman"), "male": _("man"), "other": _("other sex"), "unknown": _("unknown sex")},
     "document": {
@@ -49,7 +51,8 @@ WORDS: dict[str, dict[str, str]] = {
     "alert": {
         "silent": _("silent"), "rejects": _("many rejects"), "drift": _("codes never seen"), "missing": _("never came"),
     },
-    "job": {"retry": _("Read quarantine again:"), "reload": _("Reload"), "unload": _("Take back load")},
+    "job": {"retry": _("Read quarantine again:"), "reload": _("Reload"), "unload": _("Take back load"),
+            "find-person": _("Find the person of request"), "carry-out": _("Carry out request")},
     "origin": {"0": _("coded"), "1": _("read in the text"), "2": _("derived")},
     "context": {
         "1": _("negated"), "2": _("hypothetical"), "4": _("family"), "8": _("history"), "16": _("reported"),
@@ -81,7 +84,9 @@ WORDS: dict[str, dict[str, str]] = {
         "consult": _("Advise a project"), "judge": _("Judge a project"), "preside": _("Conclude a session"),
         "run-projects": _("Handle a project"), "datamarts": _("See a datamart"), "build-datamart": _("Have a datamart built"),
         "workspace": _("Work in a workspace"), "provide": _("Provide a workspace"),
-        "hand-in": _("Hand in to the airlock"), "release": _("Decide at the airlock"),
+        "hand-in": _("Hand in to the airlock"), "release": _("Decide at the airlock"), "rights": _("Rights of patients"),
+        "find-person": _("Find a person by hospital number"), "identities": _("Write names for the care side"),
+        "registry": _("Registry sheet"),
     },
     "datamart": {
         "live": _("available"), "deleted": _("destroyed"), "building": _("under way"), "unfinished": _("unfinished"),

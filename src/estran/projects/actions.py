@@ -22,6 +22,10 @@ class Action(StrEnum):
     OPEN = "open"  # open a saved cohort of one's own
     OPEN_OTHERS = "open-others"  # open a saved cohort of another person
     AUDIT = "audit"  # read the audit trail
+    RIGHTS = "rights"  # rights of patients: requests, oppositions, consents, erasures, who must still obey
+    FIND_PERSON = "find-person"  # have a person found by hospital number, by the process that holds the key
+    IDENTITIES = "identities"  # write names and addresses of patients, for the letters of the care side
+    REGISTRY = "registry"  # the registry sheet, and what the running configuration meets of the reference framework
     ACCOUNT = "account"  # one's own account: password, second factor, passkeys, sessions, API tokens
     ACCOUNTS = "accounts"  # other people's accounts: create, change, disable, reset, end sessions
     DATAMARTS = "datamarts"  # see a datamart: what it holds, for whom, until when

@@ -13,7 +13,7 @@ from estran.cohort.language import json as question_json
 from estran.cohort.query import Node
 from estran.model.errors import UsageError
 from estran.projects import feeds, finding
-from estran.projects.actors import Actor
+from estran.projects.actors import Actor, Role
 from estran.projects.audit import permit
 from estran.projects.concepts import Concept, ConceptShelf
 from estran.projects.datamarts.shelf import Datamarts
@@ -27,6 +27,7 @@ from estran.projects.operations import JobKind
 from estran.projects.patients import PatientLine, Timeline, read_patients, read_timeline
 from estran.projects.policy import Action, Target, decide
 from estran.projects.questions import Answers, Counted, named_patients, names_patients, open_names, shown
+from estran.projects.rights_desk import RightsDesk
 from estran.projects.rows import fetch
 from estran.projects.site import SiteServices
 from estran.release.disclosure import margin
@@ -65,15 +66,16 @@ class ReadingRoom:
     def __init__(self, site: SiteServices) -> None:
         self.site = site
         self._lock = threading.Lock()
-        self._view: View | None = None
+        self._views: dict[frozenset[str], View] = {}
 
-    def view(self) -> View:
-        """The view of the newest snapshot."""
+    def view(self, refusals: frozenset[str] = frozenset()) -> View:
+        """The view of the newest snapshot, without the patients who oppose one of these uses."""
         snapshot = self.site.snapshot()
         with self._lock:
-            if self._view is None or self._view.snapshot.version != snapshot.version:
-                self._view = View(snapshot)
-            return self._view
+            view = self._views.get(refusals)
+            if view is None or view.snapshot.version != snapshot.version:
+                view = self._views[refusals] = View(snapshot.refusing(refusals))
+            return view
 
 
 @dataclass(frozen=True)
@@ -121,12 +123,16 @@ class EvidenceLine:
     label_en: str
 
 
+# Uses to which a patient may be opposed and that a role stands for.
+USES = {Role.TEACHER: frozenset({"teaching"}), Role.INDUSTRIAL_PARTNER: frozenset({"industry"})}
+
+
 class Desk:
     """One person at one site. NotAllowed when the policy says no; the refusal is recorded too."""
 
     def __init__(self, room: ReadingRoom, actor: Actor) -> None:
         self._room = room
-        self._view = room.view()
+        self._view = room.view(USES.get(actor.role, frozenset()))
         self.actor = actor
         self._gate = gate_of(actor, room.site.state, room.site.settings)
 
@@ -146,6 +152,9 @@ class Desk:
     def datamarts(self) -> Datamarts:
         """The datamarts that the person may see."""
         return Datamarts(self._room.site, self.actor)
+    def rights(self) -> RightsDesk:
+        """The desk of whoever answers patients."""
+        return RightsDesk(self.state, self.actor)
 
     @property
     def site_name(self) -> str:

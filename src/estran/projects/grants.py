@@ -79,7 +79,12 @@ _WORKSPACES: Grants = {
     Role.DATA_PROTECTION_OFFICER: frozenset({Action.RELEASE}),
 }
 
-_SUBJECTS: tuple[Grants, ...] = (_HOUSE, _PROJECTS, _DATAMARTS, _WORKSPACES)
+_RIGHTS: Grants = {
+    Role.DATA_PROTECTION_OFFICER: frozenset({Action.RIGHTS, Action.FIND_PERSON, Action.REGISTRY}),
+    Role.AUDITOR: frozenset({Action.REGISTRY}),
+}
+
+_SUBJECTS: tuple[Grants, ...] = (_HOUSE, _PROJECTS, _DATAMARTS, _WORKSPACES, _RIGHTS)
 
 
 def _of(role: Role) -> frozenset[Action]:

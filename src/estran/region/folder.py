@@ -19,7 +19,8 @@ def describe(site: Path, hospital: Hospital) -> None:
     lines = [
         "# A hospital of the synthetic region: nobody in it exists.",
         f"name = {_quoted(hospital.name)}", 'zone = "Europe/Paris"',
-        "# Assigning authority of numbers that come without one.", f"author_system = {_quoted(hospital.authority)}", "",
+        "# Assigning authority of numbers that come without one.", f"author_system = {_quoted(hospital.authority)}",
+        "# These genomes are invented: nobody has to consent.", 'genetic_data = "open"', "",
     ]  # fmt: skip
     for feed in feeds_of(site):
         lines += ["[[feed]]", f"name = {_quoted(feed.name)}", f"format = {_quoted(feed.format)}", f"path = {_quoted(feed.path)}", ""]

@@ -17,13 +17,17 @@ from estran.state.notices import Notice
 from estran.state.passkeys import Passkey
 from estran.state.pending import Begun
 from estran.state.projects import Call, Event, Written
+from estran.state.public import PublicProject
+from estran.state.requests import LetterList, Request
 from estran.state.reviews import ReviewRecord
+from estran.state.rights import Act, Recipient, Tombstone, Wish
 from estran.state.sessions import Place, Session, Sessions
 from estran.state.spaces import ReleaseFile, ReleaseRequest, Space
 
 __all__ = [
-    "Account", "Accounts", "ApiToken", "AuditBook", "AuditEntry", "AuditFilter", "AuditLine", "Begun", "Call",
-    "Checkpoint", "CheckpointFile", "CohortShelf", "CohortVersion", "Drafts", "Event", "Job", "Jobs", "Lockouts",
-    "Notice", "Passkey", "Place", "ReleaseFile", "ReleaseRequest", "ReviewRecord", "SavedCohort", "Session",
-    "Sessions", "Space", "StateDatabase", "Written",
+    "Account", "Accounts", "Act", "ApiToken", "AuditBook", "AuditEntry", "AuditFilter", "AuditLine", "Begun", "Call",
+    "Checkpoint", "CheckpointFile", "CohortShelf", "CohortVersion", "Drafts", "Event", "Job", "Jobs", "LetterList",
+    "Lockouts", "Notice", "Passkey", "Place", "PublicProject", "Recipient", "ReleaseFile", "ReleaseRequest",
+    "Request", "ReviewRecord", "SavedCohort", "Session", "Sessions", "Space", "StateDatabase", "Tombstone", "Wish",
+    "Written",
 ]

@@ -23,7 +23,10 @@ from estran.state.notices import Notices
 from estran.state.passkeys import Passkeys
 from estran.state.pending import Pending
 from estran.state.projects import ProjectBook
+from estran.state.public import PublicProjects
+from estran.state.requests import Letters, Requests
 from estran.state.reviews import Reviews
+from estran.state.rights import RightsBook
 from estran.state.sealing import Seal
 from estran.state.second_factors import SecondFactors
 from estran.state.sessions import Sessions
@@ -31,7 +34,7 @@ from estran.state.spaces import Releases, Spaces
 from estran.state.transactions import reading, writing
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0008"  # the newest of the migrations
+HEAD = "0009"  # the newest of the migrations
 FILE_NAME = "state.sqlite"
 KEY_NAME = "portal.key"
 
@@ -62,6 +65,10 @@ class StateDatabase:
         self.datamarts = DatamartBook(engine)
         self.spaces = Spaces(engine)
         self.releases = Releases(engine)
+        self.rights = RightsBook(engine)
+        self.requests = Requests(engine, Seal(key_file))
+        self.letters = Letters(engine)
+        self.public_projects = PublicProjects(engine)
 
     @classmethod
     def open(cls, where: Path | str, key_file: Path | None = None) -> StateDatabase:

@@ -1,22 +1,26 @@
 """What is confidential, and who opens it.
 
 A patient, a stay or a document is flagged by its source. What follows is closed with it: all of a
-flagged patient, and the documents of a flagged stay with everything that hangs from them.
+flagged patient, and the documents of a flagged stay with everything that hangs from them. Genomic documents
+are closed without any flag, but for patients who consented to the scope `genetic`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from functools import cached_property, lru_cache
 from pathlib import Path
 
 import duckdb
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyroaring import BitMap
 
+from estran.model.codes import DocumentKind
 from estran.warehouse.encoding import numbers
 from estran.warehouse.presence import bitmap, members
 from estran.warehouse.record import Record
@@ -37,12 +41,16 @@ class Closed:
     """What a snapshot keeps closed. Nothing is looked for before it is asked; do not change the bitmaps.
 
     `records` are the snapshot's own, then the newest one when that is another: what is confidential
-    today is closed in older snapshots too. Without any record nothing is closed.
+    today is closed in older snapshots too. Without any record nothing is closed. `consenting` gives the patients
+    whose genomic documents are open; None opens all of them.
     """
 
-    def __init__(self, directory: Path, records: Sequence[Record] = ()) -> None:
+    def __init__(
+        self, directory: Path, records: Sequence[Record] = (), consenting: Callable[[], BitMap] | None = None
+    ) -> None:
         self._directory = directory
         self._records = records
+        self._consenting = consenting
 
     @cached_property
     def patients(self) -> BitMap:
@@ -63,9 +71,20 @@ class Closed:
         files = self._records[0].tables["document"].files
         found = {bucket: BitMap().union(*(flagged(path, "document_id") for path in self._paths(0, "document", bucket)))
                  for bucket in files}  # fmt: skip
+        for bucket in files if self._consenting else ():
+            found[bucket] |= self._genomic(bucket)
         for bucket, followers in self._following():
             found[bucket] |= followers
         return {bucket: ids for bucket, ids in found.items() if ids}
+
+    def _genomic(self, bucket: int) -> BitMap:
+        """Genomic documents of those who did not consent."""
+        closed = BitMap()
+        for path in self._paths(0, "document", bucket):
+            documents, patients = genomic(path)
+            if len(documents) and self._consenting:
+                closed |= bitmap(documents[~np.isin(patients, members(self._consenting()))])
+        return closed
 
     def _flagged(self, table: str, key: str) -> BitMap:
         paths = [path for place in range(len(self._records)) for path in self._paths(place, table)]
@@ -119,3 +138,20 @@ def flagged(path: str, key: str) -> BitMap:
         return BitMap()
     rows = file.read_row_groups(groups, columns=[key, FLAG])
     return bitmap(rows.filter(rows.column(FLAG)).column(key).to_numpy())
+
+
+@lru_cache(maxsize=16_384)
+def genomic(path: str) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """Documents of a file whose kind is genomics, and their patients. Row groups that cannot hold one are not read."""
+    kind = DocumentKind.GENOMICS.value
+    file = pq.ParquetFile(path, memory_map=True, read_dictionary=["kind"])
+    place = file.schema_arrow.names.index("kind")
+    found = [np.empty((0, 2), np.int32)]
+    for group in range(file.num_row_groups):
+        stats = file.metadata.row_group(group).column(place).statistics
+        if stats is None or not stats.has_min_max or stats.min <= kind <= stats.max:
+            rows = file.read_row_group(group, columns=["document_id", "patient_id", "kind"])
+            rows = rows.filter(pc.equal(rows.column("kind"), kind))
+            found.append(np.column_stack([numbers(rows, "document_id"), numbers(rows, "patient_id")]))
+    both = np.concatenate(found)
+    return both[:, 0], both[:, 1]

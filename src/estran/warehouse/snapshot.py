@@ -39,25 +39,28 @@ class Snapshot:
 
     Patients with an opposition (or an erasure on its way) active on `date`, or in the newer
     snapshot given as `newer`, are invisible in every view and bitmap but the raw ones. So is what is
-    confidential (see `warehouse.confidential`), unless `scope` opens it.
+    confidential (see `warehouse.confidential`), unless `scope` opens it. `refusals` are further scopes of
+    opposition that hide a patient from this reader: teaching, industry, project:<id>, hub.
     """
 
     def __init__(
         self, directory: Path, settings: Settings, record: Record, newer: Record | None = None,
-        scope: Scope = Scope.RESEARCH,
+        scope: Scope = Scope.RESEARCH, refusals: frozenset[str] = frozenset(),
     ) -> None:  # fmt: skip
         self.directory = directory
         self.settings = settings
         self.record = record
         self.scope = scope
         self._newer = newer
-        self._closed = Closed(directory, self._records if scope is Scope.RESEARCH else ())
+        self.refusals = refusals
         self._presences: dict[int, Presence] = {}
         self._lock = threading.RLock()
         self._database: duckdb.DuckDBPyConnection | None = None
         # Without a reference to itself, a snapshot lets its database go as soon as nobody holds it: a process that
         # commits every few seconds would keep hundreds until the next collection of cycles.
         weak = proxy(self)
+        consenting = partial(Snapshot._genetic_consents, weak) if settings.genetic_data == "closed" else None
+        self._closed = Closed(directory, self._records if scope is Scope.RESEARCH else (), consenting)
         self._concepts = lru_cache(maxsize=4096)(partial(Snapshot._find_concepts, weak))
         self._descendants = lru_cache(maxsize=256)(partial(Snapshot._find_descendants, weak))
 
@@ -65,7 +68,13 @@ class Snapshot:
         """The same state in another scope; itself when it is in that scope."""
         if scope is self.scope:
             return self
-        return Snapshot(self.directory, self.settings, self.record, self._newer, scope)
+        return Snapshot(self.directory, self.settings, self.record, self._newer, scope, self.refusals)
+
+    def refusing(self, refusals: frozenset[str]) -> Snapshot:
+        """The same state as read by whom these oppositions concern too; itself when that changes nothing."""
+        if refusals <= self.refusals:
+            return self
+        return Snapshot(self.directory, self.settings, self.record, self._newer, self.scope, self.refusals | refusals)
 
     @property
     def _records(self) -> list[Record]:
@@ -84,6 +93,10 @@ class Snapshot:
     def date(self) -> dt.date:
         """The site's calendar date when it was committed."""
         return self.created.astimezone(ZoneInfo(self.settings.zone)).date()
+
+    def today(self) -> dt.date:
+        """The present date on the site's clocks."""
+        return dt.datetime.now(ZoneInfo(self.settings.zone)).date()
 
     @property
     def buckets(self) -> list[int]:
@@ -124,7 +137,7 @@ class Snapshot:
             if self._database is None:
                 files = {table: self.files(table) for table in TABLES}
                 temporary = self.directory / "tmp"
-                unseen = Unseen(self.unseen_documents(), self._unseen_patients, self._closed.stays)
+                unseen = Unseen(self.unseen_documents(), self._unseen_patients, self._closed.stays, self._silent)
                 self._database = open_database(files, self._hidden_everywhere, unseen, temporary)
             return self._database.cursor()
 
@@ -162,13 +175,34 @@ class Snapshot:
         return self.hidden(bucket).any().union(self._closed.documents.get(bucket, BitMap()))
 
     @cached_property
-    def _opposed(self) -> BitMap:
-        found = BitMap()
+    def _permissions(self) -> list[tuple[pa.Table, dt.date]]:
+        """Rows of this snapshot, then of the newer one, each with its date."""
+        found = []
         for record in self._records:
             paths = [str(self.directory / ref.path) for ref in record.tables["permission"].all()]
-            day = record.created.astimezone(ZoneInfo(self.settings.zone)).date()
-            found |= opposed_on(read_files("permission", paths), day)
+            found.append((read_files("permission", paths), record.created.astimezone(ZoneInfo(self.settings.zone)).date()))
         return found
+
+    def permitted(self, kind: str, scopes: Iterable[str]) -> BitMap:
+        """Patients with a permission of this kind for one of the scopes, today in the newest snapshot too."""
+        return BitMap.intersection(*(in_force(rows, kind, scopes, day) for rows, day in self._permissions))
+
+    def refused(self, scopes: Iterable[str]) -> BitMap:
+        """Patients with an opposition to one of the scopes, in this snapshot or since."""
+        return BitMap.union(*(in_force(rows, "opposition", scopes, day) for rows, day in self._permissions))
+
+    def _genetic_consents(self) -> BitMap:
+        return self.permitted("consent", ("genetic",)) - self.refused(("genetic",))
+
+    @cached_property
+    def _opposed(self) -> BitMap:
+        found = BitMap.union(*(opposed_on(rows, day) for rows, day in self._permissions))
+        return found | self.refused(self.refusals) if self.refusals else found
+
+    @cached_property
+    def _silent(self) -> BitMap:
+        """Patients whose texts nobody may read, whatever else may be shown of them."""
+        return self.refused(("texts",))
 
     def opposed(self) -> BitMap:
         """Patients whom no read may show, in any scope."""
@@ -283,7 +317,7 @@ class Snapshot:
         For tables that are kept in patient order: patient, stay, movement, document, text, fact and media.
         """
         names = TABLES[table].names if columns is None else list(columns)
-        if patient_id in self._unseen_patients:
+        if patient_id in self._unseen_patients or (table == "text" and patient_id in self._silent):
             return pa.schema([TABLES[table].field(name) for name in names]).empty_table()
         bucket = self.bucket_of(patient_id)
         of_stay = table in ("stay", "movement")
@@ -301,20 +335,29 @@ class Snapshot:
     def text(self) -> TextIndex:
         """The text index of this snapshot, without the documents and patients that reads must not see."""
         folders = [self.directory / ref.path for bucket in sorted(self.record.text) for ref in self.record.text[bucket]]
-        return TextIndex(folders, self.unseen_documents(), self._unseen_patients, people=self._people)
+        unseen = self._unseen_patients | self._silent
+        return TextIndex(folders, self.unseen_documents(), unseen, people=self._people)
 
     def _people(self) -> pa.Table:
         return read_files("patient", self.files("patient"), ["patient_id", "sex", "birth_month"])
 
 
+HIDING = ("warehouse", "research")  # opposition to these hides a patient from every reader
+
+
 def opposed_on(permissions: pa.Table, day: dt.date) -> BitMap:
     """Patients hidden on a day: opposition to the warehouse or to research, or erasure; last day included."""
-    kind, scope = permissions.column("kind"), permissions.column("scope")
-    opposition = pc.and_(pc.equal(kind, "opposition"), pc.is_in(scope, pa.array(["warehouse", "research"])))
+    erased = in_force(permissions, "erasure", pc.unique(permissions.column("scope")).to_pylist(), day)
+    return erased | in_force(permissions, "opposition", HIDING, day)
+
+
+def in_force(permissions: pa.Table, kind: str, scopes: Iterable[str], day: dt.date) -> BitMap:
+    """Patients with a permission of this kind for one of the scopes on a day; its last day included."""
+    wanted = pa.array(list(scopes), pa.string())
+    told = pc.and_(pc.equal(permissions.column("kind"), kind), pc.is_in(permissions.column("scope"), wanted))
     since = pc.less_equal(permissions.column("from_date"), pa.scalar(day))
     until = pc.fill_null(pc.greater_equal(permissions.column("to_date"), pa.scalar(day)), True)
-    active = pc.and_(pc.or_(opposition, pc.equal(kind, "erasure")), pc.and_(since, until))
-    return bitmap(permissions.filter(active).column("patient_id").to_numpy())
+    return bitmap(permissions.filter(pc.and_(told, pc.and_(since, until))).column("patient_id").to_numpy())
 
 
 @lru_cache(maxsize=64)

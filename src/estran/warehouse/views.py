@@ -29,6 +29,7 @@ class Unseen:
     documents: BitMap
     patients: BitMap
     stays: BitMap
+    silent: BitMap  # patients whose texts are left out, and nothing else of theirs
 
 
 def open_database(
@@ -51,6 +52,7 @@ def open_database(
     _keep(connection, "unseen_document", "document_id", unseen.documents)
     _keep(connection, "unseen_patient", "patient_id", unseen.patients)
     _keep(connection, "unseen_stay", "stay_id", unseen.stays)
+    _keep(connection, "silent_patient", "patient_id", unseen.silent)
     views = [f"CREATE VIEW raw_{table} AS {source(table, files.get(table, ()))}" for table in TABLES]
     # some of these look into the raw view of another table
     views += [f"CREATE VIEW {table} AS {_filtered(table, unseen)}" for table in TABLES]
@@ -104,6 +106,8 @@ def _filtered(table: str, unseen: Unseen) -> str:
         joins.append("ANTI JOIN unseen_stay USING (stay_id)")
     if unseen.patients and table in _OF_PATIENT:
         joins.append("ANTI JOIN unseen_patient USING (patient_id)")
+    if unseen.silent and table == "text":
+        joins.append("ANTI JOIN silent_patient USING (patient_id)")
     if unseen.patients and table == "relation":
         joins.append("ANTI JOIN unseen_patient o ON raw_relation.other_id = o.patient_id")
     if unseen.patients and table == "stay_link":

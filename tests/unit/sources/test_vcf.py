@@ -66,7 +66,7 @@ def vcf(path: Path, sites: list[tuple[object, ...]] = SITES, samples: tuple[str,
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
-    return make(tmp_path / "site", author_system="CHU", bucket_patients=2)
+    return make(tmp_path / "site", author_system="CHU", bucket_patients=2, genetic_data="open")
 
 
 def known(tmp_path: Path, site: Site, *names: str) -> None:
@@ -178,7 +178,7 @@ def test_a_version_replaces_an_older_one_whatever_the_order(tmp_path: Path) -> N
     new = vcf(tmp_path / "new" / "exome.vcf", SITES[:1], header=HEADER.replace("20240105", "20240301"))
     digests = []
     for name, order in (("a", (old, new)), ("b", (new, old))):
-        site = make(tmp_path / name / "site", author_system="CHU")
+        site = make(tmp_path / name / "site", author_system="CHU", genetic_data="open")
         known(tmp_path, site, "S1", "S2")
         for path in order:
             load(site, "vcf", path)
