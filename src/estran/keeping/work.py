@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
+from estran.catalog import measuring
+from estran.catalog.quality import failures
 from estran.model.errors import EstranError, UsageError
 from estran.projects.operations import JobKind
 from estran.sources.pipeline.run import Parts, retry
@@ -14,22 +16,26 @@ from estran.state import Job, StateDatabase
 
 def work(state: StateDatabase, loading: Callable[[], AbstractContextManager[Parts]]) -> list[Job]:
     """Do all that waits, oldest first; returns what was done. An error ends its own job only."""
-    done = []
+    done: list[Job] = []
     while (job := state.jobs.take()) is not None:
         try:
             with loading() as parts:
-                state.jobs.end(job.id, _do(parts, job), failed=False)
+                state.jobs.end(job.id, _do(parts, job, state), failed=False)
         except EstranError as error:
             state.jobs.end(job.id, error.what, failed=True)
         done.append(job)
     return done
 
 
-def _do(parts: Parts, job: Job) -> str:
+def _do(parts: Parts, job: Job, state: StateDatabase) -> str:
     """What came of it, in counts."""
     if job.kind == JobKind.RETRY:
         freed, left = retry(parts, job.argument)
         return f"replayed {freed}, quarantined {left}"
+    if job.kind == JobKind.MEASURE:
+        snapshot = parts.warehouse.snapshot()
+        entries, (_, results, _) = measuring.measure(snapshot, state).entries, measuring.check(snapshot, state)
+        return f"entries {entries}, checks {len(results)}, failed {len(failures(results))}"
     if job.kind == JobKind.RELOAD:
         taken = reload(parts, job.argument)
     elif job.kind == JobKind.UNLOAD:

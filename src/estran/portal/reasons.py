@@ -20,6 +20,7 @@ _GAP = re.compile(r"\{(\d)\}")
 OUTCOMES = (
     _("replayed {1}, quarantined {2}"),
     _("documents -{1}, read {2}, loaded {3}, superseded {4}, quarantined {5}"),
+    _("entries {1}, checks {2}, failed {3}"),
 )
 
 

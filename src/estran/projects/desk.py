@@ -27,6 +27,7 @@ from estran.projects.policy import Action, Target, decide
 from estran.projects.questions import Answers, Counted, named_patients, names_patients, open_names, shown
 from estran.projects.rows import fetch
 from estran.projects.site import SiteServices
+from estran.projects.steward import Steward
 from estran.release.disclosure import margin
 from estran.state import CohortVersion, Job, SavedCohort, StateDatabase
 from estran.warehouse import Snapshot
@@ -136,6 +137,11 @@ class Desk:
     def officer(self) -> Officer:
         """The desk of whoever may read the audit trail."""
         return Officer(self._room.site, self.actor)
+
+    @property
+    def steward(self) -> Steward:
+        """The desk of whoever asks about the data themselves."""
+        return Steward(self._room.site, self.actor, self._view.snapshot)
 
     @property
     def site_name(self) -> str:

@@ -26,12 +26,17 @@ class Action(StrEnum):
     OPEN_OTHERS = "open-others"  # open a saved cohort of another person
     AUDIT = "audit"  # read the audit trail
     ACCOUNT = "account"  # one's own account: password, second factor, passkeys, sessions, API tokens
+    CATALOGUE = "catalogue"  # what is held of each table, kind of document and variable; results of the quality checks
+    NOTES = "notes"  # write a known problem of the data down, or close it
+    FAILURES = "failures"  # the rows behind a failed check or a monthly figure
+    RECONCILE = "reconcile"  # official monthly figures beside those of the warehouse
+    STEERING = "steering"  # occupancy, length of stay, readmissions, ways through the hospital
     ACCOUNTS = "accounts"  # other people's accounts: create, change, disable, reset, end sessions
 
 
 _TOTALS = frozenset({Action.HOLDINGS, Action.CONCEPTS})
-_FEASIBILITY = _TOTALS | {Action.COUNT, Action.SEARCH, Action.SAVE, Action.OPEN}
-_READING = _FEASIBILITY | {Action.SNIPPETS, Action.DOCUMENT, Action.PATIENTS, Action.TIMELINE}
+_FEASIBILITY = _TOTALS | {Action.COUNT, Action.SEARCH, Action.SAVE, Action.OPEN, Action.CATALOGUE}
+_READING = _FEASIBILITY | {Action.SNIPPETS, Action.DOCUMENT, Action.PATIENTS, Action.TIMELINE, Action.NOTES, Action.FAILURES}
 _HEALTH = frozenset({Action.HOLDINGS, Action.FEEDS})
 _OWN = frozenset({Action.ACCOUNT})
 
@@ -39,13 +44,13 @@ ALLOWED: dict[Role, frozenset[Action]] = {
     Role.OWNER: frozenset(Action),
     # Who gives rights uses none of them: accounts and the health of the feeds, no question, no patient.
     Role.ADMINISTRATOR: _OWN | _HEALTH | {Action.ACCOUNTS},
-    Role.DATA_ENGINEER: _OWN | _READING | {Action.OPEN_OTHERS, Action.AUDIT, Action.FEEDS, Action.OPERATE},
+    Role.DATA_ENGINEER: _OWN | _READING | {Action.OPEN_OTHERS, Action.AUDIT, Action.FEEDS, Action.OPERATE, Action.RECONCILE},
     # Checks what a question finds, and takes up the cohorts of those who come for help; changes no data.
     Role.METHODOLOGIST: _OWN | _READING | {Action.OPEN_OTHERS, Action.FEEDS},
     Role.RESEARCHER: _OWN | _FEASIBILITY,
     Role.CLINICIAN: _OWN | _FEASIBILITY,
-    # Answers for the coding of stays: reads de-identified records to check it, sees the feeds, operates nothing.
-    Role.DIM_PHYSICIAN: _OWN | _READING | {Action.FEEDS},
+    # Answers for the coding of stays and for steering: reads de-identified records to check them, operates nothing.
+    Role.DIM_PHYSICIAN: _OWN | _READING | {Action.FEEDS, Action.RECONCILE, Action.STEERING},
     # Whoever pays for a study learns no count of their own: feasibility is answered within a project.
     Role.INDUSTRIAL_PARTNER: _OWN | _TOTALS,
     Role.TEACHER: _OWN | _FEASIBILITY,

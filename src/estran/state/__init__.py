@@ -7,6 +7,7 @@ except what a person typed in a question.
 from estran.state.accounts import Account, Accounts
 from estran.state.api_tokens import ApiToken
 from estran.state.audit import AuditBook, AuditEntry, AuditFilter, AuditLine
+from estran.state.catalogue import CatalogueShelf, Entry, Note, Run, Tallied
 from estran.state.checkpoints import Checkpoint, CheckpointFile
 from estran.state.cohorts import CohortShelf, CohortVersion, SavedCohort
 from estran.state.database import StateDatabase
@@ -19,7 +20,7 @@ from estran.state.reviews import ReviewRecord
 from estran.state.sessions import Place, Session, Sessions
 
 __all__ = [
-    "Account", "Accounts", "ApiToken", "AuditBook", "AuditEntry", "AuditFilter", "AuditLine", "Begun", "Checkpoint",
-    "CheckpointFile", "CohortShelf", "CohortVersion", "Drafts", "Job", "Jobs", "Lockouts", "Passkey", "Place", "ReviewRecord",
-    "SavedCohort", "Session", "Sessions", "StateDatabase",
+    "Account", "Accounts", "ApiToken", "AuditBook", "AuditEntry", "AuditFilter", "AuditLine", "Begun", "CatalogueShelf",
+    "Checkpoint", "CheckpointFile", "CohortShelf", "CohortVersion", "Drafts", "Entry", "Job", "Jobs", "Lockouts", "Note", "Passkey", "Place", "ReviewRecord",
+    "Run", "SavedCohort", "Session", "Sessions", "StateDatabase", "Tallied",
 ]
