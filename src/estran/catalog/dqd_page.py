@@ -40,7 +40,8 @@ one date here, make one check; the check of `estran quality show` is then named 
 def markdown() -> str:
     """The whole page."""
     own = [
-        f"| `{c.key}` | {c.category} | {c.relation} | {_code(c.applies)} | {_code(c.violates)} | {c.threshold:g} |" for c in CHECKS
+        f"| `{c.key}` | {c.category} | {c.relation} | {_code(c.applies)} | {_code(c.violates)} | {c.threshold:g} |"
+        for c in CHECKS
     ]
     return _HEAD + "\n".join(own) + "\n" + _OHDSI + _summary() + _fields() + _absent() + _concepts()
 
@@ -54,7 +55,9 @@ def _summary() -> str:
     made = Counter(line.name for line in lines() if line.check)
     every = Counter(line.name for line in lines())
     rows += [f"| {name} | {every[name]} | {made[name]} | {every[name] - made[name]} |" for name in FIELD_CHECKS]
-    rows.append(f"| **all** | {sum(every.values())} | {sum(made.values())} | {sum(every.values()) - sum(made.values())} |")
+    rows.append(
+        f"| **all** | {sum(every.values())} | {sum(made.values())} | {sum(every.values()) - sum(made.values())} |"
+    )
     return "\n".join(rows) + "\n\n"
 
 

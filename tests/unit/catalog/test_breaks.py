@@ -48,7 +48,9 @@ def test_false_alarms_are_rare_on_steady_series(level: int) -> None:
     assert alarms <= SERIES // 50, f"{alarms} of {SERIES}"
 
 
-@pytest.mark.parametrize(("level", "after", "least"), [(20, 10, 0.95), (100, 70, 0.95), (500, 375, 0.95), (20, 30, 0.9)])
+@pytest.mark.parametrize(
+    ("level", "after", "least"), [(20, 10, 0.95), (100, 70, 0.95), (500, 375, 0.95), (20, 30, 0.9)]
+)
 def test_planted_breaks_are_found_near_their_week(level: int, after: int, least: float) -> None:
     rng = np.random.default_rng(level + after)
     hits = 0

@@ -67,7 +67,9 @@ def test_every_variable_is_counted(site: Site, facts: Rows) -> None:
 def test_distributions_are_those_of_the_values(site: Site, facts: Rows) -> None:
     for code, entry in entries(site, "variable").items():
         for spread in entry.body["values"]:
-            mine = [f for f in facts if f["code"] == code and f["value"] is not None and (f["unit"] or "") == spread["unit"]]
+            mine = [
+                f for f in facts if f["code"] == code and f["value"] is not None and (f["unit"] or "") == spread["unit"]
+            ]
             values, patients = [f["value"] for f in mine], len({f["patient_id"] for f in mine})
             assert (spread["facts"], spread["patients"]) == (len(values), patients)
             for share, told in zip(variables.QUANTILES, spread["quantiles"], strict=True):
@@ -119,7 +121,10 @@ def test_measuring_again_does_nothing(site: Site) -> None:
 
 @pytest.fixture(scope="module")
 def stays(site: Site) -> Rows:
-    found = rows(site, "SELECT s.*, u.code, p.birth_month FROM stay s JOIN patient p USING (patient_id) LEFT JOIN unit u USING (unit_id)")
+    found = rows(
+        site,
+        "SELECT s.*, u.code, p.birth_month FROM stay s JOIN patient p USING (patient_id) LEFT JOIN unit u USING (unit_id)",
+    )
     return [stay for stay in found if stay["kind"] == "venue"]
 
 
