@@ -48,7 +48,7 @@ WORDS: dict[str, dict[str, str]] = {
     "alert": {
         "silent": _("silent"), "rejects": _("many rejects"), "drift": _("codes never seen"), "missing": _("never came"),
     },
-    "job": {"retry": _("Read quarantine again:"), "reload": _("Reload"), "unload": _("Take back load")},
+    "job": {"retry": _("Read quarantine again:"), "reload": _("Reload"), "unload": _("Take back load"), "measure": _("Describe the data and run the checks")},
     "origin": {"0": _("coded"), "1": _("read in the text"), "2": _("derived")},
     "context": {
         "1": _("negated"), "2": _("hypothetical"), "4": _("family"), "8": _("history"), "16": _("reported"),
@@ -75,6 +75,8 @@ WORDS: dict[str, dict[str, str]] = {
         "concepts": _("Look a code up"), "count": _("Count a question"), "search": _("Search the texts"),
         "snippets": _("Extracts of documents"), "document": _("Read a document"), "patients": _("Patients of a cohort"),
         "timeline": _("Timeline of a patient"), "save": _("Save a cohort"), "open": _("Open a saved cohort"),
+        "catalogue": _("Read the catalogue"), "notes": _("Write a note of the catalogue"),
+        "failures": _("Rows behind a failure"), "reconcile": _("Compare official figures"), "steering": _("Steering"),
         "audit": _("Read the audit trail"), "accounts": _("Change accounts"), "sign-in": _("Sign in"),
         "sign-out": _("Sign out"),
     },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
@@ -68,6 +69,10 @@ class CurveShown:
     first: str
     counts: tuple[Shown, ...]
     breaks: tuple[tuple[int, float, float], ...]
+
+    def week(self, place: int) -> dt.date:
+        """The Monday of a week of the curve."""
+        return dt.date.fromisoformat(self.first) + dt.timedelta(weeks=place)
 
 
 class Steward:
