@@ -13,7 +13,7 @@ from estran.state import Entry
 from estran.warehouse import Snapshot
 
 _APART = ("fact_by_concept", "stay_event")  # the facts again in another order, and what stays are folded from
-_DATES = ("start_date", "from_date", "death_date", "valid_from")
+_DATES = ("start_date", "from_date", "valid_from")
 
 
 def tables(snapshot: Snapshot) -> Iterator[Entry]:

@@ -84,7 +84,7 @@ def listed(entry: Entry, gate: ResultGate) -> Listed:
     """An entry as a line."""
     place, body = f"catalogue/{entry.kind}/{entry.key}", entry.body
     patients = gate.show(entry.patients, f"{place}/patients")
-    rows = gate.show(entry.rows, place) if not _of_people(entry) else count_of(gate, entry.rows, entry.patients, place)
+    rows = count_of(gate, entry.rows, entry.patients, place) if _of_people(entry) else Shown(entry.rows)
     hidden = bool(patients.below) and _of_people(entry)
     first, last = ("", "") if hidden else (_month(body.get("first")), _month(body.get("last")))
     labels = str(body.get("label_fr") or ""), str(body.get("label_en") or "")

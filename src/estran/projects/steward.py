@@ -70,6 +70,11 @@ class CurveShown:
     counts: tuple[Shown, ...]
     breaks: tuple[tuple[int, float, float], ...]
 
+    @property
+    def drawable(self) -> bool:
+        """Whether any week has enough patients to be shown."""
+        return any(one.value for one in self.counts)
+
     def week(self, place: int) -> dt.date:
         """The Monday of a week of the curve."""
         return dt.date.fromisoformat(self.first) + dt.timedelta(weeks=place)
@@ -200,7 +205,7 @@ class Steward:
         # Levels are those of what is shown: exact ones would say more than the curve does.
         edges = [0, *(at for at, _, _ in body["breaks"]), len(counts)]
         levels = [median(one.value for one in counts[a:b]) for a, b in pairwise(edges)]
-        breaks = tuple((at, *around) for at, around in zip(edges[1:-1], pairwise(levels), strict=True))
+        breaks = tuple((at, *around) for at, around in zip(edges[1:-1], pairwise(levels), strict=True) if len(set(around)) > 1)
         return CurveShown(name, kind, body["first"], counts, breaks)
 
     # Official figures

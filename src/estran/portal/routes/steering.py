@@ -24,10 +24,13 @@ def steering(who: Reader, ward: str = "") -> HTMLResponse:
     chosen = next((one for one in occupancy["wards"] if one["code"] == ward), next(iter(occupancy["wards"]), None))
     pathways = steward.steering("pathways") or {"links": [], "labels": {}}
     last = dt.date.fromisoformat(occupancy["last"])
+    again = steward.steering("readmissions") or {"months": []}
+    for month in again["months"]:
+        month["short"] = f"{month['name'][5:]}/{month['name'][2:4]}"
     drawn = sankey(pathways["links"])
     names = {node.name: way(spoken, node.name, pathways["labels"]) for node in drawn.nodes}
     return who.page(
         "steering.html", occupancy=occupancy, chosen=chosen, recent=_RECENT, first=dt.date.fromisoformat(occupancy["first"]), last=last,
         days=[last - dt.timedelta(days=_RECENT - 1 - n) for n in range(_RECENT)], length=steward.steering("length"),
-        again=steward.steering("readmissions"), drawn=drawn, names=names,
+        again=again, drawn=drawn, names=names,
     )  # fmt: skip
