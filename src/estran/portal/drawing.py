@@ -83,7 +83,10 @@ Link = tuple[int, str, str, Shown]  # column of the source, source, target, stay
 def sankey(links: Sequence[Link], width: float = 1080, height: float = 420) -> Sankey:
     """Lay out links; ways out stand in the last column, wherever the stay ended."""
     last = max((level for level, *_ in links), default=0) + 1
-    placed = [((level, source), (last if target.startswith("exit:") else level + 1, target), shown) for level, source, target, shown in links]
+    placed = [
+        ((level, source), (last if target.startswith("exit:") else level + 1, target), shown)
+        for level, source, target, shown in links
+    ]
     weight: dict[tuple[int, str], list[int]] = {}
     for source, target, shown in placed:
         weight.setdefault(source, [0, 0])[1] += shown.value
@@ -109,7 +112,9 @@ def _nodes(size: Mapping[tuple[int, str], int], last: int, width: float, height:
     return nodes
 
 
-def _flows(placed: Sequence[tuple[tuple[int, str], tuple[int, str], Shown]], nodes: Mapping[tuple[int, str], Node]) -> list[Flow]:
+def _flows(
+    placed: Sequence[tuple[tuple[int, str], tuple[int, str], Shown]], nodes: Mapping[tuple[int, str], Node]
+) -> list[Flow]:
     out: dict[tuple[int, str], float] = {}
     into: dict[tuple[int, str], float] = {}
     found = []

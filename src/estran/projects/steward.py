@@ -205,7 +205,9 @@ class Steward:
         # Levels are those of what is shown: exact ones would say more than the curve does.
         edges = [0, *(at for at, _, _ in body["breaks"]), len(counts)]
         levels = [median(one.value for one in counts[a:b]) for a, b in pairwise(edges)]
-        breaks = tuple((at, *around) for at, around in zip(edges[1:-1], pairwise(levels), strict=True) if len(set(around)) > 1)
+        breaks = tuple(
+            (at, *around) for at, around in zip(edges[1:-1], pairwise(levels), strict=True) if len(set(around)) > 1
+        )
         return CurveShown(name, kind, body["first"], counts, breaks)
 
     # Official figures

@@ -44,7 +44,9 @@ def test_who_may_not_count_does_not_see_the_catalogue(site: Site, role: Role) ->
     assert site.state.audit.latest(1)[0].allowed is False
 
 
-@pytest.mark.parametrize("role", [Role.ADMINISTRATOR, Role.RESEARCHER, Role.CLINICIAN, Role.DATA_ENGINEER, Role.METHODOLOGIST])
+@pytest.mark.parametrize(
+    "role", [Role.ADMINISTRATOR, Role.RESEARCHER, Role.CLINICIAN, Role.DATA_ENGINEER, Role.METHODOLOGIST]
+)
 def test_steering_is_for_the_dim(site: Site, role: Role) -> None:
     with pytest.raises(NotAllowed):
         steward(site, role).steering("occupancy")
@@ -55,7 +57,7 @@ def test_a_researcher_reads_the_catalogue_and_no_row(site: Site) -> None:
     assert researcher.find("creatinine")[0].key == "LOINC:2160-0"
     assert not researcher.may_see_rows()
     for refused in (
-        lambda: researcher.behind("sex-known"), lambda: researcher.reconcile(),
+        lambda: researcher.behind("sex-known"), researcher.reconcile,
         lambda: researcher.behind_figure("2023-01", "stays", ""), lambda: researcher.add_note("table", "stay", "x"),
     ):  # fmt: skip
         with pytest.raises(NotAllowed):
@@ -109,7 +111,9 @@ def test_rows_behind_a_failure_are_audited_with_their_patients(site: Site, dim: 
 
 
 def test_official_figures_are_kept_and_compared(site: Site, dim: Steward) -> None:
-    month = next(k[0] for k, (n, _) in official.counted(site.snapshot(), [f"2022-{m:02d}" for m in range(1, 13)]).items() if n)
+    month = next(
+        k[0] for k, (n, _) in official.counted(site.snapshot(), [f"2022-{m:02d}" for m in range(1, 13)]).items() if n
+    )
     ours = official.counted(site.snapshot(), [month])[month, "stays", ""][0]
     dim.keep_figures({(month, "stays", ""): ours + 2})
     (found,) = dim.reconcile()

@@ -33,7 +33,9 @@ def card(who: Reader, kind: str, key: str) -> HTMLResponse:
 
 
 @router.post("/catalogue/notes")
-def note(who: Poster, kind: Annotated[str, Form()], key: Annotated[str, Form()], text: Annotated[str, Form()]) -> Response:
+def note(
+    who: Poster, kind: Annotated[str, Form()], key: Annotated[str, Form()], text: Annotated[str, Form()]
+) -> Response:
     who.desk.steward.add_note(kind, key, text)
     return who.go(_address(kind, key))
 
@@ -59,7 +61,9 @@ def quality(who: Reader, all: str = "") -> HTMLResponse:
     steward = who.desk.steward
     runs = steward.runs()
     results = steward.results(runs[0].id) if runs else []
-    return who.page("quality.html", runs=runs, results=results, every=bool(all), failed=[one for one in results if one.failed])
+    return who.page(
+        "quality.html", runs=runs, results=results, every=bool(all), failed=[one for one in results if one.failed]
+    )
 
 
 @router.get("/quality/curves")
@@ -94,7 +98,13 @@ async def send(who: Poster, file: UploadFile) -> Response:
         steward.keep_figures(parse_figures(_text(data), (file.filename or "")[:80]))
     except InputRefused as refused:
         return who.page(
-            "official.html", 422, found=steward.reconcile(), behind=None, asked=("", "", ""), refusal=refused.what, where=refused.where
+            "official.html",
+            422,
+            found=steward.reconcile(),
+            behind=None,
+            asked=("", "", ""),
+            refusal=refused.what,
+            where=refused.where,
         )
     return who.go("/official")
 
