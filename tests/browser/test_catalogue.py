@@ -32,7 +32,7 @@ def test_every_page_is_accessible(open_page: Opener, theme: str) -> None:
 
 def test_a_variable_is_looked_up_and_a_problem_noted(open_page: Opener) -> None:
     page = open_page("/catalogue", login="dim_physician")
-    page.get_by_label("Mots ou code d'une variable").fill("creatinine")
+    page.get_by_label("Mots ou code d’une variable").fill("creatinine")
     page.get_by_role("button", name="Chercher").click()
     page.get_by_role("link", name="Créatinine").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Créatinine")
