@@ -80,6 +80,11 @@ _PARTS: dict[str, dict[str, str]] = {  # module -> its commands, and what each i
         "reload": "Read all that a source ever sent anew from the landing: after its mapping or its reader changed.",
         "retry": "Read what is in quarantine anew: after a mapping was mended, or a vocabulary loaded.",
     },
+    "catalog": {
+        "catalog": "What is held of each table, kind of document and variable: counts, period, distribution, sources.",
+        "quality": "Checks of the data: run them, show what they found, list them.",
+        "reconcile": "Compare official monthly figures (PMSI) with what the warehouse counts.",
+    },
     "deaths": {
         "deaths": "Match INSEE's file of deaths with the patients, in the vault: sure pairs are taken, "
         "doubtful ones reviewed.",

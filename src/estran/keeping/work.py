@@ -6,6 +6,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from estran.keeping.rights import carry_wish_out, find_person
+from estran.catalog import measuring
+from estran.catalog.quality import failures
 from estran.model.errors import EstranError, UsageError
 from estran.projects.operations import JobKind
 from estran.projects.rights_desk import RightsJob
@@ -16,7 +18,7 @@ from estran.state import Job, StateDatabase
 
 def work(state: StateDatabase, loading: Callable[[], AbstractContextManager[Parts]]) -> list[Job]:
     """Do all that waits, oldest first; returns what was done. An error ends its own job only."""
-    done = []
+    done: list[Job] = []
     while (job := state.jobs.take()) is not None:
         try:
             with loading() as parts:
@@ -36,6 +38,10 @@ def _do(state: StateDatabase, parts: Parts, job: Job) -> str:
     if job.kind == JobKind.RETRY:
         freed, left = retry(parts, job.argument)
         return f"replayed {freed}, quarantined {left}"
+    if job.kind == JobKind.MEASURE:
+        snapshot = parts.warehouse.snapshot()
+        entries, (_, results, _) = measuring.measure(snapshot, state).entries, measuring.check(snapshot, state)
+        return f"entries {entries}, checks {len(results)}, failed {len(failures(results))}"
     if job.kind == JobKind.RELOAD:
         taken = reload(parts, job.argument)
     elif job.kind == JobKind.UNLOAD:

@@ -53,6 +53,8 @@ GROUPS = (
         Door("/airlock", _("Airlock"), Action.RELEASE),
     )),
     Group(_("Data"), (
+        Door("/catalogue", _("Catalogue"), Action.CATALOGUE),
+        Door("/steering", _("Steering"), Action.STEERING),
         Door("/feeds", _("Feeds"), Action.FEEDS),
     )),
     Group(_("Oversight"), (

@@ -11,9 +11,10 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup, escape
 
-from estran.portal import charts, icons
+from estran.portal import charts, drawing, icons
 from estran.portal.language import LANGUAGES, Language, language
 from estran.portal.navigation import menu
+from estran.portal.quality_words import called, check_name
 from estran.portal.reasons import reason
 from estran.portal.words import unit, word
 from estran.projects.gate import Shown
@@ -41,11 +42,12 @@ def _environment(code: str) -> Environment:
         number=spoken.number, date=spoken.date, moment=spoken.moment, percent=spoken.percent, ago=spoken.ago,
         count=lambda shown: shown_text(shown, spoken), word=lambda text, kind: word(spoken, kind, text),
         reason=lambda text: reason(spoken, text), tags=tags, replace_word=replace_word,
+        called=lambda text, kind: called(spoken, kind, text), check=lambda one: check_name(spoken, one),
         pair=lambda value: (value, unit(value)), unit=unit,
     )
     environment.globals.update(
-        lang=spoken.code, languages=LANGUAGES, static=static_url, icon=icons.icon, charts=charts, plural=spoken.plural,
-        zip=zip, menu=menu,
+        lang=spoken.code, languages=LANGUAGES, static=static_url, icon=icons.icon, charts=charts, drawing=drawing,
+        plural=spoken.plural, zip=zip, menu=menu,
     )
     return environment
 

@@ -19,6 +19,7 @@ from estran.portal.routes import (
     account,
     api,
     audit,
+    catalog,
     cohorts,
     concepts,
     datamarts,
@@ -33,6 +34,7 @@ from estran.portal.routes import (
     search,
     sign_in,
     spaces,
+    steering,
     transparency,
     ways_in,
 )
@@ -57,7 +59,7 @@ def create_app(site: SiteServices) -> FastAPI:
     app.mount("/static", _Static(directory=STATIC), name="static")
     rooms = (
         home, sign_in, account, search, cohorts, saved, concepts, documents, patients, feeds, audit, ways_in,
-        people, projects, datamarts, spaces, rights, transparency, api,
+        people, projects, datamarts, spaces, rights, transparency, catalog, steering, api,
     )
     for room in rooms:
         app.include_router(room.router)

@@ -53,6 +53,7 @@ WORDS: dict[str, dict[str, str]] = {
     },
     "job": {"retry": _("Read quarantine again:"), "reload": _("Reload"), "unload": _("Take back load"),
             "find-person": _("Find the person of request"), "carry-out": _("Carry out request")},
+    "job": {"retry": _("Read quarantine again:"), "reload": _("Reload"), "unload": _("Take back load"), "measure": _("Describe the data and run the checks")},
     "origin": {"0": _("coded"), "1": _("read in the text"), "2": _("derived")},
     "context": {
         "1": _("negated"), "2": _("hypothetical"), "4": _("family"), "8": _("history"), "16": _("reported"),
@@ -79,6 +80,8 @@ WORDS: dict[str, dict[str, str]] = {
         "concepts": _("Look a code up"), "count": _("Count a question"), "search": _("Search the texts"),
         "snippets": _("Extracts of documents"), "document": _("Read a document"), "patients": _("Patients of a cohort"),
         "timeline": _("Timeline of a patient"), "save": _("Save a cohort"), "open": _("Open a saved cohort"),
+        "catalogue": _("Read the catalogue"), "notes": _("Write a note of the catalogue"),
+        "failures": _("Rows behind a failure"), "reconcile": _("Compare official figures"), "steering": _("Steering"),
         "audit": _("Read the audit trail"), "accounts": _("Change accounts"), "sign-in": _("Sign in"),
         "sign-out": _("Sign out"), "projects": _("See projects"), "propose": _("Step of a project's team"),
         "consult": _("Advise a project"), "judge": _("Judge a project"), "preside": _("Conclude a session"),

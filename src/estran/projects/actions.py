@@ -22,6 +22,11 @@ class Action(StrEnum):
     OPEN = "open"  # open a saved cohort of one's own
     OPEN_OTHERS = "open-others"  # open a saved cohort of another person
     AUDIT = "audit"  # read the audit trail
+    CATALOGUE = "catalogue"  # what is held of each table, kind of document and variable; results of the quality checks
+    NOTES = "notes"  # write a known problem of the data down, or close it
+    FAILURES = "failures"  # the rows behind a failed check or a monthly figure
+    RECONCILE = "reconcile"  # official monthly figures beside those of the warehouse
+    STEERING = "steering"  # occupancy, length of stay, readmissions, ways through the hospital
     RIGHTS = "rights"  # rights of patients: requests, oppositions, consents, erasures, who must still obey
     FIND_PERSON = "find-person"  # have a person found by hospital number, by the process that holds the key
     IDENTITIES = "identities"  # write names and addresses of patients, for the letters of the care side

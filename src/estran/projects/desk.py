@@ -30,6 +30,7 @@ from estran.projects.questions import Answers, Counted, named_patients, names_pa
 from estran.projects.rights_desk import RightsDesk
 from estran.projects.rows import fetch
 from estran.projects.site import SiteServices
+from estran.projects.steward import Steward
 from estran.release.disclosure import margin
 from estran.state import CohortVersion, Job, SavedCohort, StateDatabase
 from estran.warehouse import Snapshot
@@ -155,6 +156,9 @@ class Desk:
     def rights(self) -> RightsDesk:
         """The desk of whoever answers patients."""
         return RightsDesk(self.state, self.actor)
+    def steward(self) -> Steward:
+        """The desk of whoever asks about the data themselves."""
+        return Steward(self._room.site, self.actor, self._view.snapshot)
 
     @property
     def site_name(self) -> str:

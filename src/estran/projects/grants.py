@@ -84,7 +84,19 @@ _RIGHTS: Grants = {
     Role.AUDITOR: frozenset({Action.REGISTRY}),
 }
 
-_SUBJECTS: tuple[Grants, ...] = (_HOUSE, _PROJECTS, _DATAMARTS, _WORKSPACES, _RIGHTS)
+_KNOWING = frozenset({Action.CATALOGUE})
+_CHECKING = _KNOWING | {Action.NOTES, Action.FAILURES}
+_QUALITY: Grants = {
+    Role.DATA_ENGINEER: _CHECKING | {Action.RECONCILE},
+    Role.METHODOLOGIST: _CHECKING,
+    Role.RESEARCHER: _KNOWING,
+    Role.CLINICIAN: _KNOWING,
+    # Answers for steering too.
+    Role.DIM_PHYSICIAN: _CHECKING | {Action.RECONCILE, Action.STEERING},
+    Role.TEACHER: _KNOWING,
+}
+
+_SUBJECTS: tuple[Grants, ...] = (_HOUSE, _PROJECTS, _DATAMARTS, _WORKSPACES, _RIGHTS, _QUALITY)
 
 
 def _of(role: Role) -> frozenset[Action]:

@@ -15,6 +15,7 @@ class JobKind(StrEnum):
     RETRY = "retry"  # read the quarantine of a source anew
     RELOAD = "reload"  # read all of a source anew
     UNLOAD = "unload"  # take a load back
+    MEASURE = "measure"  # describe the newest snapshot for the catalogue and run the quality checks
 
 
 _COUNTS = ("read", "loaded", "superseded", "quarantined")

@@ -7,6 +7,7 @@ except what a person typed in a question.
 from estran.state.accounts import Account, Accounts
 from estran.state.api_tokens import ApiToken
 from estran.state.audit import AuditBook, AuditEntry, AuditFilter, AuditLine
+from estran.state.catalogue import CatalogueShelf, Entry, Note, Run, Tallied
 from estran.state.checkpoints import Checkpoint, CheckpointFile
 from estran.state.cohorts import CohortShelf, CohortVersion, SavedCohort
 from estran.state.database import StateDatabase
@@ -26,8 +27,8 @@ from estran.state.spaces import ReleaseFile, ReleaseRequest, Space
 
 __all__ = [
     "Account", "Accounts", "Act", "ApiToken", "AuditBook", "AuditEntry", "AuditFilter", "AuditLine", "Begun", "Call",
-    "Checkpoint", "CheckpointFile", "CohortShelf", "CohortVersion", "Drafts", "Event", "Job", "Jobs", "LetterList",
-    "Lockouts", "Notice", "Passkey", "Place", "PublicProject", "Recipient", "ReleaseFile", "ReleaseRequest",
-    "Request", "ReviewRecord", "SavedCohort", "Session", "Sessions", "Space", "StateDatabase", "Tombstone", "Wish",
-    "Written",
+    "CatalogueShelf", "Checkpoint", "CheckpointFile", "CohortShelf", "CohortVersion", "Drafts", "Entry", "Event",
+    "Job", "Jobs", "LetterList", "Lockouts", "Note", "Notice", "Passkey", "Place", "PublicProject", "Recipient",
+    "ReleaseFile", "ReleaseRequest", "Request", "ReviewRecord", "Run", "SavedCohort", "Session", "Sessions", "Space",
+    "StateDatabase", "Tallied", "Tombstone", "Wish", "Written",
 ]
