@@ -1,12 +1,13 @@
 """The application's own database: accounts and the ways to sign in, sessions, saved cohorts, drafts and the audit trail.
 
 SQLite by default (`SITE/state.sqlite`), PostgreSQL by URL. Nothing here holds a value of a patient,
-except what a person typed in a question.
+except what a person typed in a question, and what reviewers of charts wrote of pseudonymous patients.
 """
 
 from estran.state.accounts import Account, Accounts
 from estran.state.api_tokens import ApiToken
 from estran.state.audit import AuditBook, AuditEntry, AuditFilter, AuditLine
+from estran.state.charts import ChartBook, FormRecord, ListDraft, ListedPatient, ListedText, ListRecord, Marked, Said
 from estran.state.checkpoints import Checkpoint, CheckpointFile
 from estran.state.cohorts import CohortShelf, CohortVersion, SavedCohort
 from estran.state.database import StateDatabase
@@ -19,7 +20,7 @@ from estran.state.reviews import ReviewRecord
 from estran.state.sessions import Place, Session, Sessions
 
 __all__ = [
-    "Account", "Accounts", "ApiToken", "AuditBook", "AuditEntry", "AuditFilter", "AuditLine", "Begun", "Checkpoint",
-    "CheckpointFile", "CohortShelf", "CohortVersion", "Drafts", "Job", "Jobs", "Lockouts", "Passkey", "Place", "ReviewRecord",
-    "SavedCohort", "Session", "Sessions", "StateDatabase",
+    "Account", "Accounts", "ApiToken", "AuditBook", "AuditEntry", "AuditFilter", "AuditLine", "Begun", "ChartBook", "Checkpoint",
+    "CheckpointFile", "CohortShelf", "CohortVersion", "Drafts", "FormRecord", "Job", "Jobs", "ListDraft", "ListRecord", "ListedPatient", "ListedText", "Lockouts", "Marked", "Passkey", "Place", "ReviewRecord",
+    "Said", "SavedCohort", "Session", "Sessions", "StateDatabase",
 ]

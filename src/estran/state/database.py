@@ -12,6 +12,7 @@ from estran.state.accounts import Accounts
 from estran.state.answered import AnsweredSets
 from estran.state.api_tokens import ApiTokens
 from estran.state.audit import AuditBook
+from estran.state.charts import ChartBook
 from estran.state.checkpoints import Checkpoints
 from estran.state.cohorts import CohortShelf
 from estran.state.drafts import Drafts
@@ -27,7 +28,7 @@ from estran.state.sessions import Sessions
 from estran.state.transactions import reading, writing
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0005"  # the newest of the migrations
+HEAD = "0010"  # the newest of the migrations
 FILE_NAME = "state.sqlite"
 KEY_NAME = "portal.key"
 
@@ -52,6 +53,7 @@ class StateDatabase:
         self.tokens = ApiTokens(engine)
         self.pending = Pending(engine)
         self.federated = Federated(engine)
+        self.charts = ChartBook(engine)
 
     @classmethod
     def open(cls, where: Path | str, key_file: Path | None = None) -> StateDatabase:
