@@ -24,6 +24,11 @@ class Action(StrEnum):
     SAVE = "save"  # save a version of a cohort
     OPEN = "open"  # open a saved cohort of one's own
     OPEN_OTHERS = "open-others"  # open a saved cohort of another person
+    REVIEW = "review"  # read and judge the patients of a review list that one was given, and no others
+    ANNOTATE = "annotate"  # mark the texts of the patients that one was given
+    ADJUDICATE = "adjudicate"  # settle what two reviewers of a list said differently, where one is named for it
+    REVIEW_LISTS = "review-lists"  # make review lists of a cohort, give them out, see progress and agreement
+    REVIEW_EXPORT = "review-export"  # take the records of a review out: marked texts, filled forms
     AUDIT = "audit"  # read the audit trail
     ACCOUNT = "account"  # one's own account: password, second factor, passkeys, sessions, API tokens
     ACCOUNTS = "accounts"  # other people's accounts: create, change, disable, reset, end sessions
@@ -32,6 +37,7 @@ class Action(StrEnum):
 _TOTALS = frozenset({Action.HOLDINGS, Action.CONCEPTS})
 _FEASIBILITY = _TOTALS | {Action.COUNT, Action.SEARCH, Action.SAVE, Action.OPEN}
 _READING = _FEASIBILITY | {Action.SNIPPETS, Action.DOCUMENT, Action.PATIENTS, Action.TIMELINE}
+_GIVEN = frozenset({Action.REVIEW, Action.ANNOTATE, Action.ADJUDICATE})  # within the lists that one was given
 _HEALTH = frozenset({Action.HOLDINGS, Action.FEEDS})
 _OWN = frozenset({Action.ACCOUNT})
 
@@ -39,13 +45,13 @@ ALLOWED: dict[Role, frozenset[Action]] = {
     Role.OWNER: frozenset(Action),
     # Who gives rights uses none of them: accounts and the health of the feeds, no question, no patient.
     Role.ADMINISTRATOR: _OWN | _HEALTH | {Action.ACCOUNTS},
-    Role.DATA_ENGINEER: _OWN | _READING | {Action.OPEN_OTHERS, Action.AUDIT, Action.FEEDS, Action.OPERATE},
+    Role.DATA_ENGINEER: _OWN | _READING | _GIVEN | {Action.REVIEW_LISTS, Action.OPEN_OTHERS, Action.AUDIT, Action.FEEDS, Action.OPERATE},
     # Checks what a question finds, and takes up the cohorts of those who come for help; changes no data.
-    Role.METHODOLOGIST: _OWN | _READING | {Action.OPEN_OTHERS, Action.FEEDS},
-    Role.RESEARCHER: _OWN | _FEASIBILITY,
-    Role.CLINICIAN: _OWN | _FEASIBILITY,
+    Role.METHODOLOGIST: _OWN | _READING | _GIVEN | {Action.REVIEW_LISTS, Action.OPEN_OTHERS, Action.FEEDS},
+    Role.RESEARCHER: _OWN | _FEASIBILITY | _GIVEN,
+    Role.CLINICIAN: _OWN | _FEASIBILITY | _GIVEN,
     # Answers for the coding of stays: reads de-identified records to check it, sees the feeds, operates nothing.
-    Role.DIM_PHYSICIAN: _OWN | _READING | {Action.FEEDS},
+    Role.DIM_PHYSICIAN: _OWN | _READING | _GIVEN | {Action.REVIEW_LISTS, Action.FEEDS},
     # Whoever pays for a study learns no count of their own: feasibility is answered within a project.
     Role.INDUSTRIAL_PARTNER: _OWN | _TOTALS,
     Role.TEACHER: _OWN | _FEASIBILITY,
@@ -105,13 +111,24 @@ def _refusal(actor: Actor, rights: frozenset[Action], action: Action, target: Ta
     own = target.owner_id == actor.account_id
     if target.names_patients and Action.PATIENTS not in rights:
         return f"The role {actor.role} may not ask about listed patients."
-    if action is Action.OPEN and not own and Action.OPEN_OTHERS not in rights:
-        return "This cohort belongs to another person."
-    if action is Action.ACCOUNT and not own:
-        return "This account belongs to another person."
+    if not own and (reason := _of_others(rights, action)):
+        return reason
     if action is Action.ACCOUNTS and actor.role is not Role.OWNER:
         if target.role is Role.OWNER:
             return "Only a key holder manages the accounts of key holders."
         if target.owner_id is not None and own:
             return "Nobody manages their own rights."
+    return ""
+
+
+def _of_others(rights: frozenset[Action], action: Action) -> str:
+    """Why what belongs to, or was given to, another person is refused; "" when it is not."""
+    if action in _GIVEN:
+        return "This was not given to you to review."
+    if action is Action.ACCOUNT:
+        return "This account belongs to another person."
+    if action is Action.OPEN and Action.OPEN_OTHERS not in rights:
+        return "This cohort belongs to another person."
+    if action is Action.REVIEW_LISTS and Action.OPEN_OTHERS not in rights:
+        return "This review list belongs to another person."
     return ""

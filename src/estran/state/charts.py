@@ -136,7 +136,7 @@ class ChartBook:
             newest = connection.execute(_forms().where(chart_form.c.name == name)).first()
             if newest is not None and newest.body == body:
                 return FormRecord(**newest._mapping)
-            values = {
+            values: dict[str, Any] = {
                 "name": name,
                 "version": 1 if newest is None else newest.version + 1,
                 "body": body,

@@ -294,7 +294,9 @@ def _json_lines(text: str) -> dict[Path, int]:
                 walk(value, (*path, number))
 
     try:
-        walk(yaml.compose(text.replace("\t", " "), Loader=yaml.SafeLoader), ())
+        root = yaml.compose(text.replace("\t", " "), Loader=yaml.SafeLoader)
+        if root is not None:
+            walk(root, ())
     except yaml.YAMLError:
         found[()] = 1
     return found
