@@ -57,6 +57,9 @@ _PARTS: dict[str, dict[str, str]] = {  # module -> its commands, and what each i
     "audit": {
         "audit": "The audit trail: prove it, read it, seal it, review it.",
     },
+    "review": {
+        "review": "Chart review: lists of patients to judge, forms, agreement, results.",
+    },
     "people": {
         "user": "Accounts of the portal.",
         "policy": "Show who may do what: yes or no on one's own, on others', for listed patients, for key holders' accounts.",

@@ -88,6 +88,7 @@ def compact(site: SiteArg, key: KeyOpt = None, json: JsonOpt = False) -> None:
     with opened.vault() as vault:
         for patient in done.erased:  # an erasure asked for and now carried out
             vault.erase(patient)
+            opened.state.charts.forget(patient)
     snapshot = done.version
     body = {"snapshot": snapshot, "bytes_before": before, "bytes_after": _size(site)}
     if json:
@@ -126,6 +127,7 @@ def erase(
     opened = house.open_site(site, key)
     with opened.loading() as parts:
         snapshot = opposition.erase(parts.warehouse, parts.vault, parts.landing.forget, patient)
+    opened.state.charts.forget(patient)
     if json:
         emit({"snapshot": snapshot})
         return

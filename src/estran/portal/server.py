@@ -17,6 +17,7 @@ from estran.portal.limits import RateLimit
 from estran.portal.pages import STATIC, render
 from estran.portal.routes import (
     account,
+    adjudicating,
     api,
     audit,
     cohorts,
@@ -26,6 +27,8 @@ from estran.portal.routes import (
     home,
     patients,
     people,
+    reviewing,
+    reviews,
     saved,
     search,
     sign_in,
@@ -46,7 +49,7 @@ def create_app(site: SiteServices) -> FastAPI:
     app.state.room = ReadingRoom(site)
     app.state.limit = RateLimit(site.settings.api_requests_per_minute)
     app.mount("/static", _Static(directory=STATIC), name="static")
-    rooms = (home, sign_in, account, search, cohorts, saved, concepts, documents, patients, feeds, audit, ways_in, people, api)
+    rooms = (home, sign_in, account, search, cohorts, saved, concepts, documents, patients, feeds, audit, ways_in, people, reviews, reviewing, adjudicating, api)
     for room in rooms:
         app.include_router(room.router)
     app.add_middleware(SecureHeaders)

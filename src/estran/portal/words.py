@@ -75,6 +75,8 @@ WORDS: dict[str, dict[str, str]] = {
         "concepts": _("Look a code up"), "count": _("Count a question"), "search": _("Search the texts"),
         "snippets": _("Extracts of documents"), "document": _("Read a document"), "patients": _("Patients of a cohort"),
         "timeline": _("Timeline of a patient"), "save": _("Save a cohort"), "open": _("Open a saved cohort"),
+        "review": _("Review charts"), "annotate": _("Mark texts"), "adjudicate": _("Settle reviews"),
+        "review-lists": _("Manage reviews"), "review-export": _("Take reviews out"),
         "audit": _("Read the audit trail"), "accounts": _("Change accounts"), "sign-in": _("Sign in"),
         "sign-out": _("Sign out"),
     },
@@ -88,6 +90,22 @@ WORDS: dict[str, dict[str, str]] = {
         "reordered": _("lines moved"), "rewritten": _("lines rewritten"), "truncated": _("end cut off"),
         "forged": _("forged checkpoint"), "unguarded": _("protection of the database taken away"),
     },
+    "verdict": {"include": _("Include"), "exclude": _("Exclude"), "doubt": _("Doubt")},
+    "verdict_said": {"include": _("included"), "exclude": _("excluded"), "doubt": _("in doubt")},
+    "stage": {
+        "waiting": _("waiting to be read"), "agreed": _("agreed"), "disputed": _("to settle"), "settled": _("settled"),
+    },
+    "answer": {"yes": _("Yes"), "no": _("No")},
+    "wrong_answer": {
+        "required": _("An answer is needed."), "number": _("Write a number."), "integer": _("Write a whole number."),
+        "date": _("Write a date."), "range": _("This is out of the range."), "choice": _("Choose one of the answers."),
+    },
+    "measure": {
+        "kappa": _("Cohen’s kappa"), "weighted": _("Weighted kappa (linear)"), "fleiss": _("Fleiss’ kappa"),
+        "alpha": _("Krippendorff’s alpha"), "alpha_interval": _("Krippendorff’s alpha (distances)"),
+        "f1_exact": _("F1, same bounds"), "f1_overlap": _("F1, overlapping"),
+    },
+    "difference": {"verdict": _("Decision"), "comment": _("Comment")},
     "theme": {"auto": _("Automatic"), "light": _("Light"), "dark": _("Dark")},
 }
 

@@ -200,9 +200,13 @@ class ReviewManager:
         people = sorted({one for chart in charts for one in chart.readers}, key=lambda one: logins[one])
         return Progress(
             record, tuple(_reading(logins[one], one, charts, texts) for one in people),
-            tuple(logins[one] for one in self._book.adjudicators(list_id)), Counter(one.stage for one in charts),
-            Counter(one.stage for one in texts), Counter(one.holds.verdict for one in charts if one.holds),
+            tuple(logins[one] for one in self._book.adjudicators(list_id)), dict(Counter(one.stage for one in charts)),
+            dict(Counter(one.stage for one in texts)), dict(Counter(one.holds.verdict for one in charts if one.holds)),
         )  # fmt: skip
+
+    def form_of(self, list_id: int) -> Form:
+        """The form of a list; it says nothing of any patient."""
+        return self._room.form(self._room.record(list_id))
 
     def agreement(self, list_id: int) -> Agreement:
         """How far the reviewers agree, before anything was settled."""
@@ -265,4 +269,4 @@ def _reading(login: str, account: int, charts: Sequence[Chart], texts: Sequence[
     said = [one for chart in own for one in chart.readings if one.account_id == account]
     given = [one for one in texts if account in one.readers]
     marked = [one for text in given for one in text.markings if one.account_id == account]
-    return Reading(login, len(own), len(said), Counter(one.verdict for one in said), len(given), len(marked))
+    return Reading(login, len(own), len(said), dict(Counter(one.verdict for one in said)), len(given), len(marked))

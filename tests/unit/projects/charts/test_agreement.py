@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from estran.projects.charts.agreement import agreement_weights, cohen_kappa, fleiss_kappa, kappa_of_table, krippendorff_alpha
+from estran.projects.charts.agreement import (
+    agreement_weights,
+    cohen_kappa,
+    fleiss_kappa,
+    kappa_of_table,
+    krippendorff_alpha,
+)
 from estran.projects.charts.intervals import Estimate, Z, jackknife, ratio, wilson
 from estran.projects.charts.labels import Span
 from estran.projects.charts.span_agreement import Both, matched, span_f1

@@ -77,7 +77,11 @@ def test_a_form_is_read() -> None:
     form = read_form(FORM)
     assert [item.id for item in form.items] == ["heart_failure", "nyha", "worse", "creatinine", "seen", "signs"]
     first, nyha, _, creatinine, *_ = form.items
-    assert (first.said("en"), first.said("fr"), nyha.said("en")) == ("Heart failure", "Insuffisance cardiaque", "Classe NYHA")
+    assert (first.said("en"), first.said("fr"), nyha.said("en")) == (
+        "Heart failure",
+        "Insuffisance cardiaque",
+        "Classe NYHA",
+    )
     assert first.fill == Fill("CIM10", "I50", Take.LAST)
     assert nyha.visible_if == Shown("heart_failure", ("yes",))
     assert (creatinine.kind, creatinine.low, creatinine.high) == (Kind.NUMBER, 10, 2000)
@@ -139,7 +143,9 @@ def test_json_says_the_same_with_lines_of_its_own() -> None:
     assert check_form('{"name": \n oops}')[1][0].line == 2
 
 
-@pytest.mark.parametrize("text", ["", "name = 1", '{"name": "x"}', "[[item]]", 'name="x"\nitem=[1]', "{" * 5000, "\x00"])
+@pytest.mark.parametrize(
+    "text", ["", "name = 1", '{"name": "x"}', "[[item]]", 'name="x"\nitem=[1]', "{" * 5000, "\x00"]
+)
 def test_nonsense_is_refused_and_never_breaks(text: str) -> None:
     assert check_form(text)[0] is None
 
@@ -195,7 +201,7 @@ def test_marks_that_make_no_sense_are_refused(body: str) -> None:
 
 def test_turns_give_everybody_as_many() -> None:
     shared = share_out(range(10), {7: 1, 8: 1})
-    assert [who for who, in shared.values()] == [7, 8] * 5
+    assert [who for (who,) in shared.values()] == [7, 8] * 5
 
 
 def test_shares_are_kept_all_along_and_double_readings_are_two_people() -> None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from tests.browser.small_site import PASSWORD, Site, build
 
 from estran.cohort.language.text import parse
 from estran.model.errors import NotAllowed, UsageError
 from estran.projects.actors import KEY_HOLDER, Actor, Role
+from estran.projects.charts.export import Exported, Exporter, Gold, brat_lines, conll_lines
+from estran.projects.charts.labels import Span
 from estran.projects.charts.manager import Wanted
 from estran.projects.charts.results import Stage
 from estran.projects.desk import Desk, ReadingRoom
@@ -91,7 +95,17 @@ def double(room: ReadingRoom, heart: CohortVersion) -> ListRecord:
     desk = desk_of(room, "data_engineer").reviews
     form = desk.add_form(FORM)
     return desk.make(
-        Wanted(f"Double {next(NUMBER)}", heart.id, {"anne": 1, "bruno": 1}, ("chloe",), 2, True, form.id, sample=6, negatives=4)
+        Wanted(
+            f"Double {next(NUMBER)}",
+            heart.id,
+            {"anne": 1, "bruno": 1},
+            ("chloe",),
+            2,
+            True,
+            form.id,
+            sample=6,
+            negatives=4,
+        )
     )
 
 
@@ -138,7 +152,7 @@ def test_a_reviewer_sees_the_patients_given_to_them_and_no_other(room: ReadingRo
         lambda: anne.reviewer.open(double.id, outside), lambda: anne.reviewer.timeline(double.id, outside),
         lambda: anne.timeline(mine[0]), lambda: desk_of(room, "chloe").reviewer.open(double.id, mine[0]),
         lambda: desk_of(room, "data_engineer").reviewer.open(double.id, mine[0]),
-        lambda: anne.reviews.progress(double.id), lambda: desk_of(room, "viewer").reviewer.lists(),
+        lambda: anne.reviews.progress(double.id), desk_of(room, "viewer").reviewer.lists,
         lambda: anne.adjudicator.disputes(double.id),
     ):  # fmt: skip
         with pytest.raises(NotAllowed):
@@ -265,7 +279,10 @@ def first_text(room: ReadingRoom, record: ListRecord, login: str = "anne") -> in
     return next(one.document_id for one in reviewer.open(record.id, patient).texts if one.mark)
 
 
-SPANS = [{"start": 0, "end": 23, "label": "diagnosis", "attributes": []}, {"start": 37, "end": 44, "label": "sign", "attributes": []}]
+SPANS = [
+    {"start": 0, "end": 22, "label": "diagnosis", "attributes": []},
+    {"start": 36, "end": 43, "label": "sign", "attributes": []},
+]
 
 
 def test_texts_are_marked_twice_and_settled(room: ReadingRoom, double: ListRecord) -> None:
@@ -280,7 +297,7 @@ def test_texts_are_marked_twice_and_settled(room: ReadingRoom, double: ListRecor
     bruno.reviewer.mark(double.id, document, json.dumps(SPANS[:1]), done=True)
     opened, spans = chloe.adjudicator.open_text(double.id, document)
     assert opened.document is not None
-    assert [(span.start, who) for span, who in spans] == [(37, (True, False)), (0, (True, True))]
+    assert [(span.start, who) for span, who in spans] == [(36, (True, False)), (0, (True, True))]
     agreement = desk_of(room, "data_engineer").reviews.agreement(double.id)
     exact = {one.about: one.estimate.value for one in agreement.figures if one.kind == "f1_exact"}
     assert exact == {"": pytest.approx(2 / 3), "diagnosis": 1.0, "sign": 0.0}
@@ -330,7 +347,68 @@ def test_an_erased_patient_is_on_no_list(room: ReadingRoom, double: ListRecord) 
         {"readings": 2}, {"readings": 9}, {"negatives": 3}, {"sample": -1}, {"version_id": 999}, {"form_id": 999},
     ],
 )  # fmt: skip
-def test_a_list_that_makes_no_sense_is_refused(room: ReadingRoom, heart: CohortVersion, changed: dict[str, object]) -> None:
+def test_a_list_that_makes_no_sense_is_refused(
+    room: ReadingRoom, heart: CohortVersion, changed: dict[str, object]
+) -> None:
     wanted = {"name": "No", "version_id": heart.id, "shares": {"anne": 1}} | changed
     with pytest.raises(UsageError):
         desk_of(room, "data_engineer").reviews.make(Wanted(**wanted))  # type: ignore[arg-type]
+
+
+def test_only_the_key_holder_takes_records_out_and_the_trail_says_of_whom(
+    room: ReadingRoom, double: ListRecord, tmp_path: Path
+) -> None:
+    read_all(room, double, "anne", "iiieeeiiee")
+    read_all(room, double, "bruno", "iiieeiiiee")
+    for login in ("data_engineer", "methodologist", "anne", "administrator"):
+        with pytest.raises(NotAllowed):
+            Exporter(room, desk_of(room, login).actor).forms(double.id, tmp_path / "no.csv")
+    assert not (tmp_path / "no.csv").exists()
+    exporter = Exporter(room, KEY_HOLDER)
+    assert exporter.forms(double.id, tmp_path / "held.parquet") == Exported(9, 1)
+    line = room.site.state.audit.latest(1)[0]
+    assert (line.action, len(line.patients)) == ("review-export", 9)
+    table = pq.read_table(tmp_path / "held.parquet")
+    assert table["verdict"].to_pylist().count("include") == 5
+    assert table.schema.field("mmol").type == "double"
+    assert exporter.forms(double.id, tmp_path / "all.csv", readings=True) == Exported(20, 0)
+    assert (tmp_path / "all.csv").read_text().count("\n") == 21
+
+
+def test_a_comment_never_becomes_a_formula(room: ReadingRoom, heart: CohortVersion, tmp_path: Path) -> None:
+    made = desk_of(room, "data_engineer").reviews.make(Wanted(f"Formula {next(NUMBER)}", heart.id, {"anne": 1}))
+    desk_of(room, "anne").reviewer.decide(made.id, numbers(room, made)[0], "include", "=cmd()")
+    Exporter(room, KEY_HOLDER).forms(made.id, tmp_path / "f.csv")
+    assert '"\'=cmd()"' in (tmp_path / "f.csv").read_text()
+
+
+def test_marked_texts_are_written_in_three_ways(room: ReadingRoom, double: ListRecord, tmp_path: Path) -> None:
+    document = first_text(room, double)
+    for login in ("anne", "bruno"):
+        desk_of(room, login).reviewer.mark(double.id, document, json.dumps(SPANS), done=True)
+    exporter = Exporter(room, KEY_HOLDER)
+    done = exporter.labels(double.id, "jsonl", tmp_path / "gold.jsonl")
+    assert done.written == 1
+    assert done.left_out > 0
+    row = json.loads((tmp_path / "gold.jsonl").read_text())
+    assert [row["text"][s["start"] : s["end"]] for s in row["spans"]] == ["Insuffisance cardiaque", "Dyspnée"]
+    exporter.labels(double.id, "brat", tmp_path / "brat")
+    assert (tmp_path / "brat" / f"{document}.txt").read_text() == row["text"]
+    assert "T2\tsign 36 43\tDyspnée\n" in (tmp_path / "brat" / f"{document}.ann").read_text()
+    exporter.labels(double.id, "conll", tmp_path / "gold.conll")
+    assert "Insuffisance\tB-diagnosis\ncardiaque\tI-diagnosis\n" in (tmp_path / "gold.conll").read_text()
+    with pytest.raises(UsageError):
+        exporter.labels(double.id, "xml", tmp_path / "x")
+
+
+def test_brat_fragments_and_conll_sentences() -> None:
+    gold = Gold(
+        1,
+        2,
+        "Pas de\nfièvre. Été 🦠 vu",
+        (Span(0, 13, "sign", ("family", "negated")), Span(7, 13, "x"), Span(15, 20, "y")),
+    )
+    assert brat_lines(gold) == (
+        "T1\tsign 0 6;7 13\tPas de fièvre\nA1\tfamily T1\nA2\tnegated T1\nT2\tx 7 13\tfièvre\nT3\ty 15 20\tÉté 🦠\n"
+    )
+    assert conll_lines(gold) == ("Pas\tB-sign\nde\tI-sign\n\nfièvre\tI-sign\n.\tO\nÉté\tB-y\n🦠\tI-y\nvu\tO\n")
