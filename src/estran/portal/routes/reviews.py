@@ -13,7 +13,7 @@ from estran.model.errors import UsageError
 from estran.portal.reasons import told
 from estran.portal.visitor import Poster, Reader, Visitor
 from estran.projects.charts.figures import ORDER
-from estran.projects.charts.form_file import Fault, check_form
+from estran.projects.charts.form_file import FormFault, check_form
 from estran.projects.charts.manager import Wanted
 from estran.projects.charts.results import Stage, Verdict
 from estran.projects.policy import Action, decide
@@ -81,7 +81,7 @@ def forms(who: Reader) -> HTMLResponse:
 def add_form(who: Poster, body: Field = "") -> Response:
     """Keep a form; its mistakes come back with their lines, and the text as it was."""
     body = body.replace("\r\n", "\n")
-    faults: list[Fault] = check_form(body)[1]
+    faults: list[FormFault] = check_form(body)[1]
     if faults:
         return who.page("review_forms.html", 422, forms=who.desk.reviews.forms(), body=body, faults=faults)
     who.desk.reviews.add_form(body)

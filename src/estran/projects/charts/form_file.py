@@ -30,7 +30,7 @@ _FILLED = (*_MEASURED, Kind.DATE, Kind.YES_NO, Kind.TEXT)
 
 
 @dataclass(frozen=True)
-class Fault:
+class FormFault:
     """What is wrong, and on which line."""
 
     line: int
@@ -42,10 +42,10 @@ class _Sheet:
     """The file being read: where its parts are written, and what was found wrong."""
 
     line_of: Callable[[Path], int]
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[FormFault] = field(default_factory=list)
 
     def wrong(self, path: Path, what: str) -> None:
-        self.faults.append(Fault(self.line_of(path), what))
+        self.faults.append(FormFault(self.line_of(path), what))
 
 
 def read_form(text: str) -> Form:
@@ -58,18 +58,18 @@ def read_form(text: str) -> Form:
     return form
 
 
-def check_form(text: str) -> tuple[Form | None, list[Fault]]:
+def check_form(text: str) -> tuple[Form | None, list[FormFault]]:
     """The form of a file, or None and every fault in order of line. JSON begins with a brace, TOML does not."""
     is_json = text.lstrip().startswith("{")
     try:
         raw = json.loads(text) if is_json else tomllib.loads(text)
     except json.JSONDecodeError as error:
-        return None, [Fault(error.lineno, "The file is not JSON.")]
+        return None, [FormFault(error.lineno, "The file is not JSON.")]
     except tomllib.TOMLDecodeError as error:
         found = re.search(r"line (\d+)", str(error))
-        return None, [Fault(int(found[1]) if found else len(text.splitlines()) or 1, "The file is not TOML.")]
+        return None, [FormFault(int(found[1]) if found else len(text.splitlines()) or 1, "The file is not TOML.")]
     except RecursionError:
-        return None, [Fault(1, "The form is nested too deep.")]
+        return None, [FormFault(1, "The form is nested too deep.")]
     lines = _json_lines(text) if is_json else _toml_lines(text)
     sheet = _Sheet(lambda path: next((lines[path[:n]] for n in range(len(path), -1, -1) if path[:n] in lines), 1))
     form = _form(sheet, raw)
