@@ -12,7 +12,6 @@ from starlette.datastructures import FormData
 from estran.portal.routes.patients import events_answer
 from estran.portal.routes.reviewing import annotated, answers_of
 from estran.portal.visitor import Poster, Reader, Visitor
-from estran.projects.charts.results import Verdict
 from estran.projects.patients import LANES
 
 router = APIRouter()
@@ -26,21 +25,24 @@ def disputes(who: Reader, list_id: int) -> HTMLResponse:
 
 
 @router.get("/reviews/{list_id}/settle/{patient}")
-def patient(who: Reader, list_id: int, patient: int) -> HTMLResponse:
-    return _patient(who, list_id, patient)
+def patient(who: Reader, list_id: int, patient: int, document: int | None = None) -> HTMLResponse:
+    return _patient(who, list_id, patient, document)
 
 
 def _patient(
-    who: Visitor, list_id: int, patient: int, given: Mapping[str, Sequence[str]] | None = None,
+    who: Visitor, list_id: int, patient: int, document: int | None = None, given: Mapping[str, Sequence[str]] | None = None,
     wrong: Mapping[str, str] | None = None, comment: str = "",
 ) -> HTMLResponse:  # fmt: skip
-    opened, differences = who.desk.adjudicator.open(list_id, patient)
+    adjudicator = who.desk.adjudicator
+    opened, differences = adjudicator.open(list_id, patient)
+    shown = opened.texts[-1].document_id if document is None and opened.texts else document
     agreed = {one.name: one.said[0] for one in differences if one.same}
     values = {n: v if isinstance(v, list) else [str(v)] for n, v in agreed.items()} if given is None else given
     return who.page(
         "review_settle_patient.html", 422 if wrong else 200, opened=opened, differences=differences, lanes=LANES,
         readers=[one.login for one in opened.chart.readings], values=values, wrong=wrong or {}, comment=comment,
-        base=f"/reviews/{list_id}/settle/{patient}", verdicts=list(Verdict), said=None,
+        base=f"/reviews/{list_id}/settle/{patient}", said=None,
+        document=adjudicator.document(list_id, patient, shown) if shown is not None else None,
     )  # fmt: skip
 
 
@@ -60,7 +62,7 @@ async def settle(who: Poster, list_id: int, patient: int, request: Request) -> R
 def _settled(who: Visitor, list_id: int, patient: int, form: FormData) -> Response:
     given, comment = answers_of(form), str(form.get("comment", ""))
     wrong = who.desk.adjudicator.settle(list_id, patient, str(form.get("verdict", "")), comment, given)
-    return _patient(who, list_id, patient, given, wrong, comment) if wrong else who.go(f"/reviews/{list_id}/settle")
+    return _patient(who, list_id, patient, None, given, wrong, comment) if wrong else who.go(f"/reviews/{list_id}/settle")
 
 
 @router.get("/reviews/{list_id}/settle-text/{document}")

@@ -15,7 +15,6 @@ from estran.portal.visitor import Poster, Reader, Visitor
 from estran.projects.charts.forms import Form as Asked
 from estran.projects.charts.labels import Mark, Span
 from estran.projects.charts.reading import OpenedText
-from estran.projects.charts.results import Verdict
 from estran.projects.charts.reviewer import Line
 from estran.projects.patients import LANES
 
@@ -50,7 +49,7 @@ def _patient(
     return who.page(
         "review_patient.html", 422 if wrong else 200, opened=opened, said=said, others=others, lanes=LANES, values=values,
         wrong=wrong or {}, comment=before, document=reviewer.document(list_id, patient, shown) if shown is not None else None,
-        base=f"/reviews/{list_id}/patients/{patient}", verdicts=list(Verdict), **_around(lines, patient),
+        base=f"/reviews/{list_id}/patients/{patient}", **_around(lines, patient),
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from estran.projects.charts.labels import Span, spans_of
 from estran.projects.charts.reading import Opened, OpenedText, Room
 from estran.projects.charts.results import Chart, Stage, Text
 from estran.projects.charts.reviewer import LONGEST, judged, marks
+from estran.projects.documents import Document
 from estran.projects.patients import Timeline
 from estran.projects.policy import Action
 from estran.state import ListRecord
@@ -70,6 +71,11 @@ class Adjudicator:
         """The events of a patient to settle."""
         self._chart(list_id, patient)
         return self._room.timeline(patient)
+
+    def document(self, list_id: int, patient: int, document: int) -> Document | None:
+        """A document of a patient to settle; None when it is not theirs."""
+        self._chart(list_id, patient, f" document:{document}")
+        return self._room.plain_document(document, patient)
 
     def settle(
         self,

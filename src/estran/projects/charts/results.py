@@ -23,7 +23,7 @@ class Stage(StrEnum):
 
     WAITING = "waiting"  # a reading is missing
     AGREED = "agreed"
-    DISPUTED = "disputed"  # readings differ, or somebody doubts: to be settled
+    DISPUTED = "disputed"  # readings differ, in an answer at least, or somebody doubts: to be settled
     SETTLED = "settled"
 
 
@@ -76,7 +76,8 @@ def charts(
 def _chart(patient: ListedPatient, readers: tuple[int, ...], said: Sequence[Said]) -> Chart:
     readings = tuple(sorted((one for one in said if not one.final), key=lambda one: one.account_id))
     final = max((one for one in said if one.final), key=lambda one: one.id, default=None)
-    doubt = any(one.verdict == Verdict.DOUBT or one.verdict != readings[0].verdict for one in readings)
+    said_first = [(one.verdict, one.answers) for one in readings[:1]]
+    doubt = any(one.verdict == Verdict.DOUBT or (one.verdict, one.answers) not in said_first for one in readings)
     return Chart(patient, readers, readings, final, _stage(final, len(readings), len(readers), doubt))
 
 

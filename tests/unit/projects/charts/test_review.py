@@ -412,3 +412,28 @@ def test_brat_fragments_and_conll_sentences() -> None:
         "T1\tsign 0 6;7 13\tPas de fièvre\nA1\tfamily T1\nA2\tnegated T1\nT2\tx 7 13\tfièvre\nT3\ty 15 20\tÉté 🦠\n"
     )
     assert conll_lines(gold) == ("Pas\tB-sign\nde\tI-sign\n\nfièvre\tI-sign\n.\tO\nÉté\tB-y\n🦠\tI-y\nvu\tO\n")
+
+
+def test_answers_that_differ_are_settled_too(room: ReadingRoom, double: ListRecord) -> None:
+    patient = numbers(room, double)[0]
+    for login, amount in (("anne", "2"), ("bruno", "3")):
+        answers = {"failure": ["yes"], "mmol": [amount]}
+        desk_of(room, login).reviewer.decide(double.id, patient, "include", "", answers)
+    assert [one.patient.patient_id for one in desk_of(room, "chloe").adjudicator.disputes(double.id)[1]] == [patient]
+    _, differences = desk_of(room, "chloe").adjudicator.open(double.id, patient)
+    assert [one.name for one in differences if not one.same] == ["mmol"]
+
+
+def test_an_adjudicator_reads_the_texts_of_a_patient_to_settle_and_of_no_other(
+    room: ReadingRoom, double: ListRecord
+) -> None:
+    first, second, *_ = numbers(room, double)
+    for login, verdict in (("anne", "include"), ("bruno", "exclude")):
+        desk_of(room, login).reviewer.decide(double.id, first, verdict, "", YES)
+    chloe = desk_of(room, "chloe").adjudicator
+    text = chloe.open(double.id, first)[0].texts[0].document_id
+    found = chloe.document(double.id, first, text)
+    assert found is not None
+    assert found.patient_id == first
+    with pytest.raises(UsageError, match="everybody"):
+        chloe.document(double.id, second, text)
