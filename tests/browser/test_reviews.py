@@ -6,7 +6,7 @@ import re
 
 import pytest
 from playwright.sync_api import Page, expect
-from tests.browser.serving import Opener, Portal
+from tests.browser.serving import Opener, Portal, Watch
 from tests.browser.small_site import PASSWORD
 from tests.browser.test_pages import serious
 
@@ -101,6 +101,7 @@ def read(page: Page, keys: str) -> None:
     """Decide by keyboard alone."""
     page.get_by_role("link", name=re.compile("Patient suivant|Next patient")).click()
     for place, key in enumerate(keys, start=1):
+        page.wait_for_load_state()
         if key == "e":
             page.keyboard.press("e")
         else:
@@ -110,7 +111,9 @@ def read(page: Page, keys: str) -> None:
             expect(page.locator(".over")).to_contain_text(re.compile(rf"(Lus : |Read: ){place} "))
 
 
-def test_two_blind_readers_a_dispute_its_end_kappa_and_the_result(open_page: Opener, portal: Portal, people: None) -> None:
+def test_two_blind_readers_a_dispute_its_end_kappa_and_the_result(
+    open_page: Opener, portal: Portal, people: None, watch: Watch
+) -> None:
     made(open_page)
     anne = open_page("/reviews", login="anne")
     assert serious(anne) == []
@@ -129,7 +132,7 @@ def test_two_blind_readers_a_dispute_its_end_kappa_and_the_result(open_page: Ope
     anne.locator("#i-creatinine").fill("128,5")
     anne.get_by_role("button", name="Inclure").click()
     expect(anne.locator(".over")).to_contain_text("Lus : 1 sur 6")
-    anne.locator("h1").click()
+    anne.wait_for_load_state()
     anne.keyboard.press("u")
     expect(anne.locator(".over")).to_contain_text("Lus : 0 sur 6")
     anne.get_by_role("link", name="Relecture IC").click()
@@ -149,7 +152,7 @@ def test_two_blind_readers_a_dispute_its_end_kappa_and_the_result(open_page: Ope
     expect(chloe.locator("tr.differs").first).to_contain_text("exclu")
     assert serious(chloe) == []
     chloe.locator("[name=item-failure][value=yes]").check()
-    chloe.locator("h1").click()
+    chloe.wait_for_load_state()
     chloe.keyboard.press("i")
     expect(chloe.get_by_text("Aucun patient n’est à arbitrer.")).to_be_visible()
 
@@ -162,13 +165,20 @@ def test_two_blind_readers_a_dispute_its_end_kappa_and_the_result(open_page: Ope
     manager.get_by_role("button", name="Enregistrer comme cohorte").click()
     manager.get_by_role("button", name="Ouvrir la version 1 de IC confirmée").click()
     expect(manager.locator("#total")).to_contain_text(re.compile(r"< 10|4"))
-    assert len([line for line in portal.site.state.audit.latest(400) if line.action == "review" and line.patients]) >= 12
+    assert [one for one in watch.complaints if "422" not in one] == []
+    watch.complaints.clear()  # the browser tells of the two pages that came back to be corrected
+    assert (
+        len([line for line in portal.site.state.audit.latest(400) if line.action == "review" and line.patients]) >= 12
+    )
 
 
-def test_a_text_is_marked_by_keyboard_alone_and_settled(open_page: Opener, portal: Portal, people: None) -> None:
+def test_a_text_is_marked_by_keyboard_alone_and_settled(
+    open_page: Opener, portal: Portal, people: None, watch: Watch
+) -> None:
     book = portal.site.state.charts
     if not book.lists():
         made(open_page)
+        watch.complaints.clear()  # the browser tells of the page that came back to be corrected
     document = book.texts(1)[0].document_id
     page = open_page(f"/reviews/1/documents/{document}", login="anne")
     assert serious(page) == []
@@ -179,11 +189,15 @@ def test_a_text_is_marked_by_keyboard_alone_and_settled(open_page: Opener, porta
     expect(page.locator("[data-list] li")).to_have_count(1)
     page.keyboard.press("n")
     expect(page.locator("[data-list] li")).to_contain_text("Diagnostic (Nié)")
-    page.keyboard.press("n")
+    before = page.locator("[data-list] .open").inner_text()
     page.keyboard.press("Shift+ArrowRight")
+    expect(page.locator("[data-list] .open")).not_to_have_text(before)
     page.keyboard.press("Control+z")
+    expect(page.locator("[data-list] .open")).to_have_text(before)
+    page.keyboard.press("Escape")
+    page.keyboard.press("ArrowRight")
     page.keyboard.press("Delete")
-    expect(page.locator("[data-list] li")).to_have_count(1)
+    expect(page.locator("[data-list] li")).to_have_text("Aucune annotation pour l’instant.")
     page.keyboard.press("Escape")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Shift+ArrowRight")
@@ -191,10 +205,9 @@ def test_a_text_is_marked_by_keyboard_alone_and_settled(open_page: Opener, porta
     page.get_by_role("button", name="Terminé").click()
     expect(page.locator("h1")).to_contain_text("Patient P")
     (kept,) = [one for one in book.marked(1) if one.document_id == document]
-    text = str(page.locator("article.letter").first.inner_text()) if page.locator("article.letter").count() else ""
     assert kept.done
-    assert {span["label"] for span in kept.spans} == {"diagnosis", "sign"} or len(kept.spans) >= 1
-    assert text
+    assert [span["label"] for span in kept.spans] == ["sign"]
+    assert kept.spans[0]["start"] == 0
 
     bruno = open_page(f"/reviews/1/documents/{document}", login="bruno", language="en", theme="dark")
     expect(bruno.locator("[data-list]")).to_contain_text("No mark yet.")

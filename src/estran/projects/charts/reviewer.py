@@ -140,9 +140,14 @@ class Reviewer:
         return wrong
 
     def undo(self, list_id: int) -> int | None:
-        """Take my last decision in a list back; the patient it was about, None when there is none."""
+        """Take my last decision in a list back; the patient it was about, None when there is none to take back.
+
+        UsageError when the list is closed.
+        """
+        record = self._room.record(list_id)
         charts = [one for one in self._room.charts(list_id) if self._me in one.readers]
         self._room.permit(Action.REVIEW, f"list:{list_id} undo", self._me if charts else None)
+        still_open(record)
         last = max((said for one in charts if (said := self.own(one))), key=lambda said: said.id, default=None)
         settled = {one.patient.patient_id for one in charts if one.stage is Stage.SETTLED}
         if last is None or last.patient_id in settled or self._me is None:

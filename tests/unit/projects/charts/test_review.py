@@ -330,6 +330,8 @@ def test_a_closed_list_takes_nothing_more(room: ReadingRoom, double: ListRecord)
     desk_of(room, "data_engineer").reviews.close(double.id)
     with pytest.raises(UsageError, match="closed"):
         desk_of(room, "anne").reviewer.decide(double.id, numbers(room, double)[0], "include", "", YES)
+    with pytest.raises(UsageError, match="closed"):
+        desk_of(room, "anne").reviewer.undo(double.id)
 
 
 def test_an_erased_patient_is_on_no_list(room: ReadingRoom, double: ListRecord) -> None:
