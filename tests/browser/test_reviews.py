@@ -142,6 +142,7 @@ def test_two_blind_readers_a_dispute_its_end_kappa_and_the_result(
     bruno = open_page("/reviews/1", login="bruno", language="en", theme="dark")
     expect(bruno.locator("tbody")).not_to_contain_text("included")
     read(bruno, "iiieie")
+    expect(bruno.get_by_role("status")).to_contain_text("You have read everything")
     assert serious(bruno) == []
 
     chloe = open_page("/reviews", login="chloe")
