@@ -92,6 +92,7 @@ def compact(site: SiteArg, key: KeyOpt = None, json: JsonOpt = False) -> None:
     with opened.vault() as vault:
         for patient in done.erased:  # an erasure asked for and now carried out
             vault.erase(patient)
+            opened.state.charts.forget(patient)
     snapshot = done.version
     body = {"snapshot": snapshot, "bytes_before": before, "bytes_after": _size(site)}
     if json:
@@ -151,6 +152,7 @@ def erase(
     wish = Wish(patient, "warehouse", "erasure", opened.today(), False, asked_by, channel, day(proof_date), proof)
     with opened.loading() as parts:
         done = opposition.erase(opened.state, KEY_HOLDER, parts.warehouse, parts.vault, parts.landing.forget, wish)
+    opened.state.charts.forget(patient)
     if json:
         emit(dataclasses.asdict(done))
         return

@@ -46,6 +46,9 @@ GROUPS = (
         Door("/cohort", _("Cohort builder"), Action.COUNT),
         Door("/cohorts", _("Saved cohorts"), Action.SAVE),
     )),
+    Group("", (
+        Door("/reviews", _("Chart reviews"), Action.REVIEW),
+    )),
     Group(_("Projects"), (
         Door("/projects", _("Projects"), Action.PROJECTS),
         Door("/datamarts", _("Datamarts"), Action.DATAMARTS),

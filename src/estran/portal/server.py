@@ -17,6 +17,7 @@ from estran.portal.limits import RateLimit
 from estran.portal.pages import STATIC, render
 from estran.portal.routes import (
     account,
+    adjudicating,
     api,
     audit,
     catalog,
@@ -29,6 +30,8 @@ from estran.portal.routes import (
     patients,
     people,
     projects,
+    reviewing,
+    reviews,
     rights,
     saved,
     search,
@@ -59,7 +62,8 @@ def create_app(site: SiteServices) -> FastAPI:
     app.mount("/static", _Static(directory=STATIC), name="static")
     rooms = (
         home, sign_in, account, search, cohorts, saved, concepts, documents, patients, feeds, audit, ways_in,
-        people, projects, datamarts, spaces, rights, transparency, catalog, steering, api,
+        people, projects, datamarts, spaces, rights, transparency, catalog, steering, reviews, reviewing,
+        adjudicating, api,
     )
     for room in rooms:
         app.include_router(room.router)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from estran.portal.language import Language
 from estran.portal.life_words import LIFE
@@ -14,8 +15,7 @@ def _(message: str) -> str:
     return message
 
 
-WORDS: dict[str, dict[str, str]] = {
-    **RIGHTS,
+_HOUSE: dict[str, dict[str, str]] = {
     "sex": {"female": _("Women"), "male": _("Men"), "other": _("Other"), "unknown": _("Unknown")},
     "sex_one": {"female": _("woman"), "male": _("man"), "other": _("other sex"), "unknown": _("unknown sex")},
     "document": {
@@ -51,9 +51,14 @@ WORDS: dict[str, dict[str, str]] = {
     "alert": {
         "silent": _("silent"), "rejects": _("many rejects"), "drift": _("codes never seen"), "missing": _("never came"),
     },
-    "job": {"retry": _("Read quarantine again:"), "reload": _("Reload"), "unload": _("Take back load"),
-            "find-person": _("Find the person of request"), "carry-out": _("Carry out request")},
-    "job": {"retry": _("Read quarantine again:"), "reload": _("Reload"), "unload": _("Take back load"), "measure": _("Describe the data and run the checks")},
+    "job": {
+        "retry": _("Read quarantine again:"),
+        "reload": _("Reload"),
+        "unload": _("Take back load"),
+        "find-person": _("Find the person of request"),
+        "carry-out": _("Carry out request"),
+        "measure": _("Describe the data and run the checks"),
+    },
     "origin": {"0": _("coded"), "1": _("read in the text"), "2": _("derived")},
     "context": {
         "1": _("negated"), "2": _("hypothetical"), "4": _("family"), "8": _("history"), "16": _("reported"),
@@ -82,6 +87,8 @@ WORDS: dict[str, dict[str, str]] = {
         "timeline": _("Timeline of a patient"), "save": _("Save a cohort"), "open": _("Open a saved cohort"),
         "catalogue": _("Read the catalogue"), "notes": _("Write a note of the catalogue"),
         "failures": _("Rows behind a failure"), "reconcile": _("Compare official figures"), "steering": _("Steering"),
+        "review": _("Review charts"), "annotate": _("Mark texts"), "adjudicate": _("Settle reviews"),
+        "review-lists": _("Manage reviews"), "review-export": _("Take reviews out"),
         "audit": _("Read the audit trail"), "accounts": _("Change accounts"), "sign-in": _("Sign in"),
         "sign-out": _("Sign out"), "projects": _("See projects"), "propose": _("Step of a project's team"),
         "consult": _("Advise a project"), "judge": _("Judge a project"), "preside": _("Conclude a session"),
@@ -109,11 +116,43 @@ WORDS: dict[str, dict[str, str]] = {
         "reordered": _("lines moved"), "rewritten": _("lines rewritten"), "truncated": _("end cut off"),
         "forged": _("forged checkpoint"), "unguarded": _("protection of the database taken away"),
     },
-    "verdict": {"pass": _("nothing found"), "human": _("to be looked at"), "refuse": _("refused by the checks")},
+    "verdict": {
+        "pass": _("nothing found"), "human": _("to be looked at"), "refuse": _("refused by the checks"),
+        "include": _("Include"), "exclude": _("Exclude"), "doubt": _("Doubt"),
+    },
     "release": {"waiting": _("waiting"), "released": _("left"), "refused": _("stayed")},
+    "verdict_said": {"include": _("included"), "exclude": _("excluded"), "doubt": _("in doubt")},
+    "stage": {
+        "waiting": _("waiting to be read"), "agreed": _("agreed"), "disputed": _("to settle"), "settled": _("settled"),
+    },
+    "answer": {"yes": _("Yes"), "no": _("No")},
+    "wrong_answer": {
+        "required": _("An answer is needed."), "number": _("Write a number."), "integer": _("Write a whole number."),
+        "date": _("Write a date."), "range": _("This is out of the range."), "choice": _("Choose one of the answers."),
+    },
+    "measure": {
+        "kappa": _("Cohen’s kappa"), "weighted": _("Weighted kappa (linear)"), "fleiss": _("Fleiss’ kappa"),
+        "alpha": _("Krippendorff’s alpha"), "alpha_interval": _("Krippendorff’s alpha (distances)"),
+        "f1_exact": _("F1, same bounds"), "f1_overlap": _("F1, overlapping"),
+    },
+    "difference": {"verdict": _("Decision"), "comment": _("Comment")},
     "theme": {"auto": _("Automatic"), "light": _("Light"), "dark": _("Dark")},
-    **LIFE,
 }
+
+
+def _together(*books: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
+    """The lists of all rooms, those of one name being one list; ValueError when two say otherwise of the same word."""
+    found: dict[str, dict[str, str]] = {}
+    for book in books:
+        for kind, words in book.items():
+            known = found.setdefault(kind, {})
+            if twice := [word for word in words if known.get(word, words[word]) != words[word]]:
+                raise ValueError(f"{kind}: {twice}")
+            known.update(words)
+    return found
+
+
+WORDS = _together(_HOUSE, LIFE, RIGHTS)
 
 
 _UNITS = {"Cel": "°C", "mm[Hg]": "mmHg", "[IU]/L": "UI/L", "{ratio}": "", "1": ""}

@@ -22,6 +22,11 @@ class Action(StrEnum):
     OPEN = "open"  # open a saved cohort of one's own
     OPEN_OTHERS = "open-others"  # open a saved cohort of another person
     AUDIT = "audit"  # read the audit trail
+    REVIEW = "review"  # read and judge the patients of a review list that one was given, and no others
+    ANNOTATE = "annotate"  # mark the texts of the patients that one was given
+    ADJUDICATE = "adjudicate"  # settle what two reviewers of a list said differently, where one is named for it
+    REVIEW_LISTS = "review-lists"  # make review lists of a cohort, give them out, see progress and agreement
+    REVIEW_EXPORT = "review-export"  # take the records of a review out: marked texts, filled forms
     CATALOGUE = "catalogue"  # what is held of each table, kind of document and variable; results of the quality checks
     NOTES = "notes"  # write a known problem of the data down, or close it
     FAILURES = "failures"  # the rows behind a failed check or a monthly figure

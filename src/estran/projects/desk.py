@@ -9,12 +9,16 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
+from estran.cohort.engines import Outcome
 from estran.cohort.language import json as question_json
 from estran.cohort.query import Node
 from estran.model.errors import UsageError
 from estran.projects import feeds, finding
 from estran.projects.actors import Actor, Role
 from estran.projects.audit import permit
+from estran.projects.charts.adjudicator import Adjudicator
+from estran.projects.charts.manager import ReviewManager
+from estran.projects.charts.reviewer import Reviewer
 from estran.projects.concepts import Concept, ConceptShelf
 from estran.projects.datamarts.shelf import Datamarts
 from estran.projects.documents import Document, patient_of, read_document
@@ -159,6 +163,26 @@ class Desk:
     def steward(self) -> Steward:
         """The desk of whoever asks about the data themselves."""
         return Steward(self._room.site, self.actor, self._view.snapshot)
+    def reviewer(self) -> Reviewer:
+        """The desk of whoever was given charts to review."""
+        return Reviewer(self._room, self.actor)
+
+    @property
+    def adjudicator(self) -> Adjudicator:
+        """The desk of whoever settles what reviewers said differently."""
+        return Adjudicator(self._room, self.actor)
+
+    @property
+    def reviews(self) -> ReviewManager:
+        """The desk of whoever makes review lists."""
+        return ReviewManager(self._room, self.actor, self._selected)
+
+    def _selected(self, query: Node) -> tuple[Outcome, int, int]:
+        """The patients of a question, and how many they and the others are as the gate shows it."""
+        opened = self._asked(Action.PATIENTS, query, Target("patients for a review list"))
+        outcome, everybody = self._view.answers.run(opened), self._view.snapshot.population()
+        answers = self._gate.answers({"selected": outcome.patients, "others": everybody - outcome.patients})
+        return outcome, answers["selected"].shown.value, answers["others"].shown.value
 
     @property
     def site_name(self) -> str:

@@ -96,7 +96,16 @@ _QUALITY: Grants = {
     Role.TEACHER: _KNOWING,
 }
 
-_SUBJECTS: tuple[Grants, ...] = (_HOUSE, _PROJECTS, _DATAMARTS, _WORKSPACES, _RIGHTS, _QUALITY)
+_GIVEN = frozenset({Action.REVIEW, Action.ANNOTATE, Action.ADJUDICATE})  # within the lists that one was given
+_REVIEWS: Grants = {
+    Role.DATA_ENGINEER: _GIVEN | {Action.REVIEW_LISTS},
+    Role.METHODOLOGIST: _GIVEN | {Action.REVIEW_LISTS},
+    Role.RESEARCHER: _GIVEN,
+    Role.CLINICIAN: _GIVEN,
+    Role.DIM_PHYSICIAN: _GIVEN | {Action.REVIEW_LISTS},
+}
+
+_SUBJECTS: tuple[Grants, ...] = (_HOUSE, _PROJECTS, _DATAMARTS, _WORKSPACES, _RIGHTS, _QUALITY, _REVIEWS)
 
 
 def _of(role: Role) -> frozenset[Action]:

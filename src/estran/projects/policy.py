@@ -61,6 +61,10 @@ _PERSONAL: dict[Action, tuple[Action | None, str]] = {
     Action.OPEN: (Action.OPEN_OTHERS, "This cohort belongs to another person."),
     Action.DATAMARTS: (Action.BUILD_DATAMART, "This datamart was made for another person."),
     Action.ACCOUNT: (None, "This account belongs to another person."),
+    Action.REVIEW: (None, "This was not given to you to review."),
+    Action.ANNOTATE: (None, "This was not given to you to review."),
+    Action.ADJUDICATE: (None, "This was not given to you to review."),
+    Action.REVIEW_LISTS: (Action.OPEN_OTHERS, "This review list belongs to another person."),
 }
 
 

@@ -26,6 +26,7 @@ _LINES = pa.schema(
     [("line", pa.int64()), ("moment", pa.timestamp("us")), ("login", pa.string()), ("allowed", pa.bool_()),
      ("direct", pa.bool_()), ("odd", pa.bool_()), ("recent", pa.bool_())]
 )  # fmt: skip
+_DIRECT = (Action.DOCUMENT, Action.TIMELINE, Action.REVIEW, Action.ANNOTATE, Action.ADJUDICATE)
 _READS = pa.schema([("line", pa.int64()), ("patient", pa.int64())])
 _OPENED = pa.schema(
     [
@@ -205,7 +206,7 @@ class _Columns:
 
 def _is_direct(entry: AuditEntry) -> bool:
     """Whether one patient was opened, not seen in a list."""
-    return entry.action in (Action.DOCUMENT, Action.TIMELINE) or entry.target.startswith("evidence:")
+    return entry.action in _DIRECT or entry.target.startswith("evidence:")
 
 
 def _kinds(site: SiteServices, documents: list[int]) -> pa.Table:

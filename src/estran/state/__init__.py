@@ -1,13 +1,14 @@
 """The application's own database: accounts and the ways to sign in, sessions, saved cohorts, drafts and the audit trail.
 
 SQLite by default (`SITE/state.sqlite`), PostgreSQL by URL. Nothing here holds a value of a patient,
-except what a person typed in a question.
+except what a person typed in a question, and what reviewers of charts wrote of pseudonymous patients.
 """
 
 from estran.state.accounts import Account, Accounts
 from estran.state.api_tokens import ApiToken
 from estran.state.audit import AuditBook, AuditEntry, AuditFilter, AuditLine
 from estran.state.catalogue import CatalogueShelf, Entry, Note, Run, Tallied
+from estran.state.charts import ChartBook, FormRecord, ListDraft, ListedPatient, ListedText, ListRecord, Marked, Said
 from estran.state.checkpoints import Checkpoint, CheckpointFile
 from estran.state.cohorts import CohortShelf, CohortVersion, SavedCohort
 from estran.state.database import StateDatabase
@@ -27,8 +28,9 @@ from estran.state.spaces import ReleaseFile, ReleaseRequest, Space
 
 __all__ = [
     "Account", "Accounts", "Act", "ApiToken", "AuditBook", "AuditEntry", "AuditFilter", "AuditLine", "Begun", "Call",
-    "CatalogueShelf", "Checkpoint", "CheckpointFile", "CohortShelf", "CohortVersion", "Drafts", "Entry", "Event",
-    "Job", "Jobs", "LetterList", "Lockouts", "Note", "Notice", "Passkey", "Place", "PublicProject", "Recipient",
-    "ReleaseFile", "ReleaseRequest", "Request", "ReviewRecord", "Run", "SavedCohort", "Session", "Sessions", "Space",
+    "CatalogueShelf", "ChartBook", "Checkpoint", "CheckpointFile", "CohortShelf", "CohortVersion", "Drafts", "Entry",
+    "Event", "FormRecord", "Job", "Jobs", "LetterList", "ListDraft", "ListRecord", "ListedPatient", "ListedText",
+    "Lockouts", "Marked", "Note", "Notice", "Passkey", "Place", "PublicProject", "Recipient", "ReleaseFile",
+    "ReleaseRequest", "Request", "ReviewRecord", "Run", "Said", "SavedCohort", "Session", "Sessions", "Space",
     "StateDatabase", "Tallied", "Tombstone", "Wish", "Written",
 ]

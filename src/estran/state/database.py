@@ -13,6 +13,7 @@ from estran.state.answered import AnsweredSets
 from estran.state.api_tokens import ApiTokens
 from estran.state.audit import AuditBook
 from estran.state.catalogue import CatalogueShelf
+from estran.state.charts import ChartBook
 from estran.state.checkpoints import Checkpoints
 from estran.state.cohorts import CohortShelf
 from estran.state.datamarts import DatamartBook
@@ -35,7 +36,7 @@ from estran.state.spaces import Releases, Spaces
 from estran.state.transactions import reading, writing
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0012"  # the newest of the migrations
+HEAD = "0013"  # the newest of the migrations
 FILE_NAME = "state.sqlite"
 KEY_NAME = "portal.key"
 
@@ -71,6 +72,7 @@ class StateDatabase:
         self.letters = Letters(engine)
         self.public_projects = PublicProjects(engine)
         self.catalogue = CatalogueShelf(engine)
+        self.charts = ChartBook(engine)
 
     @classmethod
     def open(cls, where: Path | str, key_file: Path | None = None) -> StateDatabase:

@@ -34,7 +34,12 @@ def timeline(who: Reader, patient_id: int) -> HTMLResponse:
 @router.get("/patients/{patient_id}/events")
 def events(who: Reader, patient_id: int) -> Response:
     """The events as columns; times are minutes since 1970 on the patient's own clock."""
-    body = orjson.dumps(_columns(_timeline(who, patient_id), who.spoken))
+    return events_answer(_timeline(who, patient_id), who.spoken)
+
+
+def events_answer(found: Timeline, spoken: Language) -> Response:
+    """A timeline as the element that draws it reads it."""
+    body = orjson.dumps(_columns(found, spoken))
     headers = {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
     return Response(gzip.compress(body, 5), media_type="application/json", headers=headers)
 

@@ -143,7 +143,7 @@ class PatientTimeline extends HTMLElement {
   }
 
   open(n) {
-    if (n >= 0 && this.data.document[n] !== null) location.assign(`/documents/${this.data.document[n]}`);
+    if (n >= 0 && this.data.document[n] !== null) location.assign(`${this.dataset.documents || "/documents/"}${this.data.document[n]}`);
   }
 
   timeAt(x) { return this.from + (x - LEFT) / this.scale; }
