@@ -59,6 +59,7 @@ _PARTS: dict[str, dict[str, str]] = {  # module -> its commands, and what each i
     },
     "datamart": {
         "datamart": "Datamarts: minimal, re-keyed extracts for one project and one recipient.",
+    },
     "review": {
         "review": "Chart review: lists of patients to judge, forms, agreement, results.",
     },

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from estran.keeping.rights import carry_wish_out, find_person
 from estran.catalog import measuring
 from estran.catalog.quality import failures
+from estran.keeping.rights import carry_wish_out, find_person
 from estran.model.errors import EstranError, UsageError
 from estran.projects.operations import JobKind
 from estran.projects.rights_desk import RightsJob
