@@ -154,15 +154,23 @@ class Desk:
     def projects(self) -> ProjectsDesk:
         """The desk of projects."""
         return ProjectsDesk(self.state, self._room.site.settings, self.actor)
+
+    @property
     def datamarts(self) -> Datamarts:
         """The datamarts that the person may see."""
         return Datamarts(self._room.site, self.actor)
+
+    @property
     def rights(self) -> RightsDesk:
         """The desk of whoever answers patients."""
         return RightsDesk(self.state, self.actor)
+
+    @property
     def steward(self) -> Steward:
         """The desk of whoever asks about the data themselves."""
         return Steward(self._room.site, self.actor, self._view.snapshot)
+
+    @property
     def reviewer(self) -> Reviewer:
         """The desk of whoever was given charts to review."""
         return Reviewer(self._room, self.actor)

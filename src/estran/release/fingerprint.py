@@ -94,7 +94,7 @@ class Marks:
         """What the values say of each bit: votes for one, less votes for zero."""
         found = self._carriers(values, names, first, second)
         said = 2 * (_parity(values[found.rows]) ^ found.turned) - 1
-        return np.bincount(found.places, weights=said, minlength=BITS)
+        return np.bincount(found.places, weights=said, minlength=BITS).astype(np.float64)
 
     def scores(self, votes: Floats, recipients: Iterable[str]) -> list[Score]:
         """Recipients, the likeliest first."""

@@ -93,8 +93,8 @@ class SpecFile(_Strict):
         return Spec(
             project=self.project, name=self.name, cohort=_question(self.cohort),
             demographics=tuple(dict.fromkeys(self.demographics)), variables=tuple(one.frozen() for one in self.variables),
-            stays=stays and Stays(tuple(dict.fromkeys(stays.columns)), _window(stays.window)),
-            documents=documents and Documents(tuple(documents.kinds), _window(documents.window)),
+            stays=Stays(tuple(dict.fromkeys(stays.columns)), _window(stays.window)) if stays else None,
+            documents=Documents(tuple(documents.kinds), _window(documents.window)) if documents else None,
             texts=self.texts, flat=self.shape == "flat", dates=self.dates, reason=self.reason, fingerprint=self.fingerprint,
             formats=tuple(dict.fromkeys(self.formats)), days=self.days,
         )  # fmt: skip

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import duckdb
 import pyarrow as pa
 
+from estran.cohort.query import Code
 from estran.model.errors import UsageError
 from estran.projects.datamarts.members import Members
 from estran.projects.datamarts.spec import (
@@ -77,7 +78,7 @@ def _wanted(snapshot: Snapshot, variables: Sequence[Variable]) -> pa.Table:
     return pa.table({name: pa.array(found, kind) for (name, found), kind in zip(columns.items(), types, strict=True)})
 
 
-def _concepts(snapshot: Snapshot, variable: Variable, known: dict[object, list[int]]) -> list[int]:
+def _concepts(snapshot: Snapshot, variable: Variable, known: dict[Code, list[int]]) -> list[int]:
     found: set[int] = set()
     for code in variable.codes:
         ids = known[code]
