@@ -15,10 +15,12 @@ from estran.app import Site
 from estran.cli.load import load_feed, progress_bar
 from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, errors, number, table
 from estran.keeping.auditing import AuditKeeper
+from estran.keeping.following import FollowKeeper
 from estran.keeping.work import work
 from estran.model.errors import CheckFailed, EstranError, InputRefused
 from estran.model.feeds import Feed
 from estran.projects import feeds as health
+from estran.projects.desk import ReadingRoom
 from estran.sources.pipeline.history import finished
 from estran.sources.pipeline.run import retry
 from estran.sources.pipeline.unload import TakenBack
@@ -69,14 +71,14 @@ def run(
     json: JsonOpt = False,
 ) -> None:
     """Watch the folders of the feeds and load new files, each feed as often as its `every` says; do what
-    was asked for on the page of the feeds; seal and review the audit trail."""
+    was asked for on the page of the feeds; ask saved questions again; seal and review the audit trail."""
     opened = house.set_up(site, key)
     watches = [_Watch(opened, feed, json=json) for feed in opened.feeds if once or feed.every_seconds]
     if not watches:
         errors.print("No feed of estran.toml says how often to look (every = '10min'): only work asked for is done.")
-    stop, keeper = _Stop(), AuditKeeper(opened.audit_seal)
+    stop, keepers = _Stop(), (AuditKeeper(opened.audit_seal), FollowKeeper(ReadingRoom(opened)))
     while not stop.asked:
-        for told in keeper.look():
+        for told in (line for keeper in keepers for line in keeper.look()):
             (errors if json else console).print(told, highlight=False, markup=False)
         for job in work(opened.state, opened.loading):
             if json:

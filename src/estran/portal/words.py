@@ -45,6 +45,7 @@ WORDS: dict[str, dict[str, str]] = {
         "5": _("not given"), "6": _("cancelled"),
     },
     "document_status": {"0": _("Current"), "1": _("Preliminary"), "2": _("Cancelled")},
+    "every": {"never": _("never"), "daily": _("every day"), "weekly": _("every week")},
     "alert": {
         "silent": _("silent"), "rejects": _("many rejects"), "drift": _("codes never seen"), "missing": _("never came"),
     },
@@ -75,6 +76,7 @@ WORDS: dict[str, dict[str, str]] = {
         "concepts": _("Look a code up"), "count": _("Count a question"), "search": _("Search the texts"),
         "snippets": _("Extracts of documents"), "document": _("Read a document"), "patients": _("Patients of a cohort"),
         "timeline": _("Timeline of a patient"), "save": _("Save a cohort"), "open": _("Open a saved cohort"),
+        "share": _("Share a saved cohort"), "follow": _("Follow a saved cohort"),
         "audit": _("Read the audit trail"), "accounts": _("Change accounts"), "sign-in": _("Sign in"),
         "sign-out": _("Sign out"),
     },

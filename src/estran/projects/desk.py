@@ -18,13 +18,14 @@ from estran.projects.audit import permit
 from estran.projects.concepts import Concept, ConceptShelf
 from estran.projects.documents import Document, patient_of, read_document
 from estran.projects.feeds import FeedState, Refused
+from estran.projects.following import EveryDay, open_target
 from estran.projects.gate import Shown, gate_of, rules_of
 from estran.projects.holdings import Holdings, SourceLine, read_holdings
 from estran.projects.officer import Officer
 from estran.projects.operations import JobKind
 from estran.projects.patients import PatientLine, Timeline, read_patients, read_timeline
 from estran.projects.policy import Action, Target, decide
-from estran.projects.questions import Answers, Counted, named_patients, names_patients, open_names, shown
+from estran.projects.questions import Answers, Counted, named_patients, names_patients, open_names, query_of, shown
 from estran.projects.rows import fetch
 from estran.projects.site import SiteServices
 from estran.release.disclosure import margin
@@ -136,6 +137,11 @@ class Desk:
     def officer(self) -> Officer:
         """The desk of whoever may read the audit trail."""
         return Officer(self._room.site, self.actor)
+
+    @property
+    def every_day(self) -> EveryDay:
+        """My stars, shares, followed questions and notices."""
+        return EveryDay(self.state, self.actor)
 
     @property
     def site_name(self) -> str:
@@ -270,16 +276,12 @@ class Desk:
         }  # fmt: skip
 
     def _asked(self, action: Action, query: Node, target: Target | None = None) -> Node:
-        opened = open_names(query, self._query_named)
+        opened = open_names(query, query_of(self.state, self.actor.account_id))
         target = target or Target()
         listed = target.patients or named_patients(opened)
         asked = Target(target.what, names_patients=names_patients(opened), patients=listed)
         self._permit(action, asked, question_json.dumps(query))
         return opened
-
-    def _query_named(self, name: str) -> str | None:
-        mine = [c for c in self.cohorts() if c.name == name and c.versions]
-        return mine[0].versions[0].query if mine else None
 
     def cohorts(self) -> list[SavedCohort]:
         """My saved cohorts, last changed first."""
@@ -305,7 +307,8 @@ class Desk:
         cohort = self.state.cohorts.cohort(version.cohort_id) if version else None
         if version is None or cohort is None:
             return None
-        self._permit(Action.OPEN, Target(f"cohort:{cohort.name} version:{version.number}", cohort.owner_id))
+        what = f"cohort:{cohort.name} version:{version.number}"
+        self._permit(Action.OPEN, open_target(self.state, self.actor, cohort, what))
         return cohort, version
 
     def archive(self, cohort_id: int) -> None:

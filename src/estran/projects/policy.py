@@ -24,13 +24,15 @@ class Action(StrEnum):
     SAVE = "save"  # save a version of a cohort
     OPEN = "open"  # open a saved cohort of one's own
     OPEN_OTHERS = "open-others"  # open a saved cohort of another person
+    SHARE = "share"  # open a saved cohort of one's own to a colleague or a role
+    FOLLOW = "follow"  # have a saved cohort of one's own asked again by the clock
     AUDIT = "audit"  # read the audit trail
     ACCOUNT = "account"  # one's own account: password, second factor, passkeys, sessions, API tokens
     ACCOUNTS = "accounts"  # other people's accounts: create, change, disable, reset, end sessions
 
 
 _TOTALS = frozenset({Action.HOLDINGS, Action.CONCEPTS})
-_FEASIBILITY = _TOTALS | {Action.COUNT, Action.SEARCH, Action.SAVE, Action.OPEN}
+_FEASIBILITY = _TOTALS | {Action.COUNT, Action.SEARCH, Action.SAVE, Action.OPEN, Action.SHARE, Action.FOLLOW}
 _READING = _FEASIBILITY | {Action.SNIPPETS, Action.DOCUMENT, Action.PATIENTS, Action.TIMELINE}
 _HEALTH = frozenset({Action.HOLDINGS, Action.FEEDS})
 _OWN = frozenset({Action.ACCOUNT})
@@ -73,7 +75,8 @@ class Target:
     """What an action bears on: `what` for the audit, `owner_id` when it belongs to somebody.
 
     `names_patients` says that the question itself lists patients, which is reading, not counting; `patients`
-    are those of whom something is read. `role` is the role that an account has or would be given.
+    are those of whom something is read. `role` is the role that an account has or would be given. `shared` says
+    that its owner opened it to the person who asks.
     """
 
     what: str = ""
@@ -81,6 +84,7 @@ class Target:
     names_patients: bool = False
     patients: tuple[int, ...] = ()
     role: Role | None = None
+    shared: bool = False
 
 
 def rights_of(actor: Actor) -> frozenset[Action]:
@@ -105,13 +109,20 @@ def _refusal(actor: Actor, rights: frozenset[Action], action: Action, target: Ta
     own = target.owner_id == actor.account_id
     if target.names_patients and Action.PATIENTS not in rights:
         return f"The role {actor.role} may not ask about listed patients."
-    if action is Action.OPEN and not own and Action.OPEN_OTHERS not in rights:
-        return "This cohort belongs to another person."
-    if action is Action.ACCOUNT and not own:
-        return "This account belongs to another person."
+    if not own and (why := _refusal_of_others(rights, action, target)):
+        return why
     if action is Action.ACCOUNTS and actor.role is not Role.OWNER:
         if target.role is Role.OWNER:
             return "Only a key holder manages the accounts of key holders."
         if target.owner_id is not None and own:
             return "Nobody manages their own rights."
     return ""
+
+
+def _refusal_of_others(rights: frozenset[Action], action: Action, target: Target) -> str:
+    """Why this may not be done with what is not one's own; "" when it may."""
+    if action is Action.OPEN and not target.shared and Action.OPEN_OTHERS not in rights:
+        return "This cohort belongs to another person."
+    if action in (Action.SHARE, Action.FOLLOW):
+        return "Only the owner of a cohort shares or follows it."
+    return "This account belongs to another person." if action is Action.ACCOUNT else ""

@@ -11,15 +11,17 @@ from estran.state.checkpoints import Checkpoint, CheckpointFile
 from estran.state.cohorts import CohortShelf, CohortVersion, SavedCohort
 from estran.state.database import StateDatabase
 from estran.state.drafts import Drafts
+from estran.state.following import Followed, Notice
 from estran.state.jobs import Job, Jobs
 from estran.state.lockouts import Lockouts
 from estran.state.passkeys import Passkey
 from estran.state.pending import Begun
 from estran.state.reviews import ReviewRecord
 from estran.state.sessions import Place, Session, Sessions
+from estran.state.shares import Share
 
 __all__ = [
     "Account", "Accounts", "ApiToken", "AuditBook", "AuditEntry", "AuditFilter", "AuditLine", "Begun", "Checkpoint",
-    "CheckpointFile", "CohortShelf", "CohortVersion", "Drafts", "Job", "Jobs", "Lockouts", "Passkey", "Place", "ReviewRecord",
-    "SavedCohort", "Session", "Sessions", "StateDatabase",
+    "CheckpointFile", "CohortShelf", "CohortVersion", "Drafts", "Followed", "Job", "Jobs", "Lockouts", "Notice", "Passkey", "Place", "ReviewRecord",
+    "SavedCohort", "Session", "Sessions", "Share", "StateDatabase",
 ]

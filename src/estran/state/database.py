@@ -16,6 +16,7 @@ from estran.state.checkpoints import Checkpoints
 from estran.state.cohorts import CohortShelf
 from estran.state.drafts import Drafts
 from estran.state.federated import Federated
+from estran.state.following import Following, Notices
 from estran.state.jobs import Jobs
 from estran.state.lockouts import Lockouts
 from estran.state.passkeys import Passkeys
@@ -24,10 +25,11 @@ from estran.state.reviews import Reviews
 from estran.state.sealing import Seal
 from estran.state.second_factors import SecondFactors
 from estran.state.sessions import Sessions
+from estran.state.shares import Shares
 from estran.state.transactions import reading, writing
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0005"  # the newest of the migrations
+HEAD = "0013"  # the newest of the migrations
 FILE_NAME = "state.sqlite"
 KEY_NAME = "portal.key"
 
@@ -52,6 +54,9 @@ class StateDatabase:
         self.tokens = ApiTokens(engine)
         self.pending = Pending(engine)
         self.federated = Federated(engine)
+        self.shares = Shares(engine, self.cohorts)
+        self.following = Following(engine)
+        self.notices = Notices(engine)
 
     @classmethod
     def open(cls, where: Path | str, key_file: Path | None = None) -> StateDatabase:
