@@ -70,6 +70,9 @@ _PARTS: dict[str, dict[str, str]] = {  # module -> its commands, and what each i
         "reload": "Read all that a source ever sent anew from the landing: after its mapping or its reader changed.",
         "retry": "Read what is in quarantine anew: after a mapping was mended, or a vocabulary loaded.",
     },
+    "lists": {
+        "import-list": "Look patient numbers up in the vault and save whom they are of as somebody's cohort.",
+    },
     "deaths": {
         "deaths": "Match INSEE's file of deaths with the patients, in the vault: sure pairs are taken, "
         "doubtful ones reviewed.",

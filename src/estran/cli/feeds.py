@@ -16,6 +16,7 @@ from estran.cli.load import load_feed, progress_bar
 from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, errors, number, table
 from estran.keeping.auditing import AuditKeeper
 from estran.keeping.following import FollowKeeper
+from estran.keeping.lists import ListKeeper
 from estran.keeping.work import work
 from estran.model.errors import CheckFailed, EstranError, InputRefused
 from estran.model.feeds import Feed
@@ -76,7 +77,7 @@ def run(
     watches = [_Watch(opened, feed, json=json) for feed in opened.feeds if once or feed.every_seconds]
     if not watches:
         errors.print("No feed of estran.toml says how often to look (every = '10min'): only work asked for is done.")
-    stop, keepers = _Stop(), (AuditKeeper(opened.audit_seal), FollowKeeper(ReadingRoom(opened)))
+    stop, keepers = _Stop(), _keepers(opened)
     while not stop.asked:
         for told in (line for keeper in keepers for line in keeper.look()):
             (errors if json else console).print(told, highlight=False, markup=False)
@@ -91,6 +92,12 @@ def run(
         if once:
             raise typer.Exit(4 if any(watch.failed for watch in watches) else 0)
         time.sleep(_LOOK)
+
+
+def _keepers(site: Site) -> tuple[AuditKeeper, FollowKeeper, ListKeeper]:
+    """What this process does by itself besides the feeds."""
+    lists = ListKeeper(site, site.key.subkey("lists"), site.vault)
+    return AuditKeeper(site.audit_seal), FollowKeeper(ReadingRoom(site)), lists
 
 
 class _Stop:

@@ -25,6 +25,7 @@ from estran.portal.routes import (
     every_day,
     feeds,
     home,
+    lists,
     patients,
     people,
     saved,
@@ -47,7 +48,7 @@ def create_app(site: SiteServices) -> FastAPI:
     app.state.room = ReadingRoom(site)
     app.state.limit = RateLimit(site.settings.api_requests_per_minute)
     app.mount("/static", _Static(directory=STATIC), name="static")
-    rooms = (home, sign_in, account, search, cohorts, saved, every_day, concepts, documents, patients, feeds, audit, ways_in, people, api)
+    rooms = (home, sign_in, account, search, cohorts, saved, every_day, lists, concepts, documents, patients, feeds, audit, ways_in, people, api)
     for room in rooms:
         app.include_router(room.router)
     app.add_middleware(SecureHeaders)

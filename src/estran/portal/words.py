@@ -46,6 +46,7 @@ WORDS: dict[str, dict[str, str]] = {
     },
     "document_status": {"0": _("Current"), "1": _("Preliminary"), "2": _("Cancelled")},
     "every": {"never": _("never"), "daily": _("every day"), "weekly": _("every week")},
+    "number": {"number": _("Hospital numbers"), "ins": _("INS"), "": _("At the command line")},
     "alert": {
         "silent": _("silent"), "rejects": _("many rejects"), "drift": _("codes never seen"), "missing": _("never came"),
     },
@@ -77,6 +78,7 @@ WORDS: dict[str, dict[str, str]] = {
         "snippets": _("Extracts of documents"), "document": _("Read a document"), "patients": _("Patients of a cohort"),
         "timeline": _("Timeline of a patient"), "save": _("Save a cohort"), "open": _("Open a saved cohort"),
         "share": _("Share a saved cohort"), "follow": _("Follow a saved cohort"),
+        "import": _("Look a list of patient numbers up"),
         "audit": _("Read the audit trail"), "accounts": _("Change accounts"), "sign-in": _("Sign in"),
         "sign-out": _("Sign out"),
     },

@@ -21,6 +21,7 @@ from estran.projects.feeds import FeedState, Refused
 from estran.projects.following import EveryDay, open_target
 from estran.projects.gate import Shown, gate_of, rules_of
 from estran.projects.holdings import Holdings, SourceLine, read_holdings
+from estran.projects.lists import Lists
 from estran.projects.officer import Officer
 from estran.projects.operations import JobKind
 from estran.projects.patients import PatientLine, Timeline, read_patients, read_timeline
@@ -142,6 +143,11 @@ class Desk:
     def every_day(self) -> EveryDay:
         """My stars, shares, followed questions and notices."""
         return EveryDay(self.state, self.actor)
+
+    @property
+    def lists(self) -> Lists:
+        """My lists of patient numbers."""
+        return Lists(self._room.site, self.actor)
 
     @property
     def site_name(self) -> str:

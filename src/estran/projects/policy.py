@@ -26,6 +26,7 @@ class Action(StrEnum):
     OPEN_OTHERS = "open-others"  # open a saved cohort of another person
     SHARE = "share"  # open a saved cohort of one's own to a colleague or a role
     FOLLOW = "follow"  # have a saved cohort of one's own asked again by the clock
+    IMPORT = "import"  # have a list of patient numbers looked up and saved as a cohort
     AUDIT = "audit"  # read the audit trail
     ACCOUNT = "account"  # one's own account: password, second factor, passkeys, sessions, API tokens
     ACCOUNTS = "accounts"  # other people's accounts: create, change, disable, reset, end sessions
@@ -41,7 +42,7 @@ ALLOWED: dict[Role, frozenset[Action]] = {
     Role.OWNER: frozenset(Action),
     # Who gives rights uses none of them: accounts and the health of the feeds, no question, no patient.
     Role.ADMINISTRATOR: _OWN | _HEALTH | {Action.ACCOUNTS},
-    Role.DATA_ENGINEER: _OWN | _READING | {Action.OPEN_OTHERS, Action.AUDIT, Action.FEEDS, Action.OPERATE},
+    Role.DATA_ENGINEER: _OWN | _READING | {Action.OPEN_OTHERS, Action.AUDIT, Action.FEEDS, Action.OPERATE, Action.IMPORT},
     # Checks what a question finds, and takes up the cohorts of those who come for help; changes no data.
     Role.METHODOLOGIST: _OWN | _READING | {Action.OPEN_OTHERS, Action.FEEDS},
     Role.RESEARCHER: _OWN | _FEASIBILITY,

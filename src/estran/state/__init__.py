@@ -15,6 +15,7 @@ from estran.state.following import Followed, Notice
 from estran.state.jobs import Job, Jobs
 from estran.state.lockouts import Lockouts
 from estran.state.passkeys import Passkey
+from estran.state.patient_lists import PatientList
 from estran.state.pending import Begun
 from estran.state.reviews import ReviewRecord
 from estran.state.sessions import Place, Session, Sessions
@@ -22,6 +23,6 @@ from estran.state.shares import Share
 
 __all__ = [
     "Account", "Accounts", "ApiToken", "AuditBook", "AuditEntry", "AuditFilter", "AuditLine", "Begun", "Checkpoint",
-    "CheckpointFile", "CohortShelf", "CohortVersion", "Drafts", "Followed", "Job", "Jobs", "Lockouts", "Notice", "Passkey", "Place", "ReviewRecord",
+    "CheckpointFile", "CohortShelf", "CohortVersion", "Drafts", "Followed", "Job", "Jobs", "Lockouts", "Notice", "Passkey", "PatientList", "Place", "ReviewRecord",
     "SavedCohort", "Session", "Sessions", "Share", "StateDatabase",
 ]

@@ -20,6 +20,7 @@ from estran.state.following import Following, Notices
 from estran.state.jobs import Jobs
 from estran.state.lockouts import Lockouts
 from estran.state.passkeys import Passkeys
+from estran.state.patient_lists import PatientLists
 from estran.state.pending import Pending
 from estran.state.reviews import Reviews
 from estran.state.sealing import Seal
@@ -57,6 +58,7 @@ class StateDatabase:
         self.shares = Shares(engine, self.cohorts)
         self.following = Following(engine)
         self.notices = Notices(engine)
+        self.patient_lists = PatientLists(engine)
 
     @classmethod
     def open(cls, where: Path | str, key_file: Path | None = None) -> StateDatabase:

@@ -1,4 +1,5 @@
-"""The tables of every day's work: stars and shares of saved cohorts, questions that the clock asks again, notices."""
+"""The tables of every day's work: stars and shares of saved cohorts, questions that the clock asks again, notices, lists of
+patient numbers to be read where the key is."""
 
 from __future__ import annotations
 
@@ -52,3 +53,19 @@ notice = sa.Table(
     sa.Column("seen", Utc),
 )
 sa.Index("notice_account", notice.c.account_id, notice.c.seen)
+
+patient_list = sa.Table(
+    "patient_list",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("account_id", sa.ForeignKey("account.id"), nullable=False),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("kind", sa.String(10), nullable=False),  # number, ins
+    sa.Column("authority", sa.String(200), nullable=False),
+    sa.Column("sealed", sa.LargeBinary),  # the file, for the holder of the key alone; null once read
+    sa.Column("asked", Utc, nullable=False),
+    sa.Column("ended", Utc),
+    sa.Column("outcome", sa.Text, nullable=False, server_default=""),  # JSON of counts as shown
+    sa.Column("problem", sa.Text, nullable=False, server_default=""),
+    sa.Column("cohort_id", sa.ForeignKey("saved_cohort.id")),
+)

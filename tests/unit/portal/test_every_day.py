@@ -7,6 +7,7 @@ import pytest
 from tests.browser.small_site import Site
 from tests.unit.portal.conftest import sign_in, token
 
+from estran.identity.boxes import Opener
 from estran.projects.desk import ReadingRoom
 from estran.projects.following import run_due
 
@@ -71,3 +72,24 @@ def test_nonsense_is_refused(signed_in: httpx.Client, cohort: int) -> None:
 def test_who_opens_no_cohort_has_no_notices(client: httpx.Client) -> None:
     sign_in(client, "auditor")
     assert 'href="/notices"' not in client.get("/").text
+
+
+def test_a_list_of_numbers_is_handed_in_sealed(signed_in: httpx.Client, site: Site) -> None:
+    site.state.patient_lists.put_door(Opener(bytes(32)).public)
+    csrf = token(signed_in.get("/lists"))
+    files = {"file": ("numbers.csv", b"ipp\nIPP-SECRET-1\n", "text/csv")}
+    data = {"csrf": csrf, "name": "Trial", "kind": "number"}
+    assert signed_in.post("/lists", data=data, files=files).status_code == 303
+    assert "waiting" in signed_in.get("/lists").text
+    (one,) = site.state.patient_lists.waiting()
+    assert b"SECRET" not in (one.sealed or b"")
+    assert b"SECRET" in Opener(bytes(32)).open(one.sealed or b"")
+    answer = signed_in.post("/lists", data=data, files={"file": ("x.csv", b"no number here\n", "text/csv")})
+    assert answer.status_code == 422 and "no number here" not in answer.text
+    assert signed_in.post("/lists", data={**data, "csrf": "x"}, files=files).status_code == 403
+
+
+def test_who_may_not_import_sees_no_lists(client: httpx.Client) -> None:
+    sign_in(client, "methodologist")
+    assert client.get("/lists").status_code == 403
+    assert 'href="/lists"' not in client.get("/cohorts").text

@@ -49,8 +49,22 @@ def upgrade() -> None:
         sa.Column("seen", sa.DateTime),
     )
     op.create_index("notice_account", "notice", ["account_id", "seen"])
+    op.create_table(
+        "patient_list",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("account_id", sa.Integer, sa.ForeignKey("account.id"), nullable=False),
+        sa.Column("name", sa.String(200), nullable=False),
+        sa.Column("kind", sa.String(10), nullable=False),
+        sa.Column("authority", sa.String(200), nullable=False),
+        sa.Column("sealed", sa.LargeBinary),
+        sa.Column("asked", sa.DateTime, nullable=False),
+        sa.Column("ended", sa.DateTime),
+        sa.Column("outcome", sa.Text, nullable=False, server_default=""),
+        sa.Column("problem", sa.Text, nullable=False, server_default=""),
+        sa.Column("cohort_id", sa.Integer, sa.ForeignKey("saved_cohort.id")),
+    )
 
 
 def downgrade() -> None:
-    for table in ("notice", "followed", "share", "favourite"):
+    for table in ("patient_list", "notice", "followed", "share", "favourite"):
         op.drop_table(table)
