@@ -73,6 +73,9 @@ _PARTS: dict[str, dict[str, str]] = {  # module -> its commands, and what each i
     "lists": {
         "import-list": "Look patient numbers up in the vault and save whom they are of as somebody's cohort.",
     },
+    "screening": {
+        "screening": "Lists of names for a treating team: patients of their ward who answer a question.",
+    },
     "deaths": {
         "deaths": "Match INSEE's file of deaths with the patients, in the vault: sure pairs are taken, "
         "doubtful ones reviewed.",

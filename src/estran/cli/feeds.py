@@ -17,6 +17,7 @@ from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, errors, num
 from estran.keeping.auditing import AuditKeeper
 from estran.keeping.following import FollowKeeper
 from estran.keeping.lists import ListKeeper
+from estran.keeping.screening import ScreeningKeeper
 from estran.keeping.work import work
 from estran.model.errors import CheckFailed, EstranError, InputRefused
 from estran.model.feeds import Feed
@@ -94,10 +95,10 @@ def run(
         time.sleep(_LOOK)
 
 
-def _keepers(site: Site) -> tuple[AuditKeeper, FollowKeeper, ListKeeper]:
+def _keepers(site: Site) -> tuple[AuditKeeper, FollowKeeper, ListKeeper, ScreeningKeeper]:
     """What this process does by itself besides the feeds."""
     lists = ListKeeper(site, site.key.subkey("lists"), site.vault)
-    return AuditKeeper(site.audit_seal), FollowKeeper(ReadingRoom(site)), lists
+    return AuditKeeper(site.audit_seal), FollowKeeper(ReadingRoom(site)), lists, ScreeningKeeper(site.state)
 
 
 class _Stop:

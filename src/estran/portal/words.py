@@ -78,6 +78,7 @@ WORDS: dict[str, dict[str, str]] = {
         "snippets": _("Extracts of documents"), "document": _("Read a document"), "patients": _("Patients of a cohort"),
         "timeline": _("Timeline of a patient"), "save": _("Save a cohort"), "open": _("Open a saved cohort"),
         "share": _("Share a saved cohort"), "follow": _("Follow a saved cohort"),
+        "screen": _("Names of patients of a ward"),
         "import": _("Look a list of patient numbers up"),
         "audit": _("Read the audit trail"), "accounts": _("Change accounts"), "sign-in": _("Sign in"),
         "sign-out": _("Sign out"),

@@ -48,6 +48,8 @@ class NoticeKind(StrEnum):
     NEW = "new"  # new patients answer a question
     STOPPED = "stopped"  # a question is not asked again any more, and why
     SHARED = "shared"  # a colleague opened a cohort to me
+    SCREENING = "screening"  # a list of names of my ward waits at the holder of the key
+    HANDED = "handed"  # it was handed over
 
 
 def sharable() -> tuple[Role, ...]:

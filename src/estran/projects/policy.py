@@ -27,6 +27,7 @@ class Action(StrEnum):
     SHARE = "share"  # open a saved cohort of one's own to a colleague or a role
     FOLLOW = "follow"  # have a saved cohort of one's own asked again by the clock
     IMPORT = "import"  # have a list of patient numbers looked up and saved as a cohort
+    SCREEN = "screen"  # be handed the names of patients of one's ward who answer a question, by the key holder
     AUDIT = "audit"  # read the audit trail
     ACCOUNT = "account"  # one's own account: password, second factor, passkeys, sessions, API tokens
     ACCOUNTS = "accounts"  # other people's accounts: create, change, disable, reset, end sessions
@@ -46,7 +47,8 @@ ALLOWED: dict[Role, frozenset[Action]] = {
     # Checks what a question finds, and takes up the cohorts of those who come for help; changes no data.
     Role.METHODOLOGIST: _OWN | _READING | {Action.OPEN_OTHERS, Action.FEEDS},
     Role.RESEARCHER: _OWN | _FEASIBILITY,
-    Role.CLINICIAN: _OWN | _FEASIBILITY,
+    # Whoever treats the patients may be handed their names, on paper and by the key holder alone.
+    Role.CLINICIAN: _OWN | _FEASIBILITY | {Action.SCREEN},
     # Answers for the coding of stays: reads de-identified records to check it, sees the feeds, operates nothing.
     Role.DIM_PHYSICIAN: _OWN | _READING | {Action.FEEDS},
     # Whoever pays for a study learns no count of their own: feasibility is answered within a project.

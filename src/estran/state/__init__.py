@@ -18,11 +18,12 @@ from estran.state.passkeys import Passkey
 from estran.state.patient_lists import PatientList
 from estran.state.pending import Begun
 from estran.state.reviews import ReviewRecord
+from estran.state.screenings import Screening
 from estran.state.sessions import Place, Session, Sessions
 from estran.state.shares import Share
 
 __all__ = [
     "Account", "Accounts", "ApiToken", "AuditBook", "AuditEntry", "AuditFilter", "AuditLine", "Begun", "Checkpoint",
     "CheckpointFile", "CohortShelf", "CohortVersion", "Drafts", "Followed", "Job", "Jobs", "Lockouts", "Notice", "Passkey", "PatientList", "Place", "ReviewRecord",
-    "SavedCohort", "Session", "Sessions", "Share", "StateDatabase",
+    "SavedCohort", "Screening", "Session", "Sessions", "Share", "StateDatabase",
 ]

@@ -23,6 +23,7 @@ from estran.state.passkeys import Passkeys
 from estran.state.patient_lists import PatientLists
 from estran.state.pending import Pending
 from estran.state.reviews import Reviews
+from estran.state.screenings import Screenings
 from estran.state.sealing import Seal
 from estran.state.second_factors import SecondFactors
 from estran.state.sessions import Sessions
@@ -59,6 +60,7 @@ class StateDatabase:
         self.following = Following(engine)
         self.notices = Notices(engine)
         self.patient_lists = PatientLists(engine)
+        self.screenings = Screenings(engine)
 
     @classmethod
     def open(cls, where: Path | str, key_file: Path | None = None) -> StateDatabase:

@@ -1,5 +1,5 @@
 """The tables of every day's work: stars and shares of saved cohorts, questions that the clock asks again, notices, lists of
-patient numbers to be read where the key is."""
+patient numbers to be read where the key is, lists of names for a treating team."""
 
 from __future__ import annotations
 
@@ -68,4 +68,16 @@ patient_list = sa.Table(
     sa.Column("outcome", sa.Text, nullable=False, server_default=""),  # JSON of counts as shown
     sa.Column("problem", sa.Text, nullable=False, server_default=""),
     sa.Column("cohort_id", sa.ForeignKey("saved_cohort.id")),
+)
+
+screening = sa.Table(
+    "screening",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("account_id", sa.ForeignKey("account.id"), nullable=False),  # of the treating team
+    sa.Column("ward", sa.String(120), nullable=False),  # code of the unit
+    sa.Column("sealed", sa.LargeBinary),  # the list, sealed with the site's key; null once expired
+    sa.Column("made", Utc, nullable=False),
+    sa.Column("expires", Utc, nullable=False),
+    sa.Column("handed", Utc),
 )

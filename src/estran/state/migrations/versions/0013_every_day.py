@@ -1,4 +1,5 @@
-"""Stars and shares of saved cohorts, questions that the clock asks again, notices."""
+"""Stars and shares of saved cohorts, questions that the clock asks again, notices, lists of
+patient numbers, lists of names for a treating team."""
 
 from __future__ import annotations
 
@@ -63,8 +64,18 @@ def upgrade() -> None:
         sa.Column("problem", sa.Text, nullable=False, server_default=""),
         sa.Column("cohort_id", sa.Integer, sa.ForeignKey("saved_cohort.id")),
     )
+    op.create_table(
+        "screening",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("account_id", sa.Integer, sa.ForeignKey("account.id"), nullable=False),
+        sa.Column("ward", sa.String(120), nullable=False),
+        sa.Column("sealed", sa.LargeBinary),
+        sa.Column("made", sa.DateTime, nullable=False),
+        sa.Column("expires", sa.DateTime, nullable=False),
+        sa.Column("handed", sa.DateTime),
+    )
 
 
 def downgrade() -> None:
-    for table in ("patient_list", "notice", "followed", "share", "favourite"):
+    for table in ("screening", "patient_list", "notice", "followed", "share", "favourite"):
         op.drop_table(table)
