@@ -20,6 +20,7 @@ from estran.projects.documents import Document, patient_of, read_document
 from estran.projects.feeds import FeedState, Refused
 from estran.projects.following import EveryDay, open_target
 from estran.projects.gate import Shown, gate_of, rules_of
+from estran.projects.hierarchy import Branch, branches, vocabularies
 from estran.projects.holdings import Holdings, SourceLine, read_holdings
 from estran.projects.lists import Lists
 from estran.projects.officer import Officer
@@ -51,6 +52,10 @@ class View:
     @cached_property
     def holdings(self) -> Holdings:
         return read_holdings(self.snapshot)
+
+    @cached_property
+    def vocabularies(self) -> tuple[tuple[str, int], ...]:
+        return vocabularies(self.snapshot)
 
     @cached_property
     def wards(self) -> tuple[tuple[str, str], ...]:
@@ -180,6 +185,17 @@ class Desk:
         """Codes whose label or code holds the words, those that patients have first."""
         self._permit(Action.CONCEPTS, Target(f"words:{words} kind:{kind}"))
         return [ConceptShown(c, self._gate.show(c.patients, f"concept/{c.concept_id}")) for c in self._view.concepts.look_up(words, kind)]
+
+    def vocabularies(self) -> tuple[tuple[str, int], ...]:
+        """The vocabularies that have a hierarchy; says nothing of any patient."""
+        self._permit(Action.CONCEPTS, Target("vocabularies"))
+        return self._view.vocabularies
+
+    def branches(self, vocabulary: str, code: str) -> tuple[list[tuple[Branch, Shown]], int]:
+        """What is directly below a code, each node with its patients through the gate; and how many nodes there are."""
+        self._permit(Action.CONCEPTS, Target(f"below:{vocabulary}:{code}"))
+        found = branches(self._view.snapshot, self._view.concepts, vocabulary, code)
+        return [(n, self._gate.show(n.patients, f"concept/{n.concept.concept_id}")) for n in found.nodes], found.total
 
     def labels(self, codes: list[tuple[str, str]]) -> dict[tuple[str, str], Concept]:
         """What is known of codes; says nothing of any patient."""
