@@ -98,7 +98,7 @@ def _plain(value: str) -> str:
 def _person(vault: Vault, patient: int) -> list[str]:
     held, known = vault.traits(patient), vault.known([patient])[patient]
     born = traits.birth(held)
-    names = [" ".join(traits.winner(held, name) or ()) for name in COLUMNS[:2]]  # type: ignore[arg-type]
+    names = [" ".join(traits.winner(held, name) or ()) for name in COLUMNS[:2]]
     return [*names, born[0].isoformat() if born else "", " ".join(known.numbers)]
 
 

@@ -31,7 +31,7 @@ def test_levels_hold_what_is_directly_below(site: Site) -> None:
     assert [n.concept.code for n, _ in below] == ["I50.0", "I50.1"]
     assert desk.branches("CIM10", "nothing") == ([], 0)
     counts = {c.concept.code: c.patients for c in desk.concepts("I50")}
-    assert dict((n.concept.code, shown) for n, shown in top)["I50"] == counts["I50"]
+    assert {n.concept.code: shown for n, shown in top}["I50"] == counts["I50"]
 
 
 def test_counts_are_protected_and_the_look_is_recorded(site: Site) -> None:
