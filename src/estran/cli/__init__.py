@@ -77,7 +77,7 @@ _PARTS: dict[str, dict[str, str]] = {  # module -> its commands, and what each i
     "feeds": {
         "feeds": "How each feed is doing: last load, newest date, volume, rejects, codes never seen before.",
         "run": "Watch the folders of the feeds and load new files, each feed as often as its `every` "
-        "says; do what was asked for on the page of the feeds; seal and review the audit trail.",
+        "says; do what was asked for on the page of the feeds; ask saved questions again; seal and review the audit trail.",
         "loads": "List loads: what was read, loaded, superseded and quarantined in each.",
         "unload": "Take one load back, as if it had never come; what it had replaced comes back from the landing.",
         "reload": "Read all that a source ever sent anew from the landing: after its mapping or its reader changed.",
@@ -87,6 +87,12 @@ _PARTS: dict[str, dict[str, str]] = {  # module -> its commands, and what each i
         "catalog": "What is held of each table, kind of document and variable: counts, period, distribution, sources.",
         "quality": "Checks of the data: run them, show what they found, list them.",
         "reconcile": "Compare official monthly figures (PMSI) with what the warehouse counts.",
+    },
+    "lists": {
+        "import-list": "Look patient numbers up in the vault and save whom they are of as somebody's cohort.",
+    },
+    "screening": {
+        "screening": "Lists of names for a treating team: patients of their ward who answer a question.",
     },
     "deaths": {
         "deaths": "Match INSEE's file of deaths with the patients, in the vault: sure pairs are taken, "

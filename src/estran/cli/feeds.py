@@ -16,10 +16,14 @@ from estran.cli.load import load_feed, progress_bar
 from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, errors, number, table
 from estran.keeping.auditing import AuditKeeper
 from estran.keeping.rights import RightsKeeper
+from estran.keeping.following import FollowKeeper
+from estran.keeping.lists import ListKeeper
+from estran.keeping.screening import ScreeningKeeper
 from estran.keeping.work import work
 from estran.model.errors import CheckFailed, EstranError, InputRefused
 from estran.model.feeds import Feed
 from estran.projects import feeds as health
+from estran.projects.desk import ReadingRoom
 from estran.sources.pipeline.history import finished
 from estran.sources.pipeline.run import retry
 from estran.sources.pipeline.unload import TakenBack
@@ -70,14 +74,14 @@ def run(
     json: JsonOpt = False,
 ) -> None:
     """Watch the folders of the feeds and load new files, each feed as often as its `every` says; do what
-    was asked for on the pages; seal and review the audit trail; follow the rights of patients."""
+    was asked for on the pages; ask saved questions again; seal and review the audit trail; follow the rights of patients."""
     opened = house.set_up(site, key)
     watches = [_Watch(opened, feed, json=json) for feed in opened.feeds if once or feed.every_seconds]
     if not watches:
         errors.print("No feed of estran.toml says how often to look (every = '10min'): only work asked for is done.")
-    stop, keeper, rights = _Stop(), AuditKeeper(opened.audit_seal), RightsKeeper(opened.state, opened.warehouse)
+    stop, keepers = _Stop(), _keepers(opened)
     while not stop.asked:
-        for told in [*keeper.look(), *rights.look()]:
+        for told in (line for keeper in keepers for line in keeper.look()):
             (errors if json else console).print(told, highlight=False, markup=False)
         for job in work(opened.state, opened.loading):
             if json:
@@ -90,6 +94,13 @@ def run(
         if once:
             raise typer.Exit(4 if any(watch.failed for watch in watches) else 0)
         time.sleep(_LOOK)
+
+
+def _keepers(site: Site) -> tuple[AuditKeeper, RightsKeeper, FollowKeeper, ListKeeper, ScreeningKeeper]:
+    """What this process does by itself besides the feeds."""
+    lists = ListKeeper(site, site.key.subkey("lists"), site.vault)
+    rights = RightsKeeper(site.state, site.warehouse)
+    return AuditKeeper(site.audit_seal), rights, FollowKeeper(ReadingRoom(site)), lists, ScreeningKeeper(site.state)
 
 
 class _Stop:

@@ -21,6 +21,9 @@ _PATHS = {
     "copy": '<path d="M9 9h11v11H9z"/><path d="M5 15H4V4h11v1"/>',
     "clock": '<circle cx="12" cy="12" r="8.5"/><path d="M12 7v5l3.5 2"/>',
     "bin": '<path d="M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13"/>',
+    "star": '<path d="m12 4 2.5 5.2 5.6.8-4 4 .9 5.7-5-2.7-5 2.7.9-5.7-4-4 5.6-.8z"/>',
+    "bell": '<path d="M6 10a6 6 0 0 1 12 0v5l2 2H4l2-2zM10 20h4"/>',
+    "tree": '<path d="M5 4v14h6M5 10h6"/><path d="M14 8h6v4h-6zM14 16h6v4h-6z"/>',
     "table": '<path d="M4 5h16v14H4zM4 10h16M10 10v9"/>',
 }
 

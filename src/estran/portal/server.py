@@ -25,8 +25,10 @@ from estran.portal.routes import (
     concepts,
     datamarts,
     documents,
+    every_day,
     feeds,
     home,
+    lists,
     patients,
     people,
     projects,
@@ -63,7 +65,7 @@ def create_app(site: SiteServices) -> FastAPI:
     rooms = (
         home, sign_in, account, search, cohorts, saved, concepts, documents, patients, feeds, audit, ways_in,
         people, projects, datamarts, spaces, rights, transparency, catalog, steering, reviews, reviewing,
-        adjudicating, api,
+        adjudicating, every_day, lists, api,
     )
     for room in rooms:
         app.include_router(room.router)

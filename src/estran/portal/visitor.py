@@ -69,7 +69,7 @@ class Visitor:
         allowed = {action.value for action in Action if decide(self.desk.actor, action).allowed}
         text = render(
             template, self.spoken.code, me=self.account, csrf=self.session.csrf, theme=self.account.theme, allowed=allowed,
-            site=self.desk.site_name, path=self.request.url.path, partial="hx-request" in self.request.headers, **context,
+            site=self.desk.site_name, path=self.request.url.path, unread=self.desk.every_day.unread(), partial="hx-request" in self.request.headers, **context,
         )
         return HTMLResponse(text, status)
 

@@ -48,6 +48,8 @@ _HOUSE: dict[str, dict[str, str]] = {
         "5": _("not given"), "6": _("cancelled"),
     },
     "document_status": {"0": _("Current"), "1": _("Preliminary"), "2": _("Cancelled")},
+    "every": {"never": _("never"), "daily": _("every day"), "weekly": _("every week")},
+    "number": {"number": _("Hospital numbers"), "ins": _("INS"), "": _("At the command line")},
     "alert": {
         "silent": _("silent"), "rejects": _("many rejects"), "drift": _("codes never seen"), "missing": _("never came"),
     },
@@ -89,6 +91,9 @@ _HOUSE: dict[str, dict[str, str]] = {
         "failures": _("Rows behind a failure"), "reconcile": _("Compare official figures"), "steering": _("Steering"),
         "review": _("Review charts"), "annotate": _("Mark texts"), "adjudicate": _("Settle reviews"),
         "review-lists": _("Manage reviews"), "review-export": _("Take reviews out"),
+        "share": _("Share a saved cohort"), "follow": _("Follow a saved cohort"),
+        "screen": _("Names of patients of a ward"),
+        "import": _("Look a list of patient numbers up"),
         "audit": _("Read the audit trail"), "accounts": _("Change accounts"), "sign-in": _("Sign in"),
         "sign-out": _("Sign out"), "projects": _("See projects"), "propose": _("Step of a project's team"),
         "consult": _("Advise a project"), "judge": _("Judge a project"), "preside": _("Conclude a session"),

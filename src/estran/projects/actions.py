@@ -22,6 +22,10 @@ class Action(StrEnum):
     OPEN = "open"  # open a saved cohort of one's own
     OPEN_OTHERS = "open-others"  # open a saved cohort of another person
     AUDIT = "audit"  # read the audit trail
+    SHARE = "share"  # open a saved cohort of one's own to a colleague or a role
+    FOLLOW = "follow"  # have a saved cohort of one's own asked again by the clock
+    IMPORT = "import"  # have a list of patient numbers looked up and saved as a cohort
+    SCREEN = "screen"  # be handed the names of patients of one's ward who answer a question, by the key holder
     REVIEW = "review"  # read and judge the patients of a review list that one was given, and no others
     ANNOTATE = "annotate"  # mark the texts of the patients that one was given
     ADJUDICATE = "adjudicate"  # settle what two reviewers of a list said differently, where one is named for it

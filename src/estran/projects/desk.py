@@ -23,15 +23,19 @@ from estran.projects.concepts import Concept, ConceptShelf
 from estran.projects.datamarts.shelf import Datamarts
 from estran.projects.documents import Document, patient_of, read_document
 from estran.projects.feeds import FeedState, Refused
+from estran.projects.following import EveryDay, open_target
 from estran.projects.gate import Shown, gate_of, rules_of
+from estran.projects.hierarchy import Branch, branches, vocabularies
 from estran.projects.holdings import Holdings, SourceLine, read_holdings
 from estran.projects.life import ProjectsDesk
+from estran.projects.lists import Lists
 from estran.projects.officer import Officer
 from estran.projects.operations import JobKind
 from estran.projects.patients import PatientLine, Timeline, read_patients, read_timeline
 from estran.projects.policy import Action, Target, decide
 from estran.projects.questions import Answers, Counted, named_patients, names_patients, open_names, shown
 from estran.projects.rights_desk import RightsDesk
+from estran.projects.questions import Answers, Counted, named_patients, names_patients, open_names, query_of, shown
 from estran.projects.rows import fetch
 from estran.projects.site import SiteServices
 from estran.projects.steward import Steward
@@ -57,6 +61,10 @@ class View:
     @cached_property
     def holdings(self) -> Holdings:
         return read_holdings(self.snapshot)
+
+    @cached_property
+    def vocabularies(self) -> tuple[tuple[str, int], ...]:
+        return vocabularies(self.snapshot)
 
     @cached_property
     def wards(self) -> tuple[tuple[str, str], ...]:
@@ -191,6 +199,14 @@ class Desk:
         outcome, everybody = self._view.answers.run(opened), self._view.snapshot.population()
         answers = self._gate.answers({"selected": outcome.patients, "others": everybody - outcome.patients})
         return outcome, answers["selected"].shown.value, answers["others"].shown.value
+    def every_day(self) -> EveryDay:
+        """My stars, shares, followed questions and notices."""
+        return EveryDay(self.state, self.actor)
+
+    @property
+    def lists(self) -> Lists:
+        """My lists of patient numbers."""
+        return Lists(self._room.site, self.actor)
 
     @property
     def site_name(self) -> str:
@@ -223,6 +239,17 @@ class Desk:
         """Codes whose label or code holds the words, those that patients have first."""
         self._permit(Action.CONCEPTS, Target(f"words:{words} kind:{kind}"))
         return [ConceptShown(c, self._gate.show(c.patients, f"concept/{c.concept_id}")) for c in self._view.concepts.look_up(words, kind)]
+
+    def vocabularies(self) -> tuple[tuple[str, int], ...]:
+        """The vocabularies that have a hierarchy; says nothing of any patient."""
+        self._permit(Action.CONCEPTS, Target("vocabularies"))
+        return self._view.vocabularies
+
+    def branches(self, vocabulary: str, code: str) -> tuple[list[tuple[Branch, Shown]], int]:
+        """What is directly below a code, each node with its patients through the gate; and how many nodes there are."""
+        self._permit(Action.CONCEPTS, Target(f"below:{vocabulary}:{code}"))
+        found = branches(self._view.snapshot, self._view.concepts, vocabulary, code)
+        return [(n, self._gate.show(n.patients, f"concept/{n.concept.concept_id}")) for n in found.nodes], found.total
 
     def labels(self, codes: list[tuple[str, str]]) -> dict[tuple[str, str], Concept]:
         """What is known of codes; says nothing of any patient."""
@@ -325,16 +352,12 @@ class Desk:
         }  # fmt: skip
 
     def _asked(self, action: Action, query: Node, target: Target | None = None) -> Node:
-        opened = open_names(query, self._query_named)
+        opened = open_names(query, query_of(self.state, self.actor.account_id))
         target = target or Target()
         listed = target.patients or named_patients(opened)
         asked = Target(target.what, names_patients=names_patients(opened), patients=listed)
         self._permit(action, asked, question_json.dumps(query))
         return opened
-
-    def _query_named(self, name: str) -> str | None:
-        mine = [c for c in self.cohorts() if c.name == name and c.versions]
-        return mine[0].versions[0].query if mine else None
 
     def cohorts(self) -> list[SavedCohort]:
         """My saved cohorts, last changed first."""
@@ -360,7 +383,8 @@ class Desk:
         cohort = self.state.cohorts.cohort(version.cohort_id) if version else None
         if version is None or cohort is None:
             return None
-        self._permit(Action.OPEN, Target(f"cohort:{cohort.name} version:{version.number}", cohort.owner_id))
+        what = f"cohort:{cohort.name} version:{version.number}"
+        self._permit(Action.OPEN, open_target(self.state, self.actor, cohort, what))
         return cohort, version
 
     def archive(self, cohort_id: int) -> None:

@@ -10,7 +10,7 @@ from estran.projects.actors import Role
 Grants = Mapping[Role, frozenset[Action]]
 
 _TOTALS = frozenset({Action.HOLDINGS, Action.CONCEPTS})
-_FEASIBILITY = _TOTALS | {Action.COUNT, Action.SEARCH, Action.SAVE, Action.OPEN}
+_FEASIBILITY = _TOTALS | {Action.COUNT, Action.SEARCH, Action.SAVE, Action.OPEN, Action.SHARE, Action.FOLLOW}
 _READING = _FEASIBILITY | {Action.SNIPPETS, Action.DOCUMENT, Action.PATIENTS, Action.TIMELINE}
 _HEALTH = frozenset({Action.HOLDINGS, Action.FEEDS})
 _OWN = frozenset({Action.ACCOUNT})
@@ -105,7 +105,13 @@ _REVIEWS: Grants = {
     Role.DIM_PHYSICIAN: _GIVEN | {Action.REVIEW_LISTS},
 }
 
-_SUBJECTS: tuple[Grants, ...] = (_HOUSE, _PROJECTS, _DATAMARTS, _WORKSPACES, _RIGHTS, _QUALITY, _REVIEWS)
+_EVERY_DAY: Grants = {
+    Role.DATA_ENGINEER: frozenset({Action.IMPORT}),
+    # Whoever treats the patients may be handed their names, on paper and by the key holder alone.
+    Role.CLINICIAN: frozenset({Action.SCREEN}),
+}
+
+_SUBJECTS: tuple[Grants, ...] = (_HOUSE, _PROJECTS, _DATAMARTS, _WORKSPACES, _RIGHTS, _QUALITY, _REVIEWS, _EVERY_DAY)
 
 
 def _of(role: Role) -> frozenset[Action]:

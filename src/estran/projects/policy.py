@@ -27,7 +27,7 @@ class Target:
     `names_patients` says that the question itself lists patients, which is reading, not counting; `patients`
     are those of whom something is read. `role` is the role that an account has or would be given. Of a project,
     `parties` are the accounts whose it is in the capacity asked for (the team, those called), and `conflict` says
-    that this person declared a conflict of interest.
+    that this person declared a conflict of interest. `shared` says that its owner opened it to the person who asks.
     """
 
     what: str = ""
@@ -37,6 +37,7 @@ class Target:
     role: Role | None = None
     parties: tuple[int, ...] = ()
     conflict: bool = False
+    shared: bool = False
 
 
 def rights_of(actor: Actor) -> frozenset[Action]:
@@ -61,6 +62,8 @@ _PERSONAL: dict[Action, tuple[Action | None, str]] = {
     Action.OPEN: (Action.OPEN_OTHERS, "This cohort belongs to another person."),
     Action.DATAMARTS: (Action.BUILD_DATAMART, "This datamart was made for another person."),
     Action.ACCOUNT: (None, "This account belongs to another person."),
+    Action.SHARE: (None, "Only the owner of a cohort shares or follows it."),
+    Action.FOLLOW: (None, "Only the owner of a cohort shares or follows it."),
     Action.REVIEW: (None, "This was not given to you to review."),
     Action.ANNOTATE: (None, "This was not given to you to review."),
     Action.ADJUDICATE: (None, "This was not given to you to review."),
@@ -84,7 +87,9 @@ def _listed_refusal(actor: Actor, rights: frozenset[Action], _: Action, target: 
 def _personal_refusal(actor: Actor, rights: frozenset[Action], action: Action, target: Target) -> str:
     """What belongs to one person."""
     instead, said = _PERSONAL.get(action, (None, ""))
-    return said if target.owner_id != actor.account_id and instead not in rights else ""
+    if target.owner_id == actor.account_id or (action is Action.OPEN and target.shared):
+        return ""
+    return said if instead not in rights else ""
 
 
 def _account_refusal(actor: Actor, _: frozenset[Action], action: Action, target: Target) -> str:

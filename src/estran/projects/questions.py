@@ -14,6 +14,7 @@ from estran.cohort.language import json as question_json
 from estran.cohort.query import CodeCriterion, CohortRef, IdList, Node, at, leading, resolve, walk
 from estran.model.errors import UsageError
 from estran.projects.gate import Answer, ResultGate, Shown
+from estran.state import StateDatabase
 from estran.warehouse import Snapshot
 
 BANDS = tuple(range(0, 100, 10))
@@ -132,6 +133,16 @@ def names_patients(query: Node) -> bool:
 def named_patients(query: Node) -> tuple[int, ...]:
     """The patients that the question lists by number."""
     return tuple({n for _, node in walk(query) if isinstance(node, IdList) for n in node.ids})
+
+
+def query_of(state: StateDatabase, account_id: int | None) -> Callable[[str], str | None]:
+    """How `open_names` finds the cohorts of one person: the newest version under a name, None when there is none."""
+
+    def find(name: str) -> str | None:
+        mine = [] if account_id is None else state.cohorts.owned_by(account_id)
+        return next((c.versions[0].query for c in mine if c.name == name and c.versions), None)
+
+    return find
 
 
 def open_names(query: Node, find: Callable[[str], str | None], depth: int = 0) -> Node:

@@ -13,10 +13,12 @@ from estran.state.checkpoints import Checkpoint, CheckpointFile
 from estran.state.cohorts import CohortShelf, CohortVersion, SavedCohort
 from estran.state.database import StateDatabase
 from estran.state.drafts import Drafts
+from estran.state.following import Followed, Notice
 from estran.state.jobs import Job, Jobs
 from estran.state.lockouts import Lockouts
 from estran.state.notices import Notice
 from estran.state.passkeys import Passkey
+from estran.state.patient_lists import PatientList
 from estran.state.pending import Begun
 from estran.state.projects import Call, Event, Written
 from estran.state.public import PublicProject
@@ -29,8 +31,8 @@ from estran.state.spaces import ReleaseFile, ReleaseRequest, Space
 __all__ = [
     "Account", "Accounts", "Act", "ApiToken", "AuditBook", "AuditEntry", "AuditFilter", "AuditLine", "Begun", "Call",
     "CatalogueShelf", "ChartBook", "Checkpoint", "CheckpointFile", "CohortShelf", "CohortVersion", "Drafts", "Entry",
-    "Event", "FormRecord", "Job", "Jobs", "LetterList", "ListDraft", "ListRecord", "ListedPatient", "ListedText",
-    "Lockouts", "Marked", "Note", "Notice", "Passkey", "Place", "PublicProject", "Recipient", "ReleaseFile",
-    "ReleaseRequest", "Request", "ReviewRecord", "Run", "Said", "SavedCohort", "Session", "Sessions", "Space",
-    "StateDatabase", "Tallied", "Tombstone", "Wish", "Written",
+    "Event", "Followed", "FormRecord", "Job", "Jobs", "LetterList", "ListDraft", "ListRecord", "ListedPatient",
+    "ListedText", "Lockouts", "Marked", "Note", "Notice", "Passkey", "PatientList", "Place", "PublicProject",
+    "Recipient", "ReleaseFile", "ReleaseRequest", "Request", "ReviewRecord", "Run", "Said", "SavedCohort",
+    "Screening", "Session", "Sessions", "Share", "Space", "StateDatabase", "Tallied", "Tombstone", "Wish", "Written",
 ]

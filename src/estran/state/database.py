@@ -19,10 +19,12 @@ from estran.state.cohorts import CohortShelf
 from estran.state.datamarts import DatamartBook
 from estran.state.drafts import Drafts
 from estran.state.federated import Federated
+from estran.state.following import Following, Notices
 from estran.state.jobs import Jobs
 from estran.state.lockouts import Lockouts
 from estran.state.notices import Notices
 from estran.state.passkeys import Passkeys
+from estran.state.patient_lists import PatientLists
 from estran.state.pending import Pending
 from estran.state.projects import ProjectBook
 from estran.state.public import PublicProjects
@@ -36,7 +38,16 @@ from estran.state.spaces import Releases, Spaces
 from estran.state.transactions import reading, writing
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0012"  # the newest of the migrations
+HEAD = "0013"  # the newest of the migrations
+from estran.state.screenings import Screenings
+from estran.state.sealing import Seal
+from estran.state.second_factors import SecondFactors
+from estran.state.sessions import Sessions
+from estran.state.shares import Shares
+from estran.state.transactions import reading, writing
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+HEAD = "0013"  # the newest of the migrations
 FILE_NAME = "state.sqlite"
 KEY_NAME = "portal.key"
 
@@ -73,6 +84,11 @@ class StateDatabase:
         self.public_projects = PublicProjects(engine)
         self.catalogue = CatalogueShelf(engine)
         self.charts = ChartBook(engine)
+        self.shares = Shares(engine, self.cohorts)
+        self.following = Following(engine)
+        self.notices = Notices(engine)
+        self.patient_lists = PatientLists(engine)
+        self.screenings = Screenings(engine)
 
     @classmethod
     def open(cls, where: Path | str, key_file: Path | None = None) -> StateDatabase:

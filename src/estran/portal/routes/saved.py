@@ -14,6 +14,7 @@ from estran.model.errors import UsageError
 from estran.portal.builder.wording import as_text, explanation
 from estran.portal.routes.cohorts import put
 from estran.portal.visitor import Poster, Reader
+from estran.projects.following import sharable
 from estran.projects.gate import Shown
 from estran.projects.questions import Counted
 from estran.state import CohortVersion, SavedCohort
@@ -35,13 +36,18 @@ class Side:
 
 @router.get("/cohorts")
 def listed(who: Reader, saved: int = 0) -> HTMLResponse:
-    return who.page("saved.html", cohorts=who.desk.cohorts(), saved_total=who.desk.saved_total, saved=saved)
+    daily = who.desk.every_day
+    return who.page(
+        "saved.html", cards=daily.mine(), shared=daily.shared_with_me(), saved_total=who.desk.saved_total, saved=saved,
+        roles=list(sharable()),
+    )  # fmt: skip
 
 
 @router.post("/cohorts/open")
 def open_version(who: Poster, version: Annotated[int, Form()]) -> Response:
-    _, found = _version(who, version)
-    put(who, question_json.loads(found.query), found.id)
+    cohort, found = _version(who, version)
+    mine = cohort.owner_id == who.account.id  # of a colleague's, one opens a copy
+    put(who, question_json.loads(found.query), found.id if mine else None)
     return who.go("/cohort")
 
 
