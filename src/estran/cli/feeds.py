@@ -15,9 +15,9 @@ from estran.app import Site
 from estran.cli.load import load_feed, progress_bar
 from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, errors, number, table
 from estran.keeping.auditing import AuditKeeper
-from estran.keeping.rights import RightsKeeper
 from estran.keeping.following import FollowKeeper
 from estran.keeping.lists import ListKeeper
+from estran.keeping.rights import RightsKeeper
 from estran.keeping.screening import ScreeningKeeper
 from estran.keeping.work import work
 from estran.model.errors import CheckFailed, EstranError, InputRefused

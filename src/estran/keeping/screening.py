@@ -18,7 +18,7 @@ from estran.identity.vault import Vault
 from estran.model.errors import UsageError
 from estran.projects.actors import KEY_HOLDER, Actor
 from estran.projects.audit import permit
-from estran.projects.following import NoticeKind
+from estran.projects.following import NewsKind
 from estran.projects.policy import Action, Target
 from estran.state import Account, Screening, StateDatabase
 from estran.state.transactions import now
@@ -51,7 +51,7 @@ def make(state: StateDatabase, vault: Vault, cipher: Cipher, patients: BitMap, w
     people = [_person(vault, int(patient)) for patient in patients]
     body = orjson.dumps({"patients": list(patients), "rows": people})
     number = state.screenings.add(to.id, ward, cipher.seal(body, _place(to.id, ward)), lasts)
-    state.notices.tell(to.id, NoticeKind.SCREENING, ward)
+    state.news.tell(to.id, NewsKind.SCREENING, ward)
     return number
 
 
@@ -73,7 +73,7 @@ def hand_over(state: StateDatabase, cipher: Cipher, number: int, to: Path) -> Sc
     permit(state, KEY_HOLDER, Action.SCREEN, target)
     _write(to, body["rows"])
     state.screenings.hand(number)
-    state.notices.tell(one.account_id, NoticeKind.HANDED, one.ward)
+    state.news.tell(one.account_id, NewsKind.HANDED, one.ward)
     return one
 
 

@@ -33,9 +33,8 @@ from estran.projects.officer import Officer
 from estran.projects.operations import JobKind
 from estran.projects.patients import PatientLine, Timeline, read_patients, read_timeline
 from estran.projects.policy import Action, Target, decide
-from estran.projects.questions import Answers, Counted, named_patients, names_patients, open_names, shown
-from estran.projects.rights_desk import RightsDesk
 from estran.projects.questions import Answers, Counted, named_patients, names_patients, open_names, query_of, shown
+from estran.projects.rights_desk import RightsDesk
 from estran.projects.rows import fetch
 from estran.projects.site import SiteServices
 from estran.projects.steward import Steward
@@ -199,6 +198,7 @@ class Desk:
         outcome, everybody = self._view.answers.run(opened), self._view.snapshot.population()
         answers = self._gate.answers({"selected": outcome.patients, "others": everybody - outcome.patients})
         return outcome, answers["selected"].shown.value, answers["others"].shown.value
+    @property
     def every_day(self) -> EveryDay:
         """My stars, shares, followed questions and notices."""
         return EveryDay(self.state, self.actor)

@@ -22,7 +22,7 @@ from estran.projects.audit import permit, record
 from estran.projects.gate import Shown, gate_of, rules_of
 from estran.projects.policy import ALLOWED, Action, Decision, Target, decide
 from estran.projects.questions import named_patients, names_patients, open_names, query_of
-from estran.state import Followed, Notice, SavedCohort, Share, StateDatabase
+from estran.state import Followed, NewsLine, SavedCohort, Share, StateDatabase
 from estran.state.transactions import now
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Every(StrEnum):
         return dt.timedelta(days=1 if self is Every.DAILY else 7)
 
 
-class NoticeKind(StrEnum):
+class NewsKind(StrEnum):
     """What people are told."""
 
     NEW = "new"  # new patients answer a question
@@ -135,7 +135,7 @@ class EveryDay:
         if account.id == self._account:
             raise UsageError("This cohort is yours already.")
         if self._state.shares.share(cohort.id, account.id, ""):
-            self._state.notices.tell(account.id, NoticeKind.SHARED, cohort.name, cohort.id)
+            self._state.news.tell(account.id, NewsKind.SHARED, cohort.name, cohort.id)
 
     def unshare(self, cohort_id: int, number: int) -> None:
         """Take a share of one of my cohorts back."""
@@ -154,17 +154,17 @@ class EveryDay:
         else:
             self._state.following.stop(cohort.id)
 
-    def notices(self) -> list[Notice]:
+    def notices(self) -> list[NewsLine]:
         """What I was told, the newest first."""
-        return self._state.notices.recent(self._account)
+        return self._state.news.recent(self._account)
 
     def unread(self) -> int:
         """How many of them I have not seen."""
-        return 0 if self.actor.account_id is None else self._state.notices.unread(self.actor.account_id)
+        return 0 if self.actor.account_id is None else self._state.news.unread(self.actor.account_id)
 
     def see(self) -> None:
         """I have seen them all."""
-        self._state.notices.see(self._account)
+        self._state.news.see(self._account)
 
 
 def open_target(state: StateDatabase, actor: Actor, cohort: SavedCohort, what: str = "") -> Target:
@@ -232,7 +232,7 @@ def _compare(room: ReadingRoom, actor: Actor, cohort: SavedCohort, one: Followed
     shown = _said(room, actor, today - told)
     if shown:
         count = {"value": shown.value, "below": shown.below, "margin": shown.margin}
-        state.notices.tell(cohort.owner_id, NoticeKind.NEW, cohort.name, cohort.id, **count)
+        state.news.tell(cohort.owner_id, NewsKind.NEW, cohort.name, cohort.id, **count)
         told |= today
     state.following.ran(cohort.id, next_run=next_run, version_id=version, members=bytes(told.serialize()))
 
@@ -255,4 +255,4 @@ def _next(one: Followed) -> dt.datetime:
 
 def _stop(state: StateDatabase, actor: Actor, cohort: SavedCohort, why: str) -> None:
     state.following.stop(cohort.id)
-    state.notices.tell(cohort.owner_id, NoticeKind.STOPPED, why, cohort.id)
+    state.news.tell(cohort.owner_id, NewsKind.STOPPED, why, cohort.id)

@@ -13,7 +13,7 @@ from estran.state.checkpoints import Checkpoint, CheckpointFile
 from estran.state.cohorts import CohortShelf, CohortVersion, SavedCohort
 from estran.state.database import StateDatabase
 from estran.state.drafts import Drafts
-from estran.state.following import Followed, Notice
+from estran.state.following import Followed, NewsLine
 from estran.state.jobs import Job, Jobs
 from estran.state.lockouts import Lockouts
 from estran.state.notices import Notice
@@ -25,14 +25,17 @@ from estran.state.public import PublicProject
 from estran.state.requests import LetterList, Request
 from estran.state.reviews import ReviewRecord
 from estran.state.rights import Act, Recipient, Tombstone, Wish
+from estran.state.screenings import Screening
 from estran.state.sessions import Place, Session, Sessions
+from estran.state.shares import Share
 from estran.state.spaces import ReleaseFile, ReleaseRequest, Space
 
 __all__ = [
     "Account", "Accounts", "Act", "ApiToken", "AuditBook", "AuditEntry", "AuditFilter", "AuditLine", "Begun", "Call",
     "CatalogueShelf", "ChartBook", "Checkpoint", "CheckpointFile", "CohortShelf", "CohortVersion", "Drafts", "Entry",
     "Event", "Followed", "FormRecord", "Job", "Jobs", "LetterList", "ListDraft", "ListRecord", "ListedPatient",
-    "ListedText", "Lockouts", "Marked", "Note", "Notice", "Passkey", "PatientList", "Place", "PublicProject",
-    "Recipient", "ReleaseFile", "ReleaseRequest", "Request", "ReviewRecord", "Run", "Said", "SavedCohort",
-    "Screening", "Session", "Sessions", "Share", "Space", "StateDatabase", "Tallied", "Tombstone", "Wish", "Written",
+    "ListedText", "Lockouts", "Marked", "NewsLine", "Note", "Notice", "Passkey", "PatientList", "Place",
+    "PublicProject", "Recipient", "ReleaseFile", "ReleaseRequest", "Request", "ReviewRecord", "Run", "Said",
+    "SavedCohort", "Screening", "Session", "Sessions", "Share", "Space", "StateDatabase", "Tallied", "Tombstone",
+    "Wish", "Written",
 ]

@@ -19,7 +19,7 @@ from estran.state.cohorts import CohortShelf
 from estran.state.datamarts import DatamartBook
 from estran.state.drafts import Drafts
 from estran.state.federated import Federated
-from estran.state.following import Following, Notices
+from estran.state.following import Following, News
 from estran.state.jobs import Jobs
 from estran.state.lockouts import Lockouts
 from estran.state.notices import Notices
@@ -31,19 +31,12 @@ from estran.state.public import PublicProjects
 from estran.state.requests import Letters, Requests
 from estran.state.reviews import Reviews
 from estran.state.rights import RightsBook
-from estran.state.sealing import Seal
-from estran.state.second_factors import SecondFactors
-from estran.state.sessions import Sessions
-from estran.state.spaces import Releases, Spaces
-from estran.state.transactions import reading, writing
-
-MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0013"  # the newest of the migrations
 from estran.state.screenings import Screenings
 from estran.state.sealing import Seal
 from estran.state.second_factors import SecondFactors
 from estran.state.sessions import Sessions
 from estran.state.shares import Shares
+from estran.state.spaces import Releases, Spaces
 from estran.state.transactions import reading, writing
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -86,7 +79,7 @@ class StateDatabase:
         self.charts = ChartBook(engine)
         self.shares = Shares(engine, self.cohorts)
         self.following = Following(engine)
-        self.notices = Notices(engine)
+        self.news = News(engine)
         self.patient_lists = PatientLists(engine)
         self.screenings = Screenings(engine)
 

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from estran.state.schema import saved_cohort
-from estran.state.schema_daily import followed, notice
+from estran.state.schema_daily import followed, news
 from estran.state.transactions import now, reading, writing
 
 
@@ -28,7 +28,7 @@ class Followed:
 
 
 @dataclass(frozen=True)
-class Notice:
+class NewsLine:
     """Something told to one person. `value`, `below` and `margin` are a count as the gate let it be shown."""
 
     id: int
@@ -85,7 +85,7 @@ class Following:
         return [Followed(**row._mapping) for row in rows]
 
 
-class Notices:
+class News:
     """What each person is told."""
 
     def __init__(self, engine: sa.Engine) -> None:
@@ -101,24 +101,24 @@ class Notices:
             "margin": margin, "at": now(),
         }  # fmt: skip
         with writing(self._engine) as connection:
-            connection.execute(notice.insert().values(**values))
+            connection.execute(news.insert().values(**values))
 
     def unread(self, account_id: int) -> int:
         """How many a person has not seen."""
-        mine = sa.select(sa.func.count()).select_from(notice).where(notice.c.account_id == account_id, notice.c.seen.is_(None))
+        mine = sa.select(sa.func.count()).select_from(news).where(news.c.account_id == account_id, news.c.seen.is_(None))
         with reading(self._engine) as connection:
             return int(connection.scalar(mine) or 0)
 
-    def recent(self, account_id: int, limit: int = 100) -> list[Notice]:
+    def recent(self, account_id: int, limit: int = 100) -> list[NewsLine]:
         """The last ones of a person, the newest first."""
         named = sa.func.coalesce(saved_cohort.c.name, "").label("cohort")
-        wanted = sa.select(notice, named).outerjoin(saved_cohort, saved_cohort.c.id == notice.c.cohort_id)
-        wanted = wanted.where(notice.c.account_id == account_id).order_by(notice.c.id.desc()).limit(limit)
+        wanted = sa.select(news, named).outerjoin(saved_cohort, saved_cohort.c.id == news.c.cohort_id)
+        wanted = wanted.where(news.c.account_id == account_id).order_by(news.c.id.desc()).limit(limit)
         with reading(self._engine) as connection:
-            return [Notice(**row._mapping) for row in connection.execute(wanted)]
+            return [NewsLine(**row._mapping) for row in connection.execute(wanted)]
 
     def see(self, account_id: int) -> None:
         """A person has seen all of theirs."""
         with writing(self._engine) as connection:
-            mine = sa.and_(notice.c.account_id == account_id, notice.c.seen.is_(None))
-            connection.execute(notice.update().where(mine).values(seen=now()))
+            mine = sa.and_(news.c.account_id == account_id, news.c.seen.is_(None))
+            connection.execute(news.update().where(mine).values(seen=now()))

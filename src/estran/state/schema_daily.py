@@ -38,8 +38,8 @@ followed = sa.Table(
     sa.Column("problem", sa.Text, nullable=False, server_default=""),  # why the last run could not be
 )
 
-notice = sa.Table(
-    "notice",
+news = sa.Table(
+    "news",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("account_id", sa.ForeignKey("account.id"), nullable=False),
@@ -52,7 +52,7 @@ notice = sa.Table(
     sa.Column("at", Utc, nullable=False),
     sa.Column("seen", Utc),
 )
-sa.Index("notice_account", notice.c.account_id, notice.c.seen)
+sa.Index("news_account", news.c.account_id, news.c.seen)
 
 patient_list = sa.Table(
     "patient_list",

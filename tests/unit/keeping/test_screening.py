@@ -78,7 +78,7 @@ def test_names_are_sealed_handed_over_once_asked_and_named_in_the_trail(site: Si
     out = tmp_path / "list.csv"
     run("make", site.directory, "âge>=18", "--ward", "CARD", "--to", "clinician", "--because", "head of ward, 3 May")
     clinician = actor(site, Role.CLINICIAN).account_id or 0
-    assert [(n.kind, n.said) for n in site.state.notices.recent(clinician)] == [("screening", "CARD")]
+    assert [(n.kind, n.said) for n in site.state.news.recent(clinician)] == [("screening", "CARD")]
     raw = sqlite3.connect(site.directory / "state.sqlite")
     everything = str([list(raw.execute(f"SELECT * FROM {t}")) for (t,) in raw.execute("SELECT name FROM sqlite_master WHERE type='table'")])
     raw.close()
@@ -90,7 +90,7 @@ def test_names_are_sealed_handed_over_once_asked_and_named_in_the_trail(site: Si
     assert sorted(row.split(";")[0] for row in rows[1:]) == ["'=ATTENDUE", "PRESENTE"]
     entry = site.state.audit.latest(1)[0]
     assert (entry.action, entry.login, len(entry.patients)) == ("screen", "key-holder", 2)
-    assert [n.kind for n in site.state.notices.recent(clinician)] == ["handed", "screening"]
+    assert [n.kind for n in site.state.news.recent(clinician)] == ["handed", "screening"]
     with pytest.raises(UsageError, match="exists already"):
         run("hand-over", site.directory, 1, out)
 

@@ -16,7 +16,7 @@ from estran.cohort.query import IdList
 from estran.model.errors import NotAllowed, UsageError
 from estran.projects.actors import Actor, Role
 from estran.projects.desk import Desk, ReadingRoom
-from estran.projects.following import Every, NoticeKind, run_due
+from estran.projects.following import Every, NewsKind, run_due
 from estran.state.transactions import now
 
 HEART = parse("CIM10:I50")
@@ -80,7 +80,7 @@ def test_new_patients_are_told_through_the_gate(world: World, role: Role, new: i
     world.forget(number, new)
     run_due(world.room)
     notices = desk.every_day.notices()
-    assert [one.kind for one in notices] == [NoticeKind.NEW] * told
+    assert [one.kind for one in notices] == [NewsKind.NEW] * told
     assert world.kept(number) == (everybody if told or not new else everybody - new)
     if told:
         assert (notices[0].below == 10) is (new < 10)
@@ -122,8 +122,8 @@ def test_a_run_stops_and_says_so_when_the_owner_lost_the_right(world: World, how
     world.site.state.accounts.change(account, **({"role": "viewer"} if how == "role" else {"disabled": True}))
     run_due(world.room)
     assert world.site.state.following.of([number]) == {}
-    (told,) = world.site.state.notices.recent(account)
-    assert told.kind == NoticeKind.STOPPED
+    (told,) = world.site.state.news.recent(account)
+    assert told.kind == NewsKind.STOPPED
     assert "does not include 'follow'" in told.said or "disabled" in told.said
     assert not world.site.state.audit.latest(1)[0].allowed
 
@@ -161,7 +161,7 @@ def test_a_shared_cohort_is_opened_by_those_it_is_shared_with(world: World) -> N
         reader.version(version.id)
     owner.every_day.share(version.cohort_id, "clinician", "")
     assert reader.version(version.id) is not None
-    assert [(n.kind, n.said) for n in reader.every_day.notices()] == [(NoticeKind.SHARED, "heart")]
+    assert [(n.kind, n.said) for n in reader.every_day.notices()] == [(NewsKind.SHARED, "heart")]
     assert [card.cohort.name for card in reader.every_day.shared_with_me()] == ["heart"]
     with pytest.raises(NotAllowed):
         world.desk(Role.TEACHER).version(version.id)

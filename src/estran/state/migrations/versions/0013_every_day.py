@@ -37,7 +37,7 @@ def upgrade() -> None:
         sa.Column("problem", sa.Text, nullable=False, server_default=""),
     )
     op.create_table(
-        "notice",
+        "news",
         sa.Column("id", sa.Integer, primary_key=True),
         sa.Column("account_id", sa.Integer, sa.ForeignKey("account.id"), nullable=False),
         sa.Column("cohort_id", sa.Integer, sa.ForeignKey("saved_cohort.id")),
@@ -49,7 +49,7 @@ def upgrade() -> None:
         sa.Column("at", sa.DateTime, nullable=False),
         sa.Column("seen", sa.DateTime),
     )
-    op.create_index("notice_account", "notice", ["account_id", "seen"])
+    op.create_index("news_account", "news", ["account_id", "seen"])
     op.create_table(
         "patient_list",
         sa.Column("id", sa.Integer, primary_key=True),
@@ -77,5 +77,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("screening", "patient_list", "notice", "followed", "share", "favourite"):
+    for table in ("screening", "patient_list", "news", "followed", "share", "favourite"):
         op.drop_table(table)
