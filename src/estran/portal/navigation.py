@@ -44,7 +44,7 @@ GROUPS = (
         Door("/", _("Home"), Action.HOLDINGS),
         Door("/search", _("Search"), Action.SEARCH, ("/documents/", "/patients/")),
         Door("/cohort", _("Cohort builder"), Action.COUNT),
-        Door("/cohorts", _("Saved cohorts"), Action.SAVE),
+        Door("/cohorts", _("Saved cohorts"), Action.SAVE, ("/lists",)),
     )),
     Group("", (
         Door("/reviews", _("Chart reviews"), Action.REVIEW),
@@ -56,13 +56,13 @@ GROUPS = (
         Door("/airlock", _("Airlock"), Action.RELEASE),
     )),
     Group(_("Data"), (
-        Door("/catalogue", _("Catalogue"), Action.CATALOGUE),
+        Door("/catalogue", _("Catalogue"), Action.CATALOGUE, ("/quality", "/official")),
         Door("/steering", _("Steering"), Action.STEERING),
         Door("/feeds", _("Feeds"), Action.FEEDS),
     )),
     Group(_("Oversight"), (
         Door("/audit", _("Audit"), Action.AUDIT),
-        Door("/rights", _("Rights"), Action.RIGHTS),
+        Door("/rights", _("Rights"), Action.RIGHTS, ("/registry",)),
         Door("/people", _("People"), Action.ACCOUNTS),
     )),
 )  # fmt: skip

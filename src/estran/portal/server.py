@@ -49,6 +49,7 @@ from estran.portal.visitor import EnrolmentNeeded, Forged, SignInNeeded, spoken_
 from estran.portal.workspace_door import Door
 from estran.projects.desk import ReadingRoom
 from estran.projects.site import SiteServices
+from estran.projects.transparency import PublicCounts
 from estran.projects.workspaces.driver import Workspaces
 
 log = logging.getLogger(__name__)
@@ -61,6 +62,8 @@ def create_app(site: SiteServices) -> FastAPI:
     app.state.limit = RateLimit(site.settings.api_requests_per_minute)
     app.state.workspaces = Workspaces(site)
     app.state.door = Door(site, app.state.workspaces)
+    app.state.public_counts = PublicCounts(site)
+    app.state.doorkeeper = transparency.Doorkeeper()
     app.mount("/static", _Static(directory=STATIC), name="static")
     rooms = (
         home, sign_in, account, search, cohorts, saved, concepts, documents, patients, feeds, audit, ways_in,

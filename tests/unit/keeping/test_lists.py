@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.spec import site_kit as kit
+from tests.unit.opposing import oppose
 from typer.testing import CliRunner
 
 from estran.app import Site
@@ -19,7 +20,6 @@ from estran.model.errors import NotAllowed, UsageError
 from estran.projects.actors import KEY_HOLDER, Actor, Role
 from estran.projects.desk import Desk, ReadingRoom
 from estran.projects.lists import Lists, NumberKind, numbers_in
-from estran.projects.opposition import oppose
 from estran.projects.sign_in import create_account
 from estran.state import AuditFilter
 

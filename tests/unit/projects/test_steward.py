@@ -157,7 +157,7 @@ def test_curves_show_weeks_of_enough_patients_only(dim: Steward) -> None:
 def test_nobody_opposed_is_behind_a_failure(site: Site, dim: Steward) -> None:
     seen = {row["patient_id"] for row in dim.behind("residence-known").rows}
     assert 3 in seen
-    from estran.projects.opposition import oppose
+    from tests.unit.opposing import oppose
 
     oppose(site.warehouse, 3, "research", dt.date(2020, 1, 1))
     now = Steward(site, dim.actor, site.snapshot())

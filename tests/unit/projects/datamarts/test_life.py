@@ -11,6 +11,7 @@ import orjson
 import pyarrow as pa
 import pytest
 from pyroaring import BitMap
+from tests.unit.opposing import oppose
 from tests.unit.projects.datamarts.conftest import REASON, Bench, Spec, flat, whole
 
 from estran.exchange import omop
@@ -19,7 +20,6 @@ from estran.model.errors import NotAllowed, UsageError
 from estran.model.tables import TABLES
 from estran.projects.actors import Actor, Role
 from estran.projects.datamarts.shelf import Listed
-from estran.projects.opposition import oppose
 from estran.release.rekey import ProjectKey
 from estran.state.datamarts import MartState
 from estran.warehouse import Changes
