@@ -7,7 +7,10 @@ the others follow simple rules, so that cohorts have something to find.
 from __future__ import annotations
 
 import datetime as dt
+import shutil
+import tempfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -155,17 +158,29 @@ def source_of(kind: str) -> str:
 
 def build(folder: Path, language: str = "fr", patients: int = PATIENTS) -> Site:
     """Write the hospital into `folder` and open it, with one account per role."""
-    settings = Settings(name="CHU de l'Estran (démonstration)", language=language)
+    shutil.copytree(_written(language, patients).name, folder, dirs_exist_ok=True)
+    settings = _settings(language)
+    return Site(folder, settings, StateDatabase.open(folder / "state.sqlite"), Warehouse.open(folder / "warehouse", settings))
+
+
+def _settings(language: str) -> Settings:
+    return Settings(name="CHU de l'Estran (démonstration)", language=language)
+
+
+@cache
+def _written(language: str, patients: int) -> tempfile.TemporaryDirectory[str]:
+    """The hospital, written once per process: fifteen passwords take seconds to hash."""
+    kept = tempfile.TemporaryDirectory(prefix="estran-small-")
+    folder, settings = Path(kept.name), _settings(language)
     warehouse = Warehouse.create(folder / "warehouse", settings)
-    rows = _hospital(patients)
     with warehouse.writer() as writer:
-        writer.commit(_changes(rows))
+        writer.commit(_changes(_hospital(patients)))
     state = StateDatabase.open(folder / "state.sqlite")
     for role in Role:
         create_account(state, KEY_HOLDER, str(role), PASSWORD, role, language)
-    site = Site(folder, settings, state, warehouse)
-    Sealing.with_key(site, bytes(32))
-    return site
+    Sealing.with_key(Site(folder, settings, state, warehouse), bytes(32))
+    state.close()
+    return kept
 
 
 def _changes(rows: Rows) -> Changes:

@@ -107,7 +107,7 @@ def run_notebook(page: Page, out: Path) -> None:
     lab.locator(".jp-Notebook .jp-Cell").first.click()
     lab.get_by_role("menuitem", name="Run", exact=True).click()
     lab.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-    until = time.monotonic() + 90
+    until = time.monotonic() + 240
     while not (out / "corrected.csv").exists() and time.monotonic() < until:
         page.wait_for_timeout(500)
     assert (out / "table.csv").read_text() == "ward,n\nCARD,42\nDIAB,27\nHEP,3\n"

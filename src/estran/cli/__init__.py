@@ -27,8 +27,6 @@ _PARTS: dict[str, dict[str, str]] = {  # module -> its commands, and what each i
         "status": "What the site holds, and what became of every record of every source.",
         "check": "Prove the invariants: bitmaps equal SQL, index equals documents, counts add up.",
         "compact": "Merge small files, drop superseded rows, remove litter.",
-        "oppose": "Record a patient's opposition, its end, or a consent: obeyed by every read at once.",
-        "erase": "Erase one patient from the warehouse, the vault and the landing, for ever.",
     },
     "load": {
         "ingest": "Load files; ends with read = loaded + superseded + quarantined.",
@@ -72,21 +70,23 @@ _PARTS: dict[str, dict[str, str]] = {  # module -> its commands, and what each i
     },
     "workspace": {
         "workspace": "Workspaces of projects: a notebook without network on a datamart.",
-        "airlock": "What may leave a workspace: check files as the airlock does.",
+        "airlock": "What may leave a workspace.",
     },
     "feeds": {
         "feeds": "How each feed is doing: last load, newest date, volume, rejects, codes never seen before.",
-        "run": "Watch the folders of the feeds and load new files, each feed as often as its `every` "
-        "says; do what was asked for on the page of the feeds; ask saved questions again; seal and review the audit trail.",
+        "run": "Watch the folders of the feeds and load new files, each feed as often as its `every` says; do "
+        "what was asked for on the pages; ask saved questions again; seal and review the audit trail; "
+        "follow the rights of patients.",
         "loads": "List loads: what was read, loaded, superseded and quarantined in each.",
         "unload": "Take one load back, as if it had never come; what it had replaced comes back from the landing.",
         "reload": "Read all that a source ever sent anew from the landing: after its mapping or its reader changed.",
         "retry": "Read what is in quarantine anew: after a mapping was mended, or a vocabulary loaded.",
     },
     "catalog": {
-        "catalog": "What is held of each table, kind of document and variable: counts, period, distribution, sources.",
+        "catalog": "Describe the newest snapshot (unless it was already), and say what it holds.",
         "quality": "Checks of the data: run them, show what they found, list them.",
-        "reconcile": "Compare official monthly figures (PMSI) with what the warehouse counts.",
+        "reconcile": "Compare official monthly figures with what the warehouse counts; exit code 1 when they differ. "
+        "Without FILE, the figures kept before are compared.",
     },
     "lists": {
         "import-list": "Look patient numbers up in the vault and save whom they are of as somebody's cohort.",
@@ -106,10 +106,14 @@ _PARTS: dict[str, dict[str, str]] = {  # module -> its commands, and what each i
         "rotate-key": "Seal the vault and the landing with a new key. Make a new copy of the key file afterwards.",
         "upgrade": "Bring a site made by an earlier release to the format of this one. Make a backup first.",
     },
+    "wishes": {
+        "oppose": "Record a patient's opposition, its end, or a consent: obeyed by every read at once.",
+        "erase": "Erase one patient from the warehouse, the vault and the landing, for ever.",
+    },
     "rights": {
-        "rights": "Rights of patients: requests, letters, who must still obey an opposition.",
-        "transparency": "The projects that the public page tells: list, write or take off.",
-        "registry": "The registry sheet, and what the running site meets of the reference framework.",
+        "rights": "Rights of patients: requests, letters, who must still obey.",
+        "transparency": "The projects that the public page tells: list, write (--put) or take off (--drop).",
+        "registry": "The registry sheet, and what the running site meets of the reference framework, with evidence.",
     },
     "serve": {
         "serve": "Open the portal. It reads the warehouse only; the key is not needed.",

@@ -171,9 +171,12 @@ def _behind(title: str, behind: Behind, json: bool) -> None:
     )
 
 
-def rules() -> None:
+def rules(json: JsonOpt = False) -> None:
     """The page of the reference: every check, and what became of each rule of OHDSI."""
-    typer.echo(markdown(), nl=False)
+    if json:
+        emit({"markdown": markdown()})
+    else:
+        typer.echo(markdown(), nl=False)
 
 
 def reconcile(

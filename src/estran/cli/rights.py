@@ -12,7 +12,7 @@ import typer
 from estran import app as house
 from estran.app import Site
 from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, number, table
-from estran.cli.site import AskerOpt, ChannelOpt, DayOpt, ProofOpt, day
+from estran.cli.wishes import AskerOpt, ChannelOpt, DayOpt, ProofOpt, day
 from estran.keeping.work import work
 from estran.model.errors import UsageError
 from estran.projects import care, registry, rights

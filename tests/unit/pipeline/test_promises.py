@@ -6,9 +6,9 @@ import datetime as dt
 from pathlib import Path
 
 import pytest
+from tests.unit.opposing import erase, oppose
 
 from estran.app import Site, create_site
-from estran.projects import opposition
 from estran.settings import Settings
 from estran.sources.pipeline.run import Report, ingest
 
@@ -72,7 +72,7 @@ def test_a_correction_that_comes_first_on_the_day_of_birth_stays(site: Site) -> 
 def test_an_opposition_outlives_a_merge_and_its_undoing(site: Site) -> None:
     load(site, "two", admission("20250101080000", "1"), admission("20250102080000", "2"))
     one, two = patient(site, "1"), patient(site, "2")
-    opposition.oppose(site.warehouse, two, "warehouse", TODAY - dt.timedelta(days=400))
+    oppose(site.warehouse, two, "warehouse", TODAY - dt.timedelta(days=400))
     load(site, "merge", message("ADT^A40", "20250103080000", person("1"), "MRG|2^^^CHU^PI"))
     assert not site.snapshot().population()
     with site.loading() as parts:
@@ -86,7 +86,7 @@ def test_an_opposition_given_while_merged_holds_for_both_after_a_split(site: Sit
     load(site, "two", admission("20250101080000", "1"), admission("20250102080000", "2"))
     one, two = patient(site, "1"), patient(site, "2")
     load(site, "merge", message("ADT^A40", "20250103080000", person("1"), "MRG|2^^^CHU^PI"))
-    opposition.oppose(site.warehouse, patient(site, "2"), "warehouse", TODAY - dt.timedelta(days=400))
+    oppose(site.warehouse, patient(site, "2"), "warehouse", TODAY - dt.timedelta(days=400))
     with site.loading() as parts:
         parts.vault.split(two, 1 << 55, 0)
     load(site, "other", admission("20250104080000", "3"))
@@ -96,7 +96,7 @@ def test_an_opposition_given_while_merged_holds_for_both_after_a_split(site: Sit
 def test_a_load_goes_on_when_a_waiting_record_lies_in_an_erased_file(site: Site) -> None:
     load(site, "both", admission("20250101080000", "1"), result("20250102080000", NOBODY, "5"))
     with site.loading() as parts:
-        opposition.erase(parts.warehouse, parts.vault, parts.landing.forget, patient(site, "1"))
+        erase(site, parts, patient(site, "1"))
     load(site, "later", admission("20250103080000", "99"))
     assert values(site) == []
     assert site.warehouse.check() == []
@@ -108,7 +108,7 @@ def test_a_load_goes_on_when_a_waiting_record_lies_in_an_erased_file(site: Site)
 def test_a_record_sent_again_after_its_file_was_erased_waits_anew(site: Site) -> None:
     load(site, "both", admission("20250101080000", "1"), result("20250102080000", NOBODY, "5"))
     with site.loading() as parts:
-        opposition.erase(parts.warehouse, parts.vault, parts.landing.forget, patient(site, "1"))
+        erase(site, parts, patient(site, "1"))
     assert load(site, "again", result("20250102080000", NOBODY, "5")).total("quarantined") == 1
     load(site, "later", admission("20250103080000", "99"))
     assert values(site) == [5.0]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.unit.opposing import erase
 from tests.unit.pipeline.test_promises import admission, load, message, patient, person, result, values
 
 from estran.app import Site, create_site
 from estran.model.errors import UsageError
-from estran.projects import opposition
 from estran.settings import Settings
 from estran.sources.pipeline.run import Report
 from estran.sources.pipeline.unload import reload, unload
@@ -154,7 +154,7 @@ def test_what_another_source_said_as_well_stays(site: Site) -> None:
 def test_nothing_is_taken_back_that_an_erasure_keeps_from_coming_back(site: Site) -> None:
     load(site, "two", *FIRST, admission("20250101080000", "2"))
     with site.loading() as parts:
-        opposition.erase(parts.warehouse, parts.vault, parts.landing.forget, patient(site, "2"))
+        erase(site, parts, patient(site, "2"))
         with pytest.raises(UsageError, match="erased with a patient"):
             reload(parts, "hl7v2")
     assert values(site) == [5.0]

@@ -43,7 +43,7 @@ def test_a_clinician_reads_the_patients_given_and_nothing_else(
         f"/reviews/{made.id}/documents/1", f"/reviews/{made.id}/settle-text/1", "/reviews/forms",
     ):  # fmt: skip
         assert client.get(path).status_code == 403, path
-    assert client.get("/reviews/999").status_code == 422
+    assert client.get("/reviews/999").status_code == 403, "as one that is not theirs"
 
 
 def test_a_decision_needs_the_token_of_the_page(client: httpx.Client, site: Site, made: ListRecord) -> None:

@@ -151,7 +151,7 @@ def test_level_1_gives_the_text_of_its_pdf(shared: Path) -> None:
 
 
 def test_the_account_of_the_real_documents(shared: Path, tmp_path: Path) -> None:
-    site = kit.make(tmp_path / "site")
+    site = kit.make(tmp_path / "site", genetic_data="open")
     files = sorted((shared / "cda_ans").glob("*.xml"))
     report = kit.load(site, "cda", *files)
     assert (len(files), report.total("read"), report.total("loaded"), report.total("quarantined")) == (8, 8, 8, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from estran.model.errors import UsageError
+from estran.model.errors import NotAllowed, UsageError
 from estran.projects.actors import Actor
 from estran.projects.audit import permit
 from estran.projects.charts.form_file import read_form
@@ -72,10 +72,10 @@ class Room:
         permit(self._site.state, self.actor, action, target, snapshot=self._view.snapshot.version)
 
     def record(self, list_id: int) -> ListRecord:
-        """A list; UsageError when there is none of this number."""
+        """A list; NotAllowed when there is none of this number, as when it is somebody else's."""
         found = self._book.record(list_id)
         if found is None:
-            raise UsageError("There is no such review list.")
+            raise NotAllowed("This was not given to you to review.")
         return found
 
     def form(self, record: ListRecord) -> Form:

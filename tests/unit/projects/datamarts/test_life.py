@@ -187,7 +187,7 @@ def test_nobody_at_the_portal_builds_without_an_accepted_project(bench: Bench) -
         with pytest.raises(NotAllowed) as refused:
             bench.of(account(bench, str(role))).build(flat(), "anne", REASON)
         builders = (Role.OWNER, Role.DATA_ENGINEER)
-        assert ("No accepted project" in refused.value.what) is (role in builders)
+        assert ("There is no project of this number." in refused.value.what) is (role in builders)
         line = bench.site.state.audit.latest(1)[0]
         assert (line.action, line.allowed, line.login) == ("build-datamart", False, str(role))
     assert bench.site.state.datamarts.all() == []
