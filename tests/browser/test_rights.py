@@ -13,7 +13,7 @@ from estran.state import PublicProject
 
 PROJECT = PublicProject(
     "P12", "Décompensations cardiaques évitables", "Repérer plus tôt les patients dont le cœur fatigue.", "MR-004", "open",
-    "CHU de l'Estran, cardiologie",
+    "CHU de l’Estran, cardiologie",
 )  # fmt: skip
 
 
@@ -32,7 +32,7 @@ def test_a_citizen_refuses_and_the_officer_follows(open_page: Opener, portal: Po
     assert serious(page) == []
     page.locator("section:has(#open) tbody a").first.press("Enter")
     expect(page.get_by_text("yseult@example.org")).to_be_visible()
-    page.get_by_label("Numéro de la personne à l'hôpital").fill("8001234")
+    page.get_by_label("Numéro de la personne à l’hôpital").fill("8001234")
     page.keyboard.press("Enter")
     expect(page.get_by_text("recherche en cours")).to_be_visible()
     assert serious(page) == []

@@ -117,7 +117,7 @@ def run_notebook(page: Page, out: Path) -> None:
 def hand_in(page: Page, portal: Portal, name: str) -> None:
     page.goto(f"{portal.base}/spaces/{PROJECT}")
     page.get_by_label(name).check()
-    page.get_by_label("À quoi ils servent").fill("Tableau 1 de l'article")
+    page.get_by_label("À quoi ils servent").fill("Tableau 1 de l’article")
     page.get_by_role("button", name="Rendre").press("Enter")
     page.wait_for_url("**/airlock/*")
 
@@ -141,7 +141,7 @@ def test_from_a_notebook_to_a_released_table(
     expect(page.locator("td.marked")).to_have_count(3)
     assert serious(page) == []
     hand_in(page, portal, "corrected.csv")
-    expect(page.get_by_text("Les vérifications n'ont rien trouvé.")).to_be_visible()
+    expect(page.get_by_text("Les vérifications n’ont rien trouvé.")).to_be_visible()
     address = page.url
 
     other, checker = person(browser, portal, "methodologist", "en", "dark")
