@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from tests import fresh
 
 from estran.model.codes import Comparator, Context, FactStatus, Origin, Precision
 from estran.model.moments import EPOCH, of_parts
 from estran.model.tables import TABLES
 from estran.settings import Settings
-from estran.warehouse import Changes, Snapshot, Warehouse
+from estran.warehouse import Changes, Snapshot
 
 ZONE = "Europe/Paris"
 DEFAULTS: dict[str, dict[str, Any]] = {
@@ -68,7 +69,7 @@ class Dataset:
 
     def write(self, directory: Path, bucket_patients: int = 3) -> Snapshot:
         """A snapshot of a new warehouse that holds the rows."""
-        warehouse = Warehouse.create(directory, Settings(bucket_patients=bucket_patients, zone=ZONE))
+        warehouse = fresh.warehouse(directory, Settings(bucket_patients=bucket_patients, zone=ZONE))
         tables = self.tables()
         changes = Changes(
             append={n: t for n, t in tables.items() if n not in UPSERT},

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pyroaring import BitMap
+from tests import fresh
 from tests.engines.asking import Hospital, each_engine
 from tests.engines.tables import ZONE, dataset
 
@@ -16,7 +17,7 @@ from estran.cohort.language.text import parse
 from estran.cohort.query import CohortRef, IdList, resolve
 from estran.model.errors import UsageError
 from estran.settings import Settings
-from estran.warehouse import Changes, Warehouse
+from estran.warehouse import Changes
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +96,7 @@ def test_within_some_patients_there_are_no_others(hospital: Hospital, engine: st
 
 @each_engine
 def test_replaced_documents_and_opposed_patients_are_not_seen(engine: str, tmp_path: Path) -> None:
-    warehouse = Warehouse.create(tmp_path / "w", Settings(bucket_patients=3, zone=ZONE))
+    warehouse = fresh.warehouse(tmp_path / "w", Settings(bucket_patients=3, zone=ZONE))
     first = dataset(facts="""
         patient | code | start
         1       | V:a  | 2020-01-01

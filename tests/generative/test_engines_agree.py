@@ -19,7 +19,7 @@ from estran.cohort.query import Node
 
 SLOW = "ESTRAN_SLOW" in os.environ
 DATASETS = 40 if SLOW else 3
-EXAMPLES = 20_000 if SLOW else 300
+EXAMPLES = 20_000 if SLOW else 150
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
 
 

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from pyroaring import BitMap
+from tests import fresh
 
 import estran
-from estran.app import Site, create_site, open_site
+from estran.app import Site, open_site
 from estran.cohort.engines import ENGINES
 from estran.cohort.language.parser import parse
 from estran.cohort.search import search
@@ -65,7 +66,7 @@ def feeds(shared: Path) -> dict[str, Feed]:
 def make(directory: Path, **settings: Any) -> Site:
     """A new empty site."""
     directory.parent.mkdir(parents=True, exist_ok=True)
-    return create_site(directory, Settings(**settings))
+    return fresh.site(directory, Settings(**settings))
 
 
 def load(site: Site, format_name: str, *paths: Path, name: str = "") -> Report:

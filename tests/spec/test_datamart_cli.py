@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests import fresh
 from tests.browser.small_site import _changes, _hospital
 
-from estran.app import create_site
 from estran.cli import main
 from estran.settings import Settings
 
@@ -33,7 +33,7 @@ REASON = ["--reason", "committee of 3 May, project 2026-014"]
 def test_the_life_of_a_datamart(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    site = create_site(tmp_path / "site", Settings())
+    site = fresh.site(tmp_path / "site", Settings())
     with site.warehouse.writer() as writer:
         writer.commit(_changes(_hospital(40)))
     spec = tmp_path / "heart.toml"

@@ -8,12 +8,13 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from tests import fresh
 
 from estran.cohort.search import SearchPage, search
 from estran.model.errors import UsageError
 from estran.model.tables import DOCUMENT, PATIENT, STAY, TEXT, UNIT
 from estran.settings import Settings
-from estran.warehouse import Changes, Scope, Snapshot, Warehouse
+from estran.warehouse import Changes, Scope, Snapshot
 from estran.warehouse.text_index import Facet, TextFilters
 
 TEXTS = {
@@ -36,7 +37,7 @@ def _rows(schema: pa.Schema, rows: list[dict[str, Any]]) -> pa.Table:
 
 @pytest.fixture(scope="module")
 def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
-    warehouse = Warehouse.create(tmp_path_factory.mktemp("site") / "warehouse", Settings(bucket_patients=2))
+    warehouse = fresh.warehouse(tmp_path_factory.mktemp("site") / "warehouse", Settings(bucket_patients=2))
     day = dt.date(2024, 3, 5)
     documents = [
         {"document_id": i, "patient_id": i // 2 if i < 5 else 3, "kind": "discharge" if i % 2 else "case", "title": f"CR {i}",
@@ -120,5 +121,5 @@ def test_what_makes_no_page(text: str, limit: int, offset: int, snapshot: Snapsh
 
 
 def test_an_empty_site_answers(tmp_path: Path) -> None:
-    page = search(Warehouse.create(tmp_path / "warehouse", Settings()).snapshot(), "fièvre")
+    page = search(fresh.warehouse(tmp_path / "warehouse", Settings()).snapshot(), "fièvre")
     assert (page.hits, page.documents, page.notice("en")) == ((), 0, "No document holds “fièvre”.")

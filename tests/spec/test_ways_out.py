@@ -16,6 +16,7 @@ from multiprocessing import shared_memory
 from pathlib import Path
 
 import pytest
+from tests import fresh
 from tests.spec.ways_inside import WAYS
 from tests.spec.ways_out import DOOR, FILES, FOLDER, UNDEFENDED, WATCH, markdown
 from tests.unit.projects.spaces import PROJECT, Stage, stage
@@ -26,7 +27,6 @@ from estran.projects.workspaces.driver import Workspaces, _Running, runtime_of, 
 from estran.projects.workspaces.spaces import folders_of, handed_out
 from estran.release.airlock import HandedIn, Verdict, check, profile
 from estran.settings import Settings
-from estran.state import StateDatabase
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "reference" / "workspace.md"
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.skipif(bool(bubblewrap.missing()), reason="bubblewrap i
 @pytest.fixture(scope="module")
 def play(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     folder = tmp_path_factory.mktemp("site")
-    state = StateDatabase.open(folder / "state.sqlite")
+    state = fresh.state(folder / "state.sqlite")
     yield stage(folder, state, Settings(workspace_processes=60))
     state.close()
 

@@ -145,7 +145,8 @@ def _answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     def unforeseen(request: Request, error: Exception) -> Response:
-        log.error("unforeseen %s at %s", type(error).__name__, request.url.path)
+        route = request.scope.get("route")  # its pattern: a path may name a person
+        log.error("unforeseen %s at %s", type(error).__name__, getattr(route, "path", "no route"))
         return error_page(request, 500, "unforeseen")
 
 

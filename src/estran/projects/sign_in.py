@@ -20,6 +20,10 @@ ADDRESS_FAILURES = 30
 FRESH = dt.timedelta(minutes=15)
 
 
+class WrongPassword(UsageError):
+    """Not the current password."""
+
+
 @dataclass(frozen=True)
 class SignIn:
     """The outcome: a session token; or a `step` to go on with, when a code is asked for; or why not
@@ -49,12 +53,12 @@ def change_password(state: StateDatabase, actor: Actor, account: Account, passwo
 
 
 def change_own_password(state: StateDatabase, actor: Actor, account: Account, current: str, password: str) -> None:
-    """A new password for oneself; UsageError when the current one is wrong, which counts as a failure."""
+    """A new password for oneself; WrongPassword when the current one is not it, which counts as a failure."""
     permit(state, actor, Action.ACCOUNT, Target("password", account.id))
     subject = f"login:{account.login}"
     if state.lockouts.locked_until([subject]) is not None or not fits(account.password_hash, current):
         state.lockouts.fail(subject, LOGIN_FAILURES)
-        raise UsageError("The current password is wrong.")
+        raise WrongPassword("The current password is wrong.")
     state.accounts.change(account.id, password_hash=hash_of_password(password))
 
 

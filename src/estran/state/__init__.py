@@ -4,7 +4,7 @@ SQLite by default (`SITE/state.sqlite`), PostgreSQL by URL. Nothing here holds a
 except what a person typed in a question, and what reviewers of charts wrote of pseudonymous patients.
 """
 
-from estran.state.accounts import Account, Accounts
+from estran.state.accounts import Account, Accounts, LoginTaken
 from estran.state.api_tokens import ApiToken
 from estran.state.audit import AuditBook, AuditEntry, AuditFilter, AuditLine
 from estran.state.catalogue import CatalogueShelf, Entry, Note, Run, Tallied
@@ -34,7 +34,7 @@ __all__ = [
     "Account", "Accounts", "Act", "ApiToken", "AuditBook", "AuditEntry", "AuditFilter", "AuditLine", "Begun", "Call",
     "CatalogueShelf", "ChartBook", "Checkpoint", "CheckpointFile", "CohortShelf", "CohortVersion", "Drafts", "Entry",
     "Event", "Followed", "FormRecord", "Job", "Jobs", "LetterList", "ListDraft", "ListRecord", "ListedPatient",
-    "ListedText", "Lockouts", "Marked", "NewsLine", "Note", "Notice", "Passkey", "PatientList", "Place",
+    "ListedText", "Lockouts", "LoginTaken", "Marked", "NewsLine", "Note", "Notice", "Passkey", "PatientList", "Place",
     "PublicProject", "Recipient", "ReleaseFile", "ReleaseRequest", "Request", "ReviewRecord", "Run", "Said",
     "SavedCohort", "Screening", "Session", "Sessions", "Share", "Space", "StateDatabase", "Tallied", "Tombstone",
     "Wish", "Written",

@@ -12,6 +12,10 @@ from estran.state.schema import account
 from estran.state.transactions import now, reading, writing
 
 
+class LoginTaken(UsageError):
+    """Another account has this login."""
+
+
 @dataclass(frozen=True)
 class Account:
     """A person who may sign in. `language` is "" and `theme` "auto" until they choose."""
@@ -33,7 +37,7 @@ class Accounts:
         self._engine = engine
 
     def add(self, login: str, password_hash: str, role: str, language: str = "") -> Account:
-        """A new account; UsageError when the login is taken."""
+        """A new account; LoginTaken when the login is taken."""
         values = {
             "login": login.lower(), "password_hash": password_hash, "role": role, "language": language, "created": now()
         }
@@ -41,7 +45,7 @@ class Accounts:
             with writing(self._engine) as connection:
                 connection.execute(account.insert().values(**values))
         except sa.exc.IntegrityError:
-            raise UsageError("This login is taken.", hint="choose another login") from None
+            raise LoginTaken("This login is taken.", hint="choose another login") from None
         found = self.find(login)
         if found is None:
             raise UsageError("The account was removed while it was being made.", hint="try again")

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+from tests import fresh
 from tests.unit.pipeline.test_promises import result, values
 
-from estran.app import create_site
 from estran.model.errors import UsageError
 from estran.settings import Settings
 from estran.sources.pipeline.authorities import read_authorities
@@ -23,7 +23,7 @@ PATIENT = {
 
 @pytest.mark.parametrize(("setting", "authority"), [("", OID), (f"{OID} = CHU", "CHU"), (f"urn:oid:{OID}=CHU,x=y", "CHU")])
 def test_a_number_of_fhir_is_that_of_hl7(tmp_path: Path, setting: str, authority: str) -> None:
-    site = create_site(tmp_path / "site", Settings(authorities=setting))
+    site = fresh.site(tmp_path / "site", Settings(authorities=setting))
     (tmp_path / "p.json").write_text(json.dumps(PATIENT))
     message = result("20250102080000", "PID|||1^^^" + authority + "^PI", "5")  # a number alone introduces nobody
     (tmp_path / "r.hl7").write_text(message + "\r", newline="")

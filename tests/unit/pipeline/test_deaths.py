@@ -7,9 +7,10 @@ import random
 from pathlib import Path
 
 import pytest
+from tests import fresh
 from tests.unit.pipeline.test_promises import load, message
 
-from estran.app import Site, create_site
+from estran.app import Site
 from estran.identity.deaths import Death, People, is_sure
 from estran.identity.traits import Person, Statement, stated
 from estran.identity.traits import fold as fold_traits
@@ -32,7 +33,7 @@ def person(number: str, name: str, birth: str, sex: str = "F") -> str:
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
-    made = create_site(tmp_path / "site", Settings())
+    made = fresh.site(tmp_path / "site", Settings())
     load(
         made, "people", person("1", "KERGUÉLEN^Armelle^Marie", "19500203"), person("2", "LE GOFF^Yann", "19410607", "M"),
         person("3", "MARTIN^Jeanne", "19330101"), person("4", "MARTIN^Jeanine", "19330101"),

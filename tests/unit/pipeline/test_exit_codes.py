@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests import fresh
 
 from estran import cli
-from estran.app import create_site
 from estran.settings import Settings
 
 UNREAD = "MSH|^~\\&|APP|CHU|||20250101||ADT^A99|1|P|2.5\rPID|||1^^^CHU||KERGUELEN^Armelle\r"
@@ -22,7 +22,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
 
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
-    create_site(tmp_path / "site", Settings())
+    fresh.site(tmp_path / "site", Settings())
     return tmp_path / "site"
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests import fresh
 
-from estran.app import create_site
 from estran.settings import Settings
 from estran.sources.pipeline.run import ingest
 
@@ -76,7 +76,7 @@ _messages = st.one_of(
 
 def _load(folder: Path, pieces: list[list[str]], bucket_patients: int, commit_records: int) -> str:
     """The digest of a new site after loading `pieces` one by one; its invariants hold."""
-    site = create_site(folder / "site", Settings(bucket_patients=bucket_patients, commit_records=commit_records))
+    site = fresh.site(folder / "site", Settings(bucket_patients=bucket_patients, commit_records=commit_records))
     for place, piece in enumerate(pieces):
         path = folder / f"{place}.hl7"
         path.write_text("\r".join(piece) + "\r", newline="")

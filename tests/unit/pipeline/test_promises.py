@@ -6,9 +6,10 @@ import datetime as dt
 from pathlib import Path
 
 import pytest
+from tests import fresh
 from tests.unit.opposing import erase, oppose
 
-from estran.app import Site, create_site
+from estran.app import Site
 from estran.settings import Settings
 from estran.sources.pipeline.run import Report, ingest
 
@@ -17,7 +18,7 @@ TODAY = dt.date(2025, 2, 1)
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
-    return create_site(tmp_path / "site", Settings())
+    return fresh.site(tmp_path / "site", Settings())
 
 
 def load(site: Site, name: str, *messages: str, source: str = "") -> Report:

@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests import fresh
 from tests.unit.pipeline.test_promises import admission, person, result, values
 
-from estran.app import create_site
 from estran.settings import Settings
 from estran.sources.hl7v2 import Hl7v2Reader
 from estran.sources.pipeline.run import ingest, retry
@@ -26,7 +26,7 @@ class Mistaken(Hl7v2Reader):
 
 
 def test_a_mended_reader_frees_what_it_refused(tmp_path: Path) -> None:
-    site = create_site(tmp_path / "site", Settings())
+    site = fresh.site(tmp_path / "site", Settings())
     path = tmp_path / "both.hl7"
     path.write_text("\r".join((admission("20250101080000", "2"), result("20250102080000", person("2"), "5"))), newline="")
     with site.loading() as parts:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests import fresh
 from tests.unit.opposing import erase
 from tests.unit.pipeline.test_promises import admission, load, message, patient, person, result, values
 
-from estran.app import Site, create_site
+from estran.app import Site
 from estran.model.errors import UsageError
 from estran.settings import Settings
 from estran.sources.pipeline.run import Report
@@ -17,7 +18,7 @@ from estran.sources.pipeline.unload import reload, unload
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
-    return create_site(tmp_path / "site", Settings())
+    return fresh.site(tmp_path / "site", Settings())
 
 
 def digest(site: Site) -> str:

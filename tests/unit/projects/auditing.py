@@ -6,6 +6,8 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests import fresh
+
 from estran.model.feeds import Feed
 from estran.projects.sealing import Sealing
 from estran.settings import Settings
@@ -47,7 +49,7 @@ class AuditedSite:
 
 
 def audited(folder: Path, **settings: object) -> AuditedSite:
-    return AuditedSite(folder, StateDatabase.open(folder / "state.sqlite"), Settings(**settings))  # type: ignore[arg-type]
+    return AuditedSite(folder, fresh.state(folder / "state.sqlite"), Settings(**settings))  # type: ignore[arg-type]
 
 
 def behind_its_back(site: AuditedSite, *statements: str) -> None:

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests import fresh
 
 from estran.state import StateDatabase
 
 
 @pytest.fixture
 def state(tmp_path: Path) -> Iterator[StateDatabase]:
-    database = StateDatabase.open(tmp_path / "state.sqlite")
+    database = fresh.state(tmp_path / "state.sqlite")
     yield database
     database.close()

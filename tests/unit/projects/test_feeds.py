@@ -6,9 +6,10 @@ import datetime as dt
 from pathlib import Path
 
 import pytest
+from tests import fresh
 from tests.unit.pipeline.test_promises import admission, load, person, result
 
-from estran.app import Site, create_site
+from estran.app import Site
 from estran.model.errors import UsageError
 from estran.model.feeds import Feed, read_feeds
 from estran.projects.feeds import as_row, loads, states
@@ -20,7 +21,7 @@ BAD = "MSH|^~\\&|APP|CHU|||20250101||ADT^A01|77|P|2.5"  # no PID: refused
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
-    return create_site(tmp_path / "site", Settings())
+    return fresh.site(tmp_path / "site", Settings())
 
 
 def test_each_source_tells_its_volume_and_its_newest_date(site: Site) -> None:

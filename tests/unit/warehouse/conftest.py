@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests import fresh
 from tests.unit.warehouse.warehouse_rows import SMALL, Hospital, first_load
 
 from estran.warehouse import Warehouse
@@ -10,7 +11,7 @@ from estran.warehouse import Warehouse
 
 @pytest.fixture
 def empty(tmp_path: Path) -> Warehouse:
-    return Warehouse.create(tmp_path / "warehouse", SMALL)
+    return fresh.warehouse(tmp_path / "warehouse", SMALL)
 
 
 @pytest.fixture

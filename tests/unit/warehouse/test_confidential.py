@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pyroaring import BitMap
+from tests import fresh
 from tests.unit.warehouse.warehouse_rows import SMALL, Hospital, one, rows
 
 from estran.settings import Settings
@@ -60,7 +61,7 @@ def hospital_rows() -> Changes:
 
 
 def filled(directory: Path) -> Warehouse:
-    warehouse = Warehouse.create(directory / "w", SMALL)
+    warehouse = fresh.warehouse(directory / "w", SMALL)
     with warehouse.writer() as writer:
         writer.commit(hospital_rows())
     return warehouse
@@ -229,7 +230,7 @@ FLAGS = st.sets(st.integers(0, 5), max_size=3)
 @given(loads=st.lists(st.lists(DOCUMENT, min_size=1, max_size=8), min_size=1, max_size=2), patients=FLAGS, stays=FLAGS)
 def test_every_read_agrees_with_sql(loads: list[list[dict[str, Any]]], patients: set[int], stays: set[int]) -> None:
     with TemporaryDirectory() as directory:
-        warehouse = Warehouse.create(Path(directory) / "w", Settings(bucket_patients=3))
+        warehouse = fresh.warehouse(Path(directory) / "w", Settings(bucket_patients=3))
         hospital = Hospital()
         with warehouse.writer() as writer:
             people = [{"patient_id": i, "confidential": i in patients} for i in range(6)]

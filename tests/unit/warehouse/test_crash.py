@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests import fresh
 from tests.unit.warehouse.warehouse_rows import SMALL, Hospital, first_load, keys, one
 
 from estran.warehouse import Warehouse, digest
@@ -93,7 +94,7 @@ def fingerprint(warehouse: Warehouse) -> str:
 def history(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
     """A folder with the first load, its digest, and the digest after the second."""
     base = tmp_path_factory.mktemp("crash") / "base"
-    warehouse = Warehouse.create(base, SMALL)
+    warehouse = fresh.warehouse(base, SMALL)
     with warehouse.writer() as writer:
         writer.commit(first_load(Hospital()))
     after = base.with_name("after")

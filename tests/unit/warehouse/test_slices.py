@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from tests import fresh
 from tests.unit.warehouse.warehouse_rows import Hospital, rows
 
 from estran.model.tables import FACT
 from estran.settings import Settings
-from estran.warehouse import LIVE, Changes, Snapshot, Warehouse
+from estran.warehouse import LIVE, Changes, Snapshot
 
 PATIENTS, FACTS = 60, 9_000
 
@@ -20,7 +21,7 @@ PATIENTS, FACTS = 60, 9_000
 def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
     """Two loads of random facts in small row groups, and some retired documents."""
     chance = np.random.default_rng(3)
-    warehouse = Warehouse.create(
+    warehouse = fresh.warehouse(
         tmp_path_factory.mktemp("slices") / "w", Settings(bucket_patients=40, row_group_rows=1024)
     )
     hospital = Hospital()

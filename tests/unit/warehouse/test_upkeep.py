@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests import fresh
 from tests.unit.warehouse.warehouse_rows import SMALL, Hospital, first_load, keys, one, rows
 
 from estran.text.parse import parse
@@ -22,7 +23,7 @@ ERASED = "xylophoniste"  # a word that only the erased patient's text holds
 def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Five more commits with new versions; patient 12 has a rare word, and documents under 3 before a merge."""
     hospital = Hospital()
-    warehouse = Warehouse.create(tmp_path_factory.mktemp("history") / "w", SMALL)
+    warehouse = fresh.warehouse(tmp_path_factory.mktemp("history") / "w", SMALL)
     with warehouse.writer() as writer:
         writer.commit(first_load(hospital))
         for n in range(4):
@@ -186,7 +187,7 @@ def test_digest_ignores_ids_order_buckets_and_history(tmp_path: Path, grown: War
         order = np.random.default_rng(1).permutation(len(table))
         moved[name] = table.take(pa.array(order))
     upsert = {name: moved.pop(name) for name in ("patient", "stay")}
-    other = Warehouse.create(tmp_path / "other", Settings(bucket_patients=1000))
+    other = fresh.warehouse(tmp_path / "other", Settings(bucket_patients=1000))
     with other.writer() as writer:
         writer.commit(Changes(append=moved, upsert=upsert))
     shifted = [{i + shift: v for i, v in keys(kind).items()} for kind in "ps"]

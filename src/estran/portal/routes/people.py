@@ -13,7 +13,7 @@ from estran.portal.visitor import Poster, Reader, Visitor
 from estran.projects import people
 from estran.projects.actors import Role
 from estran.projects.sign_in import create_account
-from estran.state import Account
+from estran.state import Account, LoginTaken
 
 router = APIRouter(prefix="/people")
 Field = Annotated[str, Form()]
@@ -28,8 +28,10 @@ def listed(who: Reader) -> Response:
 def create(who: Poster, login: Field = "", password: Field = "", role: Field = "") -> Response:
     try:
         made = create_account(who.desk.state, who.desk.actor, login, password, _role(role))
-    except UsageError as error:
-        return _list(who, 422, "taken" if "taken" in error.what else "fit", login)
+    except LoginTaken:
+        return _list(who, 422, "taken", login)
+    except UsageError:
+        return _list(who, 422, "fit", login)
     return who.go(_address(made))
 
 

@@ -30,8 +30,10 @@ def password(who: Poster, current: Field = "", new: Field = "") -> Response:
     """A new password: my other sessions end, and this one gets a new token."""
     try:
         sign_in.change_own_password(who.desk.state, who.desk.actor, who.account, current, new)
-    except UsageError as error:
-        return _page(who, 422, refusal="current" if "current" in error.what else "short")
+    except sign_in.WrongPassword:
+        return _page(who, 422, refusal="current")
+    except UsageError:
+        return _page(who, 422, refusal="short")
     return _changed(who)
 
 

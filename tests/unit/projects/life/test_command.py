@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests import fresh
 from tests.unit.projects.life.play import Play
 
-from estran.app import create_site
 from estran.cli import main
 from estran.projects.life.machine import Stage, Step
 from estran.settings import Settings
@@ -18,7 +18,7 @@ from estran.settings import Settings
 
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
-    opened = create_site(tmp_path / "site", Settings(language="en"))
+    opened = fresh.site(tmp_path / "site", Settings(language="en"))
     Play(opened.state).to(Stage.SUBMITTED)
     opened.state.close()
     return opened.directory

@@ -1,0 +1,44 @@
+"""Empty sites, warehouses and databases for tests: each made once per process by the house's own doors, then copied."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from estran.app import Site, create_site, key_path_of
+from estran.settings import Settings
+from estran.state import StateDatabase
+from estran.warehouse import Warehouse
+
+_KEPT: dict[object, tempfile.TemporaryDirectory[str]] = {}
+
+
+def site(directory: Path, settings: Settings) -> Site:
+    """A new empty site; two of the same settings have the same key."""
+    made = _made(("site", repr(settings)), lambda folder: create_site(folder / "site", settings))
+    shutil.copytree(made / "site", directory, dirs_exist_ok=True)
+    shutil.copy2(key_path_of(made / "site"), key_path_of(directory))
+    return Site(directory, settings, key_path_of(directory))
+
+
+def warehouse(directory: Path, settings: Settings) -> Warehouse:
+    """A new empty warehouse."""
+    made = _made(("warehouse", repr(settings)), lambda folder: Warehouse.create(folder / "w", settings))
+    shutil.copytree(made / "w", directory)
+    return Warehouse.open(directory, settings)
+
+
+def state(path: Path) -> StateDatabase:
+    """A new application database, with every migration done."""
+    made = _made("state", lambda folder: StateDatabase.open(folder / "state.sqlite").close())
+    shutil.copy2(made / "state.sqlite", path)
+    return StateDatabase.open(path)
+
+
+def _made(name: object, make: Callable[[Path], object]) -> Path:
+    if name not in _KEPT:
+        _KEPT[name] = tempfile.TemporaryDirectory(prefix="estran-empty-")
+        make(Path(_KEPT[name].name))
+    return Path(_KEPT[name].name)
