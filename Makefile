@@ -43,7 +43,7 @@ check: dev
 	$(BIN)/lint-imports
 
 test: check browser workspace
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 browser:
 	@sh scripts/browser.sh

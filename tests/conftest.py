@@ -3,10 +3,44 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+if TYPE_CHECKING:
+    from xdist.scheduler import LoadFileScheduling
+
 ROOT = Path(__file__).resolve().parent.parent
+
+
+# Files that read one large site: together in one process, since another would only wait for it to be built.
+ONE_SITE = {"test_cases.py": "everything", "test_loading.py": "everything", "test_privacy.py": "everything",
+            "test_catalogue.py": "region", "test_region.py": "region"}  # fmt: skip
+
+# Each of these takes twenty seconds or more: begun first, so that no process is left alone with one at the end.
+LONG = {
+    *ONE_SITE, "test_crash.py", "test_pmsi_wholes.py", "test_pages.py", "test_projects.py", "test_workspace.py", "test_reviews.py",
+    "test_building.py", "test_vcf.py", "test_pmsi_records.py", "test_engines_agree.py", "test_omop_typed.py", "test_feeds.py",
+    "test_unload.py", "test_disclosure.py", "test_order.py", "test_promises.py", "test_upkeep.py", "test_mllp.py",
+}  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONG)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadFileScheduling:
+    """Each file goes to one process, which builds its sites once."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Files(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            folder, _, name = file.rpartition("/")
+            return ONE_SITE.get(name, file) if folder == "tests/spec" else file
+
+    return Files(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -52,13 +52,6 @@ def load_all(
     return found
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of one large site go to one process: another would only wait for it to be built."""
-    for item in items:
-        for shared in {"everything", "region"}.intersection(getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.xdist_group(shared))
-
-
 @pytest.fixture(scope="session")
 def everything(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Everything:
     """Loaded by the first test process that asks; the others open it."""
