@@ -59,7 +59,8 @@ _PARTS: dict[str, dict[str, str]] = {  # module -> its commands, and what each i
     },
     "people": {
         "user": "Accounts of the portal.",
-        "policy": "Show who may do what: yes or no on one's own, on others', for listed patients, for key holders' accounts.",
+        "policy": "Show who may do what: on one's own, on others', for listed patients, for key holders' accounts; inside and outside a perimeter.",
+        "project": "Rules of projects: who may do what.",
     },
     "feeds": {
         "feeds": "How each feed is doing: last load, newest date, volume, rejects, codes never seen before.",

@@ -19,6 +19,7 @@ from estran.portal.routes import (
     account,
     api,
     audit,
+    care,
     cohorts,
     concepts,
     documents,
@@ -46,7 +47,7 @@ def create_app(site: SiteServices) -> FastAPI:
     app.state.room = ReadingRoom(site)
     app.state.limit = RateLimit(site.settings.api_requests_per_minute)
     app.mount("/static", _Static(directory=STATIC), name="static")
-    rooms = (home, sign_in, account, search, cohorts, saved, concepts, documents, patients, feeds, audit, ways_in, people, api)
+    rooms = (home, sign_in, account, search, cohorts, saved, concepts, documents, patients, feeds, audit, care, ways_in, people, api)
     for room in rooms:
         app.include_router(room.router)
     app.add_middleware(SecureHeaders)

@@ -68,7 +68,7 @@ class Visitor:
         """A page in the person's language and theme."""
         allowed = {action.value for action in Action if decide(self.desk.actor, action).allowed}
         text = render(
-            template, self.spoken.code, me=self.account, csrf=self.session.csrf, theme=self.account.theme, allowed=allowed,
+            template, self.spoken.code, me=self.account, csrf=self.session.csrf, theme=self.account.theme, allowed=allowed, bounds=self.desk.perimeter,
             site=self.desk.site_name, path=self.request.url.path, partial="hx-request" in self.request.headers, **context,
         )
         return HTMLResponse(text, status)

@@ -75,13 +75,13 @@ WORDS: dict[str, dict[str, str]] = {
         "concepts": _("Look a code up"), "count": _("Count a question"), "search": _("Search the texts"),
         "snippets": _("Extracts of documents"), "document": _("Read a document"), "patients": _("Patients of a cohort"),
         "timeline": _("Timeline of a patient"), "save": _("Save a cohort"), "open": _("Open a saved cohort"),
-        "audit": _("Read the audit trail"), "accounts": _("Change accounts"), "sign-in": _("Sign in"),
+        "audit": _("Read the audit trail"), "care": _("Open a record for care"), "accounts": _("Change accounts"), "sign-in": _("Sign in"),
         "sign-out": _("Sign out"),
     },
     "rule": {
         "many_patients": _("Many patients within an hour"), "odd_hours": _("By night or at the weekend"),
         "same_patient": _("One patient again and again"), "first_access": _("Never opened before"),
-        "refusals": _("Refused again and again"),
+        "refusals": _("Refused again and again"), "opened_for_care": _("Records opened for care"),
     },
     "wrong": {
         "altered": _("altered"), "removed": _("lines removed"), "inserted": _("line put in"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -12,9 +13,11 @@ from typing import Any
 from estran.cohort.language import json as question_json
 from estran.cohort.query import Node
 from estran.model.errors import UsageError
+from estran.model.perimeter import WHOLE, Perimeter
 from estran.projects import feeds, finding
 from estran.projects.actors import Actor
 from estran.projects.audit import permit
+from estran.projects.care import Care
 from estran.projects.concepts import Concept, ConceptShelf
 from estran.projects.documents import Document, patient_of, read_document
 from estran.projects.feeds import FeedState, Refused
@@ -28,8 +31,10 @@ from estran.projects.questions import Answers, Counted, named_patients, names_pa
 from estran.projects.rows import fetch
 from estran.projects.site import SiteServices
 from estran.release.disclosure import margin
-from estran.state import CohortVersion, Job, SavedCohort, StateDatabase
+from estran.state import CohortVersion, Job, Opening, SavedCohort, StateDatabase
 from estran.warehouse import Snapshot
+
+_VIEWS = 16  # perimeters whose views are kept
 
 
 class View:
@@ -58,20 +63,24 @@ class View:
 
 
 class ReadingRoom:
-    """A site with the view of its newest snapshot; made once per process, shared by all desks."""
+    """A site with the views of its newest snapshot; made once per process, shared by all desks."""
 
     def __init__(self, site: SiteServices) -> None:
         self.site = site
         self._lock = threading.Lock()
-        self._view: View | None = None
+        self._views: OrderedDict[Perimeter, View] = OrderedDict()
 
-    def view(self) -> View:
-        """The view of the newest snapshot."""
+    def view(self, perimeter: Perimeter = WHOLE) -> View:
+        """The view of the newest snapshot within a perimeter: everything that a desk reads, it reads from there."""
         snapshot = self.site.snapshot()
         with self._lock:
-            if self._view is None or self._view.snapshot.version != snapshot.version:
-                self._view = View(snapshot)
-            return self._view
+            known = self._views.get(perimeter)
+            if known is None or known.snapshot.version != snapshot.version:
+                known = self._views[perimeter] = View(snapshot.within(perimeter))
+            self._views.move_to_end(perimeter)
+            while len(self._views) > _VIEWS:
+                self._views.popitem(last=False)
+            return known
 
 
 @dataclass(frozen=True)
@@ -124,9 +133,9 @@ class Desk:
 
     def __init__(self, room: ReadingRoom, actor: Actor) -> None:
         self._room = room
-        self._view = room.view()
-        self.actor = actor
-        self._gate = gate_of(actor, room.site.state, room.site.settings)
+        self.actor = actor.bounded(room.site.state)
+        self._view = room.view(self.actor.perimeter)
+        self._gate = gate_of(self.actor, room.site.state, room.site.settings)
 
     @property
     def state(self) -> StateDatabase:
@@ -138,11 +147,39 @@ class Desk:
         return Officer(self._room.site, self.actor)
 
     @property
+    def care(self) -> Care:
+        """The desk of whoever may open a record for care."""
+        return Care(self._room.site, self.actor)
+
+    @property
+    def perimeter(self) -> Perimeter | None:
+        """What bounds this person; None when nothing does."""
+        return None if self.actor.perimeter.whole else self.actor.perimeter
+
+    @property
     def site_name(self) -> str:
         return self._room.site.settings.name
 
     def _permit(self, action: Action, target: Target | None = None, query: str = "") -> None:
         permit(self.state, self.actor, action, target, query=query, snapshot=self._view.snapshot.version)
+
+    def _view_of(self, action: Action, what: str, patients: tuple[int, ...], inside: bool, query: str = "") -> View:
+        """Where something of one patient is read from, once it is permitted: the perimeter, or the record that the
+        person opened for care. Outside of both the refusal is recorded with the patient whom it is about."""
+        if self.perimeter is not None and any(map(self.care.opens, patients)):
+            self.care.read(what, patients[0])
+            return self._room.view()
+        self._permit(action, Target(what, patients=patients, outside=not inside), query)
+        return self._view
+
+    def opened_for_care(self, patient_id: int) -> Opening | None:
+        """The opening under which a record is read whole; None when it is not."""
+        opening = None if self.perimeter is None else self.care.current()
+        return opening if opening is not None and opening.patient_id == patient_id else None
+
+    def _inside(self, patient_id: int) -> bool:
+        """Whether a patient has something within the perimeter; without one, nobody is outside."""
+        return self.perimeter is None or self._view.snapshot.sees(patient_id)
 
     # Totals and codes
 
@@ -157,7 +194,8 @@ class Desk:
         return HoldingsShown(
             version=held.version, created=held.created, patients=show(held.patients, "population"),
             stays=show(held.stays, "stays"), documents=show(held.documents, "documents"), facts=show(held.facts, "facts"),
-            texts=show(held.texts, "texts"), concepts=Shown(held.concepts), sources=held.sources,
+            texts=show(held.texts, "texts"), concepts=Shown(held.concepts),
+            sources=held.sources if self.perimeter is None else (),  # records are counted for the whole site
             kinds=tuple((kind, show(n, "kind", kind)) for kind, n in held.kinds),
             years=tuple((year, show(n, "year", year)) for year, n in held.years),
             women=tuple(show(n, "women", band) for band, n in enumerate(held.pyramid.women)),
@@ -228,14 +266,16 @@ class Desk:
     def document(self, document_id: int, words: str = "") -> tuple[Document, tuple[finding.Piece, ...]] | None:
         """A document, and its text cut at the words; None when nothing may be seen under this number."""
         whose = patient_of(self._view.snapshot, document_id)
-        self._permit(Action.DOCUMENT, Target(f"document:{document_id}", patients=whose), words)
-        found = read_document(self._view.snapshot, self._view.concepts, document_id)
+        inside = self.perimeter is None or bool(whose)
+        whose = whose if inside else patient_of(self._room.view().snapshot, document_id)
+        view = self._view_of(Action.DOCUMENT, f"document:{document_id}", whose, inside, words)
+        found = read_document(view.snapshot, view.concepts, document_id)
         return None if found is None else (found, finding.pieces(found.text, words))
 
     def timeline(self, patient_id: int) -> Timeline | None:
         """Everything of a patient; None when nobody may be seen under this number."""
-        self._permit(Action.TIMELINE, Target(f"patient:{patient_id}", patients=(patient_id,)))
-        return self._view.timeline(patient_id) if 0 <= patient_id < 2**31 else None
+        view = self._view_of(Action.TIMELINE, f"patient:{patient_id}", (patient_id,), self._inside(patient_id))
+        return view.timeline(patient_id) if 0 <= patient_id < 2**31 else None
 
     # Cohorts
 
@@ -254,7 +294,8 @@ class Desk:
 
     def evidence(self, query: Node, patient_id: int) -> dict[str, list[EvidenceLine]]:
         """Per path of the question, what was found in this patient; nothing about one who may not be seen."""
-        opened = self._asked(Action.PATIENTS, query, Target(f"evidence:patient:{patient_id}", patients=(patient_id,)))
+        about = Target(f"evidence:patient:{patient_id}", patients=(patient_id,), outside=not self._inside(patient_id))
+        opened = self._asked(Action.PATIENTS, query, about)
         found = self._view.answers.run(opened).evidence(patient_id)
         ids = {m.concept_id for matches in found.values() for m in matches if m.concept_id is not None}
         known = self._view.concepts.of_ids(ids)
@@ -273,7 +314,7 @@ class Desk:
         opened = open_names(query, self._query_named)
         target = target or Target()
         listed = target.patients or named_patients(opened)
-        asked = Target(target.what, names_patients=names_patients(opened), patients=listed)
+        asked = Target(target.what, names_patients=names_patients(opened), patients=listed, outside=target.outside)
         self._permit(action, asked, question_json.dumps(query))
         return opened
 
@@ -336,8 +377,11 @@ class Desk:
         if self.actor.account_id is not None:
             self.state.drafts.move(self.actor.account_id, steps)
 
-    def saved_total(self, version: CohortVersion) -> Shown:
-        """The count kept with a saved version: it went through the gate when it was saved."""
+    def saved_total(self, version: CohortVersion) -> Shown | None:
+        """The count kept with a saved version: it went through the gate when it was saved. None within a perimeter,
+        which may have been another one then."""
+        if self.perimeter is not None:
+            return None
         rules = rules_of(self._room.site.settings)
         return Shown(version.total, margin=margin(rules)) if version.total else Shown(0, below=rules.floor)
 

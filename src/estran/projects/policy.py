@@ -25,6 +25,7 @@ class Action(StrEnum):
     OPEN = "open"  # open a saved cohort of one's own
     OPEN_OTHERS = "open-others"  # open a saved cohort of another person
     AUDIT = "audit"  # read the audit trail
+    CARE = "care"  # open one patient's record for care, outside the perimeter, with a reason and for a while
     ACCOUNT = "account"  # one's own account: password, second factor, passkeys, sessions, API tokens
     ACCOUNTS = "accounts"  # other people's accounts: create, change, disable, reset, end sessions
 
@@ -43,7 +44,8 @@ ALLOWED: dict[Role, frozenset[Action]] = {
     # Checks what a question finds, and takes up the cohorts of those who come for help; changes no data.
     Role.METHODOLOGIST: _OWN | _READING | {Action.OPEN_OTHERS, Action.FEEDS},
     Role.RESEARCHER: _OWN | _FEASIBILITY,
-    Role.CLINICIAN: _OWN | _FEASIBILITY,
+    # Reads the records of the perimeter, and of one patient more at a time, for care: see WITHIN.
+    Role.CLINICIAN: _OWN | _READING | {Action.CARE},
     # Answers for the coding of stays: reads de-identified records to check it, sees the feeds, operates nothing.
     Role.DIM_PHYSICIAN: _OWN | _READING | {Action.FEEDS},
     # Whoever pays for a study learns no count of their own: feasibility is answered within a project.
@@ -60,6 +62,13 @@ ALLOWED: dict[Role, frozenset[Action]] = {
 }
 
 
+# What a role includes within a perimeter only: an account without one may not do it.
+WITHIN: dict[Role, frozenset[Action]] = {Role.CLINICIAN: (_READING - _FEASIBILITY) | {Action.CARE}}
+
+# What is about the whole site, or shows what others found in it: closed to an account with a perimeter.
+WHOLE_SITE = frozenset({Action.FEEDS, Action.OPERATE, Action.AUDIT, Action.OPEN_OTHERS})
+
+
 @dataclass(frozen=True)
 class Decision:
     """Yes or no, and the sentence that says why."""
@@ -73,7 +82,8 @@ class Target:
     """What an action bears on: `what` for the audit, `owner_id` when it belongs to somebody.
 
     `names_patients` says that the question itself lists patients, which is reading, not counting; `patients`
-    are those of whom something is read. `role` is the role that an account has or would be given.
+    are those of whom something is read. `role` is the role that an account has or would be given. `outside` says
+    that nothing of what is asked for lies within the actor's perimeter.
     """
 
     what: str = ""
@@ -81,11 +91,13 @@ class Target:
     names_patients: bool = False
     patients: tuple[int, ...] = ()
     role: Role | None = None
+    outside: bool = False
 
 
 def rights_of(actor: Actor) -> frozenset[Action]:
-    """What the role allows, narrowed to the scope of an API token."""
-    rights = ALLOWED.get(actor.role, frozenset())
+    """What the role allows, narrowed to the perimeter and to the scope of an API token."""
+    closed = WITHIN.get(actor.role, frozenset()) if actor.perimeter.whole else WHOLE_SITE
+    rights = ALLOWED.get(actor.role, frozenset()) - closed
     return rights if actor.scope is None else frozenset(action for action in rights if action in actor.scope)
 
 
@@ -93,11 +105,22 @@ def decide(actor: Actor, action: Action, target: Target | None = None) -> Decisi
     """Whether `actor` may do `action` on `target`."""
     rights = rights_of(actor)
     if action not in rights:
-        if action in ALLOWED.get(actor.role, frozenset()):
-            return Decision(False, f"The token does not include '{action}'.")
-        return Decision(False, f"The role {actor.role} does not include '{action}'.")
+        return Decision(False, _missing(actor, action))
+    if target is not None and target.outside and action is not Action.CARE:
+        return Decision(False, "Nothing of this number lies within your perimeter.")
     refusal = "" if target is None else _refusal(actor, rights, action, target)
     return Decision(not refusal, refusal or f"The role {actor.role} includes '{action}'.")
+
+
+def _missing(actor: Actor, action: Action) -> str:
+    """Why an action is not among the actor's rights."""
+    if action not in ALLOWED.get(actor.role, frozenset()):
+        return f"The role {actor.role} does not include '{action}'."
+    if actor.scope is not None and action not in actor.scope:
+        return f"The token does not include '{action}'."
+    if actor.perimeter.whole:
+        return f"The role {actor.role} includes '{action}' within a perimeter only, and this account has none."
+    return f"'{action}' is about the whole site, and this account has a perimeter."
 
 
 def _refusal(actor: Actor, rights: frozenset[Action], action: Action, target: Target) -> str:

@@ -13,6 +13,7 @@ from estran.state.database import StateDatabase
 from estran.state.drafts import Drafts
 from estran.state.jobs import Job, Jobs
 from estran.state.lockouts import Lockouts
+from estran.state.openings import Opening
 from estran.state.passkeys import Passkey
 from estran.state.pending import Begun
 from estran.state.reviews import ReviewRecord
@@ -20,6 +21,6 @@ from estran.state.sessions import Place, Session, Sessions
 
 __all__ = [
     "Account", "Accounts", "ApiToken", "AuditBook", "AuditEntry", "AuditFilter", "AuditLine", "Begun", "Checkpoint",
-    "CheckpointFile", "CohortShelf", "CohortVersion", "Drafts", "Job", "Jobs", "Lockouts", "Passkey", "Place", "ReviewRecord",
+    "CheckpointFile", "CohortShelf", "CohortVersion", "Drafts", "Job", "Jobs", "Lockouts", "Opening", "Passkey", "Place", "ReviewRecord",
     "SavedCohort", "Session", "Sessions", "StateDatabase",
 ]

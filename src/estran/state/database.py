@@ -18,8 +18,10 @@ from estran.state.drafts import Drafts
 from estran.state.federated import Federated
 from estran.state.jobs import Jobs
 from estran.state.lockouts import Lockouts
+from estran.state.openings import Openings
 from estran.state.passkeys import Passkeys
 from estran.state.pending import Pending
+from estran.state.perimeters import Perimeters
 from estran.state.reviews import Reviews
 from estran.state.sealing import Seal
 from estran.state.second_factors import SecondFactors
@@ -27,7 +29,7 @@ from estran.state.sessions import Sessions
 from estran.state.transactions import reading, writing
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0005"  # the newest of the migrations
+HEAD = "0011"  # the newest of the migrations
 FILE_NAME = "state.sqlite"
 KEY_NAME = "portal.key"
 
@@ -52,6 +54,8 @@ class StateDatabase:
         self.tokens = ApiTokens(engine)
         self.pending = Pending(engine)
         self.federated = Federated(engine)
+        self.perimeters = Perimeters(engine)
+        self.openings = Openings(engine)
 
     @classmethod
     def open(cls, where: Path | str, key_file: Path | None = None) -> StateDatabase:

@@ -17,10 +17,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyroaring import BitMap, FrozenBitMap
 
+from estran.model.perimeter import WHOLE, Perimeter
 from estran.model.tables import BUCKETED, TABLES
 from estran.settings import Settings
 from estran.terminology.systems import canonical
 from estran.warehouse import slices
+from estran.warehouse.bounds import Bounded, BoundedPresence
 from estran.warehouse.codebook import CodeBook, code_book
 from estran.warehouse.confidential import Closed, Scope
 from estran.warehouse.encoding import read_files
@@ -32,6 +34,7 @@ from estran.warehouse.text_index import TextIndex
 from estran.warehouse.views import Unseen, open_database
 
 Ints = npt.NDArray[np.int64]
+_NUMBERS = 2**31
 
 
 class Snapshot:
@@ -39,19 +42,20 @@ class Snapshot:
 
     Patients with an opposition (or an erasure on its way) active on `date`, or in the newer
     snapshot given as `newer`, are invisible in every view and bitmap but the raw ones. So is what is
-    confidential (see `warehouse.confidential`), unless `scope` opens it.
+    confidential (see `warehouse.confidential`), unless `scope` opens it; and what lies outside `perimeter`.
     """
 
     def __init__(
         self, directory: Path, settings: Settings, record: Record, newer: Record | None = None,
-        scope: Scope = Scope.RESEARCH,
+        scope: Scope = Scope.RESEARCH, perimeter: Perimeter = WHOLE,
     ) -> None:  # fmt: skip
         self.directory = directory
         self.settings = settings
         self.record = record
         self.scope = scope
+        self.perimeter = perimeter
         self._newer = newer
-        self._closed = Closed(directory, self._records if scope is Scope.RESEARCH else ())
+        self._closed = self._keep_closed()
         self._presences: dict[int, Presence] = {}
         self._lock = threading.RLock()
         self._database: duckdb.DuckDBPyConnection | None = None
@@ -65,7 +69,20 @@ class Snapshot:
         """The same state in another scope; itself when it is in that scope."""
         if scope is self.scope:
             return self
-        return Snapshot(self.directory, self.settings, self.record, self._newer, scope)
+        return Snapshot(self.directory, self.settings, self.record, self._newer, scope, self.perimeter)
+
+    def within(self, perimeter: Perimeter) -> Snapshot:
+        """The same state without anything from outside a perimeter; itself when that is its own."""
+        if perimeter == self.perimeter:
+            return self
+        return Snapshot(self.directory, self.settings, self.record, self._newer, self.scope, perimeter)
+
+    def _keep_closed(self) -> Closed:
+        closed = Closed(self.directory, self._records if self.scope is Scope.RESEARCH else ())
+        if self.perimeter.whole:
+            return closed
+        hidden = {bucket: self.hidden(bucket).any() for bucket in self.record.hidden}
+        return Bounded(self.directory, self.record, self.perimeter, closed, hidden)
 
     @property
     def _records(self) -> list[Record]:
@@ -124,7 +141,11 @@ class Snapshot:
             if self._database is None:
                 files = {table: self.files(table) for table in TABLES}
                 temporary = self.directory / "tmp"
-                unseen = Unseen(self.unseen_documents(), self._unseen_patients, self._closed.stays)
+                closed = BitMap().union(*self._closed.documents.values())
+                unseen = Unseen(
+                    self._hidden_everywhere | closed, self._unseen_patients, self._closed.stays, closed,
+                    self._closed.movement_condition,
+                )  # fmt: skip
                 self._database = open_database(files, self._hidden_everywhere, unseen, temporary)
             return self._database.cursor()
 
@@ -191,6 +212,10 @@ class Snapshot:
         """Visible patients: introduced, not opposed, not closed in this scope."""
         return self._population.copy()
 
+    def sees(self, patient_id: int) -> bool:
+        """Whether a patient is visible."""
+        return 0 <= patient_id < _NUMBERS and patient_id in self._population
+
     @cached_property
     def _known_stays(self) -> BitMap:
         rows = read_files("stay", self.files("stay"), ["stay_id", "patient_id", "status"])
@@ -214,7 +239,9 @@ class Snapshot:
         if not closed or path is None:
             return _presence(path)
         with self._lock:
-            if bucket not in self._presences:
+            if bucket not in self._presences and isinstance(self._closed, Bounded):
+                self._presences[bucket] = BoundedPresence(self.files("fact_by_concept", bucket), self._closed.inside(bucket))
+            elif bucket not in self._presences:
                 hidden = FrozenBitMap(self.hidden(bucket).any())
                 files = [tuple(self.files(table, bucket)) for table in ("document", "fact", "fact_by_concept")]
                 self._presences[bucket] = ScopedPresence(path, FrozenBitMap(closed), hidden, *files)
@@ -288,7 +315,9 @@ class Snapshot:
         bucket = self.bucket_of(patient_id)
         of_stay = table in ("stay", "movement")
         needed = list(dict.fromkeys([*names, "status", "stay_id"])) if of_stay else names
+        needed = list(dict.fromkeys([*needed, "unit_id", "start_date"])) if table == "movement" else needed
         rows = slices.of_patient(table, self.files(table, bucket), patient_id, self.unseen_documents(bucket), needed)
+        rows = self._closed.movements(rows) if table == "movement" else rows
         return self._visible_stays(rows).select(names) if of_stay else rows
 
     def _visible_stays(self, rows: pa.Table) -> pa.Table:

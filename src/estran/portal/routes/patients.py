@@ -25,7 +25,7 @@ def timeline(who: Reader, patient_id: int) -> HTMLResponse:
     found = _timeline(who, patient_id)
     counts = [sum(e.lane == lane for e in found.events) for lane in range(len(LANES))]
     return who.page(
-        "timeline.html", patient=found.patient, lanes=LANES, counts=counts, total=len(found.events),
+        "timeline.html", opened=who.desk.opened_for_care(patient_id), patient=found.patient, lanes=LANES, counts=counts, total=len(found.events),
         latest=found.events[: -TABLE_ROWS - 1 : -1], most=TABLE_ROWS,
         event_label=lambda e: event_label(e, who.spoken), event_detail=lambda e: event_detail(e, who.spoken),
     )
