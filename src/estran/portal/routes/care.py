@@ -22,7 +22,7 @@ def page(who: Reader, patient: str = "") -> HTMLResponse:
     decided = decide(who.desk.actor, Action.CARE)
     if not decided.allowed:
         raise NotAllowed(decided.reason)
-    return _page(who, patient)
+    return form(who, patient)
 
 
 @router.post("")
@@ -33,7 +33,7 @@ def open_record(who: Poster, patient: Field = "", reason: Field = "") -> Respons
             raise UsageError("A patient is named by the pseudonymous number, P42.")
         who.desk.care.open(numbers[0], reason)
     except UsageError as error:
-        return _page(who, patient, reason, told(who.spoken, error), 422)
+        return form(who, patient, reason, told(who.spoken, error), 422)
     return who.go(f"/patients/{numbers[0]}")
 
 
@@ -43,7 +43,8 @@ def close(who: Poster) -> Response:
     return who.go("/care")
 
 
-def _page(who: Visitor, patient: str = "", reason: str = "", said: str = "", status: int = 200) -> HTMLResponse:
+def form(who: Visitor, patient: str = "", reason: str = "", said: str = "", status: int = 200) -> HTMLResponse:
+    """The page on which a record is opened; `said` is why the last try failed."""
     care = who.desk.care
     minutes = int(care.lasting.total_seconds() // 60)
     return who.page(
