@@ -105,22 +105,22 @@ def decide(actor: Actor, action: Action, target: Target | None = None) -> Decisi
     """Whether `actor` may do `action` on `target`."""
     rights = rights_of(actor)
     if action not in rights:
-        return Decision(False, _missing(actor, action))
+        return _missing(actor, action)
     if target is not None and target.outside and action is not Action.CARE:
         return Decision(False, "Nothing of this number lies within your perimeter.")
     refusal = "" if target is None else _refusal(actor, rights, action, target)
     return Decision(not refusal, refusal or f"The role {actor.role} includes '{action}'.")
 
 
-def _missing(actor: Actor, action: Action) -> str:
+def _missing(actor: Actor, action: Action) -> Decision:
     """Why an action is not among the actor's rights."""
     if action not in ALLOWED.get(actor.role, frozenset()):
-        return f"The role {actor.role} does not include '{action}'."
+        return Decision(False, f"The role {actor.role} does not include '{action}'.")
     if actor.scope is not None and action not in actor.scope:
-        return f"The token does not include '{action}'."
+        return Decision(False, f"The token does not include '{action}'.")
     if actor.perimeter.whole:
-        return f"The role {actor.role} includes '{action}' within a perimeter only, and this account has none."
-    return f"'{action}' is about the whole site, and this account has a perimeter."
+        return Decision(False, f"The role {actor.role} includes '{action}' within a perimeter only, and this account has none.")
+    return Decision(False, f"'{action}' is about the whole site, and this account has a perimeter.")
 
 
 def _refusal(actor: Actor, rights: frozenset[Action], action: Action, target: Target) -> str:
