@@ -75,7 +75,7 @@ WORDS: dict[str, dict[str, str]] = {
         "concepts": _("Look a code up"), "count": _("Count a question"), "search": _("Search the texts"),
         "snippets": _("Extracts of documents"), "document": _("Read a document"), "patients": _("Patients of a cohort"),
         "timeline": _("Timeline of a patient"), "save": _("Save a cohort"), "open": _("Open a saved cohort"),
-        "audit": _("Read the audit trail"), "care": _("Open a record for care"), "accounts": _("Change accounts"), "sign-in": _("Sign in"),
+        "audit": _("Read the audit trail"), "care": _("Open a record for care"), "identity": _("See who somebody is"), "accounts": _("Change accounts"), "sign-in": _("Sign in"),
         "sign-out": _("Sign out"),
     },
     "rule": {

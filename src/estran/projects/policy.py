@@ -26,6 +26,7 @@ class Action(StrEnum):
     OPEN_OTHERS = "open-others"  # open a saved cohort of another person
     AUDIT = "audit"  # read the audit trail
     CARE = "care"  # open one patient's record for care, outside the perimeter, with a reason and for a while
+    IDENTITY = "identity"  # read or change what the vault knows of who somebody is; where the key is, never at the portal
     ACCOUNT = "account"  # one's own account: password, second factor, passkeys, sessions, API tokens
     ACCOUNTS = "accounts"  # other people's accounts: create, change, disable, reset, end sessions
 
@@ -66,7 +67,7 @@ ALLOWED: dict[Role, frozenset[Action]] = {
 WITHIN: dict[Role, frozenset[Action]] = {Role.CLINICIAN: (_READING - _FEASIBILITY) | {Action.CARE}}
 
 # What is about the whole site, or shows what others found in it: closed to an account with a perimeter.
-WHOLE_SITE = frozenset({Action.FEEDS, Action.OPERATE, Action.AUDIT, Action.OPEN_OTHERS})
+WHOLE_SITE = frozenset({Action.IDENTITY, Action.FEEDS, Action.OPERATE, Action.AUDIT, Action.OPEN_OTHERS})
 
 
 @dataclass(frozen=True)
