@@ -58,8 +58,8 @@ def test_every_post_needs_the_token_of_a_page(signed_in: httpx.Client, site: Sit
     posts = [(path, address) for method, path, address in routes(create_app(site)) if method not in ("GET", "HEAD")]
     before = site.state.audit.last()
     for path, address in posts:
-        for headers in ({}, {"x-csrf-token": "guess"}):
-            answer = signed_in.post(address, headers=headers)
+        for headers, form in (({}, {}), ({"x-csrf-token": "guess"}, {}), ({}, {"csrf": "guess"}), ({}, {"csrf": ""})):
+            answer = signed_in.post(address, headers=headers, data=form)
             checked(answer)
             wanted = (401,) if path.startswith("/api") else (403, 422) if path.startswith("/sign-in") else (403,)
             assert answer.status_code in wanted, path
