@@ -53,15 +53,25 @@ def _scan(wapiti: str, base: str, login: str, out: Path) -> dict[str, Any]:
         "--store-session", str(out), "--store-config", str(out), "-v", "0",
     ]  # fmt: skip
     subprocess.run(command, check=False, timeout=SECONDS * 10, stdout=subprocess.DEVNULL)
-    alive = httpx.get(f"{base}/", headers={"cookie": f"estran_session={session}"}, trust_env=False, timeout=30).status_code == 200
+    alive = (
+        httpx.get(f"{base}/", headers={"cookie": f"estran_session={session}"}, trust_env=False, timeout=30).status_code
+        == 200
+    )
     said = json.loads(report.read_text("utf-8"))
     kinds = ("vulnerabilities", "anomalies")
     findings: list[tuple[str, int, str, str]] = [
-        (name, one["level"], one["path"], one["info"]) for kind in kinds for name, several in said[kind].items() for one in several
+        (name, one["level"], one["path"], one["info"])
+        for kind in kinds
+        for name, several in said[kind].items()
+        for one in several
     ]
     if not alive:
         findings.append(("The scanner lost its session", 2, "/", "what it found after that is of strangers' pages"))
-    return {"pages": said["infos"]["crawled_pages_nbr"], "findings": findings, "levels": Counter(level for _, level, _, _ in findings)}
+    return {
+        "pages": said["infos"]["crawled_pages_nbr"],
+        "findings": findings,
+        "levels": Counter(level for _, level, _, _ in findings),
+    }
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from estran.model.codes import DocumentKind
 from estran.model.errors import UsageError
@@ -62,18 +63,20 @@ class Perimeter:
         """What `to_json` wrote; UsageError when it is anything else."""
         try:
             given = json.loads(text)
-            values = {name: tuple(given.pop(name)) for name in (*_LISTS, "patients") if name in given}
-            days = {name: dt.date.fromisoformat(given.pop(name)) for name in ("since", "until") if name in given}
+            values: dict[str, Any] = {name: tuple(given.pop(name)) for name in (*_LISTS, "patients") if name in given}
+            values |= {name: dt.date.fromisoformat(given.pop(name)) for name in ("since", "until") if name in given}
         except (ValueError, TypeError, AttributeError):
             raise _unreadable() from None
         if not isinstance(given, dict) or given:
             raise _unreadable()
-        return cls(**values, **days)
+        return cls(**values)
 
 
 def _codes(name: str, values: tuple[str, ...]) -> tuple[str, ...]:
     if len(values) > _MOST_CODES or any(not isinstance(v, str) or not v.strip() or not v.isprintable() for v in values):
-        raise UsageError("A perimeter names its units and kinds by their codes.", where=name, hint="leave empty ones out")
+        raise UsageError(
+            "A perimeter names its units and kinds by their codes.", where=name, hint="leave empty ones out"
+        )
     return tuple(sorted({value.strip() for value in values}))
 
 

@@ -108,7 +108,11 @@ class Bounded(Closed):
         paths = self._paths(0, "stay")
         if not paths:
             return BitMap(), BitMap()
-        conditions = [*self._of_units(self._unit_of_stay()), *self._of_period("s.start_date"), *self._of_list("s.patient_id")]
+        conditions = [
+            *self._of_units(self._unit_of_stay()),
+            *self._of_period("s.start_date"),
+            *self._of_list("s.patient_id"),
+        ]
         with self._connected() as connection:
             connection.register("closed_stay", pa.table({"stay_id": members(self._base.stays).astype(np.int32)}))
             rows = connection.sql(
@@ -191,7 +195,8 @@ class BoundedPresence(Presence):
         kept = sorted(concept for concept, (patients, _) in pairs.items() if patients)
         self.concepts = np.array(kept, np.int64)
         self._cache = (
-            {n: pairs[concept][0] for n, concept in enumerate(kept)}, {n: pairs[concept][1] for n, concept in enumerate(kept)}
+            {n: pairs[concept][0] for n, concept in enumerate(kept)},
+            {n: pairs[concept][1] for n, concept in enumerate(kept)},
         )
 
     def pair(self, concept: int) -> Pair:
@@ -230,4 +235,3 @@ def _below(units: list[dict[str, object]], codes: tuple[str, ...]) -> frozenset[
     while more := {int(str(unit["unit_id"])) for unit in units if unit["parent"] in found} - found:
         found |= more
     return frozenset(found)
-

@@ -22,7 +22,9 @@ from tests.unit.portal.conftest import sign_in
 from estran.projects import tokens
 from estran.projects.actors import Actor
 
-pytestmark = pytest.mark.skipif(importlib.util.find_spec("schemathesis") is None, reason="schemathesis is not installed")
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("schemathesis") is None, reason="schemathesis is not installed"
+)
 
 
 def test_the_api_answers_as_it_describes_itself(site: Site, tmp_path: Path) -> None:
@@ -40,7 +42,12 @@ def test_the_api_answers_as_it_describes_itself(site: Site, tmp_path: Path) -> N
             "--max-time", "60", "--no-color", "--generation-database", "none", "--exclude-checks", "positive_data_acceptance",
         ]  # fmt: skip
         done = subprocess.run(
-            [sys.executable, "-m", "schemathesis.cli", *asked], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+            [sys.executable, "-m", "schemathesis.cli", *asked],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
         )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     assert "passed" in done.stdout

@@ -33,7 +33,12 @@ def bounded(client: httpx.Client, site: Site, request: pytest.FixtureRequest) ->
 @pytest.mark.parametrize("bounded", ["clinician", "data_engineer"], indirect=True)
 def test_no_page_shows_anybody_from_outside(bounded: httpx.Client, site: Site) -> None:
     outside = {d for (d, p) in _documents(site) if p != 0}
-    for path in ("/patients/1", "/patients/1/events", "/cohort/patients/1/why", *(f"/documents/{d}" for d in sorted(outside)[:5])):
+    for path in (
+        "/patients/1",
+        "/patients/1/events",
+        "/cohort/patients/1/why",
+        *(f"/documents/{d}" for d in sorted(outside)[:5]),
+    ):
         assert bounded.get(path).status_code == 403, path
     for path in ("/feeds", "/audit"):
         assert bounded.get(path).status_code == 403, path
@@ -58,7 +63,9 @@ def test_a_token_is_bounded_as_its_owner(bounded: httpx.Client, base: str, site:
     account = site.state.accounts.find("data_engineer")
     assert account
     text = tokens.make(site.state, Actor.of(account), "bounded", ["count", "search", "snippets", "holdings"], 1)
-    with httpx.Client(base_url=base, trust_env=False, timeout=30, headers={"authorization": f"Bearer {text}"}) as program:
+    with httpx.Client(
+        base_url=base, trust_env=False, timeout=30, headers={"authorization": f"Bearer {text}"}
+    ) as program:
         assert program.get("/api/status").json()["patients"] == {"value": 0, "below": 10, "margin": 0}
         found = program.get("/api/search?q=insuffisance").json()
         assert {hit["document_id"] for hit in found["hits"]} <= {d for d, p in _documents(site) if p == 0}
@@ -94,9 +101,21 @@ def test_an_administrator_sets_a_perimeter_on_the_page_of_a_person(client: httpx
     assert account
     sign_in(client, "administrator")
     csrf = token(client.get("/people/teacher"))
-    given = {"csrf": csrf, "wards": "CARD, HEP", "since": "2020-01-01", "kinds": ["discharge", "letter"], "listed": "1", "patients": "P3 4"}
+    given = {
+        "csrf": csrf,
+        "wards": "CARD, HEP",
+        "since": "2020-01-01",
+        "kinds": ["discharge", "letter"],
+        "listed": "1",
+        "patients": "P3 4",
+    }
     assert client.post("/people/teacher/perimeter", data=given).status_code == 303
-    wanted = Perimeter(wards=("CARD", "HEP"), kinds=("discharge", "letter"), since=Perimeter.from_json('{"since":"2020-01-01"}').since, patients=(3, 4))
+    wanted = Perimeter(
+        wards=("CARD", "HEP"),
+        kinds=("discharge", "letter"),
+        since=Perimeter.from_json('{"since":"2020-01-01"}').since,
+        patients=(3, 4),
+    )
     assert site.state.perimeters.of(account.id) == wanted
     line = next(e for e in site.state.audit.latest(5) if "perimeter:" in e.target)
     assert (line.login, line.action) == ("administrator", "accounts")

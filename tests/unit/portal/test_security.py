@@ -34,10 +34,19 @@ def checked(answer: httpx.Response) -> None:
     assert answer.headers["cache-control"] in ("no-store", "no-cache") or "immutable" in answer.headers["cache-control"]
     assert "x-evil" not in answer.headers and "server" not in answer.headers and "x-powered-by" not in answer.headers
     if answer.content:
-        assert answer.headers["content-type"].split(";")[0] in ("text/html", "application/json", "text/css", "image/svg+xml", "text/javascript", "text/plain")
+        assert answer.headers["content-type"].split(";")[0] in (
+            "text/html",
+            "application/json",
+            "text/css",
+            "image/svg+xml",
+            "text/javascript",
+            "text/plain",
+        )
 
 
-def test_a_stranger_gets_nothing_by_any_route_and_every_answer_carries_the_headers(client: httpx.Client, site: Site) -> None:
+def test_a_stranger_gets_nothing_by_any_route_and_every_answer_carries_the_headers(
+    client: httpx.Client, site: Site
+) -> None:
     seen = 0
     for method, path, address in routes(create_app(site)):
         answer = client.request(method, address)
@@ -67,7 +76,9 @@ def test_every_post_needs_the_token_of_a_page(signed_in: httpx.Client, site: Sit
     assert site.state.audit.last() == before, "nothing was even decided"
 
 
-def test_every_page_of_somebody_signed_in_carries_the_headers_and_no_inline_script(signed_in: httpx.Client, site: Site) -> None:
+def test_every_page_of_somebody_signed_in_carries_the_headers_and_no_inline_script(
+    signed_in: httpx.Client, site: Site
+) -> None:
     for method, _, address in routes(create_app(site)):
         if method == "GET" and address != "/account/security/codes":
             answer = signed_in.get(address)
@@ -88,7 +99,9 @@ def test_errors_carry_the_headers(client: httpx.Client, status: int) -> None:
     checked(answer)
 
 
-def test_an_unforeseen_error_tells_nothing_and_carries_the_headers(signed_in: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unforeseen_error_tells_nothing_and_carries_the_headers(
+    signed_in: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("SELECT secret FROM vault")
 
@@ -132,7 +145,18 @@ def test_signing_out_kills_the_session_and_what_the_browser_kept(signed_in: http
     assert signed_in.get("/").status_code == 303
 
 
-@pytest.mark.parametrize("back", ["//evil.example", "https://evil.example/", "/\\evil.example", "javascript:alert(1)", "/\t/evil", "\r\nX-Evil: 1", "/%0d%0aX-Evil:1"])
+@pytest.mark.parametrize(
+    "back",
+    [
+        "//evil.example",
+        "https://evil.example/",
+        "/\\evil.example",
+        "javascript:alert(1)",
+        "/\t/evil",
+        "\r\nX-Evil: 1",
+        "/%0d%0aX-Evil:1",
+    ],
+)
 def test_no_door_leads_to_another_host(client: httpx.Client, back: str) -> None:
     page = client.get("/sign-in", params={"back": back})
     form = {"csrf": token(page), "login": "viewer", "password": PASSWORD, "back": back}
@@ -161,7 +185,11 @@ def test_what_is_typed_is_never_more_than_words(signed_in: httpx.Client, site: S
         assert "49" not in answer.text if words == XSS and path == "/sign-in" else True
         checked(answer)
     csrf = token(signed_in.get("/cohort"))
-    for path, given in (("/cohort/text", {"text": words}), ("/cohort/save", {"name": words, "note": words}), ("/cohort/edit", {"op": words, "step": words})):
+    for path, given in (
+        ("/cohort/text", {"text": words}),
+        ("/cohort/save", {"name": words, "note": words}),
+        ("/cohort/edit", {"op": words, "step": words}),
+    ):
         answer = signed_in.post(path, data={"csrf": csrf, **given})
         assert answer.status_code in (200, 303, 422), (path, words)
         assert "<img src=x" not in answer.text and "<script>alert" not in answer.text, path
@@ -208,7 +236,9 @@ def test_a_file_where_words_are_expected_is_refused(signed_in: httpx.Client) -> 
     assert signed_in.post("/cohort/edit", data={"csrf": csrf}, files={"op": files["text"]}).status_code == 422
 
 
-@pytest.mark.parametrize("headers", [{"transfer-encoding": "chunked"}, {"content-length": "-5"}, {"content-length": "9" * 20}])
+@pytest.mark.parametrize(
+    "headers", [{"transfer-encoding": "chunked"}, {"content-length": "-5"}, {"content-length": "9" * 20}]
+)
 def test_a_body_of_unknown_or_absurd_size_is_refused(base: str, headers: dict[str, str]) -> None:
     import socket
 

@@ -43,13 +43,17 @@ def rows() -> Rows:
         made.of["movement"] += [_movement(stay, n, (stay["unit_id"] + n) % 4) for n in range(2)]
         if number % 5 == 2:
             stay["unit_id"] = None
-    made.of["relation"] += [{"patient_id": n, "other_id": n + 1, "kind": "mother", "source": "hl7v2"} for n in range(2, 40, 3)]
+    made.of["relation"] += [
+        {"patient_id": n, "other_id": n + 1, "kind": "mother", "source": "hl7v2"} for n in range(2, 40, 3)
+    ]
     return made
 
 
 def _spread(made: Rows, number: int, document: Row, stays: dict[int, Row]) -> None:
     stay = stays.get(document["stay_id"])
-    document["unit_id"] = None if number % 3 == 0 else (number // 3) % 4 if stay is None else (stay["unit_id"] + number % 2) % 4
+    document["unit_id"] = (
+        None if number % 3 == 0 else (number // 3) % 4 if stay is None else (stay["unit_id"] + number % 2) % 4
+    )
     if number % 17 == 4:
         document["start_date"] = None
     about = {"document_id": number, "patient_id": document["patient_id"]}
@@ -77,7 +81,11 @@ def only_inside(full: Rows, bounds: Perimeter) -> Rows:
         return units is None or unit in units
 
     def stay_fits(stay: Row) -> bool:
-        fits = unit_fits(stay["unit_id"]) if stay["unit_id"] is not None else units is None or bool(moved[stay["stay_id"]] & units)
+        fits = (
+            unit_fits(stay["unit_id"])
+            if stay["unit_id"] is not None
+            else units is None or bool(moved[stay["stay_id"]] & units)
+        )
         return fits and period(stay["start_date"]) and stay["patient_id"] in listed
 
     of_stay = {stay["stay_id"]: stay["unit_id"] for stay in full.of["stay"]}
@@ -106,7 +114,9 @@ def only_inside(full: Rows, bounds: Perimeter) -> Rows:
 
 def _units(bounds: Perimeter) -> set[int] | None:
     below = {"CARD": {0}, "DIAB": {1}, "URG": {2}, "HEP": {3}, "NORD": {0, 1, 5}, "CHU": {0, 1, 2, 3, 4, 5}}
-    asked = [set.union(*(below.get(code, set()) for code in codes)) for codes in (bounds.facilities, bounds.wards) if codes]
+    asked = [
+        set.union(*(below.get(code, set()) for code in codes)) for codes in (bounds.facilities, bounds.wards) if codes
+    ]
     return set.intersection(*asked) if asked else None
 
 

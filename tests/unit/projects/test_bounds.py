@@ -53,7 +53,16 @@ PERIMETERS = {
 HEART, KIDNEY = parse("CIM10:I50"), parse("LOINC:2160-0>100")
 QUESTIONS: tuple[Node, ...] = (
     Everyone(),
-    *map(parse, ("CIM10:I50", "CIM10:I50 SAUF CIM10:E11", "CIM10:I10 OU CIM10:E11.9", "sexe:F age>=60", '"insuffisance cardiaque"')),
+    *map(
+        parse,
+        (
+            "CIM10:I50",
+            "CIM10:I50 SAUF CIM10:E11",
+            "CIM10:I10 OU CIM10:E11.9",
+            "sexe:F age>=60",
+            '"insuffisance cardiaque"',
+        ),
+    ),
     KIDNEY,
     TextCriterion("amylose"),
     StayCriterion(),
@@ -79,13 +88,18 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 @pytest.fixture(scope="module", params=PERIMETERS, ids=list(PERIMETERS))
-def both(request: pytest.FixtureRequest, full: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Desk, Desk]]:
+def both(
+    request: pytest.FixtureRequest, full: Site, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Desk, Desk]]:
     """A bounded desk at the full site, and an unbounded one at the site of what is inside; both count exactly."""
     bounds, rows = PERIMETERS[request.param], bounded.rows()
     inside = written(tmp_path_factory.mktemp("inside"), only_inside(rows, bounds), rows)
     patch = pytest.MonkeyPatch()
     patch.setattr(desks, "gate_of", lambda *_: ExactGate())
-    made = Desk(ReadingRoom(full), actor(full, Role.DATA_ENGINEER, bounds)), Desk(ReadingRoom(inside), actor(inside, Role.DATA_ENGINEER))
+    made = (
+        Desk(ReadingRoom(full), actor(full, Role.DATA_ENGINEER, bounds)),
+        Desk(ReadingRoom(inside), actor(inside, Role.DATA_ENGINEER)),
+    )
     yield made
     patch.undo()
     inside.state.close()
@@ -124,7 +138,15 @@ def test_evidence(both: tuple[Desk, Desk]) -> None:
 
 
 def test_searches_with_their_facets_and_suggestions(both: tuple[Desk, Desk]) -> None:
-    for words in ("insuffisance", "dyspnée", "amylose", "troponine", "metformine OU furosémide", "insufisance", "diabette"):
+    for words in (
+        "insuffisance",
+        "dyspnée",
+        "amylose",
+        "troponine",
+        "metformine OU furosémide",
+        "insufisance",
+        "diabette",
+    ):
         for filters in ({}, {"unit": "0"}):
             here, alone = (_found(desk, words, filters) for desk in both)
             assert here == alone, (words, filters)
@@ -133,10 +155,21 @@ def test_searches_with_their_facets_and_suggestions(both: tuple[Desk, Desk]) -> 
 def _found(desk: Desk, words: str, filters: dict[str, str]) -> dict[str, Any]:
     """Scores are left out: how rare a word is, is counted over the whole index."""
     found = desk.search(words, filters, 200, 0)
-    hits = {(h.document.document_id, h.document.patient_id, h.document.title, h.document.snippets, h.patient) for h in found.hits}
-    facets = {name: {(f.value, f.documents, f.patients, f.label) for f in values} for name, values in found.facets.items()}
+    hits = {
+        (h.document.document_id, h.document.patient_id, h.document.title, h.document.snippets, h.patient)
+        for h in found.hits
+    }
+    facets = {
+        name: {(f.value, f.documents, f.patients, f.label) for f in values} for name, values in found.facets.items()
+    }
     unknown = {(w.word, frozenset(s.documents for s in w.suggestions)) for w in found.unknown}
-    return {"hits": hits, "facets": facets, "unknown": unknown, "patients": found.patients, "documents": found.documents}
+    return {
+        "hits": hits,
+        "facets": facets,
+        "unknown": unknown,
+        "patients": found.patients,
+        "documents": found.documents,
+    }
 
 
 def test_documents(both: tuple[Desk, Desk]) -> None:
@@ -205,7 +238,9 @@ def test_breakdowns_kept_for_others_are_not_shown_within_a_perimeter(full: Site)
     everything = Desk(ReadingRoom(full), actor(full, Role.METHODOLOGIST)).count(question)
     within = Desk(ReadingRoom(full), actor(full, Role.DIM_PHYSICIAN, bounds)).count(question)
     assert min(year for year, _ in everything.years) < 2023 <= min(year for year, _ in within.years)
-    gates = [gate_of(replace(actor(full, Role.RESEARCHER), perimeter=p), full.state, full.settings) for p in (WHOLE, bounds)]
+    gates = [
+        gate_of(replace(actor(full, Role.RESEARCHER), perimeter=p), full.state, full.settings) for p in (WHOLE, bounds)
+    ]
     assert all(isinstance(gate, ProtectedGate) for gate in gates)
     places = [{gate.show(count, "population").value - count for count in range(1000, 1001)} for gate in gates]
     assert places[0] != places[1], "the same noise would be taken off by a difference"
@@ -236,7 +271,9 @@ def test_a_perimeter_that_cannot_be_read_shows_nothing(full: Site) -> None:
     account = full.state.accounts.find("researcher")
     assert account
     with full.state.engine.begin() as connection:
-        connection.exec_driver_sql("INSERT INTO perimeter VALUES (?, ?, 'x', '2024-01-01')", (account.id, '{"ward":["A"]}'))
+        connection.exec_driver_sql(
+            "INSERT INTO perimeter VALUES (?, ?, 'x', '2024-01-01')", (account.id, '{"ward":["A"]}')
+        )
     with pytest.raises(UsageError, match="cannot be read"):
         Desk(ReadingRoom(full), actor(full, Role.RESEARCHER))
     full.state.perimeters.put(account.id, WHOLE, "x")

@@ -66,7 +66,9 @@ def test_only_one_record_is_open_at_a_time_and_nothing_else_widens(clinician: De
     with pytest.raises(NotAllowed):
         clinician.timeline(5)
     assert clinician.holdings() == before
-    assert [hit.document.patient_id for hit in clinician.search("dyspnée", {}, 50, 0).hits if hit.document.patient_id != 0] == []
+    assert [
+        hit.document.patient_id for hit in clinician.search("dyspnée", {}, 50, 0).hits if hit.document.patient_id != 0
+    ] == []
 
 
 def test_it_is_recorded_before_it_opens_and_at_each_read(clinician: Desk, site: Site) -> None:

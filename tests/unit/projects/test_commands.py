@@ -16,7 +16,18 @@ from estran.app import open_site
 from estran.cli import _PARTS, app
 
 # What writes a line: the trail itself, the desks, and the acts on accounts.
-_RECORDS = {"recorded", "permit", "desk_of", "_officer", "create_account", "shut", "reset_second_factor", "bound", "create_site", "Officer"}
+_RECORDS = {
+    "recorded",
+    "permit",
+    "desk_of",
+    "_officer",
+    "create_account",
+    "shut",
+    "reset_second_factor",
+    "bound",
+    "create_site",
+    "Officer",
+}
 NOTHING = {
     "version": "reads nothing",
     "init": "makes an empty site",
@@ -57,7 +68,11 @@ def _calls(tree: ast.Module, name: str, seen: set[str]) -> set[str]:
         return set()
     seen.add(name)
     body = next((n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == name), None)
-    called = {n.func.id for n in ast.walk(body) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)} if body else set()
+    called = (
+        {n.func.id for n in ast.walk(body) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
+        if body
+        else set()
+    )
     return called.union(*(_calls(tree, one, seen) for one in called))
 
 
@@ -65,7 +80,9 @@ def _calls(tree: ast.Module, name: str, seen: set[str]) -> set[str]:
 def test_a_command_is_recorded_or_named_as_needing_no_line(name: str, tree: ast.Module, function: str) -> None:
     records = bool(_calls(tree, function, set()) & _RECORDS)
     assert records or name in NOTHING, f"'{name}' reads data and writes no line"
-    assert not (records and name in NOTHING) or name in ("init", "demo", "audit cut", "audit checkpoint"), f"'{name}' is recorded: take it off the list"
+    assert not (records and name in NOTHING) or name in ("init", "demo", "audit cut", "audit checkpoint"), (
+        f"'{name}' is recorded: take it off the list"
+    )
 
 
 def test_every_command_that_is_offered_was_looked_at() -> None:
@@ -80,9 +97,15 @@ def test_every_command_that_is_offered_was_looked_at() -> None:
     (["dicom", "where", "7"], "document", "document:7 images"), (["user", "list"], "accounts", "list"), (["compact"], "operate", "compact"),
     (["patient", "3"], "timeline", "patient:3"), (["search", "fièvre"], "snippets", "results:0-10"), (["cohort", "count", "CIM10:I50"], "count", ""),
 ])  # fmt: skip
-def test_the_line_is_there_before_the_command_answers(tmp_path_factory: pytest.TempPathFactory, command: list[str], action: str, target: str) -> None:
+def test_the_line_is_there_before_the_command_answers(
+    tmp_path_factory: pytest.TempPathFactory, command: list[str], action: str, target: str
+) -> None:
     site = _empty(tmp_path_factory)
-    words = [*command[:2], str(site), *command[2:]] if command[0] in ("dicom", "user", "cohort") else [command[0], str(site), *command[1:]]
+    words = (
+        [*command[:2], str(site), *command[2:]]
+        if command[0] in ("dicom", "user", "cohort")
+        else [command[0], str(site), *command[1:]]
+    )
     CliRunner().invoke(app, words)
     line = open_site(site).state.audit.latest(1)[0]
     assert (line.action, line.target, line.allowed) == (action, target, True)
@@ -96,5 +119,3 @@ def _empty(factory: pytest.TempPathFactory) -> Path:
         _made.append(factory.mktemp("commands") / "site")
         assert CliRunner().invoke(app, ["init", str(_made[0])]).exit_code == 0
     return _made[0]
-
-

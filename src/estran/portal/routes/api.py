@@ -26,7 +26,7 @@ from estran.projects.desk import Desk
 from estran.projects.gate import Shown
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
-    401: {"description": "No live API token."}, 403: {"description": "Not allowed, with the reason."},
+    400: {"description": "The body is no JSON text."}, 401: {"description": "No live API token."}, 403: {"description": "Not allowed, with the reason."},
     413: {"description": "Too large."}, 422: {"description": "The question or a filter cannot be read."},
     429: {"description": "Asked too often; see Retry-After."},
 }  # fmt: skip

@@ -48,5 +48,11 @@ def form(who: Visitor, patient: str = "", reason: str = "", said: str = "", stat
     care = who.desk.care
     minutes = int(care.lasting.total_seconds() // 60)
     return who.page(
-        "care.html", status, opening=care.current(), patient=patient[:20], reason=reason[:1000], said=said, minutes=minutes
+        "care.html",
+        status,
+        opening=care.current(),
+        patient=patient[:20],
+        reason=reason[:1000],
+        said=said,
+        minutes=minutes,
     )
