@@ -43,7 +43,7 @@ def make(
     if account is None or account.disabled:
         raise UsageError("Nobody signs in under this name.", hint="estran user list SITE")
     with opened.vault() as vault:
-        found = screened(opened, question(asked), ward, opened.today(), Actor.of(account), because)
+        found = screened(opened, question(asked), ward, opened.today(), Actor.of(account).bounded(opened.state), because)
         sealed = opened.key.cipher(_PURPOSE)
         number = names.make(opened.state, vault, sealed, found, ward, account, dt.timedelta(days=days))
     if json:
@@ -73,5 +73,5 @@ def hand_over(
 ) -> None:
     """Write a list for the person it is for; each patient is named in the audit trail."""
     opened = house.open_site(site, key)
-    one = names.hand_over(opened.state, opened.key.cipher(_PURPOSE), number, file)
+    one = names.hand_over(opened, opened.key.cipher(_PURPOSE), number, file)
     emit({"file": str(file), "for": one.login}) if json else console.print(f"Written for {one.login}.", highlight=False)

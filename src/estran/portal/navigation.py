@@ -48,6 +48,7 @@ GROUPS = (
     )),
     Group("", (
         Door("/reviews", _("Chart reviews"), Action.REVIEW),
+        Door("/care", _("Open for care"), Action.CARE),
     )),
     Group(_("Projects"), (
         Door("/projects", _("Projects"), Action.PROJECTS),

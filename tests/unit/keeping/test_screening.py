@@ -67,7 +67,7 @@ def test_who_is_in_the_ward_or_will_be(site: Site) -> None:
 
 def test_nobody_treats_anybody_until_something_says_so(site: Site) -> None:
     clinician = actor(site, Role.CLINICIAN)
-    assert not treats(clinician, "CARD").allowed
+    assert not treats(site.snapshot(), clinician, "CARD").allowed
     with pytest.raises(NotAllowed, match="Nothing says"):
         screened(site, Everyone(), "CARD", site.today(), clinician, " ")
     with pytest.raises(NotAllowed, match="does not include 'screen'"):
