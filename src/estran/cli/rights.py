@@ -11,6 +11,7 @@ import typer
 
 from estran import app as house
 from estran.app import Site
+from estran.cli.recording import recorded
 from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, number, table
 from estran.cli.wishes import AskerOpt, ChannelOpt, DayOpt, ProofOpt, day
 from estran.keeping.work import work
@@ -18,6 +19,7 @@ from estran.model.errors import UsageError
 from estran.projects import letters_of_care, registry, rights
 from estran.projects import transparency as public
 from estran.projects.actors import KEY_HOLDER
+from estran.projects.policy import Action
 from estran.projects.rights_desk import Asked, RightsDesk
 from estran.state import PublicProject
 
@@ -164,7 +166,9 @@ def holder(
 
 def due(site: SiteArg, name: NameArg, key: KeyOpt = None, json: JsonOpt = False) -> None:
     """List what a recipient has to do."""
-    owed = rights.due(_opened(site, key).state, name)
+    opened = _opened(site, key)
+    recorded(opened, Action.RIGHTS, f"due of recipient:{name[:120]}")
+    owed = rights.due(opened.state, name)
     if json:
         emit({"due": [dataclasses.asdict(one) for one in owed]})
         return

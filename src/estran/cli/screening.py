@@ -10,10 +10,12 @@ import typer
 
 from estran import app as house
 from estran.cli.ask import QuestionArg, question
+from estran.cli.recording import recorded
 from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, table
 from estran.keeping import screening as names
 from estran.model.errors import UsageError
 from estran.projects.actors import Actor
+from estran.projects.policy import Action
 from estran.projects.screening import screened
 
 _PURPOSE = "screening"
@@ -54,7 +56,9 @@ def make(
 
 def listed(site: SiteArg, key: KeyOpt = None, json: JsonOpt = False) -> None:
     """The lists made: for whom, until when, handed over or not."""
-    found = house.open_site(site, key).state.screenings.all()
+    opened = house.open_site(site, key)
+    recorded(opened, Action.SCREEN, "lists made")
+    found = opened.state.screenings.all()
     rows = [
         (one.id, one.ward, one.login, f"{one.made:%Y-%m-%d %H:%M}", f"{one.expires:%Y-%m-%d %H:%M}",
          f"{one.handed:%Y-%m-%d %H:%M}" if one.handed else "", "" if one.sealed else "expired")

@@ -87,7 +87,10 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     site.state.close()
 
 
-@pytest.fixture(scope="module", params=PERIMETERS, ids=list(PERIMETERS))
+ASKED = ("ward of a facility", "kind", "period", "list", "nobody", "all")  # each way of being inside once
+
+
+@pytest.fixture(scope="module", params=ASKED)
 def both(
     request: pytest.FixtureRequest, full: Site, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Desk, Desk]]:
@@ -128,7 +131,7 @@ def test_questions_with_their_steps_breakdowns_patients_and_evidence(both: tuple
 
 def test_evidence(both: tuple[Desk, Desk]) -> None:
     question = parse("CIM10:I50 OU LOINC:2160-0>80")
-    for patient in range(0, PATIENTS, 4):
+    for patient in range(0, PATIENTS, 9):
         alone = both[1].evidence(question, patient)
         if both[1].timeline(patient) is None:
             with pytest.raises(NotAllowed, match="within your perimeter"):
@@ -138,18 +141,10 @@ def test_evidence(both: tuple[Desk, Desk]) -> None:
 
 
 def test_searches_with_their_facets_and_suggestions(both: tuple[Desk, Desk]) -> None:
-    for words in (
-        "insuffisance",
-        "dyspnée",
-        "amylose",
-        "troponine",
-        "metformine OU furosémide",
-        "insufisance",
-        "diabette",
-    ):
-        for filters in ({}, {"unit": "0"}):
-            here, alone = (_found(desk, words, filters) for desk in both)
-            assert here == alone, (words, filters)
+    for words in ("insuffisance", "amylose", "metformine OU furosémide", "insufisance"):
+        filters = {"unit": "0"} if words == "amylose" else {}
+        here, alone = (_found(desk, words, filters) for desk in both)
+        assert here == alone, (words, filters)
 
 
 def _found(desk: Desk, words: str, filters: dict[str, str]) -> dict[str, Any]:
@@ -174,7 +169,7 @@ def _found(desk: Desk, words: str, filters: dict[str, str]) -> dict[str, Any]:
 
 def test_documents(both: tuple[Desk, Desk]) -> None:
     seen = 0
-    for number in range(0, 400, 7):
+    for number in range(0, 400, 23):
         alone = both[1].document(number)
         if alone is None:
             with pytest.raises(NotAllowed, match="within your perimeter"):
@@ -186,7 +181,7 @@ def test_documents(both: tuple[Desk, Desk]) -> None:
 
 
 def test_timelines(both: tuple[Desk, Desk]) -> None:
-    for patient in (*range(0, PATIENTS, 2), PATIENTS + 7, -1, 2**40):
+    for patient in (*range(0, PATIENTS, 7), PATIENTS + 7, -1, 2**40):
         alone = both[1].timeline(patient)
         if alone is None:
             with pytest.raises(NotAllowed, match="within your perimeter"):
@@ -212,7 +207,7 @@ def test_the_bitmaps_equal_the_rows(both: tuple[Desk, Desk]) -> None:
         for concept in alone.presence(bucket).held().tolist():
             mine, theirs = (s.presence(bucket).pair(concept) for s in (here, alone))
             assert (mine[0] & here.population(), mine[1]) == theirs, concept
-    for patient in range(0, PATIENTS, 7):
+    for patient in range(0, PATIENTS, 17):
         for table in ("stay", "movement", "document", "fact", "media"):
             assert here.patient_rows(table, patient) == alone.patient_rows(table, patient), (table, patient)
     for table in ("stay", "movement", "document", "text", "fact", "fact_by_concept", "media", "relation"):

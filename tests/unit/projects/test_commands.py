@@ -27,6 +27,24 @@ _RECORDS = {
     "bound",
     "create_site",
     "Officer",
+    "Datamarts",
+    "Desk",
+    "ProjectsDesk",
+    "Steward",
+    "RightsDesk",
+    "Workspaces",
+    "provide",
+    "screened",
+    "names.hand_over",
+    "opposition.declare",
+    "opposition.erase",
+    "rights.standing",
+    "rights.register",
+    "rights.acknowledge",
+    "letters_of_care.write_list",
+    "letters_of_care.sent",
+    "public.put",
+    "registry.sheet",
 }
 NOTHING = {
     "version": "reads nothing",
@@ -40,7 +58,8 @@ NOTHING = {
     "serve": "the portal records what each person does", "demo": "a site of samples",
     "backups": "lists encrypted files", "restore": "makes a site anew from encrypted files, whose trail comes with it",
     "upgrade": "changes the form of the files, shows nothing",
-    "oppose": "recorded with the patient's rights", "erase": "recorded with the patient's rights",
+    "project machine": "shows the rules", "quality rules": "shows the rules",
+    "airlock check": "reads files that are not the site's",
     "audit verify": "reads the trail's hashes alone", "audit checkpoint": "signs the trail", "audit cut": "writes its own line when it cuts",
 }  # fmt: skip
 
@@ -68,11 +87,8 @@ def _calls(tree: ast.Module, name: str, seen: set[str]) -> set[str]:
         return set()
     seen.add(name)
     body = next((n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == name), None)
-    called = (
-        {n.func.id for n in ast.walk(body) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
-        if body
-        else set()
-    )
+    functions = [n.func for n in ast.walk(body) if isinstance(n, ast.Call)] if body else []
+    called = {ast.unparse(f) for f in functions if isinstance(f, ast.Name | ast.Attribute)}
     return called.union(*(_calls(tree, one, seen) for one in called))
 
 
