@@ -40,6 +40,8 @@ class Settings:
     audit_odd_hours: str = _setting("20-7", "Hours of the night, first and last; Saturdays and Sundays count as night.")
     audit_odd_reads: int = _setting(10, "Reads by night beyond a person's habit from which a review says so.")
     audit_first_after: int = _setting(20, "Documents that a person must have read before a first ward or kind is worth saying.")
+    audit_care_openings: int = _setting(1, "Records opened for care by one person in a review's period from which it says so.")
+    care_minutes: int = _setting(60, "Minutes for which a record opened for care stays open.")
     public_url: str = _setting("", "Address under which people reach the portal (https://host), for passkeys and sign-in elsewhere; the one they used when empty.")
     second_factor: str = _setting("offered", "One-time codes and passkeys: off, offered or required.", ("off", "offered", "required"))
     session_hours: int = _setting(12, "Hours after which a session ends, used or not.")

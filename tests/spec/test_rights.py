@@ -14,7 +14,7 @@ from tests.spec import site_kit as kit
 from estran.app import Site
 from estran.keeping.work import work
 from estran.model.errors import NotAllowed, UsageError
-from estran.projects import care, rights
+from estran.projects import letters_of_care, rights
 from estran.projects.actors import KEY_HOLDER, Actor, Role
 from estran.projects.opposition import declare, erase
 from estran.projects.rights_desk import Asked, RightsDesk
@@ -67,21 +67,21 @@ def test_a_job_is_decided_anew_where_it_is_done(site: Site) -> None:
 def test_letters_are_written_for_the_key_holder_alone(site: Site, tmp_path: Path) -> None:
     out = tmp_path / "letters.csv"
     with site.vault() as vault:
-        who = care.to_inform(site.state, site.snapshot(), "warehouse")
+        who = letters_of_care.to_inform(site.state, site.snapshot(), "warehouse")
         with pytest.raises(NotAllowed):
-            care.write_list(site.state, OFFICER, vault, who, "warehouse", "post", out, site.directory)
+            letters_of_care.write_list(site.state, OFFICER, vault, who, "warehouse", "post", out, site.directory)
         with pytest.raises(UsageError, match="inside the site"):
-            care.write_list(site.state, KEY_HOLDER, vault, who, "warehouse", "post", site.directory / "x.csv", site.directory)
-        done = care.write_list(site.state, KEY_HOLDER, vault, who, "warehouse", "post", out, site.directory)
+            letters_of_care.write_list(site.state, KEY_HOLDER, vault, who, "warehouse", "post", site.directory / "x.csv", site.directory)
+        done = letters_of_care.write_list(site.state, KEY_HOLDER, vault, who, "warehouse", "post", out, site.directory)
         with pytest.raises(UsageError, match="there already"):
-            care.write_list(site.state, KEY_HOLDER, vault, who, "warehouse", "post", out, site.directory)
+            letters_of_care.write_list(site.state, KEY_HOLDER, vault, who, "warehouse", "post", out, site.directory)
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
     rows = list(csv.DictReader(out.open(encoding="utf-8")))
     assert {row["family_name"] for row in rows} == {"DUPRATELLE", "MAUREPASSANT", "KERVADEC"} and rows[0]["postcode"] == "29200"
     line = next(line for line in site.state.audit.latest(5) if line.allowed and line.action == "identities")
     assert sorted(line.patients) == sorted(who)
-    assert care.to_inform(site.state, site.snapshot(), "warehouse") == []
-    assert care.sent(site.state, KEY_HOLDER, done.list_no, TODAY) == 3
+    assert letters_of_care.to_inform(site.state, site.snapshot(), "warehouse") == []
+    assert letters_of_care.sent(site.state, KEY_HOLDER, done.list_no, TODAY) == 3
     (listed,) = site.state.letters.lists()
     assert (listed.letters, listed.sent) == (3, TODAY)
     assert not scanner.scan(site.directory, scanner.Wanted(words=["dupratelle", "kervadec"]))
@@ -93,11 +93,11 @@ def test_who_came_of_age_is_informed_again(site: Site, tmp_path: Path) -> None:
     with site.vault() as vault:
 
         def due(day: dt.date, within: int = 0) -> list[int]:
-            return care.come_of_age(site.state, site.snapshot(), vault, day, within)
+            return letters_of_care.come_of_age(site.state, site.snapshot(), vault, day, within)
 
         assert due(dt.date(2026, 2, 28)) == [] and due(dt.date(2026, 3, 1)) == [grown], "to the day; opposed by a guardian or not"
         assert due(TODAY, within=900) == [grown, child]
-        care.write_list(site.state, KEY_HOLDER, vault, due(TODAY), care.MAJORITY, "post", tmp_path / "m.csv", site.directory)
+        letters_of_care.write_list(site.state, KEY_HOLDER, vault, due(TODAY), letters_of_care.MAJORITY, "post", tmp_path / "m.csv", site.directory)
         assert due(TODAY) == []
 
 

@@ -63,7 +63,7 @@ _PARTS: dict[str, dict[str, str]] = {  # module -> its commands, and what each i
     },
     "people": {
         "user": "Accounts of the portal.",
-        "policy": "Show who may do what: yes or no on one's own, on others', for listed patients, for key holders' accounts.",
+        "policy": "Show who may do what: on one's own, on others', for listed patients, for key holders' accounts; inside and outside a perimeter.",
     },
     "projects": {
         "project": "Projects: where each stands, calls for projects, notices.",

@@ -9,8 +9,10 @@ from typing import Annotated
 import typer
 
 from estran import app as house
+from estran.cli.recording import recorded
 from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, number, table
 from estran.model.errors import UsageError
+from estran.projects.policy import Action
 from estran.sources.pipeline.deaths import match_deaths, settle
 
 
@@ -29,6 +31,7 @@ def deaths(
 ) -> None:
     """Match INSEE's file of deaths with the patients, in the vault: sure pairs are taken, doubtful ones reviewed."""
     opened = house.open_site(site, key)
+    recorded(opened, Action.IDENTITY, _asked(review, accept, reject))
     if review:
         _review(opened, json)
     elif accept is not None or reject is not None:
@@ -48,6 +51,14 @@ def deaths(
         else:
             row = dataclasses.asdict(done)
             table("Deaths", tuple(row), [list(row.values())], numbers=range(len(row)))
+
+
+def _asked(review: bool, accept: int | None, reject: int | None) -> str:
+    if review:
+        return "deaths: doubtful pairs with their names"
+    if accept is not None or reject is not None:
+        return f"deaths: pair {accept if accept is not None else reject} {'accepted' if accept is not None else 'rejected'}"
+    return "deaths: match the civil register"
 
 
 def _review(site: house.Site, json: bool) -> None:

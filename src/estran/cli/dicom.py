@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from estran import app as house
+from estran.cli.recording import recorded
 from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, number
 from estran.model.errors import StoreError, UsageError
+from estran.projects.documents import patient_of
+from estran.projects.policy import Action
 from estran.sources.pipeline.places import Place, place_of
 from estran.sources.pipeline.run import Report, ingest
 
@@ -132,6 +135,7 @@ def copy(
 
 
 def _place(opened: house.Site, document: int) -> Place:
+    recorded(opened, Action.DOCUMENT, f"document:{document} images", patient_of(opened.snapshot(), document))
     with opened.loading() as parts:
         return place_of(opened.snapshot(), parts.vault, parts.landing, document)
 

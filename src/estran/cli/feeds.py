@@ -13,6 +13,7 @@ import typer
 from estran import app as house
 from estran.app import Site
 from estran.cli.load import load_feed, progress_bar
+from estran.cli.recording import recorded
 from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, errors, number, table
 from estran.keeping.auditing import AuditKeeper
 from estran.keeping.following import FollowKeeper
@@ -24,6 +25,7 @@ from estran.model.errors import CheckFailed, EstranError, InputRefused
 from estran.model.feeds import Feed
 from estran.projects import feeds as health
 from estran.projects.desk import ReadingRoom
+from estran.projects.policy import Action
 from estran.sources.pipeline.history import finished
 from estran.sources.pipeline.run import retry
 from estran.sources.pipeline.unload import TakenBack
@@ -50,6 +52,7 @@ def feeds(
 ) -> None:
     """How each feed is doing: last load, newest date, volume, rejects, codes never seen before."""
     opened = house.open_site(site, key)
+    recorded(opened, Action.FEEDS, "feeds")
     states = health.states(opened.snapshot(), opened.feeds)
     if json:
         emit({"feeds": [health.as_row(state) for state in states]})
@@ -194,7 +197,9 @@ def loads(
     json: JsonOpt = False,
 ) -> None:
     """List loads: what was read, loaded, superseded and quarantined in each."""
-    found = health.loads(house.open_site(site, key).snapshot(), source, limit)
+    opened = house.open_site(site, key)
+    recorded(opened, Action.FEEDS, f"loads source:{source}")
+    found = health.loads(opened.snapshot(), source, limit)
     if json:
         emit({"loads": found})
         return
@@ -210,6 +215,7 @@ def unload(
 ) -> None:
     """Take one load back, as if it had never come; what it had replaced comes back from the landing."""
     opened = house.open_site(site, key)
+    recorded(opened, Action.OPERATE, f"unload:{load}")
     with opened.loading() as parts, progress_bar(quiet=json) as bar:
         _tell(take_back(parts, load, bar), json)
 
@@ -222,6 +228,7 @@ def reload(
 ) -> None:
     """Read all that a source ever sent anew from the landing: after its mapping or its reader changed."""
     opened = house.open_site(site, key)
+    recorded(opened, Action.OPERATE, f"reload:{source}")
     with opened.loading() as parts, progress_bar(quiet=json) as bar:
         _tell(read_anew(parts, source, bar), json)
 
@@ -233,7 +240,9 @@ def again(
     json: JsonOpt = False,
 ) -> None:
     """Read what is in quarantine anew: after a mapping was mended, or a vocabulary loaded."""
-    with house.open_site(site, key).loading() as parts:
+    opened = house.open_site(site, key)
+    recorded(opened, Action.OPERATE, f"retry:{source}")
+    with opened.loading() as parts:
         freed, left = retry(parts, source)
     if json:
         emit({"replayed": freed, "quarantined": left})

@@ -12,6 +12,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from estran import app as house
+from estran.cli.recording import recorded
 from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, number, table
 from estran.identity.keys import read_key
 from estran.keeping.backup import Backup, Repository, Told
@@ -19,6 +20,7 @@ from estran.keeping.rotation import rotate
 from estran.keeping.upgrade import roll_back
 from estran.keeping.upgrade import upgrade as bring_up
 from estran.model.errors import CheckFailed
+from estran.projects.policy import Action
 
 Folder = Annotated[Path, typer.Argument(metavar="REPOSITORY", help="Folder of the backups, on another disk.")]
 KeyFile = Annotated[Path, typer.Option("--key", help="Key file of the site that was backed up.")]
@@ -45,6 +47,7 @@ def backup(
     The key file is not part of it: keep a copy of it elsewhere.
     """
     opened = house.open_site(site, key)
+    recorded(opened, Action.OPERATE, "backup")
     store = Repository(repository, opened.key)
     with _bar("Backing up", quiet=json) as told:
         made = store.make(site, opened.key, told)
@@ -102,6 +105,7 @@ def restore(
 def rotate_key(site: SiteArg, key: KeyOpt = None, json: JsonOpt = False) -> None:
     """Seal the vault and the landing with a new key. Make a new copy of the key file afterwards."""
     opened = house.open_site(site, key)
+    recorded(opened, Action.OPERATE, "rotate-key")
     with _bar("Sealing", quiet=json) as told:
         rotate(site, opened.key_file, lambda _what, done: told(done, done))
     if json:

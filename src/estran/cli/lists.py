@@ -39,9 +39,11 @@ def import_list(
         raise UsageError("Nobody signs in under this name.", hint="estran user list SITE")
     name = named(name)
     permit(opened.state, KEY_HOLDER, Action.IMPORT, Target(f"list for:{account.login}"))
-    permit(opened.state, Actor.of(account), Action.IMPORT, Target("list from the key holder"))
+    actor = Actor.of(account).bounded(opened.state)
+    permit(opened.state, actor, Action.IMPORT, Target("list from the key holder"))
     with opened.vault() as vault:
-        looked = look_up(opened, vault, numbers_in(file.read_bytes()), NumberKind.INS if ins else NumberKind.NUMBER, authority)
+        kind, read = NumberKind.INS if ins else NumberKind.NUMBER, numbers_in(file.read_bytes())
+        looked = look_up(opened, vault, read, kind, authority, actor.perimeter)
     counts, cohort = settle(opened, KEY_HOLDER, account.id, name, looked, protect=False)
     opened.state.patient_lists.note(account.id, name, counts, cohort)
     if json:

@@ -11,10 +11,12 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from estran import app as house
+from estran.cli.recording import recorded
 from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, errors, number, table
 from estran.model.errors import InputRefused, UsageError
 from estran.model.feeds import Feed, read_feeds
 from estran.model.site_file import FILE_NAME
+from estran.projects.policy import Action
 from estran.sources.pipeline.run import Parts, Report
 from estran.sources.pipeline.run import Progress as Step
 from estran.sources.pipeline.run import ingest as run
@@ -210,6 +212,7 @@ def quarantine(
 ) -> None:
     """List what is in quarantine: source, file, line, field and reason."""
     opened = house.open_site(site, key)
+    recorded(opened, Action.FEEDS, "quarantine")
     rows = (
         opened.warehouse.snapshot()
         .connect()

@@ -1,4 +1,4 @@
-"""Projects as the key holder sees them: `estran project list|show|calls|call|notices|machine`."""
+"""Projects as the key holder sees them: `estran project list|show|calls|call|notices|machine|policy`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import typer
 
 from estran import app as house
 from estran.app import Site
+from estran.cli.people import policy
+from estran.cli.recording import recorded
 from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, number, table
 from estran.model.errors import UsageError
 from estran.projects.actors import KEY_HOLDER
@@ -20,6 +22,7 @@ from estran.projects.life.drawing import drawn, markdown
 from estran.projects.life.machine import TABLE, Stage
 from estran.projects.life.mail import send_waiting
 from estran.projects.life.notices import remind
+from estran.projects.policy import Action
 
 projects = typer.Typer(help="Projects: where each stands, calls for projects, notices.", no_args_is_help=True)
 
@@ -33,6 +36,7 @@ def register(app: typer.Typer) -> None:
     )(call)
     projects.command(epilog="Example: estran project notices mysite --send")(notices)
     projects.command(epilog="Example: estran project machine --markdown > docs/reference/projects.md")(machine)
+    projects.command(epilog="Example: estran project policy --markdown > docs/reference/policy.md")(policy)
     app.add_typer(projects, name="project")
 
 
@@ -117,6 +121,7 @@ def notices(
 ) -> None:
     """List the notices that wait to be sent, and why; a person who gave no address waits for ever."""
     opened, desk = _desk(site, key)
+    recorded(opened, Action.RUN_PROJECTS, "notices" + (" send" if send else ""))
     sent = failed = 0
     if send:
         if not opened.settings.smtp_host:

@@ -11,13 +11,15 @@ import typer
 
 from estran import app as house
 from estran.app import Site
+from estran.cli.recording import recorded
 from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, number, table
 from estran.cli.wishes import AskerOpt, ChannelOpt, DayOpt, ProofOpt, day
 from estran.keeping.work import work
 from estran.model.errors import UsageError
-from estran.projects import care, registry, rights
+from estran.projects import letters_of_care, registry, rights
 from estran.projects import transparency as public
 from estran.projects.actors import KEY_HOLDER
+from estran.projects.policy import Action
 from estran.projects.rights_desk import Asked, RightsDesk
 from estran.state import PublicProject
 
@@ -164,7 +166,9 @@ def holder(
 
 def due(site: SiteArg, name: NameArg, key: KeyOpt = None, json: JsonOpt = False) -> None:
     """List what a recipient has to do."""
-    owed = rights.due(_opened(site, key).state, name)
+    opened = _opened(site, key)
+    recorded(opened, Action.RIGHTS, f"due of recipient:{name[:120]}")
+    owed = rights.due(opened.state, name)
     if json:
         emit({"due": [dataclasses.asdict(one) for one in owed]})
         return
@@ -198,10 +202,10 @@ def letters(
     """Write the list of those who must be informed, for the care side."""
     opened = house.open_site(site, key)
     with opened.vault() as vault:
-        notice = care.MAJORITY if majority else notice
+        notice = letters_of_care.MAJORITY if majority else notice
         state, snapshot = opened.state, opened.snapshot()
-        who = care.come_of_age(state, snapshot, vault, opened.today(), within) if majority else care.to_inform(state, snapshot, notice)
-        done = care.write_list(state, KEY_HOLDER, vault, who, notice, channel, out, site)
+        who = letters_of_care.come_of_age(state, snapshot, vault, opened.today(), within) if majority else letters_of_care.to_inform(state, snapshot, notice)
+        done = letters_of_care.write_list(state, KEY_HOLDER, vault, who, notice, channel, out, site)
     body = {"list": done.list_no, "letters": done.letters, "out": str(done.path)}
     _say(body, f"List {done.list_no}: {number(done.letters)} letters in {done.path}. Once sent: estran rights sent {site} {done.list_no}", json)
 
@@ -215,7 +219,7 @@ def sent(
 ) -> None:
     """Note that the letters of a list went out."""
     opened = _opened(site, key)
-    done = care.sent(opened.state, KEY_HOLDER, list_no, day(on) or opened.today())
+    done = letters_of_care.sent(opened.state, KEY_HOLDER, list_no, day(on) or opened.today())
     _say({"sent": done}, f"{number(done)} letters of list {list_no} went out.", json)
 
 

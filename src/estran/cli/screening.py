@@ -10,10 +10,12 @@ import typer
 
 from estran import app as house
 from estran.cli.ask import QuestionArg, question
+from estran.cli.recording import recorded
 from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, table
 from estran.keeping import screening as names
 from estran.model.errors import UsageError
 from estran.projects.actors import Actor
+from estran.projects.policy import Action
 from estran.projects.screening import screened
 
 _PURPOSE = "screening"
@@ -43,7 +45,7 @@ def make(
     if account is None or account.disabled:
         raise UsageError("Nobody signs in under this name.", hint="estran user list SITE")
     with opened.vault() as vault:
-        found = screened(opened, question(asked), ward, opened.today(), Actor.of(account), because)
+        found = screened(opened, question(asked), ward, opened.today(), Actor.of(account).bounded(opened.state), because)
         sealed = opened.key.cipher(_PURPOSE)
         number = names.make(opened.state, vault, sealed, found, ward, account, dt.timedelta(days=days))
     if json:
@@ -54,7 +56,9 @@ def make(
 
 def listed(site: SiteArg, key: KeyOpt = None, json: JsonOpt = False) -> None:
     """The lists made: for whom, until when, handed over or not."""
-    found = house.open_site(site, key).state.screenings.all()
+    opened = house.open_site(site, key)
+    recorded(opened, Action.SCREEN, "lists made")
+    found = opened.state.screenings.all()
     rows = [
         (one.id, one.ward, one.login, f"{one.made:%Y-%m-%d %H:%M}", f"{one.expires:%Y-%m-%d %H:%M}",
          f"{one.handed:%Y-%m-%d %H:%M}" if one.handed else "", "" if one.sealed else "expired")
@@ -73,5 +77,5 @@ def hand_over(
 ) -> None:
     """Write a list for the person it is for; each patient is named in the audit trail."""
     opened = house.open_site(site, key)
-    one = names.hand_over(opened.state, opened.key.cipher(_PURPOSE), number, file)
+    one = names.hand_over(opened, opened.key.cipher(_PURPOSE), number, file)
     emit({"file": str(file), "for": one.login}) if json else console.print(f"Written for {one.login}.", highlight=False)

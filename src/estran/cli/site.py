@@ -9,8 +9,10 @@ from typing import Annotated
 import typer
 
 from estran import app as house
+from estran.cli.recording import recorded
 from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, number, table
 from estran.projects import operations
+from estran.projects.policy import Action
 from estran.settings import Settings
 
 
@@ -40,6 +42,7 @@ def init(
 def status(site: SiteArg, key: KeyOpt = None, json: JsonOpt = False) -> None:
     """What the site holds, and what became of every record of every source."""
     opened = house.open_site(site, key)
+    recorded(opened, Action.HOLDINGS, "status")
     held = operations.status(opened.warehouse.snapshot())
     if json:
         emit(held)
@@ -60,6 +63,7 @@ def check(
 ) -> None:
     """Prove the invariants: bitmaps equal SQL, index equals documents, counts add up."""
     opened = house.open_site(site, key)
+    recorded(opened, Action.HOLDINGS, "check" + (" digest" if digest else ""))
     findings = opened.warehouse.check()
     value = None
     if digest:
@@ -81,6 +85,7 @@ def check(
 def compact(site: SiteArg, key: KeyOpt = None, json: JsonOpt = False) -> None:
     """Merge small files, drop superseded rows, remove litter."""
     opened = house.open_site(site, key)
+    recorded(opened, Action.OPERATE, "compact")
     before = _size(site)
     done = operations.compact(opened.warehouse)
     with opened.vault() as vault:

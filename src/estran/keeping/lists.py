@@ -12,6 +12,7 @@ from pyroaring import BitMap
 from estran.identity.boxes import Opener
 from estran.identity.vault import Vault
 from estran.model.errors import EstranError
+from estran.model.perimeter import WHOLE, Perimeter
 from estran.projects.lists import Looked, NumberKind, read_waiting
 from estran.projects.site import SiteServices
 from estran.sources.pipeline.authorities import read_authorities
@@ -46,16 +47,19 @@ class ListKeeper:
         return [f"patient lists: {done} read"]
 
     def _look_up(self, vault: Vault, numbers: list[str], one: PatientList) -> Looked:
-        return look_up(self._site, vault, numbers, NumberKind(one.kind), one.authority)
+        within = self._site.state.perimeters.of(one.account_id)
+        return look_up(self._site, vault, numbers, NumberKind(one.kind), one.authority, within)
 
 
-def look_up(site: SiteServices, vault: Vault, numbers: list[str], kind: NumberKind, authority: str = "") -> Looked:
+def look_up(
+    site: SiteServices, vault: Vault, numbers: list[str], kind: NumberKind, authority: str = "", within: Perimeter = WHOLE
+) -> Looked:
     """Whom the numbers are of. A number is ambiguous when it is that of several visible patients: of two
-    authorities when none is named, or an INS stated for two. Who may not be seen is missing."""
+    authorities when none is named, or an INS stated for two. Who may not be seen, or is not within, is missing."""
     holders = [_ins(vault, number) for number in numbers] if kind is NumberKind.INS else _hospital(site, vault, numbers, authority)
     flat = sorted({identity for found in holders for identity in found})
     patient = dict(zip(flat, vault.patient_of(np.array(flat, np.int32)).tolist(), strict=True))
-    visible = site.snapshot().population()
+    visible = site.snapshot().within(within).population()
     whose = [set(BitMap(patient[i] for i in found) & visible) for found in holders]
     found = [one for one in whose if len(one) == 1]
     ambiguous = sum(len(one) > 1 for one in whose)

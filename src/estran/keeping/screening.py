@@ -7,6 +7,7 @@ import datetime as dt
 import io
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -20,6 +21,7 @@ from estran.projects.actors import KEY_HOLDER, Actor
 from estran.projects.audit import permit
 from estran.projects.following import NewsKind
 from estran.projects.policy import Action, Target
+from estran.projects.site import SiteServices
 from estran.state import Account, Screening, StateDatabase
 from estran.state.transactions import now
 
@@ -55,12 +57,13 @@ def make(state: StateDatabase, vault: Vault, cipher: Cipher, patients: BitMap, w
     return number
 
 
-def hand_over(state: StateDatabase, cipher: Cipher, number: int, to: Path) -> Screening:
+def hand_over(site: SiteServices, cipher: Cipher, number: int, to: Path) -> Screening:
     """Write a list as CSV into a new file that its owner alone may read; each patient is named in the trail first.
 
     UsageError when there is no such list, when it expired, or when the file exists. NotAllowed when the recipient
-    may not have it any more.
+    may not have it any more, be it because somebody on it is now outside the person's perimeter.
     """
+    state = site.state
     one = next((one for one in state.screenings.all() if one.id == number), None)
     if one is None or one.sealed is None or one.expires <= now():
         raise UsageError("There is no such list, or its time is over.", hint="estran screening list SITE")
@@ -69,7 +72,9 @@ def hand_over(state: StateDatabase, cipher: Cipher, number: int, to: Path) -> Sc
         raise UsageError("Nobody signs in under this name.")
     body = orjson.loads(cipher.open(one.sealed, _place(one.account_id, one.ward)))
     target = Target(f"hand over screening:{number} for:{one.login}", patients=tuple(body["patients"]))
-    permit(state, Actor.of(account), Action.SCREEN, target)
+    actor = Actor.of(account).bounded(state)
+    inside = actor.perimeter.whole or all(map(site.snapshot().within(actor.perimeter).sees, target.patients))
+    permit(state, actor, Action.SCREEN, replace(target, outside=not inside))
     permit(state, KEY_HOLDER, Action.SCREEN, target)
     _write(to, body["rows"])
     state.screenings.hand(number)

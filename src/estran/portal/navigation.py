@@ -46,8 +46,9 @@ GROUPS = (
         Door("/cohort", _("Cohort builder"), Action.COUNT),
         Door("/cohorts", _("Saved cohorts"), Action.SAVE, ("/lists",)),
     )),
-    Group("", (
+    Group(_("Patients"), (
         Door("/reviews", _("Chart reviews"), Action.REVIEW),
+        Door("/care", _("Open for care"), Action.CARE),
     )),
     Group(_("Projects"), (
         Door("/projects", _("Projects"), Action.PROJECTS),

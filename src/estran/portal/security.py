@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 POLICY = "; ".join(
     [
         "default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self'", "font-src 'self'",
-        "connect-src 'self'", "form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'",
+        "connect-src 'self'", "object-src 'none'", "form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'",
     ]
 )
 HEADERS = {
@@ -25,7 +25,14 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
+TWO_YEARS = 63_072_000  # seconds
 LARGEST_BODY = 1_000_000
+
+
+def headers_of(scheme: str) -> dict[str, str]:
+    """What an answer carries; over https also that this host is to be reached over https alone."""
+    always = HEADERS | {"Cache-Control": "no-store"}
+    return always | ({"Strict-Transport-Security": f"max-age={TWO_YEARS}; includeSubDomains"} if scheme == "https" else {})
 
 
 class SecureHeaders:
@@ -42,11 +49,12 @@ class SecureHeaders:
         async def send_secure(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers[name] = value
+                kept = headers.get("Cache-Control")
+                headers.update(headers_of(scope.get("scheme", "http")))
                 if frame := scope.get("state", {}).get("frame"):  # the one page that shows a workspace
                     headers["Content-Security-Policy"] = f"{POLICY}; frame-src {frame}"
-                headers.setdefault("Cache-Control", "no-store")
+                if kept:
+                    headers["Cache-Control"] = kept
             await send(message)
 
         await self.app(scope, receive, send_secure)

@@ -20,6 +20,7 @@ from estran.portal.routes import (
     adjudicating,
     api,
     audit,
+    care,
     catalog,
     cohorts,
     concepts,
@@ -44,7 +45,7 @@ from estran.portal.routes import (
     ways_in,
 )
 from estran.portal.sealing import lifespan
-from estran.portal.security import LARGEST_BODY, SecureHeaders
+from estran.portal.security import LARGEST_BODY, SecureHeaders, headers_of
 from estran.portal.visitor import EnrolmentNeeded, Forged, SignInNeeded, spoken_code, to_door
 from estran.portal.workspace_door import Door
 from estran.projects.desk import ReadingRoom
@@ -66,14 +67,14 @@ def create_app(site: SiteServices) -> FastAPI:
     app.state.doorkeeper = transparency.Doorkeeper()
     app.mount("/static", _Static(directory=STATIC), name="static")
     rooms = (
-        home, sign_in, account, search, cohorts, saved, concepts, documents, patients, feeds, audit, ways_in,
+        home, sign_in, account, search, cohorts, saved, concepts, documents, patients, feeds, audit, care, ways_in,
         people, projects, datamarts, spaces, rights, transparency, catalog, steering, reviews, reviewing,
         adjudicating, every_day, lists, api,
     )
     for room in rooms:
         app.include_router(room.router)
-    app.add_middleware(SecureHeaders)
     app.middleware("http")(_limit_body)
+    app.add_middleware(SecureHeaders)  # last, so that it is outermost: refusals of the others carry the headers too
     _answer_errors(app)
 
     @app.get("/healthz")
@@ -147,7 +148,9 @@ def _answer_errors(app: FastAPI) -> None:
     def unforeseen(request: Request, error: Exception) -> Response:
         route = request.scope.get("route")  # its pattern: a path may name a person
         log.error("unforeseen %s at %s", type(error).__name__, getattr(route, "path", "no route"))
-        return error_page(request, 500, "unforeseen")
+        answer = error_page(request, 500, "unforeseen")
+        answer.headers.update(headers_of(request.url.scheme))  # this handler stands outside of every middleware
+        return answer
 
 
 def error_page(request: Request, status: int, kind: str, what: str = "", hint: str = "") -> Response:

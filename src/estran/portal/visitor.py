@@ -68,7 +68,7 @@ class Visitor:
         """A page in the person's language and theme."""
         allowed = {action.value for action in Action if decide(self.desk.actor, action).allowed}
         text = render(
-            template, self.spoken.code, me=self.account, csrf=self.session.csrf, theme=self.account.theme, allowed=allowed,
+            template, self.spoken.code, me=self.account, csrf=self.session.csrf, theme=self.account.theme, allowed=allowed, bounds=self.desk.perimeter,
             site=self.desk.site_name, path=self.request.url.path, unread=self.desk.every_day.unread(), partial="hx-request" in self.request.headers, **context,
         )
         return HTMLResponse(text, status)
@@ -151,15 +151,16 @@ def admit(request: Request, answer: Response, outcome: SignIn) -> Response:
 def hand_over(request: Request, answer: Response, token: str) -> None:
     """The session cookie."""
     hours = room_of(request).site.settings.session_hours
-    answer.set_cookie(COOKIE, token, max_age=hours * 3600, httponly=True, samesite="lax", secure=_secure(request))
+    answer.set_cookie(COOKIE, token, max_age=hours * 3600, httponly=True, samesite="lax", secure=over_tls(request))
 
 
 def remember_step(request: Request, answer: Response, token: str) -> None:
     """The cookie that ties what was begun to this browser; it must come back from another site's page."""
-    answer.set_cookie(STEP_COOKIE, token, max_age=300, httponly=True, samesite="lax", secure=_secure(request))
+    answer.set_cookie(STEP_COOKIE, token, max_age=300, httponly=True, samesite="lax", secure=over_tls(request))
 
 
-def _secure(request: Request) -> bool:
+def over_tls(request: Request) -> bool:
+    """Whether people reach this portal over https, so that its cookies travel over nothing else."""
     return origin_of(request).startswith("https:")
 
 
@@ -181,7 +182,7 @@ def door(request: Request, status: int = 200, template: str = "sign_in.html", **
         **{"refusal": "", "until": None, "login": "", "back": "/", **context},
     )
     answer = HTMLResponse(text, status)
-    answer.set_cookie(FORM_COOKIE, token, httponly=True, samesite="strict", secure=_secure(request))
+    answer.set_cookie(FORM_COOKIE, token, httponly=True, samesite="strict", secure=over_tls(request))
     return answer
 
 

@@ -94,7 +94,7 @@ _HOUSE: dict[str, dict[str, str]] = {
         "share": _("Share a saved cohort"), "follow": _("Follow a saved cohort"),
         "screen": _("Names of patients of a ward"),
         "import": _("Look a list of patient numbers up"),
-        "audit": _("Read the audit trail"), "accounts": _("Change accounts"), "sign-in": _("Sign in"),
+        "audit": _("Read the audit trail"), "care": _("Open a record for care"), "identity": _("See who somebody is"), "accounts": _("Change accounts"), "sign-in": _("Sign in"),
         "sign-out": _("Sign out"), "projects": _("See projects"), "propose": _("Step of a project's team"),
         "consult": _("Advise a project"), "judge": _("Judge a project"), "preside": _("Conclude a session"),
         "run-projects": _("Handle a project"), "datamarts": _("See a datamart"), "build-datamart": _("Have a datamart built"),
@@ -114,7 +114,7 @@ _HOUSE: dict[str, dict[str, str]] = {
     "rule": {
         "many_patients": _("Many patients within an hour"), "odd_hours": _("By night or at the weekend"),
         "same_patient": _("One patient again and again"), "first_access": _("Never opened before"),
-        "refusals": _("Refused again and again"),
+        "refusals": _("Refused again and again"), "opened_for_care": _("Records opened for care"),
     },
     "wrong": {
         "altered": _("altered"), "removed": _("lines removed"), "inserted": _("line put in"),

@@ -186,7 +186,7 @@ class Door:
             live
             and allowed
             and account
-            and decide(Actor.of(account), Action.WORKSPACE, target_of(space, Actor.of(account), "")).allowed
+            and decide(Actor.of(account).bounded(state), Action.WORKSPACE, target_of(space, Actor.of(account), "")).allowed
         ):
             self._passes.pop(token_hash(word), None)
             return False

@@ -22,6 +22,8 @@ class Action(StrEnum):
     OPEN = "open"  # open a saved cohort of one's own
     OPEN_OTHERS = "open-others"  # open a saved cohort of another person
     AUDIT = "audit"  # read the audit trail
+    CARE = "care"  # open one patient's record for care, outside the perimeter, with a reason and for a while
+    IDENTITY = "identity"  # read or change what the vault knows of who somebody is; where the key is, never at the portal
     SHARE = "share"  # open a saved cohort of one's own to a colleague or a role
     FOLLOW = "follow"  # have a saved cohort of one's own asked again by the clock
     IMPORT = "import"  # have a list of patient numbers looked up and saved as a cohort

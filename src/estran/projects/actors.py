@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from estran.state import Account
+from estran.model.perimeter import WHOLE, Perimeter
+from estran.state import Account, StateDatabase
 
 
 class Role(StrEnum):
@@ -33,6 +34,7 @@ class Actor:
     """Who asks. `account_id` is None for the key holder working from the command line.
 
     `scope` holds the only actions left to somebody who comes with an API token, `via` says which token.
+    `perimeter` is the part of the site that may be seen; the desk takes it from the account.
     """
 
     login: str
@@ -40,11 +42,16 @@ class Actor:
     account_id: int | None = None
     scope: frozenset[str] | None = None
     via: str = ""
+    perimeter: Perimeter = WHOLE
 
     @classmethod
     def of(cls, account: Account) -> Actor:
         """The actor that signs in with this account; ValueError when its role is unknown."""
         return cls(account.login, Role(account.role), account.id)
+
+    def bounded(self, state: StateDatabase) -> Actor:
+        """The same person within the perimeter of the account; UsageError when that cannot be read."""
+        return replace(self, perimeter=state.perimeters.of(self.account_id))
 
 
 KEY_HOLDER = Actor("key-holder", Role.OWNER)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import threading
+from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -13,9 +13,11 @@ from estran.cohort.engines import Outcome
 from estran.cohort.language import json as question_json
 from estran.cohort.query import Node
 from estran.model.errors import UsageError
+from estran.model.perimeter import WHOLE, Perimeter
 from estran.projects import feeds, finding
 from estran.projects.actors import Actor, Role
 from estran.projects.audit import permit
+from estran.projects.care import Care
 from estran.projects.charts.adjudicator import Adjudicator
 from estran.projects.charts.manager import ReviewManager
 from estran.projects.charts.reviewer import Reviewer
@@ -26,21 +28,26 @@ from estran.projects.feeds import FeedState, Refused
 from estran.projects.following import EveryDay, open_target
 from estran.projects.gate import Shown, gate_of, rules_of
 from estran.projects.hierarchy import Branch, branches, vocabularies
-from estran.projects.holdings import Holdings, SourceLine, read_holdings
+from estran.projects.holdings import Holdings, read_holdings
 from estran.projects.life import ProjectsDesk
 from estran.projects.lists import Lists
 from estran.projects.officer import Officer
 from estran.projects.operations import JobKind
-from estran.projects.patients import PatientLine, Timeline, read_patients, read_timeline
+from estran.projects.patients import Timeline, read_patients, read_timeline
 from estran.projects.policy import Action, Target, decide
 from estran.projects.questions import Answers, Counted, named_patients, names_patients, open_names, query_of, shown
 from estran.projects.rights_desk import RightsDesk
 from estran.projects.rows import fetch
+from estran.projects.showing import ConceptShown, EvidenceLine, HoldingsShown, PatientPage
 from estran.projects.site import SiteServices
 from estran.projects.steward import Steward
 from estran.release.disclosure import margin
-from estran.state import CohortVersion, Job, SavedCohort, StateDatabase
+from estran.state import CohortVersion, Job, Opening, SavedCohort, StateDatabase
 from estran.warehouse import Snapshot
+
+_VIEWS = 16  # perimeters whose views are kept
+# Uses to which a patient may be opposed and that a role stands for.
+USES = {Role.TEACHER: frozenset({"teaching"}), Role.INDUSTRIAL_PARTNER: frozenset({"industry"})}
 
 
 class View:
@@ -73,70 +80,29 @@ class View:
 
 
 class ReadingRoom:
-    """A site with the view of its newest snapshot; made once per process, shared by all desks."""
+    """A site with the views of its newest snapshot; made once per process, shared by all desks."""
 
     def __init__(self, site: SiteServices) -> None:
         self.site = site
         self._lock = threading.Lock()
-        self._views: dict[frozenset[str], View] = {}
+        self._views: OrderedDict[tuple[frozenset[str], Perimeter], View] = OrderedDict()
 
-    def view(self, refusals: frozenset[str] = frozenset()) -> View:
-        """The view of the newest snapshot, without the patients who oppose one of these uses."""
+    def view(self, refusals: frozenset[str] = frozenset(), perimeter: Perimeter = WHOLE) -> View:
+        """The view of the newest snapshot within a perimeter, without the patients who oppose one of these uses."""
         snapshot = self.site.snapshot()
         with self._lock:
-            view = self._views.get(refusals)
-            if view is None or view.snapshot.version != snapshot.version:
-                view = self._views[refusals] = View(snapshot.refusing(refusals))
-            return view
+            known = self._views.get((refusals, perimeter))
+            if known is None or known.snapshot.version != snapshot.version:
+                known = View(snapshot.refusing(refusals).within(perimeter))
+                self._views[refusals, perimeter] = known
+            self._views.move_to_end((refusals, perimeter))
+            while len(self._views) > _VIEWS:
+                self._views.popitem(last=False)
+            return known
 
-
-@dataclass(frozen=True)
-class HoldingsShown:
-    """The home page's numbers, through the gate. Sources count records, not patients: they are exact."""
-
-    version: int
-    created: dt.datetime
-    patients: Shown
-    stays: Shown
-    documents: Shown
-    facts: Shown
-    texts: Shown
-    concepts: Shown
-    sources: tuple[SourceLine, ...]
-    kinds: tuple[tuple[str, Shown], ...]
-    years: tuple[tuple[int, Shown], ...]
-    women: tuple[Shown, ...]
-    men: tuple[Shown, ...]
-
-
-@dataclass(frozen=True)
-class ConceptShown:
-    """A code offered by a picker."""
-
-    concept: Concept
-    patients: Shown
-
-
-@dataclass(frozen=True)
-class PatientPage:
-    """Some of the patients of a cohort; `total` is how many there are."""
-
-    patients: tuple[PatientLine, ...]
-    total: int
-
-
-@dataclass(frozen=True)
-class EvidenceLine:
-    """A row of a patient that a criterion found."""
-
-    date: dt.date | None
-    document_id: int | None
-    label_fr: str
-    label_en: str
-
-
-# Uses to which a patient may be opposed and that a role stands for.
-USES = {Role.TEACHER: frozenset({"teaching"}), Role.INDUSTRIAL_PARTNER: frozenset({"industry"})}
+    def view_of(self, actor: Actor) -> View:
+        """Where somebody reads everything that they read: within their perimeter, for the use that their role has."""
+        return self.view(USES.get(actor.role, frozenset()), actor.perimeter)
 
 
 class Desk:
@@ -144,9 +110,9 @@ class Desk:
 
     def __init__(self, room: ReadingRoom, actor: Actor) -> None:
         self._room = room
-        self._view = room.view(USES.get(actor.role, frozenset()))
-        self.actor = actor
-        self._gate = gate_of(actor, room.site.state, room.site.settings)
+        self.actor = actor.bounded(room.site.state)
+        self._view = room.view_of(self.actor)
+        self._gate = gate_of(self.actor, room.site.state, room.site.settings)
 
     @property
     def state(self) -> StateDatabase:
@@ -156,6 +122,16 @@ class Desk:
     def officer(self) -> Officer:
         """The desk of whoever may read the audit trail."""
         return Officer(self._room.site, self.actor)
+
+    @property
+    def care(self) -> Care:
+        """The desk of whoever may open a record for care."""
+        return Care(self._room.site, self.actor)
+
+    @property
+    def perimeter(self) -> Perimeter | None:
+        """What bounds this person; None when nothing does."""
+        return None if self.actor.perimeter.whole else self.actor.perimeter
 
     @property
     def projects(self) -> ProjectsDesk:
@@ -198,6 +174,7 @@ class Desk:
         outcome, everybody = self._view.answers.run(opened), self._view.snapshot.population()
         answers = self._gate.answers({"selected": outcome.patients, "others": everybody - outcome.patients})
         return outcome, answers["selected"].shown.value, answers["others"].shown.value
+
     @property
     def every_day(self) -> EveryDay:
         """My stars, shares, followed questions and notices."""
@@ -212,8 +189,31 @@ class Desk:
     def site_name(self) -> str:
         return self._room.site.settings.name
 
+    @property
+    def _unbounded(self) -> View:
+        """The same without the perimeter, for the one record opened for care; never for anything else."""
+        return self._room.view_of(replace(self.actor, perimeter=WHOLE))
+
     def _permit(self, action: Action, target: Target | None = None, query: str = "") -> None:
         permit(self.state, self.actor, action, target, query=query, snapshot=self._view.snapshot.version)
+
+    def _view_of(self, action: Action, what: str, patients: tuple[int, ...], inside: bool, query: str = "") -> View:
+        """Where something of one patient is read from, once it is permitted: the perimeter, or the record that the
+        person opened for care. Outside of both the refusal is recorded with the patient whom it is about."""
+        if self.perimeter is not None and any(map(self.care.opens, patients)):
+            self.care.read(what, patients[0])
+            return self._unbounded
+        self._permit(action, Target(what, patients=patients, outside=not inside), query)
+        return self._view
+
+    def opened_for_care(self, patient_id: int) -> Opening | None:
+        """The opening under which a record is read whole; None when it is not."""
+        opening = None if self.perimeter is None else self.care.current()
+        return opening if opening is not None and opening.patient_id == patient_id else None
+
+    def _inside(self, patient_id: int) -> bool:
+        """Whether a patient has something within the perimeter; without one, nobody is outside."""
+        return self.perimeter is None or self._view.snapshot.sees(patient_id)
 
     # Totals and codes
 
@@ -228,7 +228,8 @@ class Desk:
         return HoldingsShown(
             version=held.version, created=held.created, patients=show(held.patients, "population"),
             stays=show(held.stays, "stays"), documents=show(held.documents, "documents"), facts=show(held.facts, "facts"),
-            texts=show(held.texts, "texts"), concepts=Shown(held.concepts), sources=held.sources,
+            texts=show(held.texts, "texts"), concepts=Shown(held.concepts),
+            sources=held.sources if self.perimeter is None else (),  # records are counted for the whole site
             kinds=tuple((kind, show(n, "kind", kind)) for kind, n in held.kinds),
             years=tuple((year, show(n, "year", year)) for year, n in held.years),
             women=tuple(show(n, "women", band) for band, n in enumerate(held.pyramid.women)),
@@ -310,14 +311,16 @@ class Desk:
     def document(self, document_id: int, words: str = "") -> tuple[Document, tuple[finding.Piece, ...]] | None:
         """A document, and its text cut at the words; None when nothing may be seen under this number."""
         whose = patient_of(self._view.snapshot, document_id)
-        self._permit(Action.DOCUMENT, Target(f"document:{document_id}", patients=whose), words)
-        found = read_document(self._view.snapshot, self._view.concepts, document_id)
+        inside = self.perimeter is None or bool(whose)
+        whose = whose if inside else patient_of(self._unbounded.snapshot, document_id)
+        view = self._view_of(Action.DOCUMENT, f"document:{document_id}", whose, inside, words)
+        found = read_document(view.snapshot, view.concepts, document_id)
         return None if found is None else (found, finding.pieces(found.text, words))
 
     def timeline(self, patient_id: int) -> Timeline | None:
         """Everything of a patient; None when nobody may be seen under this number."""
-        self._permit(Action.TIMELINE, Target(f"patient:{patient_id}", patients=(patient_id,)))
-        return self._view.timeline(patient_id) if 0 <= patient_id < 2**31 else None
+        view = self._view_of(Action.TIMELINE, f"patient:{patient_id}", (patient_id,), self._inside(patient_id))
+        return view.timeline(patient_id) if 0 <= patient_id < 2**31 else None
 
     # Cohorts
 
@@ -336,7 +339,8 @@ class Desk:
 
     def evidence(self, query: Node, patient_id: int) -> dict[str, list[EvidenceLine]]:
         """Per path of the question, what was found in this patient; nothing about one who may not be seen."""
-        opened = self._asked(Action.PATIENTS, query, Target(f"evidence:patient:{patient_id}", patients=(patient_id,)))
+        about = Target(f"evidence:patient:{patient_id}", patients=(patient_id,), outside=not self._inside(patient_id))
+        opened = self._asked(Action.PATIENTS, query, about)
         found = self._view.answers.run(opened).evidence(patient_id)
         ids = {m.concept_id for matches in found.values() for m in matches if m.concept_id is not None}
         known = self._view.concepts.of_ids(ids)
@@ -355,7 +359,7 @@ class Desk:
         opened = open_names(query, query_of(self.state, self.actor.account_id))
         target = target or Target()
         listed = target.patients or named_patients(opened)
-        asked = Target(target.what, names_patients=names_patients(opened), patients=listed)
+        asked = Target(target.what, names_patients=names_patients(opened), patients=listed, outside=target.outside)
         self._permit(action, asked, question_json.dumps(query))
         return opened
 
@@ -415,8 +419,11 @@ class Desk:
         if self.actor.account_id is not None:
             self.state.drafts.move(self.actor.account_id, steps)
 
-    def saved_total(self, version: CohortVersion) -> Shown:
-        """The count kept with a saved version: it went through the gate when it was saved."""
+    def saved_total(self, version: CohortVersion) -> Shown | None:
+        """The count kept with a saved version: it went through the gate when it was saved. None within a perimeter,
+        which may have been another one then."""
+        if self.perimeter is not None:
+            return None
         rules = rules_of(self._room.site.settings)
         return Shown(version.total, margin=margin(rules)) if version.total else Shown(0, below=rules.floor)
 

@@ -162,7 +162,7 @@ def _versions(snapshot: Snapshot, head: dict[str, Any]) -> tuple[VersionLine, ..
     """Every version that the source sent; only the current one can be read."""
     rows = fetch(
         snapshot,
-        "SELECT document_id, event_time, load_id, status FROM raw_document "
+        "SELECT document_id, event_time, load_id, status FROM raw_document ANTI JOIN closed_document USING (document_id) "
         "WHERE patient_id = ? AND identity_id = ? AND record_key = ? ORDER BY event_time DESC, content DESC",
         [head["patient_id"], head["identity_id"], head["record_key"]],
     )

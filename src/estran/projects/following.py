@@ -195,11 +195,12 @@ def _run(room: ReadingRoom, one: Followed) -> None:
         _stop(state, actor, cohort, "This account is disabled.")
         return
     try:
+        actor = actor.bounded(state)
         asked = _permitted(room, actor, cohort)
     except NotAllowed as error:
         _stop(state, actor, cohort, error.what)
         return
-    except UsageError as error:  # a cohort that it names is gone
+    except UsageError as error:  # a cohort that it names is gone, or the perimeter cannot be read
         _stop(state, actor, cohort, error.what)
         return
     try:
@@ -210,7 +211,7 @@ def _run(room: ReadingRoom, one: Followed) -> None:
 
 def _permitted(room: ReadingRoom, actor: Actor, cohort: SavedCohort) -> BitMap:
     """The patients that answer today, once following and counting were decided and recorded."""
-    state, view = room.site.state, room.view()
+    state, view = room.site.state, room.view_of(actor)
     query = question_json.loads(cohort.versions[0].query)
     version = view.snapshot.version
     permit(state, actor, Action.FOLLOW, Target(f"run cohort:{cohort.name}", cohort.owner_id), snapshot=version)
@@ -228,7 +229,8 @@ def _compare(room: ReadingRoom, actor: Actor, cohort: SavedCohort, one: Followed
     if one.last is None or one.version_id != version:  # nothing to compare with yet, or another question
         state.following.ran(cohort.id, next_run=next_run, version_id=version, members=bytes(today.serialize()))
         return
-    told = BitMap.deserialize(one.members) & room.view().snapshot.population()  # who left the warehouse leaves this too
+    # Who left the warehouse, or what the owner may see, leaves this too.
+    told = BitMap.deserialize(one.members) & room.view_of(actor).snapshot.population()
     shown = _said(room, actor, today - told)
     if shown:
         count = {"value": shown.value, "below": shown.below, "margin": shown.margin}

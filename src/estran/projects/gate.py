@@ -7,6 +7,7 @@ total gives the total away. The rules themselves are those of `release.disclosur
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
@@ -55,14 +56,17 @@ class ExactGate:
 
 
 class ProtectedGate:
-    """What everybody else sees. `account_id` is whose quota is used; None when nobody's is."""
+    """What everybody else sees. `account_id` is whose quota is used; None when nobody's is.
 
-    def __init__(self, state: StateDatabase, rules: Rules, account_id: int | None) -> None:
-        self._state, self._rules, self._account_id = state, rules, account_id
+    `within` names the person's perimeter: what is kept of a breakdown counts what lies inside it only.
+    """
+
+    def __init__(self, state: StateDatabase, rules: Rules, account_id: int | None, within: str = "") -> None:
+        self._state, self._rules, self._account_id, self._within = state, rules, account_id, within
         self._gate = Gate(rules, state.answered.secret(), _Book(state))
 
     def show(self, count: int, place: str) -> Shown:
-        return self._gate.fixed(count, place)
+        return self._gate.fixed(count, place + self._within)
 
     def answers(self, sets: Mapping[Key, BitMap], free: Collection[Key] = ()) -> dict[Key, Answer]:
         self._mind_quota()
@@ -73,6 +77,7 @@ class ProtectedGate:
 
     def cells(self, answer: Answer, name: str, counts: Mapping[str, int]) -> dict[str, Shown]:
         """What was shown first of a set and of those close to it is what is shown ever after."""
+        name += self._within
         kept: dict[str, dict[str, list[int]]] = json.loads(self._state.answered.cells(answer.number))
         if name not in kept:
             shown = self._gate.cells(answer, name, counts)
@@ -113,7 +118,8 @@ def gate_of(actor: Actor, state: StateDatabase, settings: Settings) -> ResultGat
     if actor.role is Role.OWNER and actor.account_id is None:
         return ExactGate()
     reads = decide(actor, Action.PATIENTS).allowed
-    return ProtectedGate(state, rules_of(settings), None if reads else actor.account_id)
+    within = "" if actor.perimeter.whole else "@" + hashlib.sha256(actor.perimeter.to_json().encode()).hexdigest()[:32]
+    return ProtectedGate(state, rules_of(settings), None if reads else actor.account_id, within)
 
 
 def rules_of(settings: Settings) -> Rules:

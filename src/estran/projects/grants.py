@@ -23,7 +23,8 @@ _HOUSE: Grants = {
     # Checks what a question finds, and takes up the cohorts of those who come for help; changes no data.
     Role.METHODOLOGIST: _READING | {Action.OPEN_OTHERS, Action.FEEDS},
     Role.RESEARCHER: _FEASIBILITY,
-    Role.CLINICIAN: _FEASIBILITY,
+    # Reads the records of the perimeter, and of one patient more at a time, for care: see WITHIN.
+    Role.CLINICIAN: _READING | {Action.CARE},
     # Answers for the coding of stays: reads de-identified records to check it, sees the feeds, operates nothing.
     Role.DIM_PHYSICIAN: _READING | {Action.FEEDS},
     # Whoever pays for a study learns no count of their own: feasibility is answered within a project.
@@ -121,3 +122,19 @@ def _of(role: Role) -> frozenset[Action]:
 
 
 ALLOWED: Grants = {role: _of(role) for role in Role}
+
+
+# What a role includes within a perimeter only: an account without one may not do it.
+WITHIN: Grants = {Role.CLINICIAN: (_READING - _FEASIBILITY) | {Action.CARE}}
+
+# What is about the whole site, or shows what others found in it: closed to an account with a perimeter.
+WHOLE_SITE = frozenset({
+    Action.IDENTITY, Action.FEEDS, Action.OPERATE, Action.AUDIT, Action.OPEN_OTHERS,
+    # Measured by the clock for the whole site.
+    Action.CATALOGUE, Action.NOTES, Action.FAILURES, Action.RECONCILE, Action.STEERING,
+    # Made by somebody else, of patients whom a project chose wherever they are.
+    Action.DATAMARTS, Action.BUILD_DATAMART, Action.WORKSPACE, Action.PROVIDE, Action.HAND_IN, Action.RELEASE,
+    # What reviewers said, who may have seen more.
+    Action.ADJUDICATE, Action.REVIEW_LISTS, Action.REVIEW_EXPORT,
+    Action.RIGHTS, Action.FIND_PERSON, Action.IDENTITIES, Action.REGISTRY,
+})  # fmt: skip

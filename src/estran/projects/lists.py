@@ -174,7 +174,7 @@ def _read(
     account = site.state.accounts.by_id(one.account_id)
     if account is None or account.disabled:
         raise NotAllowed("This account is disabled.")
-    actor = Actor.of(account)
+    actor = Actor.of(account).bounded(site.state)
     permit(site.state, actor, Action.IMPORT, Target(f"list:{one.id}"), snapshot=site.snapshot().version)
     looked = look_up(numbers_in(opener.open(one.sealed or b"")), one)
     return settle(site, actor, account.id, one.name, looked)

@@ -14,7 +14,7 @@ from estran.projects.review import WEEK, prove_all, write
 from estran.projects.sealing import last_checkpoint
 from estran.projects.site import SiteServices
 from estran.projects.unusual import Seen, look
-from estran.state import AuditEntry, AuditFilter, Checkpoint, ReviewRecord
+from estran.state import AuditEntry, AuditFilter, Checkpoint, Opening, ReviewRecord
 from estran.state.transactions import now
 from estran.state.verifying import Verdict
 
@@ -103,6 +103,16 @@ class Officer:
         if since >= until:
             raise UsageError("The period ends before it begins.")
         return write(self._site, since, until, self.actor)
+
+    def openings(self) -> list[Opening]:
+        """Records opened for care, those that nobody took note of first."""
+        return self._site.state.openings.recent()
+
+    def acknowledge_opening(self, number: int) -> None:
+        """Take note of a record opened for care; UsageError when none of this number waits for it."""
+        self._permit(f"acknowledge opening:{number}")
+        if not self._site.state.openings.acknowledge(number, self.actor.login):
+            raise UsageError("No record opened for care has this number and waits to be acknowledged.")
 
     def acknowledge(self, number: int, note: str) -> None:
         """Take note of a review; UsageError when none of this number waits for it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from estran.model.errors import UsageError
+from estran.model.perimeter import Perimeter
 from estran.projects.actors import Actor, Role
 from estran.projects.audit import permit
 from estran.projects.policy import Action, Target
@@ -23,6 +24,7 @@ class Person:
     codes: bool  # one-time codes are in use
     passkeys: int
     identities: tuple[tuple[str, str], ...]  # issuer, subject
+    perimeter: Perimeter
 
 
 def my_sessions(state: StateDatabase, actor: Actor, settings: Settings) -> list[Session]:
@@ -110,4 +112,5 @@ def _person(state: StateDatabase, account: Account, settings: Settings) -> Perso
     return Person(
         account, tuple(state.sessions.of(number, idle(settings))), tuple(t for t in state.tokens.of(number) if t.live),
         state.second_factors.has(number), len(state.passkeys.of(number)), tuple(state.federated.of(number)),
+        state.perimeters.of(number),
     )

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from estran.projects.actions import Action
 from estran.projects.actors import Actor, Role
-from estran.projects.grants import ALLOWED
+from estran.projects.grants import ALLOWED, WHOLE_SITE, WITHIN
 
-__all__ = ["ALLOWED", "Action", "Decision", "Target", "decide", "rights_of"]
+__all__ = ["ALLOWED", "WHOLE_SITE", "WITHIN", "Action", "Decision", "Target", "decide", "rights_of"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class Target:
     are those of whom something is read. `role` is the role that an account has or would be given. Of a project,
     `parties` are the accounts whose it is in the capacity asked for (the team, those called), and `conflict` says
     that this person declared a conflict of interest. `shared` says that its owner opened it to the person who asks.
+    `outside` says that something of what is asked for does not lie within the actor's perimeter.
     """
 
     what: str = ""
@@ -38,11 +39,13 @@ class Target:
     parties: tuple[int, ...] = ()
     conflict: bool = False
     shared: bool = False
+    outside: bool = False
 
 
 def rights_of(actor: Actor) -> frozenset[Action]:
-    """What the role allows, narrowed to the scope of an API token."""
-    rights = ALLOWED.get(actor.role, frozenset())
+    """What the role allows, narrowed to the perimeter and to the scope of an API token."""
+    closed = WITHIN.get(actor.role, frozenset()) if actor.perimeter.whole else WHOLE_SITE
+    rights = ALLOWED.get(actor.role, frozenset()) - closed
     return rights if actor.scope is None else frozenset(action for action in rights if action in actor.scope)
 
 
@@ -50,11 +53,22 @@ def decide(actor: Actor, action: Action, target: Target | None = None) -> Decisi
     """Whether `actor` may do `action` on `target`."""
     rights = rights_of(actor)
     if action not in rights:
-        if action in ALLOWED.get(actor.role, frozenset()):
-            return Decision(False, f"The token does not include '{action}'.")
-        return Decision(False, f"The role {actor.role} does not include '{action}'.")
+        return _missing(actor, action)
+    if target is not None and target.outside and action is not Action.CARE:
+        return Decision(False, "Nothing of this number lies within your perimeter.")
     refusal = "" if target is None else _refusal(actor, rights, action, target)
     return Decision(not refusal, refusal or f"The role {actor.role} includes '{action}'.")
+
+
+def _missing(actor: Actor, action: Action) -> Decision:
+    """Why an action is not among the actor's rights."""
+    if action not in ALLOWED.get(actor.role, frozenset()):
+        return Decision(False, f"The role {actor.role} does not include '{action}'.")
+    if actor.scope is not None and action not in actor.scope:
+        return Decision(False, f"The token does not include '{action}'.")
+    if actor.perimeter.whole:
+        return Decision(False, f"The role {actor.role} includes '{action}' within a perimeter only, and this account has none.")
+    return Decision(False, f"'{action}' is about the whole site, and this account has a perimeter.")
 
 
 # What belongs to one person: the action that opens it to others too, and what everybody else is told.

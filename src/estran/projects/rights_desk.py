@@ -174,4 +174,4 @@ def actor_of(state: StateDatabase, login: str) -> Actor:
     account = state.accounts.find(login)
     if account is None or account.disabled:
         raise UsageError("Whoever asked for this has no account any more.")
-    return Actor.of(account)
+    return Actor.of(account).bounded(state)

@@ -15,6 +15,7 @@ from estran.cohort.query import Node
 from estran.model.errors import NotAllowed, UsageError
 from estran.projects.actors import KEY_HOLDER, Actor
 from estran.projects.audit import permit
+from estran.projects.bounding import codes_below
 from estran.projects.policy import Action, Decision, Target
 from estran.projects.questions import Answers
 from estran.projects.site import SiteServices
@@ -52,20 +53,25 @@ def in_ward(snapshot: Snapshot, ward: str, day: dt.date) -> BitMap:
     return BitMap(row[0] for row in rows) & snapshot.population()
 
 
-def treats(actor: Actor, ward: str) -> Decision:
-    """Whether this person is known to treat the patients of a ward. Perimeters answer here; without any, nobody is."""
+def treats(snapshot: Snapshot, actor: Actor, ward: str) -> Decision:
+    """Whether this person is known to treat the patients of a ward: those whose perimeter names it, or a unit above."""
+    bounds = [codes for codes in (actor.perimeter.facilities, actor.perimeter.wards) if codes]
+    if bounds and all(ward in codes_below(snapshot, codes) for codes in bounds):
+        return Decision(True, f"The ward is within the perimeter of {actor.login}.")
     return Decision(False, f"Nothing says that {actor.login} treats the patients of this ward.")
 
 
 def screened(site: SiteServices, question: Node, ward: str, day: dt.date, recipient: Actor, vouched: str) -> BitMap:
-    """The patients whose names the team may have, decided and recorded, each of them named in the trail.
+    """The patients whose names the team may have, decided and recorded, each of them named in the trail. Who lies
+    outside the recipient's perimeter is not among them.
 
     `vouched`: why the key holder says that the recipient treats them, asked for when nothing else says so.
     """
-    known = treats(recipient, ward)
+    snapshot = site.snapshot().within(recipient.perimeter)
+    known = treats(snapshot, recipient, ward)
     if not known.allowed and not vouched.strip():
         raise NotAllowed(known.reason, hint="say how you know, with --because")
-    snapshot, text = site.snapshot(), question_json.dumps(question)
+    text = question_json.dumps(question)
     what = f"screening ward:{ward} for:{recipient.login} because:{vouched.strip()[:300]}"
     permit(site.state, recipient, Action.SCREEN, Target(f"screening ward:{ward}"), query=text, snapshot=snapshot.version)
     permit(site.state, KEY_HOLDER, Action.COUNT, Target(what), query=text, snapshot=snapshot.version)

@@ -24,9 +24,9 @@ from estran.state import AuditEntry, AuditFilter
 HABIT = dt.timedelta(weeks=8)  # before the period: what a person usually does
 _LINES = pa.schema(
     [("line", pa.int64()), ("moment", pa.timestamp("us")), ("login", pa.string()), ("allowed", pa.bool_()),
-     ("direct", pa.bool_()), ("odd", pa.bool_()), ("recent", pa.bool_())]
+     ("direct", pa.bool_()), ("opens", pa.bool_()), ("odd", pa.bool_()), ("recent", pa.bool_())]
 )  # fmt: skip
-_DIRECT = (Action.DOCUMENT, Action.TIMELINE, Action.REVIEW, Action.ANNOTATE, Action.ADJUDICATE)
+_DIRECT = (Action.DOCUMENT, Action.TIMELINE, Action.CARE, Action.REVIEW, Action.ANNOTATE, Action.ADJUDICATE)
 _READS = pa.schema([("line", pa.int64()), ("patient", pa.int64())])
 _OPENED = pa.schema(
     [
@@ -144,8 +144,17 @@ def refusals(connection: duckdb.DuckDBPyConnection, settings: Settings) -> list[
     )  # fmt: skip
 
 
+def opened_for_care(connection: duckdb.DuckDBPyConnection, settings: Settings) -> list[Finding]:
+    """Records opened for care, outside the person's perimeter: each time is to be looked at."""
+    return _findings(
+        connection, "opened_for_care", settings.audit_care_openings, "",
+        """SELECT login, max(moment), count(*) AS n, min(line), max(line) FROM line
+           WHERE recent AND allowed AND opens GROUP BY login HAVING n >= ? ORDER BY login""",
+    )  # fmt: skip
+
+
 RULES: tuple[Callable[[duckdb.DuckDBPyConnection, Settings], list[Finding]], ...] = (
-    many_patients, odd_hours, same_patient, first_access, refusals,
+    many_patients, odd_hours, same_patient, first_access, refusals, opened_for_care,
 )  # fmt: skip
 
 
@@ -168,7 +177,7 @@ def _lay_out(connection: duckdb.DuckDBPyConnection, site: SiteServices, since: d
     for entry in book.each(AuditFilter(since=since - HABIT, until=until)):
         at = entry.at.astimezone(zone).replace(tzinfo=None)
         odd = at.weekday() >= 5 or at.hour >= night[0] or at.hour < night[1]
-        lines.add(entry.id, at, entry.login, entry.allowed, _is_direct(entry), odd, entry.at >= since)
+        lines.add(entry.id, at, entry.login, entry.allowed, _is_direct(entry), _opens(entry), odd, entry.at >= since)
         for patient in entry.patients:
             reads.add(entry.id, patient)
     opened = _Columns(_OPENED)
@@ -207,6 +216,11 @@ class _Columns:
 def _is_direct(entry: AuditEntry) -> bool:
     """Whether one patient was opened, not seen in a list."""
     return entry.action in _DIRECT or entry.target.startswith("evidence:")
+
+
+def _opens(entry: AuditEntry) -> bool:
+    """Whether a record was opened for care."""
+    return entry.action == Action.CARE and entry.target.startswith("open ")
 
 
 def _kinds(site: SiteServices, documents: list[int]) -> pa.Table:

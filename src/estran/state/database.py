@@ -23,9 +23,11 @@ from estran.state.following import Following, News
 from estran.state.jobs import Jobs
 from estran.state.lockouts import Lockouts
 from estran.state.notices import Notices
+from estran.state.openings import Openings
 from estran.state.passkeys import Passkeys
 from estran.state.patient_lists import PatientLists
 from estran.state.pending import Pending
+from estran.state.perimeters import Perimeters
 from estran.state.projects import ProjectBook
 from estran.state.public import PublicProjects
 from estran.state.requests import Letters, Requests
@@ -82,6 +84,8 @@ class StateDatabase:
         self.news = News(engine)
         self.patient_lists = PatientLists(engine)
         self.screenings = Screenings(engine)
+        self.perimeters = Perimeters(engine)
+        self.openings = Openings(engine)
 
     @classmethod
     def open(cls, where: Path | str, key_file: Path | None = None) -> StateDatabase:

@@ -86,6 +86,15 @@ class Closed:
                 closed |= bitmap(documents[~np.isin(patients, members(self._consenting()))])
         return closed
 
+    @property
+    def movement_condition(self) -> str:
+        """Which movements of open stays are open, as SQL; "" is all."""
+        return ""
+
+    def movements(self, rows: pa.Table) -> pa.Table:
+        """Those of the rows that are open, their stays aside: all."""
+        return rows
+
     def _flagged(self, table: str, key: str) -> BitMap:
         paths = [path for place in range(len(self._records)) for path in self._paths(place, table)]
         return BitMap().union(*(flagged(path, key) for path in paths))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from weakref import proxy
@@ -17,10 +17,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyroaring import BitMap, FrozenBitMap
 
+from estran.model.perimeter import WHOLE, Perimeter
 from estran.model.tables import BUCKETED, TABLES
 from estran.settings import Settings
 from estran.terminology.systems import canonical
 from estran.warehouse import slices
+from estran.warehouse.bounds import Bounded, BoundedPresence
 from estran.warehouse.codebook import CodeBook, code_book
 from estran.warehouse.confidential import Closed, Scope
 from estran.warehouse.encoding import read_files
@@ -32,6 +34,7 @@ from estran.warehouse.text_index import TextIndex
 from estran.warehouse.views import Unseen, open_database
 
 Ints = npt.NDArray[np.int64]
+_NUMBERS = 2**31
 
 
 class Snapshot:
@@ -39,18 +42,20 @@ class Snapshot:
 
     Patients with an opposition (or an erasure on its way) active on `date`, or in the newer
     snapshot given as `newer`, are invisible in every view and bitmap but the raw ones. So is what is
-    confidential (see `warehouse.confidential`), unless `scope` opens it. `refusals` are further scopes of
-    opposition that hide a patient from this reader: teaching, industry, project:<id>, hub.
+    confidential (see `warehouse.confidential`), unless `scope` opens it; and what lies outside `perimeter`.
+    `refusals` are further scopes of opposition that hide a patient from this reader: teaching, industry,
+    project:<id>, hub.
     """
 
     def __init__(
         self, directory: Path, settings: Settings, record: Record, newer: Record | None = None,
-        scope: Scope = Scope.RESEARCH, refusals: frozenset[str] = frozenset(),
+        scope: Scope = Scope.RESEARCH, refusals: frozenset[str] = frozenset(), perimeter: Perimeter = WHOLE,
     ) -> None:  # fmt: skip
         self.directory = directory
         self.settings = settings
         self.record = record
         self.scope = scope
+        self.perimeter = perimeter
         self._newer = newer
         self.refusals = refusals
         self._presences: dict[int, Presence] = {}
@@ -60,7 +65,7 @@ class Snapshot:
         # commits every few seconds would keep hundreds until the next collection of cycles.
         weak = proxy(self)
         consenting = partial(Snapshot._genetic_consents, weak) if settings.genetic_data == "closed" else None
-        self._closed = Closed(directory, self._records if scope is Scope.RESEARCH else (), consenting)
+        self._closed = self._keep_closed(consenting)
         self._concepts = lru_cache(maxsize=4096)(partial(Snapshot._find_concepts, weak))
         self._descendants = lru_cache(maxsize=256)(partial(Snapshot._find_descendants, weak))
 
@@ -68,13 +73,29 @@ class Snapshot:
         """The same state in another scope; itself when it is in that scope."""
         if scope is self.scope:
             return self
-        return Snapshot(self.directory, self.settings, self.record, self._newer, scope, self.refusals)
+        return self._read_by(scope, self.refusals, self.perimeter)
 
     def refusing(self, refusals: frozenset[str]) -> Snapshot:
         """The same state as read by whom these oppositions concern too; itself when that changes nothing."""
         if refusals <= self.refusals:
             return self
-        return Snapshot(self.directory, self.settings, self.record, self._newer, self.scope, self.refusals | refusals)
+        return self._read_by(self.scope, self.refusals | refusals, self.perimeter)
+
+    def within(self, perimeter: Perimeter) -> Snapshot:
+        """The same state without anything from outside a perimeter; itself when that is its own."""
+        if perimeter == self.perimeter:
+            return self
+        return self._read_by(self.scope, self.refusals, perimeter)
+
+    def _read_by(self, scope: Scope, refusals: frozenset[str], perimeter: Perimeter) -> Snapshot:
+        return Snapshot(self.directory, self.settings, self.record, self._newer, scope, refusals, perimeter)
+
+    def _keep_closed(self, consenting: Callable[[], BitMap] | None) -> Closed:
+        closed = Closed(self.directory, self._records if self.scope is Scope.RESEARCH else (), consenting)
+        if self.perimeter.whole:
+            return closed
+        hidden = {bucket: self.hidden(bucket).any() for bucket in self.record.hidden}
+        return Bounded(self.directory, self.record, self.perimeter, closed, hidden)
 
     @property
     def _records(self) -> list[Record]:
@@ -137,7 +158,11 @@ class Snapshot:
             if self._database is None:
                 files = {table: self.files(table) for table in TABLES}
                 temporary = self.directory / "tmp"
-                unseen = Unseen(self.unseen_documents(), self._unseen_patients, self._closed.stays, self._silent)
+                closed = BitMap().union(*self._closed.documents.values())
+                unseen = Unseen(
+                    self._hidden_everywhere | closed, self._unseen_patients, self._closed.stays, self._silent, closed,
+                    self._closed.movement_condition,
+                )  # fmt: skip
                 self._database = open_database(files, self._hidden_everywhere, unseen, temporary)
             return self._database.cursor()
 
@@ -225,6 +250,10 @@ class Snapshot:
         """Visible patients: introduced, not opposed, not closed in this scope."""
         return self._population.copy()
 
+    def sees(self, patient_id: int) -> bool:
+        """Whether a patient is visible."""
+        return 0 <= patient_id < _NUMBERS and patient_id in self._population
+
     @cached_property
     def _known_stays(self) -> BitMap:
         rows = read_files("stay", self.files("stay"), ["stay_id", "patient_id", "status"])
@@ -248,7 +277,9 @@ class Snapshot:
         if not closed or path is None:
             return _presence(path)
         with self._lock:
-            if bucket not in self._presences:
+            if bucket not in self._presences and isinstance(self._closed, Bounded):
+                self._presences[bucket] = BoundedPresence(self.files("fact_by_concept", bucket), self._closed.inside(bucket))
+            elif bucket not in self._presences:
                 hidden = FrozenBitMap(self.hidden(bucket).any())
                 files = [tuple(self.files(table, bucket)) for table in ("document", "fact", "fact_by_concept")]
                 self._presences[bucket] = ScopedPresence(path, FrozenBitMap(closed), hidden, *files)
@@ -322,7 +353,9 @@ class Snapshot:
         bucket = self.bucket_of(patient_id)
         of_stay = table in ("stay", "movement")
         needed = list(dict.fromkeys([*names, "status", "stay_id"])) if of_stay else names
+        needed = list(dict.fromkeys([*needed, "unit_id", "start_date"])) if table == "movement" else needed
         rows = slices.of_patient(table, self.files(table, bucket), patient_id, self.unseen_documents(bucket), needed)
+        rows = self._closed.movements(rows) if table == "movement" else rows
         return self._visible_stays(rows).select(names) if of_stay else rows
 
     def _visible_stays(self, rows: pa.Table) -> pa.Table:

@@ -30,6 +30,8 @@ class Unseen:
     patients: BitMap
     stays: BitMap
     silent: BitMap  # patients whose texts are left out, and nothing else of theirs
+    closed: BitMap  # of the documents, those that the scope or the perimeter closes, old versions included
+    movements: str  # the condition that a movement must meet, "" for none
 
 
 def open_database(
@@ -37,7 +39,8 @@ def open_database(
 ) -> duckdb.DuckDBPyConnection:
     """An in-memory database with the views; nothing is fetched, spills go to `temporary`.
 
-    `hidden`, the retired and cancelled documents, is kept as `hidden_document` for questions over the raw views.
+    For questions over the raw views, `hidden_document` keeps the retired and cancelled documents, and
+    `closed_document` those that the scope or the perimeter closes, whatever their version.
     """
     connection = duckdb.connect(
         config={
@@ -50,6 +53,7 @@ def open_database(
     connection.execute("SET validate_external_file_cache = 'NO_VALIDATION'")
     _keep(connection, "hidden_document", "document_id", hidden)
     _keep(connection, "unseen_document", "document_id", unseen.documents)
+    _keep(connection, "closed_document", "document_id", unseen.closed)
     _keep(connection, "unseen_patient", "patient_id", unseen.patients)
     _keep(connection, "unseen_stay", "stay_id", unseen.stays)
     _keep(connection, "silent_patient", "patient_id", unseen.silent)
@@ -100,6 +104,8 @@ _SQL_TYPES = {
 def _filtered(table: str, unseen: Unseen) -> str:
     """The view that people read. A filter that would remove nothing is not written at all."""
     joins, conditions = [], [_CONDITIONS[table]] if table in _CONDITIONS else []
+    if unseen.movements and table == "movement":
+        conditions.append(unseen.movements)
     if unseen.documents and table in _OF_DOCUMENT:
         joins.append("ANTI JOIN unseen_document USING (document_id)")
     if unseen.stays and table in _OF_STAY:

@@ -13,10 +13,12 @@ from typer.testing import CliRunner
 
 from estran.app import Site
 from estran.cli import app
+from estran.cohort.language import json as question_json
 from estran.cohort.language.text import parse
 from estran.identity.boxes import Opener, close
 from estran.keeping.lists import ListKeeper, look_up
 from estran.model.errors import NotAllowed, UsageError
+from estran.model.perimeter import Perimeter
 from estran.projects.actors import KEY_HOLDER, Actor, Role
 from estran.projects.desk import Desk, ReadingRoom
 from estran.projects.lists import Lists, NumberKind, numbers_in
@@ -70,6 +72,20 @@ def test_who_may_not_be_seen_is_missing(site: Site) -> None:
     oppose(site.warehouse, kit.patient_of(site, "IPP0"), "warehouse", site.today())
     with site.vault() as vault:
         assert look_up(site, vault, ["IPP0", "IPP1"], NumberKind.NUMBER).missing == 1
+
+
+def test_who_is_outside_the_perimeter_of_the_owner_is_missing(site: Site) -> None:
+    me, mine = actor(site), tuple(kit.patient_of(site, f"IPP{n}") for n in range(11))
+    site.state.perimeters.put(me.account_id or 0, Perimeter(patients=mine), "test")
+    look = keeper(site)
+    look.look()
+    Lists(site, me).hand_in("Mine", "number", "CHU", listed(*(f"IPP{n}" for n in range(14))))
+    look._next = 0.0
+    assert look.look() == ["patient lists: 1 read"]
+    (line,) = Lists(site, me).mine()
+    version = site.state.cohorts.cohort(line.asked.cohort_id or 0)
+    assert version is not None and set(question_json.loads(version.versions[0].query).ids) == set(mine)  # type: ignore[attr-defined]
+    assert line.missing is not None and line.missing.below, "three are not told from none"
 
 
 def test_a_list_handed_in_is_read_where_the_key_is_and_is_a_criterion(site: Site) -> None:

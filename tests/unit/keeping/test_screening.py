@@ -16,6 +16,7 @@ from estran.cli import app
 from estran.cohort.query import Everyone
 from estran.keeping.screening import ScreeningKeeper
 from estran.model.errors import NotAllowed, UsageError
+from estran.model.perimeter import Perimeter
 from estran.projects.actors import KEY_HOLDER, Actor, Role
 from estran.projects.screening import in_ward, screened, treats
 from estran.projects.sign_in import create_account
@@ -67,7 +68,7 @@ def test_who_is_in_the_ward_or_will_be(site: Site) -> None:
 
 def test_nobody_treats_anybody_until_something_says_so(site: Site) -> None:
     clinician = actor(site, Role.CLINICIAN)
-    assert not treats(clinician, "CARD").allowed
+    assert not treats(site.snapshot(), clinician, "CARD").allowed
     with pytest.raises(NotAllowed, match="Nothing says"):
         screened(site, Everyone(), "CARD", site.today(), clinician, " ")
     with pytest.raises(NotAllowed, match="does not include 'screen'"):
@@ -114,3 +115,16 @@ def test_whoever_lost_the_right_is_handed_nothing(site: Site, tmp_path: Path) ->
     with pytest.raises(NotAllowed):
         run("hand-over", site.directory, 1, tmp_path / "list.csv")
     assert not (tmp_path / "list.csv").exists()
+
+
+def test_a_perimeter_says_whom_and_names_nobody_outside(site: Site, tmp_path: Path) -> None:
+    number, inside = actor(site, Role.CLINICIAN).account_id or 0, kit.patient_of(site, "IPP1")
+    site.state.perimeters.put(number, Perimeter(wards=("CARD",), patients=(inside,)), "test")
+    run("make", site.directory, "âge>=18", "--ward", "CARD", "--to", "clinician")  # nobody needs to say how they know
+    assert site.state.audit.latest(1)[0].patients == (inside,)
+    site.state.perimeters.put(number, Perimeter(wards=("DIAB",)), "test")
+    with pytest.raises(NotAllowed, match="within your perimeter"):
+        run("hand-over", site.directory, 1, tmp_path / "list.csv")
+    assert not (tmp_path / "list.csv").exists()
+    with pytest.raises(NotAllowed, match="Nothing says"):
+        run("make", site.directory, "âge>=18", "--ward", "CARD", "--to", "clinician")

@@ -25,9 +25,15 @@ from estran.projects import tokens
 from estran.projects.desk import Desk
 from estran.projects.gate import Shown
 
-router = APIRouter(prefix="/api", tags=["api"])
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    400: {"description": "The body is no JSON text."}, 401: {"description": "No live API token."}, 403: {"description": "Not allowed, with the reason."},
+    413: {"description": "Too large."}, 422: {"description": "The question or a filter cannot be read."},
+    429: {"description": "Asked too often; see Retry-After."},
+}  # fmt: skip
+router = APIRouter(prefix="/api", tags=["api"], responses=REFUSALS)
 PAGE = 10
 _Filter = Annotated[str, Query(max_length=100)]
+_Number = Annotated[str, Query(pattern=r"^[0-9]{0,9}$")]
 
 
 class Count(BaseModel):
@@ -125,8 +131,8 @@ def count(desk: Caller, asked: Question) -> Answer:
 
 @router.get("/search")
 def search(
-    desk: Caller, q: Annotated[str, Query(min_length=1, max_length=1000)], kind: _Filter = "", year: _Filter = "",
-    unit: _Filter = "", sex: _Filter = "", age: _Filter = "", page: Annotated[int, Query(ge=1, le=1000)] = 1,
+    desk: Caller, q: Annotated[str, Query(min_length=1, max_length=1000)], kind: _Filter = "", year: _Number = "",
+    unit: _Number = "", sex: _Filter = "", age: _Number = "", page: Annotated[int, Query(ge=1, le=1000)] = 1,
 ) -> SearchAnswer:
     """Documents that hold the words: how many, and which ones for those who may read them."""
     filters = {"kind": kind, "year": year, "unit": unit, "sex": sex, "age": age}

@@ -34,7 +34,7 @@ def audit(
         "audit.html", lines=found.lines, total=found.total, number=page, last=max(1, -(-found.total // PAGE)), asked=asked,
         link=urlencode({name: value for name, value in asked.items() if value}), actions=sorted(WORDS["action"]),
         readers=officer.readers(wanted.patients) if wanted.patients else [], patients=wanted.patients,
-        reviews=officer.reviews(), sealed=officer.sealed(), begins=officer.begins(),
+        reviews=officer.reviews(), openings=officer.openings(), sealed=officer.sealed(), begins=officer.begins(),
         verdict=officer.verdict() if now else None, seen=officer.unusual() if now else None,
     )  # fmt: skip
 
@@ -43,6 +43,12 @@ def audit(
 def acknowledge(who: Poster, number: int, note: Annotated[str, Form()] = "") -> Response:
     who.desk.officer.acknowledge(number, note)
     return who.go("/audit#reviews")
+
+
+@router.post("/audit/openings/{number}")
+def acknowledge_opening(who: Poster, number: int) -> Response:
+    who.desk.officer.acknowledge_opening(number)
+    return who.go("/audit#care")
 
 
 def _patient(text: str) -> tuple[int, ...]:

@@ -9,10 +9,14 @@ import orjson
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import HTMLResponse, Response
 
+from estran.model.errors import NotAllowed
 from estran.portal.language import Language
+from estran.portal.reasons import reason
+from estran.portal.routes import care
 from estran.portal.visitor import Reader
 from estran.portal.words import unit, word
 from estran.projects.patients import LANES, Event, Timeline
+from estran.projects.policy import Action, decide
 from estran.projects.rows import When
 
 router = APIRouter()
@@ -22,10 +26,15 @@ _EPOCH = dt.date(1970, 1, 1)
 
 @router.get("/patients/{patient_id}")
 def timeline(who: Reader, patient_id: int) -> HTMLResponse:
-    found = _timeline(who, patient_id)
+    try:
+        found = _timeline(who, patient_id)
+    except NotAllowed as error:
+        if not decide(who.desk.actor, Action.CARE).allowed:
+            raise
+        return care.form(who, f"P{patient_id}", said=reason(who.spoken, error.what), status=403)
     counts = [sum(e.lane == lane for e in found.events) for lane in range(len(LANES))]
     return who.page(
-        "timeline.html", patient=found.patient, lanes=LANES, counts=counts, total=len(found.events),
+        "timeline.html", opened=who.desk.opened_for_care(patient_id), patient=found.patient, lanes=LANES, counts=counts, total=len(found.events),
         latest=found.events[: -TABLE_ROWS - 1 : -1], most=TABLE_ROWS,
         event_label=lambda e: event_label(e, who.spoken), event_detail=lambda e: event_detail(e, who.spoken),
     )

@@ -8,10 +8,14 @@ from urllib.parse import quote
 from fastapi import APIRouter, Form, HTTPException
 from fastapi.responses import Response
 
+from estran.model.codes import DocumentKind
 from estran.model.errors import UsageError
+from estran.portal import perimeter_form
+from estran.portal.reasons import told
 from estran.portal.visitor import Poster, Reader, Visitor
-from estran.projects import people
+from estran.projects import bounding, people
 from estran.projects.actors import Role
+from estran.projects.policy import WITHIN
 from estran.projects.sign_in import create_account
 from estran.state import Account, LoginTaken
 
@@ -40,7 +44,24 @@ def one(who: Reader, login: str) -> Response:
     found = people.person(who.desk.state, who.desk.actor, who.settings, login)
     if found is None:
         raise HTTPException(404)
-    return who.page("person.html", person=found, roles=list(Role), issuer=who.settings.oidc_issuer)
+    return _shown(who, found, perimeter_form.written(found.perimeter))
+
+
+@router.post("/{login}/perimeter")
+def bound(
+    who: Poster, login: str, facilities: Field = "", wards: Field = "", since: Field = "", until: Field = "",
+    kinds: Annotated[list[str] | None, Form()] = None, listed: Field = "", patients: Field = "",
+) -> Response:  # fmt: skip
+    account = _account(who, login)
+    given = perimeter_form.Given(facilities, wards, since, until, tuple(kinds or ()), bool(listed), patients)
+    try:
+        bounding.bound(who.desk.state, who.desk.actor, account, perimeter_form.read(given), [c for c, _ in who.desk.wards()])
+    except UsageError as error:
+        found = people.person(who.desk.state, who.desk.actor, who.settings, login)
+        if found is None:
+            raise HTTPException(404) from None
+        return _shown(who, found, given, told(who.spoken, error), 422)
+    return who.go(_address(account))
 
 
 @router.post("/{login}/role")
@@ -83,6 +104,13 @@ def link(who: Poster, login: str, subject: Field = "") -> Response:
     account = _account(who, login)
     people.link_identity(who.desk.state, who.desk.actor, account, who.settings.oidc_issuer, subject.strip())
     return who.go(_address(account))
+
+
+def _shown(who: Visitor, found: people.Person, given: perimeter_form.Given, said: str = "", status: int = 200) -> Response:
+    return who.page(
+        "person.html", status, person=found, roles=list(Role), issuer=who.settings.oidc_issuer, given=given, said=said,
+        kinds=list(DocumentKind), units=who.desk.wards(), needs=Role(found.account.role) in WITHIN,
+    )  # fmt: skip
 
 
 def _list(who: Visitor, status: int = 200, refusal: str = "", login: str = "") -> Response:

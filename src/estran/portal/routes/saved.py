@@ -28,7 +28,7 @@ class Side:
 
     cohort: SavedCohort
     version: CohortVersion
-    then: Shown
+    then: Shown | None
     now: Counted
     explanation: str
     words: tuple[tuple[bool, str], ...]

@@ -121,6 +121,7 @@ def leave(who: Poster) -> Response:
     doorkeeper.sign_out(who.desk.state, who.desk.actor, who.session.id)
     answer = RedirectResponse("/sign-in", 303)
     answer.delete_cookie(COOKIE)
+    answer.headers["Clear-Site-Data"] = '"cache", "storage"'  # what pages left in the browser goes too
     return answer
 
 

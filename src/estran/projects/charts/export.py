@@ -59,7 +59,7 @@ class Exporter:
 
     def __init__(self, room: ReadingRoom, actor: Actor) -> None:
         self._room = Room(room, actor)
-        self._snapshot = room.view().snapshot
+        self._snapshot = room.view_of(actor).snapshot
         self._own = actor.account_id
 
     def _permit(self, list_id: int, what: str, patients: Iterable[int]) -> None:

@@ -81,7 +81,7 @@ class ReviewManager:
 
     def __init__(self, room: ReadingRoom, actor: Actor, run: Callable[[Node], tuple[Outcome, int, int]]) -> None:
         self._room = Room(room, actor)
-        self._snapshot = room.view().snapshot
+        self._snapshot = room.view_of(actor).snapshot
         self._state = room.site.state
         self._book = room.site.state.charts
         self._run = run

@@ -62,13 +62,14 @@ class Room:
     """A review list open before somebody; what they may see of it was decided before."""
 
     def __init__(self, room: ReadingRoom, actor: Actor) -> None:
-        self._view, self._site = room.view(), room.site
+        self._view, self._site = room.view_of(actor), room.site
         self._book = room.site.state.charts
         self.actor = actor
 
     def permit(self, action: Action, what: str, owner: int | None, patients: tuple[int, ...] = ()) -> None:
         """Decide and record; `owner` is the person's own account when the thing was given to them."""
-        target = Target(what, owner, patients=patients)
+        outside = not self.actor.perimeter.whole and not all(map(self._view.snapshot.sees, patients))
+        target = Target(what, owner, patients=patients, outside=outside)
         permit(self._site.state, self.actor, action, target, snapshot=self._view.snapshot.version)
 
     def record(self, list_id: int) -> ListRecord:
