@@ -1,4 +1,4 @@
-"""Every command starts fast: it imports what it needs, and nothing imports pandas."""
+"""Every command starts fast: it imports what it needs (SQLAlchemy among it: each writes the audit trail), nothing imports pandas."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from estran.cli import _PARTS, app
 from estran.state import StateDatabase
 from estran.state.database import HEAD, MIGRATIONS
 
-_HEAVY = {"pandas", "matplotlib", "scipy", "wfdb", "pydicom", "zarr", "sqlalchemy", "alembic", "estran.portal", "estran.region"}
+_HEAVY = {"pandas", "matplotlib", "scipy", "wfdb", "pydicom", "zarr", "alembic", "estran.portal", "estran.region"}
 _PROGRAM = """
 import sys
 from estran import cli

@@ -126,8 +126,8 @@ def policy(
     as_markdown: Annotated[bool, typer.Option("--markdown", help="The page of the reference, to be kept in docs.")] = False,
     json: JsonOpt = False,
 ) -> None:
-    """Show who may do what: yes or no on one's own, on others', for listed patients, for key holders' accounts; then,
-    with a perimeter, inside and outside it."""
+    """Show who may do what: on one's own, on others', for listed patients, for key holders' accounts; inside and
+    outside a perimeter."""
     if json:
         emit({"roles": {str(role): {str(action): cell(role, action) for action in Action} for role in Role}})
     elif as_markdown:
