@@ -39,11 +39,11 @@ _HOUSE: Grants = {
     Role.VIEWER: _TOTALS,
 }
 
-_TEAM = frozenset({Action.PROJECTS, Action.PROPOSE})
+_TEAM = frozenset({Action.PROJECTS, Action.PROPOSE, Action.OWN_DATA})
 _ADVICE = frozenset({Action.PROJECTS, Action.CONSULT})
 _PROJECTS: Grants = {
-    Role.DATA_ENGINEER: _TEAM | {Action.RUN_PROJECTS},
-    Role.METHODOLOGIST: _TEAM | _ADVICE | {Action.RUN_PROJECTS},
+    Role.DATA_ENGINEER: _TEAM | {Action.RUN_PROJECTS, Action.TAKE_DATA},
+    Role.METHODOLOGIST: _TEAM | _ADVICE | {Action.RUN_PROJECTS, Action.TAKE_DATA},
     Role.RESEARCHER: _TEAM,
     Role.CLINICIAN: _TEAM,
     Role.DIM_PHYSICIAN: _TEAM,
