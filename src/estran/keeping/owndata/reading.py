@@ -21,7 +21,7 @@ from estran.keeping.owndata.whose import allowed, digest_of, pseudonyms
 from estran.projects.owndata.handing import Handed
 from estran.projects.owndata.outcome import Outcome
 from estran.projects.owndata.recipe import Plan
-from estran.projects.owndata.store import OWN, Content, Kept, OwnStore, described
+from estran.projects.owndata.store import OWN, Content, Kept, Merged, OwnStore, described
 from estran.projects.site import SiteServices
 from estran.sources.study.sheet import Item, Kind, Sheet, Wrong, plain_name
 from estran.sources.study.values import TYPES, typed
@@ -99,10 +99,10 @@ class FileReading:
         drafts = {}
         for table, columns in gathered.columns.items():
             items = {name: plan.items[name] for name in columns}
-            out, path = stack.enter_context(unnamed())
+            _, path = stack.enter_context(unnamed())
             fields = OWN | _INNER | {plain_name(name): TYPES[item.kind] for name, item in items.items()}
             schema = pa.schema(list(fields.items()))
-            drafts[table] = _Draft(items, pq.ParquetWriter(out, schema), path, schema)
+            drafts[table] = _Draft(items, pq.ParquetWriter(path, schema), path, schema)
         return drafts
 
     def _take(self, sheet: Sheet, plan: Plan, found: Mapping[str, Found], drafts: Mapping[str, _Draft], place: int) -> int:
@@ -167,14 +167,20 @@ class FileReading:
         tables: dict[str, Kept] = dict(content.tables)
         snapshot = self._site.snapshot().version
         who = pseudonyms(self._site, self._key, self._vault, self._row)
-        for name, draft in drafts.items():
-            if not draft.rows:
-                continue
-            merged = self._store.write(tables.get(name), draft.path, described(draft.items), who)
-            tables[name] = merged.kept
-            self.outcome.linked += merged.linked
-            self.outcome.put_aside(name, (Wrong(line, "", "doubtful") for line in merged.waiting))
-            self.outcome.superseded += draft.rows - merged.linked - len(merged.waiting)
+        moved = digest_of(who) != content.who
+        for name in dict.fromkeys((*tables, *drafts)):
+            draft = drafts.get(name)
+            if draft is not None and draft.rows:
+                merged = self._store.write(tables.get(name), draft.path, described(draft.items), who)
+                self._count(name, draft.rows, merged)
+                tables[name] = merged.kept
+            elif moved and name in tables:  # somebody who is not in this file came, or has gone since
+                tables[name] = self._store.write(tables[name], None, (), who).kept
         fresh = Content(tables, digest_of(who))
         self._site.state.own_data.keep(self._row.id, fresh.dumps(), snapshot)
         self._store.sweep(fresh)
+
+    def _count(self, table: str, rows: int, merged: Merged) -> None:
+        self.outcome.linked += merged.linked
+        self.outcome.put_aside(table, (Wrong(line, "", "doubtful") for line in merged.waiting))
+        self.outcome.superseded += rows - merged.linked - len(merged.waiting)
