@@ -11,6 +11,7 @@ import typer
 
 from estran import app as house
 from estran.app import Site
+from estran.cli import owndata
 from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, number, table
 from estran.model.errors import UsageError
 from estran.projects.actors import KEY_HOLDER
@@ -33,6 +34,7 @@ def register(app: typer.Typer) -> None:
     )(call)
     projects.command(epilog="Example: estran project notices mysite --send")(notices)
     projects.command(epilog="Example: estran project machine --markdown > docs/reference/projects.md")(machine)
+    owndata.register(projects)
     app.add_typer(projects, name="project")
 
 

@@ -8,6 +8,7 @@ from estran.cohort.language import json as question_json
 from estran.model.errors import NotAllowed, UsageError
 from estran.projects.actors import Actor, Role
 from estran.projects.audit import record
+from estran.projects.datamarts.own import own_refusal
 from estran.projects.datamarts.spec import Spec
 from estran.projects.life import OpenProject, open_project
 from estran.projects.policy import Action, Decision, Target, decide
@@ -39,6 +40,8 @@ def _beyond(state: StateDatabase, project: OpenProject, spec: Spec, recipient: s
     beyond = [one.name for one in spec.variables if not {f"{code.vocabulary}:{code.code}" for code in one.codes} <= granted]
     if beyond:
         return f"The project was not granted the variables {', '.join(beyond)}."
+    if said := own_refusal(state, spec):
+        return said
     if spec.texts and not project.texts:
         return "The project was not granted texts."
     return "The datamart would outlive the project." if now() + dt.timedelta(days=spec.days) > project.expires else ""

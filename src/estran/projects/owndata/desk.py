@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from estran.identity import boxes
-from estran.model.errors import NotAllowed, UsageError
+from estran.model.errors import InputRefused, NotAllowed, UsageError
 from estran.projects.actors import Actor
 from estran.projects.audit import permit
 from estran.projects.gate import Shown, gate_of
@@ -20,7 +20,7 @@ from estran.projects.life.machine import Stage
 from estran.projects.life.opening import open_project, project_of
 from estran.projects.life.project import Project
 from estran.projects.owndata import ending
-from estran.projects.owndata.handing import MOST_BYTES, handed, packed, written
+from estran.projects.owndata.handing import MOST_BYTES, columns_of, handed, packed, written
 from estran.projects.owndata.outcome import Outcome, csv_of
 from estran.projects.owndata.recipe import Form, Plan, Recipe
 from estran.projects.owndata.store import Content
@@ -31,6 +31,7 @@ from estran.state import OwnDataRow, OwnDeclaration, OwnFileRow, OwnState
 from estran.state.transactions import now
 
 LONGEST = dt.timedelta(days=20 * 366)  # that a data set may be declared for
+MOST_SHOWN = 800  # columns that the page can map
 _OVER = {Stage.CLOSED, Stage.REFUSED, Stage.WITHDRAWN}
 
 
@@ -142,7 +143,7 @@ class OwnData:
             raise UsageError("This data set does not wait for an answer.")
 
     def hand_in(self, number: int, form: str, content: bytes, dictionary: bytes = b"", links: bytes = b"") -> int:
-        """Leave a file for the process that holds the key; its number. UsageError or InputRefused when it cannot be read."""
+        """Leave a file for the process that holds the key; its number. UsageError when it cannot be read."""
         self.ready(number, "hand in a file")
         if form not in set(Form):
             raise UsageError("Files are CSV, eCRF exports or CDISC ODM.")
@@ -151,8 +152,13 @@ class OwnData:
         door = self._book.door()
         if door is None:
             raise UsageError("The process that holds the key never ran here.", hint="estran run SITE")
-        with written(content) as path:
-            look = handed(Form(form), path, dictionary, links).look
+        try:
+            with written(content) as path:
+                look = handed(Form(form), path, dictionary, links).look
+        except InputRefused as error:
+            raise UsageError(error.what, where=error.where, hint=error.hint) from None
+        if len(columns_of(look)) > MOST_SHOWN:
+            raise UsageError("The file has too many columns for this page.", hint="estran project data import SITE")
         sealed = boxes.close(door, packed(content, dictionary, links))
         return self._book.hand_in(number, form, self.actor.login, self.actor.account_id, sealed, look)
 

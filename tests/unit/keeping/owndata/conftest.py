@@ -15,6 +15,8 @@ from tests.spec import site_kit as kit
 from tests.unit.projects.life.play import Play
 
 from estran.app import Site, open_site
+from estran.cohort.language import json
+from estran.cohort.language.text import parse
 from estran.keeping.owndata.keeper import OwnDataKeeper
 from estran.projects.life.machine import Stage
 from estran.projects.owndata import OwnData
@@ -31,6 +33,13 @@ DECLARED = OwnDeclaration(
 NAMES = ("MARTIN", "DURAND", "LEFEBVRE", "MOREAU", "GIRARD", "BONNET", "FRANCOIS", "MERCIER", "BOYER", "BLANC", "GARNIER",
          "CHEVALIER", "GAUTIER", "ROUSSEL")  # fmt: skip
 GIVEN = ("ANNE", "PAUL", "LUCIE", "MARC", "JULIE", "HUGO", "CLARA", "LOUIS", "EMMA", "JULES", "LEA", "ADAM", "ROSE", "NOE")
+
+
+class Asking(Play):
+    """People whose project asks for women."""
+
+    def cohort(self, name: str = "lea") -> int:
+        return self.state.cohorts.save(self.id[name], "Women", json.dumps(parse("sexe:F")), "", 1, 7).id
 
 
 @dataclass
@@ -85,7 +94,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
         for n in range(len(NAMES))
     ]  # fmt: skip
     kit.load(site, "hl7v2", kit.write_messages(folder / "in.hl7", *people))
-    project = Play(site.state).to(Stage.OPEN)
+    project = Asking(site.state).to(Stage.OPEN)
     site.state.close()
     return folder, project
 
