@@ -115,9 +115,15 @@ class OwnDataBook:
         with writing(self._engine) as connection:
             return bool(connection.execute(own_data.update().where(waiting).values(**values)).rowcount)
 
-    def keep(self, number: int, content: str, snapshot: int) -> None:
-        """What the store holds from now on, and the snapshot whose wishes it obeys."""
-        self._set(number, content=content, snapshot=snapshot)
+    def keep(self, number: int, content: str, snapshot: int) -> bool:
+        """What the store holds from now on, and the snapshot whose wishes it obeys; False when it was ended meanwhile."""
+        live = sa.and_(own_data.c.id == number, own_data.c.state == OwnState.ACCEPTED.value)
+        with writing(self._engine) as connection:
+            return bool(connection.execute(own_data.update().where(live).values(content=content, snapshot=snapshot)).rowcount)
+
+    def forgotten(self, number: int) -> None:
+        """The vault has forgotten the subjects of one that ended."""
+        self._set(number, snapshot=0)
 
     def end(self, number: int, certificate: str) -> None:
         """Its store is gone; files that wait go with it."""

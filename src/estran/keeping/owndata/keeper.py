@@ -20,6 +20,7 @@ from estran.keeping.owndata.whose import digest_of, pseudonyms
 from estran.model.errors import EstranError, NotAllowed, StoreError, UsageError
 from estran.projects import rights
 from estran.projects.actors import KEY_HOLDER, Actor
+from estran.projects.audit import permit
 from estran.projects.following import NewsKind
 from estran.projects.life.machine import Stage
 from estran.projects.life.opening import project_of
@@ -28,6 +29,7 @@ from estran.projects.owndata.handing import Handed, handed, unpacked
 from estran.projects.owndata.outcome import Outcome
 from estran.projects.owndata.recipe import Form, Plan, Recipe, read_recipe
 from estran.projects.owndata.store import Content, OwnStore, folder_of
+from estran.projects.policy import Action, Target
 from estran.projects.site import SiteServices
 from estran.state import OwnDataRow, OwnFileRow, OwnState
 from estran.state.transactions import now
@@ -126,10 +128,15 @@ class OwnDataKeeper:
 
     # Doubtful subjects
 
+    def _permit(self, what: str, patients: tuple[int, ...]) -> None:
+        permit(self._site.state, KEY_HOLDER, Action.TAKE_DATA, Target(what, patients=patients))
+
     def doubts(self, data: int) -> list[OwnReview]:
         """The pairs of a data set that wait for a decision."""
         with self._vault() as vault:
-            return list(vault.own.doubts(data))
+            found = list(vault.own.doubts(data))
+        self._permit(f"doubtful subjects of own data:{data}", tuple(one.identity for one in found))
+        return found
 
     def settle(self, data: int, number: int, *, accepted: bool) -> int:
         """Decide a pair; how many rows that concerns. UsageError when no pair of this number waits."""
@@ -138,6 +145,7 @@ class OwnDataKeeper:
             review = next((one for one in vault.own.doubts(data) if one.number == number), None)
             if review is None:
                 raise UsageError("No pair of this number waits for a decision.")
+            self._permit(f"{'same' if accepted else 'not the same'} person own data:{data} pair:{number}", (review.identity,))
             lines: dict[int, list[int]] = {}
             store = OwnStore(self._site, self._key, data)
             for kept in Content.loads(row.content).tables.values():
@@ -183,8 +191,7 @@ class OwnDataKeeper:
         if digest_of(who) != content.who:
             tables = {name: store.write(kept, None, (), who).kept for name, kept in content.tables.items()}
             content = Content(tables, digest_of(who))
-        self._book.keep(row.id, content.dumps(), snapshot)
-        store.sweep(content)
+        store.commit(self._site.state, row.id, content, snapshot)
         vault.own.drop(row.id, set(vault.own.of(row.id)) - set(who["_subject"].to_pylist()))
         return content
 
@@ -203,7 +210,7 @@ class OwnDataKeeper:
             with self._vault() as vault:
                 for data in ended:
                     vault.own.end(data)
-                    self._book.keep(data, "{}", 0)
+                    self._book.forgotten(data)
 
     def _tell(self, row: OwnDataRow, what: NewsKind) -> None:
         """The responsible of the project and whoever declared: the project's number, no count."""

@@ -177,8 +177,7 @@ class FileReading:
             elif moved and name in tables:  # somebody who is not in this file came, or has gone since
                 tables[name] = self._store.write(tables[name], None, (), who).kept
         fresh = Content(tables, digest_of(who))
-        self._site.state.own_data.keep(self._row.id, fresh.dumps(), snapshot)
-        self._store.sweep(fresh)
+        self._store.commit(self._site.state, self._row.id, fresh, snapshot)
 
     def _count(self, table: str, rows: int, merged: Merged) -> None:
         self.outcome.linked += merged.linked

@@ -53,7 +53,7 @@ def permit_build(state: StateDatabase, actor: Actor, spec: Spec, recipient: str,
     What an open project was granted needs no more. The key holder at the command line may go without the committee,
     for a reason that the audit trail keeps.
     """
-    what = f"datamart:{spec.project}/{spec.name} for:{recipient}"
+    what = f"datamart:{spec.project}/{spec.name} for:{recipient}" + "".join(f" own data:{one.data}" for one in spec.own)
     listed = named_patients(spec.cohort)
     decision = decide(
         actor, Action.BUILD_DATAMART, Target(what, names_patients=names_patients(spec.cohort), patients=listed)

@@ -25,6 +25,7 @@ from estran.sources.landing import Landing
 from estran.sources.study.sheet import Item, plain_name
 from estran.sources.study.values import TYPES
 from estran.sources.unnamed import unnamed
+from estran.state import StateDatabase
 from estran.warehouse.scratch import OFFLINE
 
 FOLDER = "own-data"
@@ -144,8 +145,12 @@ class OwnStore:
             sql = f"SELECT _load, _line FROM {_source(path)} WHERE _subject = ? ORDER BY ALL"
             return [(int(load), int(line)) for load, line in connection.execute(sql, [subject]).fetchall()]
 
-    def sweep(self, content: Content) -> None:
-        """Remove files that the state does not refer to."""
+    def commit(self, state: StateDatabase, data: int, content: Content, snapshot: int) -> None:
+        """Have the state refer to these tables, then remove every other file; UsageError when the data set was ended
+        meanwhile, whose files go."""
+        if not state.own_data.keep(data, content.dumps(), snapshot):
+            shutil.rmtree(self.folder)
+            raise UsageError("This data set is ended already.")
         wanted = {one.digest for one in content.tables.values()}
         for path in self.folder.rglob("*.land"):
             if path.stem not in wanted:
