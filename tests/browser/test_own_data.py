@@ -52,7 +52,7 @@ def test_from_the_declaration_to_the_three_counts(bench: Bench, base: str, brows
     engineer.get_by_role("button", name="Accepter").click()
     engineer.get_by_text("Déposer un fichier").first.click()
     engineer.get_by_label("Fichier (CSV ou XML)").first.set_input_files({"name": "echo.csv", "mimeType": "text/csv", "buffer": CSV})
-    engineer.get_by_role("button", name="Déposer").first.click()
+    engineer.get_by_role("button", name="Déposer le fichier").first.click()
     expect(engineer.get_by_role("heading", level=1)).to_contain_text("Décrire les colonnes")
     assert "MARTIN" not in engineer.content() and "IPP0" not in engineer.content()
     engineer.get_by_label("Ce qu’est la colonne visit").select_option("key")
