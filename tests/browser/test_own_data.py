@@ -23,13 +23,17 @@ CSV = b"ipp;nom;visit;day;fevg\nIPP0;MARTIN;V1;2024-02-03;35,5\nIPP2;LEFEBVRE;V1
 @pytest.fixture
 def base(bench: Bench) -> Iterator[str]:
     for name, language, theme in (("lea", "fr", "light"), ("dan", "fr", "dark")):
-        bench.site.state.accounts.change(bench.play.id[name], language=language, theme=theme, password_hash=hash_of_password(PASSWORD))
+        bench.site.state.accounts.change(
+            bench.play.id[name], language=language, theme=theme, password_hash=hash_of_password(PASSWORD)
+        )
     bench.keeper.look()
     with served(bench.site) as address:  # type: ignore[arg-type]
         yield address
 
 
-def test_from_the_declaration_to_the_three_counts(bench: Bench, base: str, browser: Browser, watch: Watch, tmp_path: Path) -> None:
+def test_from_the_declaration_to_the_three_counts(
+    bench: Bench, base: str, browser: Browser, watch: Watch, tmp_path: Path
+) -> None:
     def arrive(login: str) -> Page:
         page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
         page.set_default_timeout(15_000)
@@ -51,7 +55,9 @@ def test_from_the_declaration_to_the_three_counts(bench: Bench, base: str, brows
     engineer = arrive("dan")
     engineer.get_by_role("button", name="Accepter").click()
     engineer.get_by_text("Déposer un fichier").first.click()
-    engineer.get_by_label("Fichier (CSV ou XML)").first.set_input_files({"name": "echo.csv", "mimeType": "text/csv", "buffer": CSV})
+    engineer.get_by_label("Fichier (CSV ou XML)").first.set_input_files(
+        {"name": "echo.csv", "mimeType": "text/csv", "buffer": CSV}
+    )
     engineer.get_by_role("button", name="Déposer le fichier").first.click()
     expect(engineer.get_by_role("heading", level=1)).to_contain_text("Décrire les colonnes")
     assert "MARTIN" not in engineer.content() and "IPP0" not in engineer.content()

@@ -21,7 +21,10 @@ from estran.projects.owndata.outcome import WHY
 from estran.projects.owndata.recipe import Form, read_recipe
 from estran.state import OwnDeclaration
 
-own = typer.Typer(help="Data that projects bring: declared, accepted, linked in the vault, kept beside the warehouse.", no_args_is_help=True)
+own = typer.Typer(
+    help="Data that projects bring: declared, accepted, linked in the vault, kept beside the warehouse.",
+    no_args_is_help=True,
+)
 DataArg = Annotated[int, typer.Argument(metavar="DATA", help="Number of the data set, as listed.")]
 ProjectArg = Annotated[str, typer.Argument(metavar="PROJECT", help="Number of the project, 2026-001.")]
 
@@ -32,7 +35,9 @@ def register(projects: typer.Typer) -> None:
         "--formality MR-003 --reference 2026-17 --information 'Letter of 3 March' --until 2030-01-31"
     )(declare)
     own.command(epilog="Example: estran project data accept mysite 3")(accept)
-    own.command(epilog="Example: estran project data refuse mysite 3 --because 'No proof that patients were told'")(refuse)
+    own.command(epilog="Example: estran project data refuse mysite 3 --because 'No proof that patients were told'")(
+        refuse
+    )
     own.command("list", epilog="Example: estran project data list mysite 2026-001")(listing)
     own.command("import", epilog="Example: estran project data import mysite 3 echo.csv --recipe echo.toml")(bring)
     own.command(epilog="Example: estran project data lines mysite 7 > set-aside.csv")(lines)
@@ -101,8 +106,12 @@ def bring(
     site: SiteArg,
     data: DataArg,
     file: Annotated[Path, typer.Argument(help="CSV, eCRF export as CSV, or CDISC ODM-XML.")],
-    recipe: Annotated[Path | None, typer.Option(help="What each column is (TOML or JSON): docs/reference/own-data.md.")] = None,
-    form: Annotated[Form | None, typer.Option(help="Form of the file (default: odm for .xml, ecrf with a dictionary, else csv).")] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(help="What each column is (TOML or JSON): docs/reference/own-data.md.")
+    ] = None,
+    form: Annotated[
+        Form | None, typer.Option(help="Form of the file (default: odm for .xml, ecrf with a dictionary, else csv).")
+    ] = None,
     dictionary: Annotated[Path | None, typer.Option(help="Data dictionary of an eCRF, CSV.")] = None,
     links: Annotated[Path | None, typer.Option(help="Table of links: subject, then number, CSV.")] = None,
     key: KeyOpt = None,
@@ -122,7 +131,12 @@ def bring(
     else:
         told = ", ".join(f"{number(count)} {name}" for name, count in outcome.counts.items())
         console.print(f"File {made}: {told}.", highlight=False)
-        table("Set aside", ("rows", "reason"), [(count, WHY[why]) for why, count in sorted(outcome.aside.items())], numbers=(0,))
+        table(
+            "Set aside",
+            ("rows", "reason"),
+            [(count, WHY[why]) for why, count in sorted(outcome.aside.items())],
+            numbers=(0,),
+        )
     if outcome.set_aside:
         raise typer.Exit(4)
 
@@ -153,7 +167,14 @@ def review(
         return
     columns = ("pair", "score", "family", "given", "birth", "patient")
     found = [
-        (one.number, f"{one.score:.3f}", one.sought.family, " ".join(one.sought.given), str(one.sought.birth or ""), one.identity)
+        (
+            one.number,
+            f"{one.score:.3f}",
+            one.sought.family,
+            " ".join(one.sought.given),
+            str(one.sought.birth or ""),
+            one.identity,
+        )
         for one in keeper.doubts(data)
     ]
     if json:

@@ -76,7 +76,9 @@ class OwnLinks:
             birth = sought.birth.isoformat() if sought.birth else ""
             plain = orjson.dumps((round(score, 3), sought.family, sought.given, sought.sex, birth))
             sealed = self._store.seal(plain, "own_review", number, data, subject)
-            self._store.write("INSERT INTO own_review VALUES (?, ?, ?, ?, ?)", (number, data, subject, identity, sealed))
+            self._store.write(
+                "INSERT INTO own_review VALUES (?, ?, ?, ?, ?)", (number, data, subject, identity, sealed)
+            )
             self._store.set_counter("own_review", number + 1)
 
     def doubts(self, data: int) -> Iterator[OwnReview]:

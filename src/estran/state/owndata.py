@@ -103,7 +103,13 @@ class OwnDataBook:
 
     def declare(self, project: str, said: OwnDeclaration, login: str) -> int:
         """A new data set; its number."""
-        values = {**vars(said), "project": project, "declared_by": login, "declared": now(), "state": OwnState.DECLARED.value}
+        values = {
+            **vars(said),
+            "project": project,
+            "declared_by": login,
+            "declared": now(),
+            "state": OwnState.DECLARED.value,
+        }
         with writing(self._engine) as connection:
             key = connection.execute(own_data.insert().values(**values)).inserted_primary_key
         return int(key[0]) if key else 0
@@ -119,7 +125,9 @@ class OwnDataBook:
         """What the store holds from now on, and the snapshot whose wishes it obeys; False when it was ended meanwhile."""
         live = sa.and_(own_data.c.id == number, own_data.c.state == OwnState.ACCEPTED.value)
         with writing(self._engine) as connection:
-            return bool(connection.execute(own_data.update().where(live).values(content=content, snapshot=snapshot)).rowcount)
+            return bool(
+                connection.execute(own_data.update().where(live).values(content=content, snapshot=snapshot)).rowcount
+            )
 
     def forgotten(self, number: int) -> None:
         """The vault has forgotten the subjects of one that ended."""

@@ -22,12 +22,16 @@ def project(site: Site) -> str:
     state = site.state
     ids = {str(role): account.id for role in Role if (account := state.accounts.find(str(role)))}
     lead = Actor("researcher", Role.RESEARCHER, ids["researcher"])
-    number = ProjectsDesk(state, site.settings, lead).propose({"title": ["Echo"], "kind": ["research"], "sites": ["Rennes"], "members": [], "call": [""]})
+    number = ProjectsDesk(state, site.settings, lead).propose(
+        {"title": ["Echo"], "kind": ["research"], "sites": ["Rennes"], "members": [], "call": [""]}
+    )
     state.own_data.put_door(Opener(bytes(range(32))).public)
     return number
 
 
-def test_declared_by_the_responsible_and_answered_by_the_centre(client: httpx.Client, base: str, project: str, site: Site) -> None:
+def test_declared_by_the_responsible_and_answered_by_the_centre(
+    client: httpx.Client, base: str, project: str, site: Site
+) -> None:
     sign_in(client, "researcher")
     page = client.get(f"/projects/{project}/data")
     assert page.status_code == 200 and "brings no data" in page.text
@@ -43,7 +47,10 @@ def test_declared_by_the_responsible_and_answered_by_the_centre(client: httpx.Cl
     with httpx.Client(base_url=base, trust_env=False, timeout=30) as engineer:
         sign_in(engineer, "data_engineer")
         page = engineer.get(f"/projects/{project}/data")
-        assert "Echo registry" in page.text and engineer.post(f"/projects/{project}/data", data=declared | {"csrf": token(page)}).status_code == 403
+        assert (
+            "Echo registry" in page.text
+            and engineer.post(f"/projects/{project}/data", data=declared | {"csrf": token(page)}).status_code == 403
+        )
         assert engineer.post(answer, data={"csrf": token(page), "decision": "accept"}).status_code == 303
         upload = f"/projects/{project}/data/{row.id}/files"
         sent = engineer.post(upload, data={"csrf": token(page), "form": "csv"}, files={"file": ("x.csv", CSV)})

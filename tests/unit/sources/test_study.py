@@ -29,7 +29,9 @@ def bitten(draw: st.DrawFn, seed: bytes) -> bytes:
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, len(body)))
         size = draw(st.integers(0, 60))
-        new = draw(st.sampled_from((b"", b"<", b"&x;", b'"', b"\0", b"\xff", b";", b"\n", bytes(body[at : at + size]) * 2)))
+        new = draw(
+            st.sampled_from((b"", b"<", b"&x;", b'"', b"\0", b"\xff", b";", b"\n", bytes(body[at : at + size]) * 2))
+        )
         body[at : at + size] = new
     return bytes(body)
 
@@ -48,7 +50,7 @@ def test_odm_is_read_or_refused(tmp_path: Path, data: bytes) -> None:
 
 
 @SHORT
-@given(data=bitten(b"ipp;visit;fevg\nIPP1;V1;35,5\nIPP2;\"V;2\";40\n\nIPP3;V1\n"))
+@given(data=bitten(b'ipp;visit;fevg\nIPP1;V1;35,5\nIPP2;"V;2";40\n\nIPP3;V1\n'))
 def test_a_delimited_file_is_read_or_refused(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "rows.csv"
     path.write_bytes(data)

@@ -81,7 +81,9 @@ class OwnDataKeeper:
         with unpacked(Form(one.form), self._opener.open(one.sealed or b"")) as parts:
             return self._take(row, one.id, Form(one.form), parts, read_recipe(orjson.loads(one.recipe)))
 
-    def bring(self, data: int, form: Form, path: Path, recipe: Recipe, dictionary: bytes = b"", links: bytes = b"") -> tuple[int, Outcome]:
+    def bring(
+        self, data: int, form: Form, path: Path, recipe: Recipe, dictionary: bytes = b"", links: bytes = b""
+    ) -> tuple[int, Outcome]:
         """Read a file at once, as the key holder: its number, and what became of it."""
         row = OwnData(self._site, KEY_HOLDER).ready(data, "read a file")
         parts = handed(form, path, dictionary, links)
@@ -101,7 +103,11 @@ class OwnDataKeeper:
             outcome = FileReading(self._site, self._key, vault, fresh, number).read(parts, plan)
         self._book.finish(number, outcome=outcome.dumps())
         rights.register(
-            self._site.state, ending.recipient(row.id), "datamart", ("research", f"project:{row.project}"), self._fresh(row.id).snapshot
+            self._site.state,
+            ending.recipient(row.id),
+            "datamart",
+            ("research", f"project:{row.project}"),
+            self._fresh(row.id).snapshot,
         )
         self._tell(row, NewsKind.OWN_READ)
         return outcome
@@ -145,7 +151,9 @@ class OwnDataKeeper:
             review = next((one for one in vault.own.doubts(data) if one.number == number), None)
             if review is None:
                 raise UsageError("No pair of this number waits for a decision.")
-            self._permit(f"{'same' if accepted else 'not the same'} person own data:{data} pair:{number}", (review.identity,))
+            self._permit(
+                f"{'same' if accepted else 'not the same'} person own data:{data} pair:{number}", (review.identity,)
+            )
             lines: dict[int, list[int]] = {}
             store = OwnStore(self._site, self._key, data)
             for kept in Content.loads(row.content).tables.values():

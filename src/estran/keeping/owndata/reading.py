@@ -79,7 +79,10 @@ class FileReading:
         self._hashes = {name: own.subject(data, name) for name in found}
         held = own.of(data)
         with self._vault.transaction():
-            own.put(data, {self._hashes[name]: one.identity for name, one in found.items() if one.identity >= 0 and not one.why})
+            own.put(
+                data,
+                {self._hashes[name]: one.identity for name, one in found.items() if one.identity >= 0 and not one.why},
+            )
             for name, one in found.items():
                 subject = self._hashes[name]
                 same = subject in held and self._same(held[subject], one.identity)
@@ -105,7 +108,9 @@ class FileReading:
             drafts[table] = _Draft(items, pq.ParquetWriter(path, schema), path, schema)
         return drafts
 
-    def _take(self, sheet: Sheet, plan: Plan, found: Mapping[str, Found], drafts: Mapping[str, _Draft], place: int) -> int:
+    def _take(
+        self, sheet: Sheet, plan: Plan, found: Mapping[str, Found], drafts: Mapping[str, _Draft], place: int
+    ) -> int:
         """Rows of a sheet: those that fit are written, the others are set aside; the place of the next row."""
         self.outcome.read += sheet.read
         self.outcome.put_aside(sheet.table, sheet.wrong)

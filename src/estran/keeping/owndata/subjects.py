@@ -116,7 +116,9 @@ class Finder:
 
     def _settled(self, held: Sequence[int]) -> Found:
         patients = self._vault.patient_of(np.array(held, np.int32)).tolist()
-        seen = {int(patient): identity for patient, identity in zip(patients, held, strict=True) if patient in self._allowed}
+        seen = {
+            int(patient): identity for patient, identity in zip(patients, held, strict=True) if patient in self._allowed
+        }
         if len(seen) > 1:
             return Found(why="ambiguous")
         return Found(next(iter(seen.values()))) if seen else Found(why="no-patient")
@@ -131,7 +133,9 @@ class Finder:
 
     def _matched(self, people: People, who: Identity, born: dt.date | None) -> Found:
         sex = who[3].lower() if len(who) > 3 else ""
-        sought = Sought(who[0], tuple(who[1].split()), "male" if sex in _MALE else "female" if sex in _FEMALE else "", born)
+        sought = Sought(
+            who[0], tuple(who[1].split()), "male" if sex in _MALE else "female" if sex in _FEMALE else "", born
+        )
         matches = people.matches(sought)
         if not matches or matches[0][1].patient_id not in self._allowed:
             return Found(why="no-patient")

@@ -38,5 +38,7 @@ def pseudonyms(site: SiteServices, key: SiteKey, vault: Vault, row: OwnDataRow) 
 
 def digest_of(who: pa.Table) -> str:
     """Tells whether somebody came, went, or has another pseudonym."""
-    lines = "\n".join(f"{subject} {patient}" for subject, patient in zip(*(who[n].to_pylist() for n in who.column_names), strict=True))
+    lines = "\n".join(
+        f"{subject} {patient}" for subject, patient in zip(*(who[n].to_pylist() for n in who.column_names), strict=True)
+    )
     return hashlib.sha256(lines.encode()).hexdigest()

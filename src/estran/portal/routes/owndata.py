@@ -74,7 +74,9 @@ def end(who: Poster, number: str, data: int, why: Text = "") -> Response:
 @router.get("/files/{file}")
 def mapping(who: Reader, number: str, file: int) -> HTMLResponse:
     project, row, found = who.desk.own_data.file(file)
-    columns = [(one, _guess(one["column"], one["kind"], identifies=one["identifies"])) for one in columns_of(found.look)]
+    columns = [
+        (one, _guess(one["column"], one["kind"], identifies=one["identifies"])) for one in columns_of(found.look)
+    ]
     return who.page(
         "own_file.html", project=project, row=row, file=found, columns=columns, uses=list(Use), links=list(Link),
         by_table='"links":true' in found.look,
@@ -95,7 +97,9 @@ async def map_file(who: Poster, request: Request, number: str, file: int) -> Res
 @router.get("/files/{file}/lines.csv")
 def lines(who: Reader, number: str, file: int) -> Response:
     """Lines, fields and reasons; no value of any row."""
-    headers = {"Content-Disposition": f'attachment; filename="project-{number}-file-{file}-set-aside.csv"'.replace("/", "")}
+    headers = {
+        "Content-Disposition": f'attachment; filename="project-{number}-file-{file}-set-aside.csv"'.replace("/", "")
+    }
     return Response(who.desk.own_data.lines(file), media_type="text/csv; charset=utf-8", headers=headers)
 
 

@@ -69,7 +69,9 @@ def open_own(site: SiteServices, key: SiteKey, spec: Spec) -> tuple[OwnTable, ..
         if row is None or kept is None or not set(part.columns) <= set(kept.names):
             raise UsageError("The data set has no such table or column.", where=f"{part.data}.{part.table}")
         if spec.flat and not kept.flat:
-            raise UsageError("The project's own table has several rows per patient.", where=part.table, hint='use shape = "tables"')
+            raise UsageError(
+                "The project's own table has several rows per patient.", where=part.table, hint='use shape = "tables"'
+            )
         found.append(OwnTable(part, row, kept, OwnStore(site, key, part.data)))
     return tuple(found)
 
@@ -114,7 +116,10 @@ def tables_of(own: Sequence[OwnTable], spec: Spec) -> Iterator[dict[str, str]]:
 def _columns(one: OwnTable, spec: Spec) -> str:
     kinds = {column["name"]: column["kind"] for column in one.kept.columns}
     coded = {column["name"] for column in one.kept.columns if column["codes"]}
-    return ", ".join(f'{_value(name, "" if name in coded else kinds[name], spec.dates)} AS "{named}"' for name, named in one.part.named.items())
+    return ", ".join(
+        f'{_value(name, "" if name in coded else kinds[name], spec.dates)} AS "{named}"'
+        for name, named in one.part.named.items()
+    )
 
 
 def _value(name: str, kind: str, policy: DatePolicy) -> str:

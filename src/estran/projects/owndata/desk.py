@@ -193,7 +193,11 @@ class OwnData:
         """Destroy a data set: its responsible or the clinical data centre asks."""
         row, project = self._find(number)
         mine = decide(self.actor, Action.OWN_DATA, self._lead(project, ""))
-        action, target = (Action.OWN_DATA, self._lead(project, "")) if mine.allowed else (Action.TAKE_DATA, Target(parties=project.members))
+        action, target = (
+            (Action.OWN_DATA, self._lead(project, ""))
+            if mine.allowed
+            else (Action.TAKE_DATA, Target(parties=project.members))
+        )
         what = f"project:{project.number} end own data:{number} {why[:200]}"
         permit(self._state, self.actor, action, Target(what, parties=target.parties))
         if row.state == OwnState.ENDED:
@@ -203,7 +207,12 @@ class OwnData:
     # Who
 
     def _take(self, project: Project, what: str) -> None:
-        permit(self._state, self.actor, Action.TAKE_DATA, Target(f"project:{project.number} {what}", parties=project.members))
+        permit(
+            self._state,
+            self.actor,
+            Action.TAKE_DATA,
+            Target(f"project:{project.number} {what}", parties=project.members),
+        )
 
     def _seen(self, project: Project, what: str) -> Target:
         return Target(f"project:{project.number} {what}", parties=concerned(project))

@@ -24,7 +24,9 @@ METHOD = (
 )
 
 
-def end(site: SiteServices, project: str, actor: Actor = KEY_HOLDER, why: str = "the project is closed") -> list[dict[str, Any]]:
+def end(
+    site: SiteServices, project: str, actor: Actor = KEY_HOLDER, why: str = "the project is closed"
+) -> list[dict[str, Any]]:
     """Destroy all that a project brought; a certificate for each data set, those destroyed before included.
 
     Doing it again destroys nothing more. Whoever calls has decided the step that leads here; what is destroyed is recorded.

@@ -97,7 +97,9 @@ def csv_of(outcome: Outcome) -> str:
     out = io.StringIO()
     table = csv.writer(out, delimiter=";", lineterminator="\r\n")
     table.writerow(("line", "table", "field", "reason", "meaning"))
-    table.writerows((line, name, _plain(column), why, WHY.get(why, "")) for line, name, column, why in sorted(outcome.lines))
+    table.writerows(
+        (line, name, _plain(column), why, WHY.get(why, "")) for line, name, column, why in sorted(outcome.lines)
+    )
     return out.getvalue()
 
 

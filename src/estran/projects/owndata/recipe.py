@@ -79,7 +79,9 @@ def read_recipe(given: Any) -> Recipe:
     except ValidationError as error:
         wrong = error.errors(include_input=False, include_url=False, include_context=False)[0]
         place = ".".join(str(part) for part in wrong["loc"])
-        raise UsageError("The mapping is not well formed.", where=place, hint="see docs/reference/own-data.md") from None
+        raise UsageError(
+            "The mapping is not well formed.", where=place, hint="see docs/reference/own-data.md"
+        ) from None
 
 
 class Plan:
@@ -108,7 +110,9 @@ class Plan:
             raise UsageError("Two columns cannot both be what finds the patient.", hint="leave one of them out")
         if self.recipe.link is not Link.PERSON:
             if not of[Use.PATIENT]:
-                raise UsageError("No column finds the patient.", hint="say which one holds the number, or give a table of links")
+                raise UsageError(
+                    "No column finds the patient.", hint="say which one holds the number, or give a table of links"
+                )
             return (of[Use.PATIENT][0],)
         if not all(of[use] for use in PERSON[:3]):
             raise UsageError("Family name, given name and birth date are all needed to find somebody.")
@@ -126,7 +130,9 @@ class Plan:
         if not kept:
             raise UsageError("The mapping keeps no column.", hint="say which columns are variables")
         if len({plain_name(name) for name in kept}) < len(kept):
-            raise UsageError("Two columns would have the same name.", hint="leave one of them out, or rename it in the file")
+            raise UsageError(
+                "Two columns would have the same name.", hint="leave one of them out, or rename it in the file"
+            )
         return kept
 
     def _delimited(self) -> DelimitedReader:

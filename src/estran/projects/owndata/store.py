@@ -65,12 +65,16 @@ class Content:
     def loads(cls, text: str) -> Content:
         """From the JSON of a row."""
         found = orjson.loads(text or "{}")
-        tables = {name: Kept(**one | {"columns": tuple(one["columns"])}) for name, one in found.get("tables", {}).items()}
+        tables = {
+            name: Kept(**one | {"columns": tuple(one["columns"])}) for name, one in found.get("tables", {}).items()
+        }
         return cls(tables, found.get("who", ""))
 
     def dumps(self) -> str:
         """As JSON."""
-        return orjson.dumps({"tables": {name: vars(one) for name, one in self.tables.items()}, "who": self.who}).decode()
+        return orjson.dumps(
+            {"tables": {name: vars(one) for name, one in self.tables.items()}, "who": self.who}
+        ).decode()
 
     @property
     def rows(self) -> int:
@@ -107,7 +111,9 @@ class OwnStore:
         with self._landing.restored(kept.digest) as path:
             yield path
 
-    def write(self, before: Kept | None, fresh: Path | None, columns: Sequence[dict[str, Any]], who: pa.Table) -> Merged:
+    def write(
+        self, before: Kept | None, fresh: Path | None, columns: Sequence[dict[str, Any]], who: pa.Table
+    ) -> Merged:
         """The table before, with new rows over it, of the subjects of `who` (`_subject`, `_patient`) alone.
 
         Nothing refers to the file until the state does. UsageError when a column changes its kind.
@@ -191,7 +197,9 @@ def _together(before: Sequence[dict[str, Any]], now: Sequence[dict[str, Any]]) -
     for column in now:
         name = column["name"]
         if name in found and _sql_type(found[name]) != _sql_type(column):
-            raise UsageError("A column is of another kind than in an earlier file.", where=name, hint="map it as before")
+            raise UsageError(
+                "A column is of another kind than in an earlier file.", where=name, hint="map it as before"
+            )
         found[name] = column
     return tuple(found.values())
 
@@ -201,7 +209,11 @@ def _sql_type(column: Mapping[str, Any]) -> str:
 
 
 def _view(
-    connection: duckdb.DuckDBPyConnection, name: str, path: Path | None, columns: Sequence[dict[str, Any]], more: Sequence[str]
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    path: Path | None,
+    columns: Sequence[dict[str, Any]],
+    more: Sequence[str],
 ) -> None:
     """The file with every column of `columns`, null where it has none; an empty one without a file."""
     types = {"_subject": "BIGINT", "_key": "BIGINT", "_line": "BIGINT", "_load": "INTEGER", "_patient": "VARCHAR"}

@@ -22,7 +22,11 @@ TABLE = "data"
 _CSV = Csv.model_validate({})  # what is not said is found out
 _REPEATS = ("redcap_event_name", "redcap_repeat_instrument", "redcap_repeat_instance")
 _MOST_FIELDS, _LARGEST = 20_000, 10 << 20
-_FIELD, _TYPE, _LABEL = ("variable / field name", "field_name"), ("field type", "field_type"), ("field label", "field_label")
+_FIELD, _TYPE, _LABEL = (
+    ("variable / field name", "field_name"),
+    ("field type", "field_type"),
+    ("field label", "field_label"),
+)
 _CHOICES = ("choices, calculations, or slider labels", "select_choices_or_calculations")
 _CHECK = ("text validation type or show slider number", "text_validation_type_or_show_slider_number")
 _IDENTIFIES = ("identifier?", "identifier")
@@ -42,7 +46,9 @@ class DelimitedReader:
     def sheets(self, path: Path) -> Iterator[Sheet]:
         with open_input(path, "data.csv", _CSV, ignore_offsets=False) as opened:
             names = opened.schema.names
-            key = tuple(dict.fromkeys((*self.key, *(one for one in _REPEATS if one in names and one not in self.subject))))
+            key = tuple(
+                dict.fromkeys((*self.key, *(one for one in _REPEATS if one in names and one not in self.subject)))
+            )
             lacking = [one for one in (*self.subject, *key) if one not in names]
             if lacking:
                 raise InputRefused("A column that the mapping names is not in the file.", where=lacking[0])
@@ -94,7 +100,9 @@ def read_dictionary(content: bytes) -> dict[str, Item]:
     except csv.Error:
         raise InputRefused("The data dictionary is not a CSV file.") from None
     if not found:
-        raise InputRefused("The file is not a data dictionary: it names no variable.", hint="export it from the eCRF as CSV")
+        raise InputRefused(
+            "The file is not a data dictionary: it names no variable.", hint="export it from the eCRF as CSV"
+        )
     return found
 
 
@@ -170,5 +178,8 @@ def _looked(opened: Input) -> tuple[int, list[Look]]:
             for kind, form in ((Kind.FLAG, _FLAG), (Kind.DATE, _DATE), (Kind.NUMBER, _NUMBER)):
                 if kind in fits[name] and not pc.all(pc.match_substring_regex(column, form), min_count=0).as_py():
                     fits[name].discard(kind)
-    guess = {n: next((k for k in (Kind.FLAG, Kind.DATE, Kind.NUMBER) if filled[n] and k in fits[n]), Kind.WORDS) for n in names}
+    guess = {
+        n: next((k for k in (Kind.FLAG, Kind.DATE, Kind.NUMBER) if filled[n] and k in fits[n]), Kind.WORDS)
+        for n in names
+    }
     return rows, [Look(name, filled[name], guess[name]) for name in names]

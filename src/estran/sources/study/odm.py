@@ -66,7 +66,9 @@ class _Dictionary:
         made = {}
         for oid, one in self.items.items():
             codes = tuple(self.codes.get(one.codelist, {}).items())
-            made[oid.lower()] = Item(oid.lower(), Kind.CODE if codes else one.kind, one.label or one.name, codes, one.low, one.high)
+            made[oid.lower()] = Item(
+                oid.lower(), Kind.CODE if codes else one.kind, one.label or one.name, codes, one.low, one.high
+            )
         return made
 
 
@@ -201,7 +203,9 @@ class _Handler:
         oid = given.get("OID", "")[:200]
         if name == "ItemDef":
             self._item = oid
-            held.items[oid] = _Definition(given.get("Name", "")[:200], _KINDS.get(given.get("DataType", "").lower(), Kind.WORDS))
+            held.items[oid] = _Definition(
+                given.get("Name", "")[:200], _KINDS.get(given.get("DataType", "").lower(), Kind.WORDS)
+            )
         elif name == "CodeListRef" and self._item in held.items:
             held.items[self._item].codelist = given.get("CodeListOID", "")
         elif name == "CodeList":
@@ -308,4 +312,3 @@ class _Handler:
             rows.keys.append(level.key)
             rows.cells.append({} if removes else level.cells)
             rows.removed.append(removes)
-

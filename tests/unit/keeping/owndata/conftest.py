@@ -32,7 +32,22 @@ DECLARED = OwnDeclaration(
 )  # fmt: skip
 NAMES = ("MARTIN", "DURAND", "LEFEBVRE", "MOREAU", "GIRARD", "BONNET", "FRANCOIS", "MERCIER", "BOYER", "BLANC", "GARNIER",
          "CHEVALIER", "GAUTIER", "ROUSSEL")  # fmt: skip
-GIVEN = ("ANNE", "PAUL", "LUCIE", "MARC", "JULIE", "HUGO", "CLARA", "LOUIS", "EMMA", "JULES", "LEA", "ADAM", "ROSE", "NOE")
+GIVEN = (
+    "ANNE",
+    "PAUL",
+    "LUCIE",
+    "MARC",
+    "JULIE",
+    "HUGO",
+    "CLARA",
+    "LOUIS",
+    "EMMA",
+    "JULES",
+    "LEA",
+    "ADAM",
+    "ROSE",
+    "NOE",
+)
 
 
 class Asking(Play):
@@ -61,7 +76,9 @@ class Bench:
     def bring(self, text: str, form: str = "csv", dictionary: str = "", links: str = "", **recipe: object) -> Outcome:
         path = self.site.directory.parent / "brought"
         path.write_bytes(text.encode())
-        _, outcome = self.keeper.bring(self.data, Form(form), path, read_recipe(recipe), dictionary.encode(), links.encode())
+        _, outcome = self.keeper.bring(
+            self.data, Form(form), path, read_recipe(recipe), dictionary.encode(), links.encode()
+        )
         assert outcome.read == outcome.linked + outcome.superseded + outcome.set_aside
         return outcome
 

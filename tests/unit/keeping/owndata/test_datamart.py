@@ -64,7 +64,9 @@ def test_several_rows_per_patient_are_a_table(bench: Bench) -> None:
     with pytest.raises(UsageError, match="several rows"):
         build(bench, own=own)
     made, _ = build(bench, own=own, shape="tables")
-    table = pq.read_table(bench.site.directory / "datamarts" / made.row.folder / "parquet" / f"own_{bench.data}_data.parquet")
+    table = pq.read_table(
+        bench.site.directory / "datamarts" / made.row.folder / "parquet" / f"own_{bench.data}_data.parquet"
+    )
     assert sorted(table["own_sbp"].to_pylist()) == [120.0, 140.0, 150.0]
     with pytest.raises(UsageError, match="no such table or column"):
         build(bench, own=[{"data": bench.data, "columns": ["weight"]}])

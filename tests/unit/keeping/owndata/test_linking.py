@@ -46,7 +46,17 @@ def test_each_row_ends_linked_superseded_or_set_aside_with_line_and_field(bench:
 
 def test_what_identifies_is_dropped_and_texts_lose_names(bench: Bench) -> None:
     bench.bring(CSV, uses=USES)
-    assert set(bench.table().column_names) == {"_subject", "_key", "_line", "_load", "_patient", "day", "fevg", "nyha", "note"}
+    assert set(bench.table().column_names) == {
+        "_subject",
+        "_key",
+        "_line",
+        "_load",
+        "_patient",
+        "day",
+        "fevg",
+        "nyha",
+        "note",
+    }
     said = " ".join(note or "" for note in bench.table()["note"].to_pylist())
     assert "MARTIN" not in said and "[NOM]" in said
     clear = b"".join(path.read_bytes() for path in folder_of(bench.site, bench.data).rglob("*") if path.is_file())
@@ -83,9 +93,7 @@ def test_a_record_may_name_its_patient_on_one_row_only(bench: Bench) -> None:
 
 
 def test_somebody_is_found_by_name_with_a_score_and_a_doubt_waits(bench: Bench) -> None:
-    rows = (
-        "nom;prenom;naissance;sexe;fevg\nMartin;Anne;11/01/1950;F;30\nLefevre;Lucile;13/03/1950;F;40\nInconnu;Jean;01/01/1960;M;50\n"
-    )
+    rows = "nom;prenom;naissance;sexe;fevg\nMartin;Anne;11/01/1950;F;30\nLefevre;Lucile;13/03/1950;F;40\nInconnu;Jean;01/01/1960;M;50\n"
     uses = {"nom": "family", "prenom": "given", "naissance": "birth", "sexe": "sex", "fevg": "number"}
     outcome = bench.bring(rows, link="person", dates="dmy", uses=uses)
     assert (outcome.linked, outcome.aside) == (1, {"no-patient": 1, "doubtful": 1})
@@ -154,4 +162,3 @@ def test_nothing_is_read_that_was_not_accepted_or_mapped(bench: Bench) -> None:
         bench.bring("ipp;b\n1;2\n", uses={"ipp": "patient"})
     with pytest.raises(UsageError, match="finds the patient"):
         bench.bring("ipp;b\n1;2\n", uses={"b": "number"})
-

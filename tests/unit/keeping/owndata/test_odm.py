@@ -26,7 +26,9 @@ def odm(*subjects: str, v: str = "1.3", type: str = "Snapshot") -> str:
     return HEAD.format(v=v, type=type) + "\n".join(subjects) + TAIL
 
 
-def subject(key: str, *groups: str, event: str = "V1", form: str = '<FormData FormOID="F">', end: str = "</FormData>") -> str:
+def subject(
+    key: str, *groups: str, event: str = "V1", form: str = '<FormData FormOID="F">', end: str = "</FormData>"
+) -> str:
     return f'<SubjectData SubjectKey="{key}"><StudyEventData StudyEventOID="{event}">{form}{"".join(groups)}{end}</StudyEventData></SubjectData>'
 
 
@@ -51,7 +53,9 @@ def test_groups_of_items_are_rows_with_their_definitions(bench: Bench) -> None:
         ("i.sbp", "out-of-range"), ("i.nyha", "not-in-list"),
     }  # fmt: skip
     assert bench.held("i_sbp", "ig_vs") == {"IPP1": [140.0, 150.0]} or set(bench.held("i_sbp", "ig_vs")) == {"IPP1"}
-    assert {one["name"]: one["label"] for one in bench.content().tables["ig_vs"].columns}["i_sbp"] == "Systolic pressure"
+    assert {one["name"]: one["label"] for one in bench.content().tables["ig_vs"].columns}[
+        "i_sbp"
+    ] == "Systolic pressure"
     assert bench.bring(text, "odm", uses={"i.ipp": "patient"}).linked == 0
 
 
