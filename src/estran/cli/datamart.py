@@ -96,7 +96,7 @@ def verify(
     """Prove that a datamart's files are those of its manifest; exit code 1 when they are not."""
     proof = _shelf(site, key).verify(numbered, rebuild=rebuild)
     if json:
-        emit({"whole": proof.whole, "wrong": proof.wrong, "same": proof.same, "withdrawn": proof.withdrawn})
+        emit({"whole": proof.whole, "wrong": proof.wrong, "same": proof.same, "withdrawn": proof.withdrawn, "own_changed": proof.own_changed})
     else:
         for path in proof.wrong:
             console.print(f"{path}: not as the manifest says", markup=False)
@@ -104,6 +104,7 @@ def verify(
             proof.same
         ]
         left = " A patient objected or was erased since: refresh it." if proof.withdrawn else ""
+        left += " The project's own data changed since." if proof.own_changed else ""
         console.print(f"{'Whole.' if not proof.wrong else 'Not whole.'}{again}{left}")
     if not proof.whole:
         raise typer.Exit(1)

@@ -18,6 +18,7 @@ from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, errors, num
 from estran.keeping.auditing import AuditKeeper
 from estran.keeping.following import FollowKeeper
 from estran.keeping.lists import ListKeeper
+from estran.keeping.owndata.keeper import OwnDataKeeper
 from estran.keeping.rights import RightsKeeper
 from estran.keeping.screening import ScreeningKeeper
 from estran.keeping.work import work
@@ -99,11 +100,12 @@ def run(
         time.sleep(_LOOK)
 
 
-def _keepers(site: Site) -> tuple[AuditKeeper, RightsKeeper, FollowKeeper, ListKeeper, ScreeningKeeper]:
+def _keepers(site: Site) -> tuple[AuditKeeper, RightsKeeper, FollowKeeper, ListKeeper, ScreeningKeeper, OwnDataKeeper]:
     """What this process does by itself besides the feeds."""
     lists = ListKeeper(site, site.key.subkey("lists"), site.vault)
     rights = RightsKeeper(site.state, site.warehouse)
-    return AuditKeeper(site.audit_seal), rights, FollowKeeper(ReadingRoom(site)), lists, ScreeningKeeper(site.state)
+    follow, screening = FollowKeeper(ReadingRoom(site)), ScreeningKeeper(site.state)
+    return AuditKeeper(site.audit_seal), rights, follow, lists, screening, OwnDataKeeper(site, site.key, site.vault)
 
 
 class _Stop:

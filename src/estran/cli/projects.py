@@ -11,6 +11,7 @@ import typer
 
 from estran import app as house
 from estran.app import Site
+from estran.cli import owndata
 from estran.cli.people import policy
 from estran.cli.recording import recorded
 from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, number, table
@@ -37,6 +38,7 @@ def register(app: typer.Typer) -> None:
     projects.command(epilog="Example: estran project notices mysite --send")(notices)
     projects.command(epilog="Example: estran project machine --markdown > docs/reference/projects.md")(machine)
     projects.command(epilog="Example: estran project policy --markdown > docs/reference/policy.md")(policy)
+    owndata.register(projects)
     app.add_typer(projects, name="project")
 
 

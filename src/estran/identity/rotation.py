@@ -16,6 +16,7 @@ _SEALED = {
     "file": (("file_no", "hash"), ("file_no",)),
     "trace": (("trace_no",), ("trace_no",)),
     "death_review": (("review_no", "hash"), ("review_no",)),
+    "own_review": (("review_no", "data_no", "subject"), ("review_no",)),
 }
 _ROWS = 10_000
 

@@ -27,6 +27,8 @@ from estran.identity.contents import KeptFile, NaturalKeys, Trace
 from estran.identity.deaths import Death, Reviews
 from estran.identity.groups import Groups, Link, LinkKind, Moved
 from estran.identity.keys import SiteKey
+from estran.identity.owndata import TABLES as OWN_DATA
+from estran.identity.owndata import OwnLinks
 from estran.identity.persons import Introduced, Persons
 from estran.identity.stays import OF_STAY, StayKey, Stays
 from estran.identity.store import Store
@@ -53,6 +55,7 @@ class Vault:
         self._stays = Stays(store, self._hashing)
         self.upkeep = Upkeep(store)
         self.reviews = Reviews(store)
+        self.own = OwnLinks(store, self._hashing)
         self._held_groups: Groups | None = None
 
     @classmethod
@@ -405,7 +408,7 @@ class Vault:
             members = self._groups.members(patient_id)
             self._stays.index()
             self.reviews.forget(members)
-            for table in ("identity", "number", "ins", "stay", "whose", "original", "pending", "mentioned"):
+            for table in ("identity", "number", "ins", "stay", "whose", "original", "pending", "mentioned", *OWN_DATA):
                 self._store.write_many(f"DELETE FROM {table} WHERE identity_id = ?", ((i,) for i in members))
             self._store.write_many("DELETE FROM link WHERE a = ? OR b = ?", ((i, i) for i in members))
             self._groups.drop(members)

@@ -56,7 +56,7 @@ def look_up(
 ) -> Looked:
     """Whom the numbers are of. A number is ambiguous when it is that of several visible patients: of two
     authorities when none is named, or an INS stated for two. Who may not be seen, or is not within, is missing."""
-    holders = [_ins(vault, number) for number in numbers] if kind is NumberKind.INS else _hospital(site, vault, numbers, authority)
+    holders = holders_of(site, vault, numbers, kind, authority)
     flat = sorted({identity for found in holders for identity in found})
     patient = dict(zip(flat, vault.patient_of(np.array(flat, np.int32)).tolist(), strict=True))
     visible = site.snapshot().within(within).population()
@@ -65,6 +65,13 @@ def look_up(
     ambiguous = sum(len(one) > 1 for one in whose)
     patients = BitMap(p for one in found for p in one)
     return Looked(len(numbers), len(found), len(numbers) - len(found) - ambiguous, ambiguous, patients)
+
+
+def holders_of(site: SiteServices, vault: Vault, numbers: list[str], kind: NumberKind, authority: str = "") -> list[list[int]]:
+    """The identities that answer to each number; `authority` "" looks under every one that the site knows."""
+    if kind is NumberKind.INS:
+        return [_ins(vault, number) for number in numbers]
+    return _hospital(site, vault, numbers, authority)
 
 
 def _hospital(site: SiteServices, vault: Vault, numbers: list[str], authority: str) -> list[list[int]]:

@@ -1,4 +1,4 @@
-"""Changing the sealing key of a site: vault and landing are sealed anew, with a key drawn for it.
+"""Changing the sealing key of a site: vault, landing and the data that projects bring are sealed anew, with a key drawn for it.
 
 The key file is written first with both keys, and at the end with the new one alone: whatever the
 instant of a crash, the file opens everything, and the same command goes on. The keyed hashes by
@@ -16,6 +16,8 @@ from estran.identity.keys import read_key, replace_key, with_last_seal, with_new
 from estran.identity.rotation import reseal
 from estran.identity.store import Store
 from estran.model.site_file import read_settings
+from estran.projects.owndata.store import FOLDER as OWN_DATA
+from estran.projects.owndata.store import landing_in
 from estran.sources.landing import landing_of
 from estran.warehouse import Warehouse
 
@@ -23,7 +25,7 @@ Told = Callable[[str, int], None]  # what is being sealed, how many are done
 
 
 def rotate(site: Path, key_file: Path, told: Told = lambda _what, _done: None) -> None:
-    """Seal the vault and the landing of `site` with a new key; `key_file` then opens nothing sealed before.
+    """Seal the vault, the landing and projects' own data of `site` with a new key; `key_file` then opens nothing sealed before.
 
     Copies of the key file and backups of the site from before keep opening each other. Raises StoreError
     when a load is running or a value does not open; nothing is lost then, and the command can be repeated.
@@ -36,4 +38,7 @@ def rotate(site: Path, key_file: Path, told: Told = lambda _what, _done: None) -
                 told("vault", done)
         for done in landing_of(site, key).reseal():
             told("landing", done)
+        for folder in sorted((site / OWN_DATA).glob("*")):
+            for done in landing_in(folder, key).reseal():
+                told("own data", done)
         replace_key(key_file, with_last_seal(key))

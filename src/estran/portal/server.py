@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -30,6 +31,7 @@ from estran.portal.routes import (
     feeds,
     home,
     lists,
+    owndata,
     patients,
     people,
     projects,
@@ -49,11 +51,13 @@ from estran.portal.security import LARGEST_BODY, SecureHeaders, headers_of
 from estran.portal.visitor import EnrolmentNeeded, Forged, SignInNeeded, spoken_code, to_door
 from estran.portal.workspace_door import Door
 from estran.projects.desk import ReadingRoom
+from estran.projects.owndata.handing import MOST_BYTES
 from estran.projects.site import SiteServices
 from estran.projects.transparency import PublicCounts
 from estran.projects.workspaces.driver import Workspaces
 
 log = logging.getLogger(__name__)
+_FILES = re.compile(r"/projects/[^/]+/data/\d+/files")
 
 
 def create_app(site: SiteServices) -> FastAPI:
@@ -68,7 +72,7 @@ def create_app(site: SiteServices) -> FastAPI:
     app.mount("/static", _Static(directory=STATIC), name="static")
     rooms = (
         home, sign_in, account, search, cohorts, saved, concepts, documents, patients, feeds, audit, care, ways_in,
-        people, projects, datamarts, spaces, rights, transparency, catalog, steering, reviews, reviewing,
+        people, owndata, projects, datamarts, spaces, rights, transparency, catalog, steering, reviews, reviewing,
         adjudicating, every_day, lists, api,
     )
     for room in rooms:
@@ -99,9 +103,14 @@ class _Static(StaticFiles):
 
 async def _limit_body(request: Request, call_next: RequestResponseEndpoint) -> Response:
     length = request.headers.get("content-length", "0")
-    if not length.isdigit() or int(length) > LARGEST_BODY or "chunked" in request.headers.get("transfer-encoding", ""):
+    if not length.isdigit() or int(length) > _largest(request.url.path) or "chunked" in request.headers.get("transfer-encoding", ""):
         return JSONResponse({"error": "The request is too large."}, 413)
     return await call_next(request)
+
+
+def _largest(path: str) -> int:
+    """Bytes of a body: only the page to which projects hand in their own data takes large files."""
+    return MOST_BYTES + LARGEST_BODY if _FILES.fullmatch(path) else LARGEST_BODY
 
 
 def _answer_errors(app: FastAPI) -> None:

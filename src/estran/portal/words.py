@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from estran.portal.language import Language
 from estran.portal.life_words import LIFE
+from estran.portal.words_own import OWN
 from estran.portal.words_rights import RIGHTS
 
 
@@ -97,7 +98,8 @@ _HOUSE: dict[str, dict[str, str]] = {
         "audit": _("Read the audit trail"), "care": _("Open a record for care"), "identity": _("See who somebody is"), "accounts": _("Change accounts"), "sign-in": _("Sign in"),
         "sign-out": _("Sign out"), "projects": _("See projects"), "propose": _("Step of a project's team"),
         "consult": _("Advise a project"), "judge": _("Judge a project"), "preside": _("Conclude a session"),
-        "run-projects": _("Handle a project"), "datamarts": _("See a datamart"), "build-datamart": _("Have a datamart built"),
+        "run-projects": _("Handle a project"), "own-data": _("Declare data that a project brings"),
+        "take-data": _("Take the data that a project brings"), "datamarts": _("See a datamart"), "build-datamart": _("Have a datamart built"),
         "workspace": _("Work in a workspace"), "provide": _("Provide a workspace"),
         "hand-in": _("Hand in to the airlock"), "release": _("Decide at the airlock"), "rights": _("Rights of patients"),
         "find-person": _("Find a person by hospital number"), "identities": _("Write names for the care side"),
@@ -157,7 +159,7 @@ def _together(*books: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, st
     return found
 
 
-WORDS = _together(_HOUSE, LIFE, RIGHTS)
+WORDS = _together(_HOUSE, LIFE, RIGHTS, OWN)
 
 
 _UNITS = {"Cel": "°C", "mm[Hg]": "mmHg", "[IU]/L": "UI/L", "{ratio}": "", "1": ""}

@@ -56,3 +56,5 @@ class Action(StrEnum):
     JUDGE = "judge"  # give an opinion or a vote that one was called for
     PRESIDE = "preside"  # conclude a session of the committee that one presides
     RUN_PROJECTS = "run-projects"  # handle projects of others: pre-select, call, file pieces, open, close
+    OWN_DATA = "own-data"  # declare data that a project of one's own brings, with its legal ground
+    TAKE_DATA = "take-data"  # accept the data that a project of others brings, read its files, see which lines were set aside

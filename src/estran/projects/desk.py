@@ -33,6 +33,7 @@ from estran.projects.life import ProjectsDesk
 from estran.projects.lists import Lists
 from estran.projects.officer import Officer
 from estran.projects.operations import JobKind
+from estran.projects.owndata import OwnData
 from estran.projects.patients import Timeline, read_patients, read_timeline
 from estran.projects.policy import Action, Target, decide
 from estran.projects.questions import Answers, Counted, named_patients, names_patients, open_names, query_of, shown
@@ -142,6 +143,11 @@ class Desk:
     def datamarts(self) -> Datamarts:
         """The datamarts that the person may see."""
         return Datamarts(self._room.site, self.actor)
+
+    @property
+    def own_data(self) -> OwnData:
+        """The data that projects bring."""
+        return OwnData(self._room.site, self.actor)
 
     @property
     def rights(self) -> RightsDesk:

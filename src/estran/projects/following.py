@@ -50,6 +50,8 @@ class NewsKind(StrEnum):
     SHARED = "shared"  # a colleague opened a cohort to me
     SCREENING = "screening"  # a list of names of my ward waits at the holder of the key
     HANDED = "handed"  # it was handed over
+    OWN_READ = "own-read"  # a file of the data that a project brings was read
+    OWN_REMOVED = "own-removed"  # rows of it went, as their patients asked
 
 
 def sharable() -> tuple[Role, ...]:

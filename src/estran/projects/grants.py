@@ -40,11 +40,11 @@ _HOUSE: Grants = {
     Role.VIEWER: _TOTALS,
 }
 
-_TEAM = frozenset({Action.PROJECTS, Action.PROPOSE})
+_TEAM = frozenset({Action.PROJECTS, Action.PROPOSE, Action.OWN_DATA})
 _ADVICE = frozenset({Action.PROJECTS, Action.CONSULT})
 _PROJECTS: Grants = {
-    Role.DATA_ENGINEER: _TEAM | {Action.RUN_PROJECTS},
-    Role.METHODOLOGIST: _TEAM | _ADVICE | {Action.RUN_PROJECTS},
+    Role.DATA_ENGINEER: _TEAM | {Action.RUN_PROJECTS, Action.TAKE_DATA},
+    Role.METHODOLOGIST: _TEAM | _ADVICE | {Action.RUN_PROJECTS, Action.TAKE_DATA},
     Role.RESEARCHER: _TEAM,
     Role.CLINICIAN: _TEAM,
     Role.DIM_PHYSICIAN: _TEAM,
@@ -134,6 +134,7 @@ WHOLE_SITE = frozenset({
     Action.CATALOGUE, Action.NOTES, Action.FAILURES, Action.RECONCILE, Action.STEERING,
     # Made by somebody else, of patients whom a project chose wherever they are.
     Action.DATAMARTS, Action.BUILD_DATAMART, Action.WORKSPACE, Action.PROVIDE, Action.HAND_IN, Action.RELEASE,
+    Action.OWN_DATA, Action.TAKE_DATA,
     # What reviewers said, who may have seen more.
     Action.ADJUDICATE, Action.REVIEW_LISTS, Action.REVIEW_EXPORT,
     Action.RIGHTS, Action.FIND_PERSON, Action.IDENTITIES, Action.REGISTRY,

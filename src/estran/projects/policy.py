@@ -120,9 +120,9 @@ def _project_refusal(actor: Actor, rights: frozenset[Action], action: Action, ta
     concerned = actor.account_id is not None and (actor.account_id == target.owner_id or actor.account_id in target.parties)
     if action is Action.PROJECTS and not concerned and not rights & {Action.CONSULT, Action.RUN_PROJECTS}:
         return "This project concerns other people."
-    if action is Action.PROPOSE and not concerned:
+    if action in (Action.PROPOSE, Action.OWN_DATA) and not concerned:
         return "This project belongs to another team."
-    if action in (Action.CONSULT, Action.RUN_PROJECTS) and concerned:
+    if action in (Action.CONSULT, Action.RUN_PROJECTS, Action.TAKE_DATA) and concerned:
         return "Nobody handles a project of their own."
     if action in (Action.JUDGE, Action.PRESIDE) and target.conflict:
         return "Whoever has a conflict of interest neither sees the vote nor takes part in it."

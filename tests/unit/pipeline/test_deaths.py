@@ -11,7 +11,8 @@ from tests import fresh
 from tests.unit.pipeline.test_promises import load, message
 
 from estran.app import Site
-from estran.identity.deaths import Death, People, is_sure
+from estran.identity.deaths import Death
+from estran.identity.likeness import People, is_sure
 from estran.identity.traits import Person, Statement, stated
 from estran.identity.traits import fold as fold_traits
 from estran.model.errors import UsageError
@@ -84,7 +85,7 @@ def test_a_twin_is_not_taken_for_the_dead(given: str, sure: bool) -> None:
     birth = dt.date(1950, 3, 17)
     traits = _traits("LEFEBVRE", "PAUL HENRI", "1", birth, "35238")
     death = Death("LEFEBVRE", tuple(given.split()), "male", birth, "35238", dt.date(2024, 1, 1))
-    matches = People([(0, traits)]).matches(death)
+    matches = People([(0, traits)]).matches(death.sought)
     assert is_sure(matches) is sure
 
 
@@ -122,7 +123,7 @@ def test_thresholds_hold_on_a_town_with_homonyms_and_misspellings() -> None:
         if number % 5 == 0:
             at = dice.randrange(1, len(family) - 1)
             family = family[:at] + family[at + 1] + family[at] + family[at + 2 :]
-        matches = people.matches(Death(family, (given,), {"1": "male", "2": "female"}[sex], birth, commune, dt.date(2024, 1, 1)))
+        matches = people.matches(Death(family, (given,), {"1": "male", "2": "female"}[sex], birth, commune, dt.date(2024, 1, 1)).sought)
         if is_sure(matches):
             taken, wrong = taken + 1, wrong + (matches[0][1].patient_id != number)
         else:
@@ -130,7 +131,7 @@ def test_thresholds_hold_on_a_town_with_homonyms_and_misspellings() -> None:
     strangers = 0
     for _ in range(4_000):
         family, given, sex, birth, commune = somebody()
-        matches = people.matches(Death(family, (given,), {"1": "male", "2": "female"}[sex], birth, commune, dt.date(2024, 1, 1)))
+        matches = people.matches(Death(family, (given,), {"1": "male", "2": "female"}[sex], birth, commune, dt.date(2024, 1, 1)).sought)
         strangers += is_sure(matches) and town[matches[0][1].patient_id][:4] != (family, given, sex, birth)
     assert wrong == 0
     assert strangers <= 1

@@ -23,6 +23,7 @@ from estran.projects.datamarts.columns import columns
 from estran.projects.datamarts.manifest import FILE, Manifest, dumps, with_files, with_tables
 from estran.projects.datamarts.marking import carriers, mark_facts, mark_patients
 from estran.projects.datamarts.members import Members
+from estran.projects.datamarts.own import OwnTable, join, shown, tables_of
 from estran.projects.datamarts.spec import Form, Spec
 from estran.release.fingerprint import Marks
 from estran.warehouse import Snapshot
@@ -40,6 +41,7 @@ class Work:
     members: Members
     marks: Marks | None
     recipient: str
+    own: tuple[OwnTable, ...] = ()
 
 
 def build(work: Work, target: Path, manifest: Manifest) -> Manifest:
@@ -49,7 +51,7 @@ def build(work: Work, target: Path, manifest: Manifest) -> Manifest:
     draft.mkdir(mode=0o700)
     try:
         tables = _tables(work, draft / "parquet")
-        manifest = with_tables(manifest, tables)
+        manifest = with_tables(manifest, tables, shown(work.own))
         for form in work.spec.formats:
             _WRITERS[form](tables, draft, manifest)
         if Form.PARQUET not in work.spec.formats:
@@ -76,10 +78,11 @@ def _tables(work: Work, folder: Path) -> Tables:
         rest = {"facts": sql.facts_sql(spec)} if spec.every else {}
         rest |= {"stays": sql.stays_sql(spec, spec.stays)} if spec.stays else {}
         rest |= {"documents": sql.documents_sql(spec, spec.documents)} if spec.documents else {}
-        for name, query in (rest | {"codes": sql.CODES}).items():
-            made[name] = folder / f"{name}.parquet"
-            reader = connection.sql(query).to_arrow_reader(_BATCH)
-            write_parquet(made[name], reader.schema, _marked(work, reader) if name == "facts" else reader)
+        with tables_of(work.own, spec) as repeated:
+            for name, query in (rest | repeated | {"codes": sql.CODES}).items():
+                made[name] = folder / f"{name}.parquet"
+                reader = connection.sql(query).to_arrow_reader(_BATCH)
+                write_parquet(made[name], reader.schema, _marked(work, reader) if name == "facts" else reader)
     return made
 
 
@@ -89,6 +92,7 @@ def _patients(work: Work, connection: duckdb.DuckDBPyConnection) -> pa.Table:
     table = connection.sql(query, params=given).to_arrow_table()
     for variable, column in columns(connection, work.spec):
         table = table.append_column(variable.name, column)
+    table = join(table, connection, work.own, work.spec)
     if work.marks is None:
         return table
     return mark_patients(table, carriers(work.spec), work.marks, work.recipient)

@@ -8,6 +8,7 @@ from estran.cohort.language import json as question_json
 from estran.model.errors import NotAllowed, UsageError
 from estran.projects.actors import Actor, Role
 from estran.projects.audit import record
+from estran.projects.datamarts.own import own_refusal
 from estran.projects.datamarts.spec import Spec
 from estran.projects.life import OpenProject, open_project
 from estran.projects.policy import Action, Decision, Target, decide
@@ -39,6 +40,8 @@ def _beyond(state: StateDatabase, project: OpenProject, spec: Spec, recipient: s
     beyond = [one.name for one in spec.variables if not {f"{code.vocabulary}:{code.code}" for code in one.codes} <= granted]
     if beyond:
         return f"The project was not granted the variables {', '.join(beyond)}."
+    if said := own_refusal(state, spec):
+        return said
     if spec.texts and not project.texts:
         return "The project was not granted texts."
     return "The datamart would outlive the project." if now() + dt.timedelta(days=spec.days) > project.expires else ""
@@ -50,7 +53,7 @@ def permit_build(state: StateDatabase, actor: Actor, spec: Spec, recipient: str,
     What an open project was granted needs no more. The key holder at the command line may go without the committee,
     for a reason that the audit trail keeps.
     """
-    what = f"datamart:{spec.project}/{spec.name} for:{recipient}"
+    what = f"datamart:{spec.project}/{spec.name} for:{recipient}" + "".join(f" own data:{one.data}" for one in spec.own)
     listed = named_patients(spec.cohort)
     decision = decide(
         actor, Action.BUILD_DATAMART, Target(what, names_patients=names_patients(spec.cohort), patients=listed)

@@ -68,12 +68,13 @@ def libraries() -> dict[str, str]:
     return found | {name: metadata.version(name) for name in _LIBRARIES}
 
 
-def with_tables(manifest: Manifest, tables: Mapping[str, Path]) -> Manifest:
-    """The manifest with the rows and columns of each table, and the vocabularies of the codes asked for."""
+def with_tables(manifest: Manifest, tables: Mapping[str, Path], own: Mapping[str, Mapping[str, Any]]) -> Manifest:
+    """The manifest with the rows and columns of each table, and the vocabularies of the codes asked for; `own` says of
+    columns that the project brought them."""
     shown = []
     for name, path in tables.items():
         with pq.ParquetFile(path) as file:
-            columns = [{"name": field.name, "type": str(field.type)} for field in file.schema_arrow]
+            columns = [{"name": field.name, "type": str(field.type), **own.get(field.name, {})} for field in file.schema_arrow]
             shown.append({"name": name, "rows": file.metadata.num_rows, "columns": columns})
     return manifest | {"tables": shown, "vocabularies": _vocabularies(tables["codes"])}
 

@@ -20,6 +20,7 @@ from estran.projects.datamarts.spec import (
     Documents,
     Form,
     Of,
+    OwnPart,
     Spec,
     StayColumn,
     Stays,
@@ -69,6 +70,14 @@ class DocumentsFile(_Strict):
     window: WindowField | None = None
 
 
+class OwnFile(_Strict):
+    """Columns of the project's own data."""
+
+    data: int = Field(ge=1)
+    table: str = Field(default="data", max_length=60)
+    columns: list[str] = Field(min_length=1, max_length=2_000)
+
+
 class SpecFile(_Strict):
     """A whole specification."""
 
@@ -86,6 +95,7 @@ class SpecFile(_Strict):
     fingerprint: bool = True
     formats: list[Form] = Field(default_factory=lambda: [Form.PARQUET, Form.DUCKDB])
     days: int = 365
+    own: list[OwnFile] = Field(default_factory=list, max_length=100)
 
     def frozen(self) -> Spec:
         """The specification; UsageError when its parts contradict each other."""
@@ -97,6 +107,7 @@ class SpecFile(_Strict):
             documents=Documents(tuple(documents.kinds), _window(documents.window)) if documents else None,
             texts=self.texts, flat=self.shape == "flat", dates=self.dates, reason=self.reason, fingerprint=self.fingerprint,
             formats=tuple(dict.fromkeys(self.formats)), days=self.days,
+            own=tuple(OwnPart(one.data, one.table, tuple(dict.fromkeys(one.columns))) for one in self.own),
         )  # fmt: skip
 
     def canonical(self) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from estran.projects.datamarts.build import Work, build
 from estran.projects.datamarts.deciding import permit_build, target_of
 from estran.projects.datamarts.manifest import FILE, Manifest, Withdrawn, describe, pinned, sha256
 from estran.projects.datamarts.members import choose, opposed
+from estran.projects.datamarts.own import about_own, open_own
 from estran.projects.datamarts.reading import SpecFile, read_spec
 from estran.projects.datamarts.spec import Spec
 from estran.projects.gate import ProtectedGate, rules_of
@@ -61,17 +62,19 @@ class Listed:
 class Proof:
     """What was found of a datamart's files: altered, missing or added ones, and whether building anew gives the same.
 
-    `withdrawn`: somebody in it objected or was erased since, so that it cannot.
+    `withdrawn`: somebody in it objected or was erased since, so that it cannot; `own_changed`: what the project brought
+    itself is not what it was.
     """
 
     wrong: tuple[str, ...]
     same: bool | None = None
     withdrawn: bool = False
+    own_changed: bool = False
 
     @property
     def whole(self) -> bool:
-        """Whether nothing is wrong; what an opposition changed is not."""
-        return not self.wrong and (self.same is not False or self.withdrawn)
+        """Whether nothing is wrong; what an opposition or the project's own data changed is not."""
+        return not self.wrong and (self.same is not False or self.withdrawn or self.own_changed)
 
 
 class Datamarts:
@@ -150,7 +153,7 @@ class Datamarts:
             about = describe(
                 spec, plain, snapshot, self._site.settings.name, recipient, row.number, now(), expires, withdrawn
             )
-            build(work, tools.folder / row.folder, about)
+            build(work, tools.folder / row.folder, about | {"own": about_own(work.own)})
         except BaseException:
             self._book.abandon(row.id)
             raise
@@ -161,7 +164,8 @@ class Datamarts:
     def _work(self, spec: Spec, snapshot: Snapshot, newest: Snapshot, recipient: str) -> Work:
         key = ProjectKey.of(self._tools.key, spec.project)
         members = choose(spec, snapshot, newest, key)
-        return Work(spec, snapshot, members, Marks(key) if spec.fingerprint else None, recipient)
+        own = open_own(self._site, self._tools.key, spec)
+        return Work(spec, snapshot, members, Marks(key) if spec.fingerprint else None, recipient, own)
 
     def _earlier(self, row: DatamartRow) -> DatamartRow | None:
         """The build before this one whose patients are still known."""
@@ -204,7 +208,8 @@ class Datamarts:
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         left = bool(BitMap.deserialize(one.row.members) & opposed(self._site.snapshot(), one.row.project))
-        return Proof(wrong, again["reproducible"] == one.manifest["reproducible"], left)
+        changed = one.manifest.get("own", []) != about_own(work.own)
+        return Proof(wrong, again["reproducible"] == one.manifest["reproducible"], left, changed)
 
     def expire(self) -> list[Listed]:
         """Destroy the files of every datamart whose time is over, and what an interrupted build left."""

@@ -129,6 +129,20 @@ class Documents:
 
 
 @dataclass(frozen=True)
+class OwnPart:
+    """Columns of a table that the project brought itself, by the number of the data set."""
+
+    data: int
+    table: str
+    columns: tuple[str, ...]
+
+    @property
+    def named(self) -> dict[str, str]:
+        """Each column with its name in the datamart."""
+        return {name: f"own_{name}" for name in self.columns}
+
+
+@dataclass(frozen=True)
 class Spec:
     """A datamart as it was asked for. UsageError when its parts contradict each other."""
 
@@ -146,6 +160,7 @@ class Spec:
     fingerprint: bool
     formats: tuple[Form, ...]
     days: int
+    own: tuple[OwnPart, ...] = ()
 
     def __post_init__(self) -> None:
         for given in (self.project, self.name):
@@ -161,6 +176,7 @@ class Spec:
 
     def _check_names(self) -> None:
         names = ["patient", *self.demographics, *(one.name for one in self.variables)]
+        names += [name for one in self.own for name in one.named.values()]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise UsageError("A column would stand twice.", where=twice)

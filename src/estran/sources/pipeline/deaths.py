@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from estran.identity.deaths import ACCEPTED, REJECTED, Death, People, Review, is_sure
+from estran.identity.deaths import ACCEPTED, REJECTED, Death, Review
+from estran.identity.likeness import People, is_sure
 from estran.model.errors import UsageError
 from estran.sources.deaths import read_deaths
 from estran.sources.pipeline.reissue import Reissuer
@@ -57,7 +58,7 @@ def _take(
     if death is None:
         result.unreadable += 1
         return
-    matches = people.matches(death)
+    matches = people.matches(death.sought)
     if not matches:
         result.unmatched += 1
     elif is_sure(matches) and matches[0][1].died in (None, death.died) and _first(claimed, matches[0][1].patient_id, death):

@@ -1,0 +1,164 @@
+"""Rows of a project's own data: linked in the vault, each ending linked, superseded or set aside."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from tests.spec import site_kit as kit
+from tests.unit.keeping.owndata.conftest import DECLARED, Bench
+from tests.unit.opposing import oppose
+
+from estran.model.errors import InputRefused, NotAllowed, UsageError
+from estran.projects.actors import KEY_HOLDER
+from estran.projects.life.machine import Step
+from estran.projects.opposition import declare
+from estran.projects.owndata import end
+from estran.projects.owndata.outcome import csv_of
+from estran.projects.owndata.recipe import Form, read_recipe
+from estran.projects.owndata.store import folder_of
+from estran.projects.rights import due
+from estran.state import Wish
+
+CSV = """ipp;visit;day;fevg;nyha;note
+IPP0;V1;2024-02-03;35,5;2;seen with Mme MARTIN at home
+IPP0;V2;2024-08-04;41;1;
+IPP1;V1;2024-02-30;50;1;
+IPP2;V1;2024-02-05;fifty;1;
+IPP99;V1;2024-02-06;50;1;
+;V1;2024-02-06;50;1;
+IPP3;V1;2024-02-07;60;3;twice
+IPP3;V1;2024-02-07;61;3;twice
+"""
+USES = {"ipp": "patient", "visit": "key", "day": "date", "fevg": "number", "nyha": "code", "note": "words"}
+
+
+def test_each_row_ends_linked_superseded_or_set_aside_with_line_and_field(bench: Bench) -> None:
+    outcome = bench.bring(CSV, uses=USES)
+    assert outcome.counts == {"read": 8, "linked": 3, "superseded": 1, "aside": 4}
+    assert sorted(outcome.lines) == [
+        (4, "data", "day", "not-a-date"), (5, "data", "fevg", "not-a-number"), (6, "data", "ipp", "no-patient"),
+        (7, "data", "", "no-subject"),
+    ]  # fmt: skip
+    assert {who: sorted(values) for who, values in bench.held("fevg").items()} == {"IPP0": [35.5, 41.0], "IPP3": [61.0]}  # type: ignore[type-var]
+    assert dt.date(2024, 2, 3) in bench.held("day")["IPP0"]
+
+
+def test_what_identifies_is_dropped_and_texts_lose_names(bench: Bench) -> None:
+    bench.bring(CSV, uses=USES)
+    assert set(bench.table().column_names) == {
+        "_subject",
+        "_key",
+        "_line",
+        "_load",
+        "_patient",
+        "day",
+        "fevg",
+        "nyha",
+        "note",
+    }
+    said = " ".join(note or "" for note in bench.table()["note"].to_pylist())
+    assert "MARTIN" not in said and "[NOM]" in said
+    clear = b"".join(path.read_bytes() for path in folder_of(bench.site, bench.data).rglob("*") if path.is_file())
+    assert b"PAR1" not in clear  # no Parquet in clear
+    lines = csv_of(bench.bring(CSV, uses=USES))
+    assert "IPP" not in lines and "6;data;ipp;no-patient;" in lines
+
+
+def test_the_same_file_again_changes_nothing_and_a_corrected_one_replaces(bench: Bench) -> None:
+    bench.bring(CSV, uses=USES)
+    before = bench.table()
+    assert bench.bring(CSV, uses=USES).counts == {"read": 8, "linked": 0, "superseded": 4, "aside": 4}
+    assert bench.table().equals(before)
+    assert bench.bring(CSV.replace("35,5", "36"), uses=USES).linked == 1
+    assert sorted(bench.held("fevg")["IPP0"]) == [36.0, 41.0]
+    with pytest.raises(UsageError, match="another kind"):
+        bench.bring(CSV, uses=USES | {"nyha": "number"})
+
+
+def test_a_record_may_name_its_patient_on_one_row_only(bench: Bench) -> None:
+    rows = "record_id,redcap_event_name,ipp,day,sex,risk___1,risk___2\n7,base,IPP5,,1,1,0\n7,m6,,2024-05-06,,0,0\n8,base,,2024-05-06,2,0,0\n9,base,IPP6,,4,0,0\n"
+    dictionary = (
+        '"Variable / Field Name","Form Name","Field Type","Field Label","Choices, Calculations, OR Slider Labels",'
+        '"Text Validation Type OR Show Slider Number","Identifier?"\n'
+        "record_id,base,text,Record,,,\nipp,base,text,IPP,,,y\nday,visit,text,Day,,date_dmy,\n"
+        'sex,base,radio,Sex,"1, Male | 2, Female",,\nrisk,base,checkbox,Risks,"1, Smoker | 2, Diabetes",,\n'
+    )
+    outcome = bench.bring(rows, "ecrf", dictionary, uses={"ipp": "patient"})
+    assert outcome.counts == {"read": 4, "linked": 2, "superseded": 0, "aside": 2}
+    assert sorted(outcome.lines) == [(4, "data", "ipp", "no-identity"), (5, "data", "sex", "not-in-list")]
+    assert set(bench.held("risk_1")) == {"IPP5"} and set(bench.held("risk_1")["IPP5"]) == {True, False}
+    (sex,) = [one for one in bench.content().tables["data"].columns if one["name"] == "sex"]
+    assert sex["codes"] == {"1": "Male", "2": "Female"}
+
+
+def test_somebody_is_found_by_name_with_a_score_and_a_doubt_waits(bench: Bench) -> None:
+    rows = "nom;prenom;naissance;sexe;fevg\nMartin;Anne;11/01/1950;F;30\nLefevre;Lucile;13/03/1950;F;40\nInconnu;Jean;01/01/1960;M;50\n"
+    uses = {"nom": "family", "prenom": "given", "naissance": "birth", "sexe": "sex", "fevg": "number"}
+    outcome = bench.bring(rows, link="person", dates="dmy", uses=uses)
+    assert (outcome.linked, outcome.aside) == (1, {"no-patient": 1, "doubtful": 1})
+    assert bench.held("fevg") == {"IPP0": [30.0], "?": [40.0]}
+    (doubt,) = bench.keeper.doubts(bench.data)
+    assert doubt.sought.family == "Lefevre" and doubt.identity == kit.patient_of(bench.site, "IPP2")
+    assert bench.bring(rows, link="person", dates="dmy", uses=uses).linked == 0
+    assert bench.keeper.settle(bench.data, doubt.number, accepted=True) == 1
+    assert bench.held("fevg") == {"IPP0": [30.0], "IPP2": [40.0]}
+    first = bench.site.state.own_data.files(bench.data)[-1]
+    assert '"linked":2' in first.outcome and "doubtful" not in first.outcome
+    with pytest.raises(UsageError, match="No pair"):
+        bench.keeper.settle(bench.data, doubt.number, accepted=False)
+
+
+def test_an_opposition_removes_the_rows_and_is_acknowledged(bench: Bench) -> None:
+    bench.bring(CSV, uses=USES)
+    state = bench.site.state
+    wish = Wish(kit.patient_of(bench.site, "IPP0"), f"project:{bench.project}", "opposition", bench.site.today())
+    declare(state, bench.site.warehouse, KEY_HOLDER, wish)
+    assert [one.what for one in due(state, f"own-data {bench.data}")] == ["hide"]
+    assert bench.keeper.look() == [f"own data: 2 rows of data set {bench.data} removed, as their patients asked"]
+    assert set(bench.held("fevg")) == {"IPP3"} and not due(state, f"own-data {bench.data}")
+    with bench.site.vault() as vault:
+        assert wish.patient_id not in vault.own.of(bench.data).values()
+    assert "own-removed" in {one.kind for one in state.news.recent(bench.play.id["lea"])}
+    assert bench.bring(CSV, uses=USES).aside["no-patient"] == 3
+
+
+def test_a_later_file_takes_away_who_objected_in_between(bench: Bench) -> None:
+    bench.bring(CSV, uses=USES)
+    oppose(bench.site.warehouse, kit.patient_of(bench.site, "IPP0"), "research", bench.site.today())
+    outcome = bench.bring("ipp;fevg\nIPP0;30\n", uses={"ipp": "patient", "fevg": "number"})
+    assert outcome.aside == {"no-patient": 1} and set(bench.held("fevg")) == {"IPP3"}
+
+
+def test_closing_destroys_the_store_and_leaves_a_certificate(bench: Bench) -> None:
+    bench.bring(CSV, uses=USES)
+    folder = folder_of(bench.site, bench.data)
+    assert list(folder.rglob("*.land"))
+    (certificate,) = end(bench.site, bench.project)
+    assert not folder.exists() and certificate["tables"][0]["rows"] == 3 and certificate["formality"] == "MR-003"
+    assert end(bench.site, bench.project) == [certificate]
+    bench.keeper.look()
+    with bench.site.vault() as vault:
+        assert vault.own.of(bench.data) == {}
+    with pytest.raises(NotAllowed, match="not accepted"):
+        bench.bring(CSV, uses=USES)
+
+
+def test_a_certificate_of_the_project_destroys_it_too(bench: Bench) -> None:
+    bench.bring(CSV, uses=USES)
+    bench.play.take(bench.project, "lea", Step.CLOSE, reason="The study is over.")
+    bench.play.take(bench.project, "dan", Step.DESTROY, what="All", how="Erased", day=str(dt.date.today()))
+    assert any("destroyed with its project" in line for line in bench.keeper.look())
+    assert not list(folder_of(bench.site, bench.data).rglob("*.land"))
+
+
+def test_nothing_is_read_that_was_not_accepted_or_mapped(bench: Bench) -> None:
+    other = bench.desk("lea").declare(bench.project, DECLARED)
+    with pytest.raises(NotAllowed, match="not accepted"):
+        bench.keeper.bring(other, Form.CSV, bench.site.directory, read_recipe({"uses": USES}))
+    with pytest.raises(InputRefused, match="not in the file"):
+        bench.bring("a;b\n1;2\n", uses={"ipp": "patient", "b": "number"})
+    with pytest.raises(UsageError, match="keeps no column"):
+        bench.bring("ipp;b\n1;2\n", uses={"ipp": "patient"})
+    with pytest.raises(UsageError, match="finds the patient"):
+        bench.bring("ipp;b\n1;2\n", uses={"b": "number"})
