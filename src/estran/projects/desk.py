@@ -19,9 +19,11 @@ from estran.projects.audit import permit
 from estran.projects.charts.adjudicator import Adjudicator
 from estran.projects.charts.manager import ReviewManager
 from estran.projects.charts.reviewer import Reviewer
+from estran.projects.cloud import Prevalence
 from estran.projects.concepts import Concept, ConceptShelf
 from estran.projects.datamarts.shelf import Datamarts
 from estran.projects.documents import Document, patient_of, read_document
+from estran.projects.explorer import Explorer
 from estran.projects.feeds import FeedState, Refused
 from estran.projects.following import EveryDay, open_target
 from estran.projects.gate import Shown, gate_of, rules_of
@@ -56,6 +58,10 @@ class View:
     @cached_property
     def answers(self) -> Answers:
         return Answers(self.snapshot)
+
+    @cached_property
+    def prevalence(self) -> Prevalence:
+        return Prevalence(self.snapshot)
 
     @cached_property
     def holdings(self) -> Holdings:
@@ -192,12 +198,18 @@ class Desk:
         """The desk of whoever makes review lists."""
         return ReviewManager(self._room, self.actor, self._selected)
 
+    @property
+    def explorer(self) -> Explorer:
+        """The desk of whoever looks at a patient or a cohort as a picture."""
+        return Explorer(self._view, self._gate, self._permit, self._asked)
+
     def _selected(self, query: Node) -> tuple[Outcome, int, int]:
         """The patients of a question, and how many they and the others are as the gate shows it."""
         opened = self._asked(Action.PATIENTS, query, Target("patients for a review list"))
         outcome, everybody = self._view.answers.run(opened), self._view.snapshot.population()
         answers = self._gate.answers({"selected": outcome.patients, "others": everybody - outcome.patients})
         return outcome, answers["selected"].shown.value, answers["others"].shown.value
+
     @property
     def every_day(self) -> EveryDay:
         """My stars, shares, followed questions and notices."""
