@@ -26,6 +26,7 @@ from estran.portal.routes import (
     datamarts,
     documents,
     every_day,
+    explore,
     feeds,
     home,
     lists,
@@ -68,7 +69,7 @@ def create_app(site: SiteServices) -> FastAPI:
     rooms = (
         home, sign_in, account, search, cohorts, saved, concepts, documents, patients, feeds, audit, ways_in,
         people, projects, datamarts, spaces, rights, transparency, catalog, steering, reviews, reviewing,
-        adjudicating, every_day, lists, api,
+        adjudicating, every_day, lists, explore, api,
     )
     for room in rooms:
         app.include_router(room.router)

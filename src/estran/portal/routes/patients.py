@@ -10,6 +10,7 @@ from fastapi import APIRouter, HTTPException
 from fastapi.responses import HTMLResponse, Response
 
 from estran.portal.language import Language
+from estran.portal.pedigree import pedigree
 from estran.portal.visitor import Reader
 from estran.portal.words import unit, word
 from estran.projects.patients import LANES, Event, Timeline
@@ -24,8 +25,9 @@ _EPOCH = dt.date(1970, 1, 1)
 def timeline(who: Reader, patient_id: int) -> HTMLResponse:
     found = _timeline(who, patient_id)
     counts = [sum(e.lane == lane for e in found.events) for lane in range(len(LANES))]
+    family = who.desk.explorer.family(patient_id)
     return who.page(
-        "timeline.html", patient=found.patient, lanes=LANES, counts=counts, total=len(found.events),
+        "timeline.html", words=who.desk.explorer.words(found), family=family, tree=pedigree(family) if family else None, patient=found.patient, lanes=LANES, counts=counts, total=len(found.events),
         latest=found.events[: -TABLE_ROWS - 1 : -1], most=TABLE_ROWS,
         event_label=lambda e: event_label(e, who.spoken), event_detail=lambda e: event_detail(e, who.spoken),
     )
