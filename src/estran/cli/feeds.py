@@ -17,6 +17,7 @@ from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, errors, num
 from estran.keeping.auditing import AuditKeeper
 from estran.keeping.following import FollowKeeper
 from estran.keeping.lists import ListKeeper
+from estran.keeping.originals import OriginalKeeper
 from estran.keeping.rights import RightsKeeper
 from estran.keeping.screening import ScreeningKeeper
 from estran.keeping.work import work
@@ -96,11 +97,12 @@ def run(
         time.sleep(_LOOK)
 
 
-def _keepers(site: Site) -> tuple[AuditKeeper, RightsKeeper, FollowKeeper, ListKeeper, ScreeningKeeper]:
+def _keepers(site: Site) -> tuple[AuditKeeper, RightsKeeper, FollowKeeper, ListKeeper, ScreeningKeeper, OriginalKeeper]:
     """What this process does by itself besides the feeds."""
     lists = ListKeeper(site, site.key.subkey("lists"), site.vault)
     rights = RightsKeeper(site.state, site.warehouse)
-    return AuditKeeper(site.audit_seal), rights, FollowKeeper(ReadingRoom(site)), lists, ScreeningKeeper(site.state)
+    originals = OriginalKeeper(site, site.loading)
+    return AuditKeeper(site.audit_seal), rights, FollowKeeper(ReadingRoom(site)), lists, ScreeningKeeper(site.state), originals
 
 
 class _Stop:

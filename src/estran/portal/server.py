@@ -30,6 +30,7 @@ from estran.portal.routes import (
     feeds,
     home,
     lists,
+    originals,
     patients,
     people,
     projects,
@@ -69,7 +70,7 @@ def create_app(site: SiteServices) -> FastAPI:
     rooms = (
         home, sign_in, account, search, cohorts, saved, concepts, documents, patients, feeds, audit, ways_in,
         people, projects, datamarts, spaces, rights, transparency, catalog, steering, reviews, reviewing,
-        adjudicating, every_day, lists, explore, api,
+        adjudicating, every_day, lists, explore, originals, api,
     )
     for room in rooms:
         app.include_router(room.router)

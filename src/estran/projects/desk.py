@@ -33,6 +33,7 @@ from estran.projects.life import ProjectsDesk
 from estran.projects.lists import Lists
 from estran.projects.officer import Officer
 from estran.projects.operations import JobKind
+from estran.projects.originals import Originals
 from estran.projects.patients import PatientLine, Timeline, read_patients, read_timeline
 from estran.projects.policy import Action, Target, decide
 from estran.projects.questions import Answers, Counted, named_patients, names_patients, open_names, query_of, shown
@@ -214,6 +215,11 @@ class Desk:
     def every_day(self) -> EveryDay:
         """My stars, shares, followed questions and notices."""
         return EveryDay(self.state, self.actor)
+
+    @property
+    def originals(self) -> Originals:
+        """The documents that I asked for as they came."""
+        return Originals(self._room.site, self.actor)
 
     @property
     def lists(self) -> Lists:

@@ -108,7 +108,7 @@ _REVIEWS: Grants = {
 _EVERY_DAY: Grants = {
     Role.DATA_ENGINEER: frozenset({Action.IMPORT}),
     # Whoever treats the patients may be handed their names, on paper and by the key holder alone.
-    Role.CLINICIAN: frozenset({Action.SCREEN}),
+    Role.CLINICIAN: frozenset({Action.SCREEN, Action.ORIGINAL}),
 }
 
 _SUBJECTS: tuple[Grants, ...] = (_HOUSE, _PROJECTS, _DATAMARTS, _WORKSPACES, _RIGHTS, _QUALITY, _REVIEWS, _EVERY_DAY)

@@ -17,6 +17,7 @@ from estran.state.following import Followed, NewsLine
 from estran.state.jobs import Job, Jobs
 from estran.state.lockouts import Lockouts
 from estran.state.notices import Notice
+from estran.state.originals import Original
 from estran.state.passkeys import Passkey
 from estran.state.patient_lists import PatientList
 from estran.state.pending import Begun
@@ -34,7 +35,7 @@ __all__ = [
     "Account", "Accounts", "Act", "ApiToken", "AuditBook", "AuditEntry", "AuditFilter", "AuditLine", "Begun", "Call",
     "CatalogueShelf", "ChartBook", "Checkpoint", "CheckpointFile", "CohortShelf", "CohortVersion", "Drafts", "Entry",
     "Event", "Followed", "FormRecord", "Job", "Jobs", "LetterList", "ListDraft", "ListRecord", "ListedPatient",
-    "ListedText", "Lockouts", "Marked", "NewsLine", "Note", "Notice", "Passkey", "PatientList", "Place",
+    "ListedText", "Lockouts", "Marked", "NewsLine", "Note", "Notice", "Original", "Passkey", "PatientList", "Place",
     "PublicProject", "Recipient", "ReleaseFile", "ReleaseRequest", "Request", "ReviewRecord", "Run", "Said",
     "SavedCohort", "Screening", "Session", "Sessions", "Share", "Space", "StateDatabase", "Tallied", "Tombstone",
     "Wish", "Written",

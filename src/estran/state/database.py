@@ -23,6 +23,7 @@ from estran.state.following import Following, News
 from estran.state.jobs import Jobs
 from estran.state.lockouts import Lockouts
 from estran.state.notices import Notices
+from estran.state.originals import OriginalShelf
 from estran.state.passkeys import Passkeys
 from estran.state.patient_lists import PatientLists
 from estran.state.pending import Pending
@@ -40,7 +41,7 @@ from estran.state.spaces import Releases, Spaces
 from estran.state.transactions import reading, writing
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0013"  # the newest of the migrations
+HEAD = "0018"  # the newest of the migrations
 FILE_NAME = "state.sqlite"
 KEY_NAME = "portal.key"
 
@@ -82,6 +83,7 @@ class StateDatabase:
         self.news = News(engine)
         self.patient_lists = PatientLists(engine)
         self.screenings = Screenings(engine)
+        self.originals = OriginalShelf(engine)
 
     @classmethod
     def open(cls, where: Path | str, key_file: Path | None = None) -> StateDatabase:
