@@ -54,7 +54,7 @@ def area_map(parts: Mapping[str, Shown | None]) -> AreaMap:
     places = _places()
     told = {code: one for code in places if (one := parts.get(code)) is not None and one.value}
     ranks = {value: place for place, value in enumerate(sorted({one.value for one in told.values()}))}
-    level = {code: 1 + ranks[one.value] * CLASSES // len(ranks) for code, one in told.items()}
+    level = {code: -(-(ranks[one.value] + 1) * CLASSES // len(ranks)) for code, one in told.items()}
     names = departments()
     tiles = tuple(
         Tile(code, names[code], x, y, level.get(code, 0), parts.get(code)) for code, (x, y) in places.items()

@@ -187,8 +187,8 @@ def _sized(words: list[tuple[Concept, float, Shown, Shown]]) -> tuple[Word, ...]
     if not words:
         return ()
     low, high = words[-1][1], words[0][1]
-    span = high - low or 1.0
+    places = [(weight - low) / (high - low) if high > low else 0.5 for _, weight, _, _ in words]
     return tuple(
-        Word(concept, weight, 1 + int((SIZES - 1) * (weight - low) / span + 0.5), inside, site)
-        for concept, weight, inside, site in words
+        Word(concept, weight, 1 + int((SIZES - 1) * place + 0.5), inside, site)
+        for (concept, weight, inside, site), place in zip(words, places, strict=True)
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import sqlite3
-from pathlib import Path
 
 import pytest
 from tests.spec import site_kit as kit
