@@ -259,7 +259,7 @@ class Desk:
         return [ConceptShown(c, self._gate.show(c.patients, f"concept/{c.concept_id}")) for c in self._view.concepts.look_up(words, kind)]
 
     def vocabularies(self) -> tuple[tuple[str, int], ...]:
-        """The vocabularies that have a hierarchy; says nothing of any patient."""
+        """The vocabularies, those with a hierarchy first; says nothing of any patient."""
         self._permit(Action.CONCEPTS, Target("vocabularies"))
         return self._view.vocabularies
 
