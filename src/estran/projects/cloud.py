@@ -28,6 +28,7 @@ WORDS = 20  # of a cohort, each of which is one answer of the gate
 OF_PATIENT = 30
 SIZES = 6
 KINDS = frozenset({"diagnosis", "procedure", "laboratory", "drug", "observation"})
+_ADMINISTRATIVE = ("LOCAL/PMSI", "GHM", "GHS")
 _CLOSER = 150  # concepts that noise may bring among the words
 _PRIOR = 10.0  # patients that the prior is worth
 Ints = npt.NDArray[np.int64]
@@ -124,7 +125,7 @@ def _closest(
     known = shelf.of_ids(ids[order].tolist())
     for place in order:
         concept = known.get(int(ids[place]))
-        if concept and concept.kind in KINDS and (concept.vocabulary, concept.code) not in but:
+        if concept and _telling(concept) and (concept.vocabulary, concept.code) not in but:
             found.append((concept, int(inside[place])))
     return found[:_CLOSER]
 
@@ -160,11 +161,16 @@ def of_patient(prevalence: Prevalence, shelf: ConceptShelf, gate: ResultGate, fo
     words = []
     for code, count in days.items():
         concept = known.get(_pair(code))
-        if concept is not None and concept.kind in KINDS:
+        if concept is not None and _telling(concept):
             site = _of_site(prevalence, gate, concept.concept_id)
             rare = np.log(max(everybody.value, 2) / max(min(site.value, everybody.value), site.below / 2, 1))
             words.append((concept, float((1 + np.log(count)) * rare), Shown(count), site))
     return _sized(words)
+
+
+def _telling(concept: Concept) -> bool:
+    """Whether a concept says something of patients: how a stay was invoiced does not."""
+    return concept.kind in KINDS and not concept.vocabulary.startswith(_ADMINISTRATIVE)
 
 
 def _coded(events: Iterable[Event]) -> Iterable[Event]:
