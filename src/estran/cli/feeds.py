@@ -6,7 +6,7 @@ import signal
 import time
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import typer
 
@@ -18,6 +18,7 @@ from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, errors, num
 from estran.keeping.auditing import AuditKeeper
 from estran.keeping.following import FollowKeeper
 from estran.keeping.lists import ListKeeper
+from estran.keeping.originals import OriginalKeeper
 from estran.keeping.owndata.keeper import OwnDataKeeper
 from estran.keeping.rights import RightsKeeper
 from estran.keeping.screening import ScreeningKeeper
@@ -100,12 +101,19 @@ def run(
         time.sleep(_LOOK)
 
 
-def _keepers(site: Site) -> tuple[AuditKeeper, RightsKeeper, FollowKeeper, ListKeeper, ScreeningKeeper, OwnDataKeeper]:
+class _Keeper(Protocol):
+    """Looks whether there is something to do, does it, and tells."""
+
+    def look(self) -> list[str]: ...
+
+
+def _keepers(site: Site) -> tuple[_Keeper, ...]:
     """What this process does by itself besides the feeds."""
     lists = ListKeeper(site, site.key.subkey("lists"), site.vault)
     rights = RightsKeeper(site.state, site.warehouse)
     follow, screening = FollowKeeper(ReadingRoom(site)), ScreeningKeeper(site.state)
-    return AuditKeeper(site.audit_seal), rights, follow, lists, screening, OwnDataKeeper(site, site.key, site.vault)
+    own, originals = OwnDataKeeper(site, site.key, site.vault), OriginalKeeper(site, site.loading)
+    return AuditKeeper(site.audit_seal), rights, follow, lists, screening, own, originals
 
 
 class _Stop:

@@ -24,6 +24,7 @@ _PATHS = {
     "star": '<path d="m12 4 2.5 5.2 5.6.8-4 4 .9 5.7-5-2.7-5 2.7.9-5.7-4-4 5.6-.8z"/>',
     "bell": '<path d="M6 10a6 6 0 0 1 12 0v5l2 2H4l2-2zM10 20h4"/>',
     "tree": '<path d="M5 4v14h6M5 10h6"/><path d="M14 8h6v4h-6zM14 16h6v4h-6z"/>',
+    "map": '<path d="M4 4h6v6H4zM14 4h6v6h-6zM4 14h6v6H4zM14 14h6v6h-6z"/>',
     "table": '<path d="M4 5h16v14H4zM4 10h16M10 10v9"/>',
 }
 

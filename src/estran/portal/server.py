@@ -28,9 +28,11 @@ from estran.portal.routes import (
     datamarts,
     documents,
     every_day,
+    explore,
     feeds,
     home,
     lists,
+    originals,
     owndata,
     patients,
     people,
@@ -73,7 +75,7 @@ def create_app(site: SiteServices) -> FastAPI:
     rooms = (
         home, sign_in, account, search, cohorts, saved, concepts, documents, patients, feeds, audit, care, ways_in,
         people, owndata, projects, datamarts, spaces, rights, transparency, catalog, steering, reviews, reviewing,
-        adjudicating, every_day, lists, api,
+        adjudicating, every_day, lists, explore, originals, api,
     )
     for room in rooms:
         app.include_router(room.router)

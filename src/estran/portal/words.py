@@ -40,6 +40,11 @@ _HOUSE: dict[str, dict[str, str]] = {
         "diagnosis": _("Diagnosis"), "procedure": _("Procedure"), "drug": _("Drug"), "laboratory": _("Laboratory"),
         "observation": _("Observation"), "demographic": _("Demographic"), "other": _("Code"),
     },
+    "area": {"elsewhere": _("Elsewhere"), "unknown": _("Not known")},
+    "kinship": {
+        "self": _("this patient"), "mother": _("mother"), "child": _("child"), "twin": _("twin"), "sibling": _("brother or sister"),
+        "grandmother": _("grandmother"), "grandchild": _("grandchild"), "relative": _("relative"),
+    },
     "lane": {
         "stay": _("Stays"), "diagnosis": _("Diagnoses"), "procedure": _("Procedures"), "laboratory": _("Laboratory"),
         "drug": _("Drugs"), "document": _("Documents"), "observation": _("Observations"),

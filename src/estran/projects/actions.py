@@ -28,6 +28,7 @@ class Action(StrEnum):
     FOLLOW = "follow"  # have a saved cohort of one's own asked again by the clock
     IMPORT = "import"  # have a list of patient numbers looked up and saved as a cohort
     SCREEN = "screen"  # be handed the names of patients of one's ward who answer a question, by the key holder
+    ORIGINAL = "original"  # one document as it came, with the names in it, for care, with a reason
     REVIEW = "review"  # read and judge the patients of a review list that one was given, and no others
     ANNOTATE = "annotate"  # mark the texts of the patients that one was given
     ADJUDICATE = "adjudicate"  # settle what two reviewers of a list said differently, where one is named for it

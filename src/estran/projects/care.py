@@ -18,6 +18,16 @@ from estran.state import Opening
 _WORDS, _LETTERS, _LONGEST = 3, 20, 1000
 
 
+def tidied(reason: str) -> str:
+    """A reason as it is kept."""
+    return " ".join(reason.split())[:_LONGEST]
+
+
+def says_why(reason: str) -> bool:
+    """Whether a reason is a sentence, short as it may be."""
+    return len(reason) >= _LETTERS and len(reason.split()) >= _WORDS
+
+
 class Care:
     """One person's records opened for care. NotAllowed when the policy says no; each step is recorded."""
 
@@ -41,9 +51,9 @@ class Care:
 
     def open(self, patient_id: int, reason: str) -> None:
         """Open a record; the one opened before is closed. UsageError when the reason is none, or nobody is there."""
-        reason = " ".join(reason.split())[:_LONGEST]
+        reason = tidied(reason)
         self._permit(f"open patient:{patient_id}", (patient_id,), reason)
-        if len(reason) < _LETTERS or len(reason.split()) < _WORDS:
+        if not says_why(reason):
             raise UsageError("Say why this record is needed for care, in a sentence.")
         if self.actor.account_id is None:
             raise UsageError("A record is opened under an account.", hint="sign in to the portal")

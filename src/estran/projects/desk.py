@@ -21,9 +21,11 @@ from estran.projects.care import Care
 from estran.projects.charts.adjudicator import Adjudicator
 from estran.projects.charts.manager import ReviewManager
 from estran.projects.charts.reviewer import Reviewer
+from estran.projects.cloud import Prevalence
 from estran.projects.concepts import Concept, ConceptShelf
 from estran.projects.datamarts.shelf import Datamarts
 from estran.projects.documents import Document, patient_of, read_document
+from estran.projects.explorer import Explorer
 from estran.projects.feeds import FeedState, Refused
 from estran.projects.following import EveryDay, open_target
 from estran.projects.gate import Shown, gate_of, rules_of
@@ -33,6 +35,7 @@ from estran.projects.life import ProjectsDesk
 from estran.projects.lists import Lists
 from estran.projects.officer import Officer
 from estran.projects.operations import JobKind
+from estran.projects.originals import Originals
 from estran.projects.owndata import OwnData
 from estran.projects.patients import Timeline, read_patients, read_timeline
 from estran.projects.policy import Action, Target, decide
@@ -64,6 +67,10 @@ class View:
     @cached_property
     def answers(self) -> Answers:
         return Answers(self.snapshot)
+
+    @cached_property
+    def prevalence(self) -> Prevalence:
+        return Prevalence(self.snapshot)
 
     @cached_property
     def holdings(self) -> Holdings:
@@ -174,6 +181,11 @@ class Desk:
         """The desk of whoever makes review lists."""
         return ReviewManager(self._room, self.actor, self._selected)
 
+    @property
+    def explorer(self) -> Explorer:
+        """The desk of whoever looks at a patient or a cohort as a picture."""
+        return Explorer(self._view, self._gate, self._permit, self._asked)
+
     def _selected(self, query: Node) -> tuple[Outcome, int, int]:
         """The patients of a question, and how many they and the others are as the gate shows it."""
         opened = self._asked(Action.PATIENTS, query, Target("patients for a review list"))
@@ -185,6 +197,11 @@ class Desk:
     def every_day(self) -> EveryDay:
         """My stars, shares, followed questions and notices."""
         return EveryDay(self.state, self.actor)
+
+    @property
+    def originals(self) -> Originals:
+        """The documents that I asked for as they came."""
+        return Originals(self._room.site, self.actor)
 
     @property
     def lists(self) -> Lists:
@@ -248,7 +265,7 @@ class Desk:
         return [ConceptShown(c, self._gate.show(c.patients, f"concept/{c.concept_id}")) for c in self._view.concepts.look_up(words, kind)]
 
     def vocabularies(self) -> tuple[tuple[str, int], ...]:
-        """The vocabularies that have a hierarchy; says nothing of any patient."""
+        """The vocabularies, those with a hierarchy first; says nothing of any patient."""
         self._permit(Action.CONCEPTS, Target("vocabularies"))
         return self._view.vocabularies
 

@@ -17,6 +17,7 @@ from pyroaring import BitMap
 from estran.model.errors import NotAllowed
 from estran.projects.actors import Actor, Role
 from estran.projects.policy import Action, decide
+from estran.release.complement import withheld
 from estran.release.disclosure import Answer, Gate, Rules, Shown
 from estran.settings import Settings
 from estran.state import StateDatabase
@@ -41,6 +42,10 @@ class ResultGate(Protocol):
     def cells(self, answer: Answer, name: str, counts: Mapping[str, int]) -> dict[str, Shown]:
         """The disjoint cells of a breakdown `name` of an answered set."""
 
+    def parts(self, answer: Answer, name: str, counts: Mapping[str, int]) -> dict[str, Shown | None]:
+        """The parts that an answered set is made of, all of them; None for one that is withheld, so that no small
+        one follows from the others (see `release.complement`)."""
+
 
 class ExactGate:
     """What the key holder sees."""
@@ -53,6 +58,9 @@ class ExactGate:
 
     def cells(self, answer: Answer, name: str, counts: Mapping[str, int]) -> dict[str, Shown]:
         return {cell: Shown(count) for cell, count in counts.items()}
+
+    def parts(self, answer: Answer, name: str, counts: Mapping[str, int]) -> dict[str, Shown | None]:
+        return dict(self.cells(answer, name, counts))
 
 
 class ProtectedGate:
@@ -77,14 +85,21 @@ class ProtectedGate:
 
     def cells(self, answer: Answer, name: str, counts: Mapping[str, int]) -> dict[str, Shown]:
         """What was shown first of a set and of those close to it is what is shown ever after."""
+        return {cell: one for cell, one in self._kept(answer, name, counts, frozenset()).items() if one is not None}
+
+    def parts(self, answer: Answer, name: str, counts: Mapping[str, int]) -> dict[str, Shown | None]:
+        return self._kept(answer, name, counts, withheld(counts, self._rules.floor))
+
+    def _kept(
+        self, answer: Answer, name: str, counts: Mapping[str, int], hidden: frozenset[str]
+    ) -> dict[str, Shown | None]:
         name += self._within
-        kept: dict[str, dict[str, list[int]]] = json.loads(self._state.answered.cells(answer.number))
+        kept: dict[str, dict[str, list[int] | None]] = json.loads(self._state.answered.cells(answer.number))
         if name not in kept:
             shown = self._gate.cells(answer, name, counts)
-            kept[name] = {cell: [one.value, one.below] for cell, one in shown.items()}
+            kept[name] = {cell: None if cell in hidden else [one.value, one.below] for cell, one in shown.items()}
             self._state.answered.keep_cells(answer.number, json.dumps(kept))
-        margin = answer.shown.margin
-        return {cell: Shown(value, below, 0 if below else margin) for cell, (value, below) in kept[name].items()}
+        return {cell: None if one is None else _shown(one, answer.shown.margin) for cell, one in kept[name].items()}
 
     def _mind_quota(self) -> None:
         if self._account_id is None:
@@ -95,6 +110,11 @@ class ProtectedGate:
                 "You have used up your questions of this period: more answers together could tell of one patient.",
                 hint="ask the clinical data centre to count for you",
             )
+
+
+def _shown(kept: list[int], margin: int) -> Shown:
+    value, below = kept
+    return Shown(value, below, 0 if below else margin)
 
 
 class _Book:

@@ -109,7 +109,7 @@ _REVIEWS: Grants = {
 _EVERY_DAY: Grants = {
     Role.DATA_ENGINEER: frozenset({Action.IMPORT}),
     # Whoever treats the patients may be handed their names, on paper and by the key holder alone.
-    Role.CLINICIAN: frozenset({Action.SCREEN}),
+    Role.CLINICIAN: frozenset({Action.SCREEN, Action.ORIGINAL}),
 }
 
 _SUBJECTS: tuple[Grants, ...] = (_HOUSE, _PROJECTS, _DATAMARTS, _WORKSPACES, _RIGHTS, _QUALITY, _REVIEWS, _EVERY_DAY)
@@ -125,7 +125,7 @@ ALLOWED: Grants = {role: _of(role) for role in Role}
 
 
 # What a role includes within a perimeter only: an account without one may not do it.
-WITHIN: Grants = {Role.CLINICIAN: (_READING - _FEASIBILITY) | {Action.CARE}}
+WITHIN: Grants = {Role.CLINICIAN: (_READING - _FEASIBILITY) | {Action.CARE, Action.ORIGINAL}}
 
 # What is about the whole site, or shows what others found in it: closed to an account with a perimeter.
 WHOLE_SITE = frozenset({

@@ -47,13 +47,13 @@ class Branches:
 
 
 def vocabularies(snapshot: Snapshot) -> tuple[tuple[str, int], ...]:
-    """The vocabularies of the site that have a hierarchy, with their number of codes."""
+    """The vocabularies of the site with their number of codes, those with a hierarchy first; the others are one level."""
     rows = fetch(
         snapshot,
-        """SELECT vocabulary, count(*) AS codes FROM concept WHERE vocabulary IN (
+        """SELECT vocabulary, count(*) AS codes FROM concept GROUP BY vocabulary
+           ORDER BY vocabulary NOT IN (
                SELECT DISTINCT c.vocabulary FROM concept_ancestor a JOIN concept c ON c.concept_id = a.ancestor_id
-               JOIN concept d ON d.concept_id = a.descendant_id AND d.vocabulary = c.vocabulary WHERE a.distance > 0)
-           GROUP BY vocabulary ORDER BY vocabulary""",
+               JOIN concept d ON d.concept_id = a.descendant_id AND d.vocabulary = c.vocabulary WHERE a.distance > 0), vocabulary""",
     )
     return tuple((row["vocabulary"], row["codes"]) for row in rows)
 

@@ -18,6 +18,7 @@ from estran.state.jobs import Job, Jobs
 from estran.state.lockouts import Lockouts
 from estran.state.notices import Notice
 from estran.state.openings import Opening
+from estran.state.originals import Original
 from estran.state.owndata import OwnDataRow, OwnDeclaration, OwnFileRow, OwnState
 from estran.state.passkeys import Passkey
 from estran.state.patient_lists import PatientList
@@ -36,8 +37,8 @@ __all__ = [
     "Account", "Accounts", "Act", "ApiToken", "AuditBook", "AuditEntry", "AuditFilter", "AuditLine", "Begun", "Call",
     "CatalogueShelf", "ChartBook", "Checkpoint", "CheckpointFile", "CohortShelf", "CohortVersion", "Drafts", "Entry",
     "Event", "Followed", "FormRecord", "Job", "Jobs", "LetterList", "ListDraft", "ListRecord", "ListedPatient",
-    "ListedText", "Lockouts", "LoginTaken", "Marked", "NewsLine", "Note", "Notice", "Opening", "OwnDataRow", "OwnDeclaration",
-    "OwnFileRow", "OwnState", "Passkey", "PatientList", "Place",
+    "ListedText", "Lockouts", "LoginTaken", "Marked", "NewsLine", "Note", "Notice", "Opening", "Original", "OwnDataRow",
+    "OwnDeclaration", "OwnFileRow", "OwnState", "Passkey", "PatientList", "Place",
     "PublicProject", "Recipient", "ReleaseFile", "ReleaseRequest", "Request", "ReviewRecord", "Run", "Said",
     "SavedCohort", "Screening", "Session", "Sessions", "Share", "Space", "StateDatabase", "Tallied", "Tombstone",
     "Wish", "Written",

@@ -24,6 +24,7 @@ from estran.state.jobs import Jobs
 from estran.state.lockouts import Lockouts
 from estran.state.notices import Notices
 from estran.state.openings import Openings
+from estran.state.originals import OriginalShelf
 from estran.state.owndata import OwnDataBook
 from estran.state.passkeys import Passkeys
 from estran.state.patient_lists import PatientLists
@@ -43,7 +44,7 @@ from estran.state.spaces import Releases, Spaces
 from estran.state.transactions import reading, writing
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0014"  # the newest of the migrations
+HEAD = "0018"  # the newest of the migrations
 FILE_NAME = "state.sqlite"
 KEY_NAME = "portal.key"
 
@@ -88,6 +89,7 @@ class StateDatabase:
         self.perimeters = Perimeters(engine)
         self.openings = Openings(engine)
         self.own_data = OwnDataBook(engine)
+        self.originals = OriginalShelf(engine)
 
     @classmethod
     def open(cls, where: Path | str, key_file: Path | None = None) -> StateDatabase:

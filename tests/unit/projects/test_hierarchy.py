@@ -21,7 +21,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 def test_levels_hold_what_is_directly_below(site: Site) -> None:
     desk = Desk(ReadingRoom(site), KEY_HOLDER)
-    assert desk.vocabularies() == (("CIM10", 8),)
+    assert desk.vocabularies() == (("CIM10", 8), ("ATC", 2), ("CCAM", 1), ("LOINC", 5)), "those with a hierarchy first"
+    assert [n.concept.code for n, _ in desk.branches("ATC", "")[0]] == ["A10BA02", "C03CA01"], "the others are one level"
     top, total = desk.branches("CIM10", "")
     assert [(n.concept.code, n.open) for n, _ in top] == [
         ("E11", True), ("E85", False), ("I10", False), ("I50", True), ("K74.6", False)

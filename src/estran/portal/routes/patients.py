@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse, Response
 
 from estran.model.errors import NotAllowed
 from estran.portal.language import Language
+from estran.portal.pedigree import pedigree
 from estran.portal.reasons import reason
 from estran.portal.routes import care
 from estran.portal.visitor import Reader
@@ -33,8 +34,10 @@ def timeline(who: Reader, patient_id: int) -> HTMLResponse:
             raise
         return care.form(who, f"P{patient_id}", said=reason(who.spoken, error.what), status=403)
     counts = [sum(e.lane == lane for e in found.events) for lane in range(len(LANES))]
+    family = who.desk.explorer.family(patient_id)
     return who.page(
-        "timeline.html", opened=who.desk.opened_for_care(patient_id), patient=found.patient, lanes=LANES, counts=counts, total=len(found.events),
+        "timeline.html", opened=who.desk.opened_for_care(patient_id), words=who.desk.explorer.words(found), family=family,
+        tree=pedigree(family) if family else None, patient=found.patient, lanes=LANES, counts=counts, total=len(found.events),
         latest=found.events[: -TABLE_ROWS - 1 : -1], most=TABLE_ROWS,
         event_label=lambda e: event_label(e, who.spoken), event_detail=lambda e: event_detail(e, who.spoken),
     )

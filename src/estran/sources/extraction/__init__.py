@@ -9,6 +9,9 @@ Nothing here recognises characters in pictures: a scan is refused with a sentenc
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from importlib import import_module
 
@@ -28,6 +31,7 @@ ENDINGS = {
 }  # fmt: skip
 _MODULES = {PDF: "pdf", DOCX: "docx", ODT: "odt", RTF: "rtf", HTML: "html", TEXT: "plain"}
 _OTHER_NAMES = {"text/rtf": RTF, "application/xhtml+xml": HTML, "application/x-pdf": PDF, "text/markdown": TEXT}
+_watching: ContextVar[dict[bytes, None] | None] = ContextVar("watching", default=None)
 _LEGACY = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # OLE2: Word before 2007, or a .docx locked by a password
 _PACKAGE = "EncryptedPackage".encode("utf-16-le")
 
@@ -53,12 +57,25 @@ class Unreadable(refusing.Unread):
     """Why no text can be had: a code of Refusal and one sentence, without any content."""
 
 
+@contextmanager
+def watched() -> Iterator[dict[bytes, None]]:
+    """The PDFs that readers come upon in the block, in order, each once: how an original is found again."""
+    seen: dict[bytes, None] = {}
+    before = _watching.set(seen)
+    try:
+        yield seen
+    finally:
+        _watching.reset(before)
+
+
 def media_type_of(data: bytes, told: str = "") -> str:
     """What `data` is: by its first bytes, else as `told` (a media type). Raises Unreadable."""
     head = data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n")
     if head.startswith(_LEGACY):
         raise _legacy(data)
     if b"%PDF-" in data[:1024]:
+        if (seen := _watching.get()) is not None:
+            seen[data] = None
         return PDF
     if head.startswith(b"{\\rtf"):
         return RTF

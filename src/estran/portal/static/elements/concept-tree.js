@@ -25,10 +25,12 @@ class ConceptTree extends HTMLElement {
   async fetchInto(list, vocabulary, code) {
     const where = new URLSearchParams({ vocabulary, code });
     const answer = await fetch(`/concepts/tree?${where}`, { headers: { "HX-Request": "true" }, credentials: "same-origin" });
-    if (!answer.ok || answer.status === 204) return;
+    if (!answer.ok || answer.status === 204) return false;
     const parsed = new DOMParser().parseFromString(`<ul>${await answer.text()}</ul>`, "text/html");
     list.replaceChildren(...parsed.querySelectorAll("li"));
-    this.querySelector("[role=status]").textContent = String(list.children.length);
+    const status = this.querySelector("[role=status]");
+    status.textContent = status.dataset.said.replace("{n}", list.children.length);
+    return true;
   }
 
   focusOn(item) {
@@ -45,7 +47,7 @@ class ConceptTree extends HTMLElement {
       list = document.createElement("ul");
       list.setAttribute("role", "group");
       item.append(list);
-      await this.fetchInto(list, item.dataset.vocabulary, item.dataset.code);
+      if (!(await this.fetchInto(list, item.dataset.vocabulary, item.dataset.code))) return list.remove(); // to be tried again
     }
     list.hidden = false;
     item.setAttribute("aria-expanded", "true");
