@@ -15,6 +15,7 @@ from estran.app import Site
 from estran.cli.load import load_feed, progress_bar
 from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, errors, number, table
 from estran.keeping.auditing import AuditKeeper
+from estran.keeping.datamarts import DatamartKeeper
 from estran.keeping.following import FollowKeeper
 from estran.keeping.lists import ListKeeper
 from estran.keeping.rights import RightsKeeper
@@ -23,6 +24,7 @@ from estran.keeping.work import work
 from estran.model.errors import CheckFailed, EstranError, InputRefused
 from estran.model.feeds import Feed
 from estran.projects import feeds as health
+from estran.projects.actors import KEY_HOLDER
 from estran.projects.desk import ReadingRoom
 from estran.sources.pipeline.history import finished
 from estran.sources.pipeline.run import retry
@@ -83,7 +85,7 @@ def run(
     while not stop.asked:
         for told in (line for keeper in keepers for line in keeper.look()):
             (errors if json else console).print(told, highlight=False, markup=False)
-        for job in work(opened.state, opened.loading):
+        for job in work(opened.state, opened.loading, opened.datamarts):
             if json:
                 emit({"work": job.kind, "argument": job.argument})
             else:
@@ -96,11 +98,12 @@ def run(
         time.sleep(_LOOK)
 
 
-def _keepers(site: Site) -> tuple[AuditKeeper, RightsKeeper, FollowKeeper, ListKeeper, ScreeningKeeper]:
+def _keepers(site: Site) -> tuple[AuditKeeper, RightsKeeper, DatamartKeeper, FollowKeeper, ListKeeper, ScreeningKeeper]:
     """What this process does by itself besides the feeds."""
     lists = ListKeeper(site, site.key.subkey("lists"), site.vault)
     rights = RightsKeeper(site.state, site.warehouse)
-    return AuditKeeper(site.audit_seal), rights, FollowKeeper(ReadingRoom(site)), lists, ScreeningKeeper(site.state)
+    marts = DatamartKeeper(site, site.datamarts(KEY_HOLDER))
+    return AuditKeeper(site.audit_seal), rights, marts, FollowKeeper(ReadingRoom(site)), lists, ScreeningKeeper(site.state)
 
 
 class _Stop:

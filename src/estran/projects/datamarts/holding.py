@@ -15,7 +15,8 @@ from estran.projects.actors import Role
 from estran.projects.datamarts.reading import read_spec
 from estran.projects.life import open_project
 from estran.projects.life.formality import Kind
-from estran.projects.policy import Decision
+from estran.projects.life.machine import Stage
+from estran.projects.life.opening import project_of
 from estran.state import StateDatabase, Tombstone
 from estran.state.datamarts import DatamartRow
 from estran.warehouse import Snapshot
@@ -87,10 +88,7 @@ def end(state: StateDatabase, row: DatamartRow) -> None:
         rights.end(state, name_of(row))
 
 
-def closed(state: StateDatabase, project: str) -> Decision | None:
-    """Why nothing is built for a project of the house any more; None while it is open, or when it has no life here."""
-    try:
-        open_project(state, project)
-    except NotAllowed as refused:
-        return Decision(False, refused.what) if state.projects.events(project) else None
-    return None
+def over(state: StateDatabase, project: str) -> bool:
+    """Whether a project of the house is being closed, or is closed: nothing is kept for it."""
+    life = project_of(state, project)
+    return life is not None and life.stage in (Stage.CLOSING, Stage.CLOSED)

@@ -90,6 +90,11 @@ class Datamarts:
         self._site, self.actor, self._workshop = site, actor, workshop
         self._book = site.state.datamarts
 
+    @property
+    def site(self) -> SiteServices:
+        """The site whose datamarts they are."""
+        return self._site
+
     # Looking
 
     def all(self) -> list[Listed]:
@@ -161,8 +166,8 @@ class Datamarts:
                 one = self.one(one.row.id)
             if one.due != "withdrawn":
                 holding.acknowledge(self._site.state, one.row, "nobody in it")
-            elif closed := holding.closed(self._site.state, one.row.project):
-                self.destroy(one.row.id, closed.reason)
+            elif holding.over(self._site.state, one.row.project):
+                self.destroy(one.row.id, f"project {one.row.project} is closed")
             else:
                 made.append(self.replace(one.row.id, reason, "a patient objected or was erased"))
         return made
@@ -286,9 +291,9 @@ class Datamarts:
         left = bool(BitMap.deserialize(one.row.members) & gone)
         return Proof(wrong, again["reproducible"] == one.manifest["reproducible"], left)
 
-    def expire(self) -> list[Listed]:
+    def expire(self, *, unfinished: bool = True) -> list[Listed]:
         """Destroy the files of every datamart whose time is over, and what an interrupted build left."""
-        due = [one for one in self.all() if one.due in ("expired", "unfinished")]
+        due = [one for one in self.all() if one.due == "expired" or (unfinished and one.due == "unfinished")]
         return [self.destroy(one.row.id, one.due) for one in due]
 
     def destroy(self, number: int, why: str) -> Listed:
