@@ -31,6 +31,7 @@ from estran.portal.routes import (
     lists,
     patients,
     people,
+    project_data,
     projects,
     reviewing,
     reviews,
@@ -67,7 +68,7 @@ def create_app(site: SiteServices) -> FastAPI:
     app.mount("/static", _Static(directory=STATIC), name="static")
     rooms = (
         home, sign_in, account, search, cohorts, saved, concepts, documents, patients, feeds, audit, ways_in,
-        people, projects, datamarts, spaces, rights, transparency, catalog, steering, reviews, reviewing,
+        people, project_data, projects, datamarts, spaces, rights, transparency, catalog, steering, reviews, reviewing,
         adjudicating, every_day, lists, api,
     )
     for room in rooms:

@@ -164,9 +164,13 @@ class Workspaces:
 
     def _watching(self) -> None:
         while not self._closing.wait(_LOOK):
-            for project in list(self._running):
-                if self._over(project):
-                    self._end(project)
+            self.look()
+
+    def look(self) -> None:
+        """End each workspace that is to be stopped."""
+        for project in list(self._running):
+            if self._over(project):
+                self._end(project)
 
     def _over(self, project: int) -> str:
         """As `over`; a look that fails says nothing, the next one is near."""
