@@ -9,6 +9,7 @@ import datetime as dt
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from estran.model.errors import UsageError
 from estran.projects.life import ProjectsDesk
 from estran.projects.life.machine import Step
 from estran.projects.workspaces import bubblewrap
+from estran.projects.workspaces.driver import socket_of
 from estran.projects.workspaces.spaces import folders_of
 from estran.state.spaces import space_key
 
@@ -230,6 +232,9 @@ def table(stage: Stage, here: str, number: str, port: int) -> None:
     lead.get_by_role("link", name="Espace de travail", exact=True).click()
     space = lead.url
     lead.get_by_role("button", name="Démarrer").click()
+    until = time.monotonic() + 240
+    while socket_of(stage.site, space_key(number)) is None and time.monotonic() < until:
+        lead.wait_for_timeout(200)
     lead.get_by_role("link", name="Ouvrir le notebook").click()
     run_notebook(lead, folders.out)
     stage.picture(lead, "notebook")
