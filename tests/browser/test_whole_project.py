@@ -175,7 +175,7 @@ def committee(stage: Stage, here: str) -> None:
     expect(chair.locator("section:has(#session)")).to_contain_text("2 votes sur 3")
     do(chair, "vote", vote="accept", reason="D’accord.")
     expect(chair.locator("section:has(#votes)")).to_contain_text("En l’état des votes :")
-    stage.picture(chair, "committee")
+    stage.picture(chair, "committee", "section:has(#seats)")
     hidden = stage.page("comite5", hall)
     expect(hidden.locator("body")).not_to_contain_text("Une bonne question")
     expect(hidden.locator("#do-vote")).to_have_count(0)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from estran.model.errors import EstranError, UsageError
 from estran.projects.actors import KEY_HOLDER, Actor
 from estran.projects.closing import end_data
+from estran.projects.datamarts import holding
 from estran.projects.datamarts.shelf import Datamarts
 from estran.projects.rights_desk import actor_of
 from estran.projects.site import SiteServices
@@ -47,8 +48,8 @@ class DatamartKeeper:
 
     def look(self) -> list[str]:
         """Do what is due; a sentence for each thing done or gone wrong, which is tried again."""
-        version, owed = self._site.snapshot().version, self._site.state.rights.tombstones()
-        if version == self._seen and not owed and time.monotonic() < self._next:
+        version = self._site.snapshot().version
+        if version == self._seen and time.monotonic() < self._next and not holding.owes(self._site.state):
             return []
         try:
             made, gone = self._shelf.refresh_due(WHY), self._shelf.expire(unfinished=False)

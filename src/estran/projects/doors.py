@@ -13,11 +13,12 @@ from estran.projects.policy import Action, decide
 from estran.projects.site import SiteServices
 from estran.projects.workspaces.spaces import mine
 from estran.state import Space
+from estran.state.datamarts import MartState
 
 
 @dataclass(frozen=True)
 class Doors:
-    """`build` and `provide` say whether this person may have a datamart built, a workspace opened."""
+    """`build` and `provide` say whether this person may have a datamart built, a workspace opened on the newest."""
 
     datamarts: tuple[Listed, ...]
     space: Space | None
@@ -39,5 +40,6 @@ def doors_of(site: SiteServices, actor: Actor, project: Project) -> Doors | None
     asked = may(Action.HAND_IN) or may(Action.RELEASE)
     requests = tuple(one for one in Airlock(site, actor).requests() if one.space.number == project.number) if asked else ()
     is_open = project.stage is Stage.OPEN
-    built = any(one.row.state == "live" for one in marts)
-    return Doors(marts, space, requests, is_open and may(Action.BUILD_DATAMART), is_open and built and may(Action.PROVIDE))
+    live = next((one.row.folder for one in marts if one.row.state == MartState.LIVE), None)
+    fit = live is not None and (space is None or not space.datamart.endswith(f"/{live}"))
+    return Doors(marts, space, requests, is_open and may(Action.BUILD_DATAMART), is_open and fit and may(Action.PROVIDE))

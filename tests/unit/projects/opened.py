@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pyroaring import BitMap
+
 from estran.projects.actors import KEY_HOLDER
 from estran.projects.site import SiteServices
 from estran.projects.workspaces.spaces import provide, site_folder
@@ -65,5 +67,5 @@ def furnished(site: SiteServices, team: Sequence[int], folder: Path) -> Space:
     place = site_folder(site) / "datamarts" / row.folder
     place.parent.mkdir(parents=True)
     place.symlink_to(folder)
-    site.state.datamarts.finish(row.id, b"", "")
+    site.state.datamarts.finish(row.id, bytes(BitMap().serialize()), "")
     return provide(site, KEY_HOLDER, number)

@@ -9,16 +9,14 @@ from __future__ import annotations
 import orjson
 from pyroaring import BitMap
 
-from estran.model.errors import NotAllowed
 from estran.projects import rights
 from estran.projects.actors import Role
 from estran.projects.datamarts.reading import read_spec
-from estran.projects.life import open_project
 from estran.projects.life.formality import Kind
 from estran.projects.life.machine import Stage
 from estran.projects.life.opening import project_of
 from estran.state import StateDatabase, Tombstone
-from estran.state.datamarts import DatamartRow
+from estran.state.datamarts import DatamartRow, MartState
 from estran.warehouse import Snapshot
 
 _ALWAYS = frozenset({"research", "genetic"})
@@ -35,12 +33,12 @@ def uses(state: StateDatabase, project: str, recipient: str) -> frozenset[str]:
     account = state.accounts.find(recipient)
     if account is not None and account.role == Role.INDUSTRIAL_PARTNER:
         found.add("industry")
-    try:
-        life = open_project(state, project)
-    except NotAllowed:
-        return frozenset(found)
-    found |= {"teaching"} if life.kind is Kind.TEACHING else set()
-    return frozenset(found | ({"industry"} if life.partner else set()))
+    life = project_of(state, project)
+    if life is not None and life.kind is Kind.TEACHING:
+        found.add("teaching")
+    if life is not None and life.request.partner:
+        found.add("industry")
+    return frozenset(found)
 
 
 def excluded(state: StateDatabase, newest: Snapshot, project: str, recipient: str) -> BitMap:
@@ -73,6 +71,12 @@ def concerns(row: DatamartRow, tombstones: list[Tombstone]) -> bool:
     """Whether somebody in a build is to be taken out; who may come back comes back with the next refresh."""
     held = BitMap.deserialize(row.members) if row.members else BitMap()
     return any(one.patient_id in held for one in tombstones if one.what != "restore")
+
+
+def owes(state: StateDatabase) -> bool:
+    """Whether a datamart of this site owes anything."""
+    found = owed(state)
+    return bool(found) and any(name_of(row) in found for row in state.datamarts.all() if row.state == MartState.LIVE)
 
 
 def acknowledge(state: StateDatabase, row: DatamartRow, outcome: str) -> None:

@@ -19,8 +19,7 @@ class OpenProject:
     """An open project as a datamart or a workspace needs it.
 
     `members` are account numbers of those in the team who signed the charter; `cohort_version` is the saved version
-    that was accepted (`state.cohorts.version`); `texts` says whether de-identified texts were granted, `partner` whether the data
-    are shared with somebody outside.
+    that was accepted (`state.cohorts.version`); `texts` says whether de-identified texts were granted.
     """
 
     number: str
@@ -32,7 +31,6 @@ class OpenProject:
     variables: tuple[Variable, ...]
     cohort_version: int
     texts: bool
-    partner: bool
     opened: dt.datetime
     expires: dt.datetime
 
@@ -57,6 +55,5 @@ def open_project(state: StateDatabase, number: str) -> OpenProject:
     return OpenProject(
         project.number, project.title, project.kind, project.lead,
         tuple(member for member in project.members if member in project.signed), project.sites,
-        project.request.variables, project.cohort.version_id, project.request.texts,
-        project.request.partner, project.opened, project.expires,
+        project.request.variables, project.cohort.version_id, project.request.texts, project.opened, project.expires,
     )  # fmt: skip

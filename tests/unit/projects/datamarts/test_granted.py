@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from typing import Any
 
@@ -17,6 +18,8 @@ from estran.keeping.datamarts import DatamartKeeper, build_asked, end_project, r
 from estran.model.errors import NotAllowed, UsageError
 from estran.projects import rights
 from estran.projects.actors import KEY_HOLDER, Actor
+from estran.projects.datamarts import granting
+from estran.projects.datamarts.granting import Chosen
 from estran.projects.datamarts.shelf import Datamarts, Listed
 from estran.projects.life.desk import END_DATA
 from estran.projects.life.project import fold
@@ -197,3 +200,24 @@ def test_closing_a_project_destroys_what_it_was_given_and_the_certificate_says_s
     assert certificate["why"] == f"project {number} is closed" and certificate["files"]
     assert end_project(state, bench.of, ordered) == "datamarts -0, workspace -0"
     assert fold(number, state.projects.events(number)).stage == "closing"
+
+
+def test_the_page_offers_what_was_granted_under_names_that_a_table_can_have(engineer: Datamarts, bench: Bench) -> None:
+    variables = [
+        ["Créatinine (µmol/L)", "LOINC:2160-0", "Kidneys matter"], ["creatinine µmol L", "LOINC:2823-3", "Twice"],
+        ["2e dosage", "LOINC:4548-4", "Starts with a digit"], ["Âge", "LOINC:30525-0", "A taken name"],
+        ["Domicile", "DEMOGRAPHIC:residence_area", "Distance to care"], ["Mode de vie", "", "In texts alone"],
+    ]  # fmt: skip
+    researcher = bench.site.state.accounts.find("researcher")
+    assert researcher is not None
+    number = opened(bench.site.state, [researcher.id], cohort=question_json.dumps(parse(QUESTION)), variables=variables)
+    offered = granting.offer(bench.site.state, engineer.actor, number)
+    assert [one.name for one in offered.columns] == ["creatinine_mol_l", "creatinine_mol_l_2", "v_2e_dosage", "age_2"]
+    assert offered.bare == ("Mode de vie",) and offered.question == QUESTION and "residence_area" in offered.demographics
+    assert [one.login for one in offered.team] == ["researcher"] and 720 < offered.days < 732 and not offered.texts
+    chosen = Chosen("heart", "researcher", {"creatinine_mol_l": "mean"}, ("sex", "residence_area"), False, "shift", ("csv",), 30)
+    assert engineer.build(granting.spec_of(offered, chosen), "researcher", "").rows > 0
+    with pytest.raises(UsageError, match="not granted"):
+        granting.spec_of(offered, dataclasses.replace(chosen, columns={"potassium": "last"}))
+    with pytest.raises(NotAllowed, match="does not include"):
+        granting.offer(bench.site.state, Actor.of(researcher), number)
