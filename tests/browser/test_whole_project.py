@@ -231,6 +231,7 @@ def table(stage: Stage, here: str, number: str, port: int) -> None:
     lead = stage.page("chercheuse", here)
     lead.get_by_role("link", name="Espace de travail", exact=True).click()
     space = lead.url
+    assert serious(lead) == []
     lead.get_by_role("button", name="Démarrer").click()
     until = time.monotonic() + 240
     while socket_of(stage.site, space_key(number)) is None and time.monotonic() < until:
@@ -240,15 +241,19 @@ def table(stage: Stage, here: str, number: str, port: int) -> None:
     stage.picture(lead, "notebook")
     refused = hand_in(lead, space, "table.csv")
     expect(lead.get_by_text("L'effectif 3 est inférieur à 10.")).to_be_visible()
+    expect(lead.locator("td.marked").first).to_contain_text("3")
+    assert serious(lead) == []
     stage.picture(lead, "refused")
     released = hand_in(lead, space, "corrected.csv")
     assert refused != released
     expect(lead.get_by_text("Les vérifications n’ont rien trouvé.")).to_be_visible()
+    stage.site.state.accounts.change(stage.actor("verificatrice").account_id or 0, language="en", theme="dark")
     checker = stage.page("verificatrice", released)
-    checker.get_by_label("Motif, conservé avec la demande").fill("Effectifs masqués et arrondis.")
+    checker.get_by_label("Reason, kept with the request").fill("Counts are redacted and rounded.")
+    assert serious(checker) == []
     stage.picture(checker, "airlock")
-    checker.get_by_role("button", name="Laisser sortir").click()
-    expect(checker.get_by_text("Effectifs masqués et arrondis.")).to_be_visible()
+    checker.get_by_role("button", name="Let them leave").press("Enter")
+    expect(checker.get_by_text("Counts are redacted and rounded.")).to_be_visible()
     lead.reload()
     with lead.expect_download() as download:
         lead.get_by_role("link", name="Récupérer corrected.csv").click()
