@@ -60,6 +60,9 @@ _HOUSE: dict[str, dict[str, str]] = {
         "find-person": _("Find the person of request"),
         "carry-out": _("Carry out request"),
         "measure": _("Describe the data and run the checks"),
+        "build-datamart": _("Build datamart"),
+        "refresh-datamart": _("Refresh datamart"),
+        "end-project": _("Destroy what was given to project"),
     },
     "origin": {"0": _("coded"), "1": _("read in the text"), "2": _("derived")},
     "context": {
