@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page
 from tests.browser.serving import served
 from tests.browser.small_site import PATIENTS, hospital
 
@@ -75,7 +75,7 @@ class Stage:
             page = self.pages[login] = context.new_page()
             page.set_default_timeout(60_000)
             page.on("console", self._heard)
-            page.on("pageerror", lambda error: self.complaints.append(str(error)))
+            page.on("pageerror", self._broke)
         self.pages[login].goto(self.base + path)
         return self.pages[login]
 
@@ -83,6 +83,10 @@ class Stage:
         """What the portal's own pages complain of; the notebook in its frame says what it likes."""
         if message.type in ("error", "warning") and str(message.location.get("url", "")).startswith(self.base):
             self.complaints.append(message.text)
+
+    def _broke(self, error: Error) -> None:
+        if self.base in (error.stack or ""):
+            self.complaints.append(str(error))
 
     def _signed_in(self, login: str) -> BrowserContext:
         context = self.browser.new_context(viewport=SCREEN, locale="fr-FR", color_scheme="light")  # type: ignore[arg-type]
