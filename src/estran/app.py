@@ -20,7 +20,8 @@ from estran.warehouse import Snapshot, Warehouse
 if TYPE_CHECKING:  # each command imports only what it needs: everything together takes seconds
     from estran.identity.keys import SiteKey
     from estran.identity.vault import Vault
-    from estran.projects.datamarts.shelf import Workshop
+    from estran.projects.actors import Actor
+    from estran.projects.datamarts.shelf import Datamarts, Workshop
     from estran.projects.sealing import Sealing
     from estran.sources.pipeline.run import Parts, ReaderOf
     from estran.sources.records import Reader
@@ -89,6 +90,12 @@ class Site:
         from estran.projects.datamarts.shelf import Workshop
 
         return Workshop(self.key, self.directory / "datamarts", self.warehouse.snapshot)
+
+    def datamarts(self, actor: Actor) -> Datamarts:
+        """The datamarts as somebody may have them built."""
+        from estran.projects.datamarts.shelf import Datamarts
+
+        return Datamarts(self, actor, self.workshop)
 
     @contextlib.contextmanager
     def vault(self) -> Iterator[Vault]:

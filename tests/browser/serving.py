@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 from estran.portal.server import create_app
+from estran.projects.site import SiteServices
 
 CANDIDATES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = [
@@ -46,7 +47,7 @@ class Portal:
 class served:
     """Serve a site on a free port of the loopback, in a thread."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: SiteServices) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
         config = uvicorn.Config(create_app(site), log_level="warning", server_header=False)
         self._server = uvicorn.Server(config)

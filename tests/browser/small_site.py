@@ -174,13 +174,18 @@ def _written(language: str, patients: int) -> tempfile.TemporaryDirectory[str]:
     folder, settings = Path(kept.name), _settings(language)
     warehouse = Warehouse.create(folder / "warehouse", settings)
     with warehouse.writer() as writer:
-        writer.commit(_changes(_hospital(patients)))
+        writer.commit(hospital(patients))
     state = StateDatabase.open(folder / "state.sqlite")
     for role in Role:
         create_account(state, KEY_HOLDER, str(role), PASSWORD, role, language)
     Sealing.with_key(Site(folder, settings, state, warehouse), bytes(32))
     state.close()
     return kept
+
+
+def hospital(patients: int) -> Changes:
+    """All that the hospital holds, to be committed to an empty warehouse."""
+    return _changes(_hospital(patients))
 
 
 def _changes(rows: Rows) -> Changes:

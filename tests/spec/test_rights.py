@@ -41,13 +41,13 @@ def test_a_wish_by_hospital_number_hides_the_person_where_the_key_is(site: Site)
     create_account(site.state, KEY_HOLDER, "dpo", "correct horse battery", Role.DATA_PROTECTION_OFFICER)
     desk = RightsDesk(site.state, OFFICER)
     made, nobody = (desk.enter(Asked("opposition", "research", number=number)) for number in ("7001", "9999"))
-    assert [job.kind for job in work(site.state, site.loading)] == ["find-person"] * 2
+    assert [job.kind for job in work(site.state, site.loading, site.datamarts)] == ["find-person"] * 2
     who = kit.patient_of(site, "7001")
     found, missing = site.state.requests.one(made.id), site.state.requests.one(nobody.id)
     assert found and missing and (found.found, found.patient_id, missing.found, missing.patient_id) == (True, who, False, None)
     assert site.state.requests.wanted(made.id) is None, "the number is forgotten"
     desk.carry_out(made.id)
-    work(site.state, site.loading)
+    work(site.state, site.loading, site.datamarts)
     closed = site.state.requests.one(made.id)
     (act,) = site.state.rights.acts([who])
     assert closed and closed.closed and act.number in closed.outcome and act.request_id == made.id
@@ -59,7 +59,7 @@ def test_a_job_is_decided_anew_where_it_is_done(site: Site) -> None:
     account = create_account(site.state, KEY_HOLDER, "dpo", "correct horse battery", Role.DATA_PROTECTION_OFFICER)
     made = RightsDesk(site.state, OFFICER).enter(Asked("opposition", number="7001"))
     site.state.accounts.change(account.id, role=str(Role.VIEWER))
-    work(site.state, site.loading)
+    work(site.state, site.loading, site.datamarts)
     job, request = site.state.jobs.recent(1)[0], site.state.requests.one(made.id)
     assert job.failed and request and request.found is None
 

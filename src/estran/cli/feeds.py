@@ -16,6 +16,7 @@ from estran.cli.load import load_feed, progress_bar
 from estran.cli.recording import recorded
 from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, errors, number, table
 from estran.keeping.auditing import AuditKeeper
+from estran.keeping.datamarts import DatamartKeeper
 from estran.keeping.following import FollowKeeper
 from estran.keeping.lists import ListKeeper
 from estran.keeping.originals import OriginalKeeper
@@ -26,6 +27,7 @@ from estran.keeping.work import work
 from estran.model.errors import CheckFailed, EstranError, InputRefused
 from estran.model.feeds import Feed
 from estran.projects import feeds as health
+from estran.projects.actors import KEY_HOLDER
 from estran.projects.desk import ReadingRoom
 from estran.projects.policy import Action
 from estran.sources.pipeline.history import finished
@@ -88,7 +90,7 @@ def run(
     while not stop.asked:
         for told in (line for keeper in keepers for line in keeper.look()):
             (errors if json else console).print(told, highlight=False, markup=False)
-        for job in work(opened.state, opened.loading):
+        for job in work(opened.state, opened.loading, opened.datamarts):
             if json:
                 emit({"work": job.kind, "argument": job.argument})
             else:
@@ -113,7 +115,8 @@ def _keepers(site: Site) -> tuple[_Keeper, ...]:
     rights = RightsKeeper(site.state, site.warehouse)
     follow, screening = FollowKeeper(ReadingRoom(site)), ScreeningKeeper(site.state)
     own, originals = OwnDataKeeper(site, site.key, site.vault), OriginalKeeper(site, site.loading)
-    return AuditKeeper(site.audit_seal), rights, follow, lists, screening, own, originals
+    marts = DatamartKeeper(site, site.datamarts(KEY_HOLDER))  # after the wishes, which it carries out
+    return AuditKeeper(site.audit_seal), rights, marts, follow, lists, screening, own, originals
 
 
 class _Stop:

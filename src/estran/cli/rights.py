@@ -92,7 +92,7 @@ def request(
     """Enter a request of a person; its number is the acknowledgement, its legal month begins now."""
     opened = _opened(site, key)
     made = _desk(opened).enter(Asked(kind, scope, asked_by, channel, day(proof_date), proof, system, ipp))
-    work(opened.state, opened.loading)
+    work(opened.state, opened.loading, opened.datamarts)
     found = opened.state.requests.one(made.id)
     patient = found.patient_id if found else None
     if json:
@@ -120,7 +120,7 @@ def carry_out(site: SiteArg, asked: RequestArg, key: KeyOpt = None, json: JsonOp
     """Carry out the wish of somebody who was found."""
     opened = _opened(site, key)
     _desk(opened).carry_out(asked)
-    (done,) = [job for job in work(opened.state, opened.loading) if job.argument == str(asked)][-1:]
+    (done,) = [job for job in work(opened.state, opened.loading, opened.datamarts) if job.argument == str(asked)][-1:]
     ended = next(job for job in opened.state.jobs.recent() if job.id == done.id)
     if json:
         emit({"failed": ended.failed, "outcome": ended.outcome})
@@ -246,7 +246,7 @@ def transparency(
         public.put(opened.state, KEY_HOLDER, project)
     if drop:
         public.drop(opened.state, KEY_HOLDER, drop)
-    told = public.public_projects(opened.state)
+    told = public.public_projects(opened)
     if json:
         emit({"projects": [dataclasses.asdict(one) for one in told]})
         return

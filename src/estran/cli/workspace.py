@@ -14,18 +14,19 @@ from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, table
 from estran.model.errors import UsageError
 from estran.projects.actors import KEY_HOLDER
 from estran.projects.workspaces.driver import Workspaces, end_other, socket_of
-from estran.projects.workspaces.spaces import folders_of, provide
+from estran.projects.workspaces.spaces import folders_of, provide, spaces_of
 from estran.release.airlock import HandedIn, Verdict, check, profile
+from estran.state.spaces import space_key
 
 workspaces = typer.Typer(help="Workspaces of projects: a notebook without network on a datamart.", no_args_is_help=True)
 airlock = typer.Typer(help="What may leave a workspace.", no_args_is_help=True)
-ProjectArg = Annotated[int, typer.Argument(metavar="PROJECT", help="Number of the project.")]
+ProjectArg = Annotated[str, typer.Argument(metavar="PROJECT", help="Number of the project, as 2026-001.")]
 
 
 def register(app: typer.Typer) -> None:
-    workspaces.command("provide", epilog="Example: estran workspace provide mysite 3 datamarts/3 --member jdoe")(give)
-    workspaces.command("start", epilog="Example: estran workspace start mysite 3")(start)
-    workspaces.command("stop", epilog="Example: estran workspace stop mysite 3")(stop)
+    workspaces.command("provide", epilog="Example: estran workspace provide mysite 2026-014")(give)
+    workspaces.command("start", epilog="Example: estran workspace start mysite 2026-014")(start)
+    workspaces.command("stop", epilog="Example: estran workspace stop mysite 2026-014")(stop)
     workspaces.command("list", epilog="Example: estran workspace list mysite --json")(listing)
     airlock.command("check", epilog="Example: estran airlock check table_1.csv figure_2.png --profile opensafely")(
         check_files
@@ -37,36 +38,31 @@ def register(app: typer.Typer) -> None:
 def give(
     site: SiteArg,
     project: ProjectArg,
-    datamart: Annotated[Path, typer.Argument(help="Folder of the datamart, shown read-only inside.")],
-    member: Annotated[list[str] | None, typer.Option(help="Login of somebody in the team; may be said again.")] = None,
-    name: Annotated[str, typer.Option(help="Name of the project.")] = "",
+    datamart: Annotated[int | None, typer.Option(help="Number of the datamart (default: the newest of the project).")] = None,
     key: KeyOpt = None,
     json: JsonOpt = False,
 ) -> None:
-    """Give a project its workspace, or change its folder and its team."""
+    """Give an open project its workspace, for its team, on its datamart; again moves it to another datamart."""
     opened = _keyed(site, key)
-    accounts = [opened.state.accounts.find(login) for login in member or []]
-    if None in accounts:
-        raise UsageError("There is no such account.", hint=f"estran user list {site}")
-    made = provide(opened, KEY_HOLDER, project, name, datamart, [account.id for account in accounts if account])
+    made = provide(opened, KEY_HOLDER, project, datamart)
     if json:
-        emit({"project": made.project, "name": made.name, "datamart": made.datamart, "team": len(made.team)})
+        emit({"project": made.number, "name": made.name, "datamart": made.datamart, "team": len(made.team)})
         return
-    console.print(f"Project {made.project} has its workspace; {len(made.team)} may enter.")
+    console.print(f"Project {made.number} has its workspace; {len(made.team)} may enter.")
 
 
 def start(site: SiteArg, project: ProjectArg, key: KeyOpt = None, json: JsonOpt = False) -> None:
     """Start a workspace and keep it until Ctrl+C or `estran workspace stop`; people reach it through the portal."""
-    opened = _keyed(site, key)
+    opened, number = _keyed(site, key), space_key(project)
     running = Workspaces(opened)
     try:
-        running.start(KEY_HOLDER, project)
-        running.wait(project)
+        running.start(KEY_HOLDER, number)
+        running.wait(number)
         if json:
             emit({"project": project, "running": True})
         console.print(f"The workspace of project {project} is running (Ctrl+C ends it).")
         with contextlib.suppress(KeyboardInterrupt):
-            while running.state(KEY_HOLDER, project).running:
+            while running.state(KEY_HOLDER, number).running:
                 time.sleep(5)
     finally:
         running.close()
@@ -74,9 +70,9 @@ def start(site: SiteArg, project: ProjectArg, key: KeyOpt = None, json: JsonOpt 
 
 def stop(site: SiteArg, project: ProjectArg, key: KeyOpt = None, json: JsonOpt = False) -> None:
     """End a workspace and everything in it; its home and out/ stay."""
-    opened = _keyed(site, key)
-    Workspaces(opened).stop(KEY_HOLDER, project)
-    end_other(folders_of(opened, project))
+    opened, number = _keyed(site, key), space_key(project)
+    Workspaces(opened).stop(KEY_HOLDER, number)
+    end_other(folders_of(opened, number))
     if json:
         emit({"project": project, "running": False})
         return
@@ -87,10 +83,10 @@ def listing(site: SiteArg, key: KeyOpt = None, json: JsonOpt = False) -> None:
     """List the workspaces: team, state, disk."""
     opened = _keyed(site, key)
     watched = Workspaces(opened)
-    states = [watched.state(KEY_HOLDER, space.project) for space in opened.state.spaces.all()]
+    states = [watched.state(KEY_HOLDER, space.project) for space in spaces_of(opened)]
     rows = [
         {
-            "project": one.space.project, "name": one.space.name, "team": len(one.space.team),
+            "project": one.space.number, "name": one.space.name, "team": len(one.space.team),
             "state": "running" if socket_of(opened, one.space.project) and one.running else "stopped", "disk_mb": one.disk // 1_000_000,
         }
         for one in states
@@ -99,7 +95,7 @@ def listing(site: SiteArg, key: KeyOpt = None, json: JsonOpt = False) -> None:
         emit({"workspaces": rows})
         return
     columns = ("project", "name", "team", "state", "disk_mb")
-    table("Workspaces", columns, [[row[name] for name in columns] for row in rows], numbers=(0, 2, 4))
+    table("Workspaces", columns, [[row[name] for name in columns] for row in rows], numbers=(2, 4))
 
 
 def check_files(

@@ -7,22 +7,34 @@ from contextlib import AbstractContextManager
 
 from estran.catalog import measuring
 from estran.catalog.quality import failures
+from estran.keeping.datamarts import build_asked, end_project, refresh_asked
 from estran.keeping.rights import carry_wish_out, find_person
 from estran.model.errors import EstranError, UsageError
+from estran.projects.actors import Actor
+from estran.projects.datamarts.shelf import DatamartJob, Datamarts
+from estran.projects.life.desk import END_DATA
 from estran.projects.operations import JobKind
 from estran.projects.rights_desk import RightsJob
 from estran.sources.pipeline.run import Parts, retry
 from estran.sources.pipeline.unload import reload, unload
 from estran.state import Job, StateDatabase
 
+_OF_DATAMARTS = {DatamartJob.BUILD: build_asked, DatamartJob.REFRESH: refresh_asked, END_DATA: end_project}
 
-def work(state: StateDatabase, loading: Callable[[], AbstractContextManager[Parts]]) -> list[Job]:
+
+def work(
+    state: StateDatabase, loading: Callable[[], AbstractContextManager[Parts]], datamarts: Callable[[Actor], Datamarts]
+) -> list[Job]:
     """Do all that waits, oldest first; returns what was done. An error ends its own job only."""
     done: list[Job] = []
     while (job := state.jobs.take()) is not None:
         try:
-            with loading() as parts:
-                state.jobs.end(job.id, _do(state, parts, job), failed=False)
+            if job.kind in _OF_DATAMARTS:
+                outcome = _OF_DATAMARTS[job.kind](state, datamarts, job)
+            else:
+                with loading() as parts:
+                    outcome = _do(state, parts, job)
+            state.jobs.end(job.id, outcome, failed=False)
         except EstranError as error:
             state.jobs.end(job.id, error.what, failed=True)
         done.append(job)

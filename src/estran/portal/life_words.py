@@ -54,7 +54,7 @@ LIFE: dict[str, dict[str, str]] = {
     },
     "field": {
         "title": _("Title"), "kind": _("Type"), "sites": _("Sites, one per line"), "members": _("People"),
-        "call": _("Call for projects"), "cohort": _("Saved cohort"), "objectives": _("Objectives"),
+        "call": _("Call for projects"), "cohort": _("Saved cohort"), "objectives": _("Objectives"), "summary": _("What the public is told, in plain words"), "found": _("What was found, in plain words for the public"),
         "legal_basis": _("Legal basis"), "months": _("Months"), "variables": _("Variables"),
         "texts": _("De-identified texts are needed"), "persons": _("Persons involved"),
         "public_interest": _("Of public interest"), "informed": _("Patients are told"),

@@ -25,7 +25,7 @@ _ERRORS = {
     "UsageError", "LoginTaken", "WrongPassword", "NotAllowed", "InputRefused", "StoreError", "refuse", "_refuse", "error",
     "check_dated", "wrong", "FormFault",
 }  # fmt: skip
-_POLICY = "projects/policy.py"  # its reasons are returned, not raised
+_DECIDING = ("projects/policy.py", "projects/datamarts/deciding.py")  # their reasons are returned, not raised
 _CAUSES = {"UNREAD", "_BECAUSE"}  # tables of what is said after a colon
 _SENTENCE = re.compile(r"(?=[^ ]+ )[A-Z{][^\n]{11,}(?:\.|: \{\d\})")
 
@@ -35,7 +35,7 @@ def sentences() -> frozenset[str]:
     """Every such sentence, as English writes it."""
     apart = {HOME / "sources" / name for name in _APART}
     told = {text for path, tree in _trees("sources") if path not in apart for text in _anywhere(tree)}
-    told |= {text for _, tree in _trees(_POLICY) for text in _anywhere(tree)}
+    told |= {text for place in _DECIDING for _, tree in _trees(place) for text in _anywhere(tree)}
     return frozenset(told).union(text for place in _ASKED for _, tree in _trees(place) for text in _in_errors(tree))
 
 

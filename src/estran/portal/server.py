@@ -36,6 +36,7 @@ from estran.portal.routes import (
     owndata,
     patients,
     people,
+    project_data,
     projects,
     reviewing,
     reviews,
@@ -74,8 +75,8 @@ def create_app(site: SiteServices) -> FastAPI:
     app.mount("/static", _Static(directory=STATIC), name="static")
     rooms = (
         home, sign_in, account, search, cohorts, saved, concepts, documents, patients, feeds, audit, care, ways_in,
-        people, owndata, projects, datamarts, spaces, rights, transparency, catalog, steering, reviews, reviewing,
-        adjudicating, every_day, lists, explore, originals, api,
+        people, owndata, project_data, projects, datamarts, spaces, rights, transparency, catalog, steering, reviews,
+        reviewing, adjudicating, every_day, lists, explore, originals, api,
     )
     for room in rooms:
         app.include_router(room.router)

@@ -66,6 +66,9 @@ _HOUSE: dict[str, dict[str, str]] = {
         "find-person": _("Find the person of request"),
         "carry-out": _("Carry out request"),
         "measure": _("Describe the data and run the checks"),
+        "build-datamart": _("Build datamart"),
+        "refresh-datamart": _("Refresh datamart"),
+        "end-project": _("Destroy what was given to project"),
     },
     "origin": {"0": _("coded"), "1": _("read in the text"), "2": _("derived")},
     "context": {
@@ -111,10 +114,19 @@ _HOUSE: dict[str, dict[str, str]] = {
         "registry": _("Registry sheet"),
     },
     "datamart": {
-        "live": _("available"), "deleted": _("destroyed"), "building": _("under way"), "unfinished": _("unfinished"),
+        "live": _("available"), "deleted": _("destroyed"), "asked": _("asked for"), "building": _("under way"), "unfinished": _("unfinished"),
         "expired": _("expired"), "withdrawn": _("to be refreshed"),
     },
     "dates": {"shift": _("shifted by whole weeks"), "year": _("years only"), "none": _("true dates")},
+    "aggregate": {
+        "first": _("first value"), "last": _("last value"), "min": _("smallest value"), "max": _("largest value"),
+        "mean": _("mean of the values"), "count": _("how many"), "any": _("whether there is any"), "all": _("every fact"),
+    },
+    "demographic": {
+        "sex": _("sex"), "age": _("age"), "birth_year": _("year of birth"), "died": _("whether the patient died"),
+        "death_date": _("date of death"), "residence_area": _("area of residence"), "index_date": _("index date"),
+    },
+    "form": {"parquet": "Parquet", "duckdb": "DuckDB", "csv": "CSV"},
     "table": {
         "patients": _("Patients"), "facts": _("Facts"), "stays": _("Stays"), "documents": _("Documents"), "codes": _("Codes"),
     },

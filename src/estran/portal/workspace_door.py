@@ -26,7 +26,7 @@ from estran.projects.policy import Action, decide
 from estran.projects.sign_in import idle
 from estran.projects.site import SiteServices
 from estran.projects.workspaces.driver import Workspaces, socket_of
-from estran.projects.workspaces.spaces import space_of, target_of
+from estran.projects.workspaces.spaces import space_of, target_of, why_closed
 from estran.state import Account
 from estran.state.transactions import token_hash
 
@@ -181,7 +181,7 @@ class Door:
         account = state.accounts.by_id(held.account_id)
         live = any(one.id == held.session_id for one in state.sessions.of(held.account_id, idle(self._site.settings)))
         space = space_of(self._site, project)
-        allowed = account is not None and not account.disabled and held.account_id in space.team
+        allowed = account is not None and not account.disabled and held.account_id in space.team and not why_closed(self._site, space)
         if not (
             live
             and allowed

@@ -16,7 +16,16 @@ from estran.projects.actors import Actor
 from estran.projects.audit import permit
 from estran.projects.policy import Action, Target, decide
 from estran.projects.site import SiteServices
-from estran.projects.workspaces.spaces import folders_of, handed_out, read_out, site_folder, space_of, target_of
+from estran.projects.workspaces.spaces import (
+    folders_of,
+    handed_out,
+    permit_open,
+    read_out,
+    site_folder,
+    space_of,
+    spaces_of,
+    target_of,
+)
 from estran.release.airlock import Checked, Finding, HandedIn, Verdict, check, profile, table_in
 from estran.release.airlock.table import Table
 from estran.state import ReleaseFile, ReleaseRequest, Space
@@ -72,7 +81,7 @@ class Airlock:
         space = space_of(self._site, project)
         asked_by = self.actor.account_id
         target = target_of(space, self.actor, f"files:{len(names)}")
-        self._permit(Action.HAND_IN, target)
+        permit_open(self._site, self.actor, Action.HAND_IN, target, space.number)
         if asked_by is None:
             raise UsageError("A request is made by a person with an account.")
         if not purpose.strip():
@@ -89,7 +98,7 @@ class Airlock:
     def requests(self, project: int | None = None) -> list[Request]:
         """Requests that this person may see: of a project, or of all; those that wait come first."""
         found = self._state.releases.all() if project is None else self._state.releases.of(project)
-        spaces = {space.project: space for space in self._state.spaces.all()}
+        spaces = {space.project: space for space in spaces_of(self._site)}
         seen = [one for one in found if self._may_see(spaces[one.project], one)]
         logins = {account.id: account.login for account in self._state.accounts.all()}
         return [_request(one, spaces[one.project], logins) for one in seen]
@@ -131,7 +140,7 @@ class Airlock:
         mine = record.asked_by == self.actor.account_id
         self._permit(
             Action.HAND_IN,
-            Target(f"project:{space.project} fetch sha256:{file.digest}", self.actor.account_id if mine else 0),
+            Target(f"project:{space.number} fetch sha256:{file.digest}", self.actor.account_id if mine else 0),
         )
         if record.state != "released" or file.evidence:
             raise UsageError("This file was not released.")
@@ -148,7 +157,7 @@ class Airlock:
     def _target(self, space: Space, record: ReleaseRequest, what: str) -> Target:
         """Whoever asked stays an owner after leaving the team."""
         mine = self._of_team(space, record)
-        return Target(f"project:{space.project} {what}".strip(), self.actor.account_id if mine else 0)
+        return Target(f"project:{space.number} {what}".strip(), self.actor.account_id if mine else 0)
 
     def _may_see(self, space: Space, record: ReleaseRequest) -> bool:
         action = Action.HAND_IN if self._of_team(space, record) else Action.RELEASE

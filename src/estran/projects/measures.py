@@ -122,7 +122,7 @@ def trail(site: SiteServices) -> Iterable[Finding]:
 
 
 def purposes(site: SiteServices) -> Iterable[Finding]:
-    told = public_projects(site.state)
+    told = public_projects(site)
     bare = sum(not (one.purpose.strip() and one.legal_basis.strip()) for one in told)
     yield _said("R9", "Purpose and legal route of each project", not bare if told else None, f"Projects told to the public: {len(told)}; without one or the other: {bare}.")
     yield _said("R10", "No match with the national claims base", None, "A match made outside this program is not seen here.")

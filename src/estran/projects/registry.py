@@ -82,7 +82,7 @@ def _lines(site: SiteServices, section: Section, findings: tuple[Finding, ...]) 
         case Section.CONTROLLER:
             said = [one for one in (settings.controller, settings.dpo_contact) if one]
         case Section.PURPOSES:
-            said = [f"{one.title}: {one.purpose} ({one.legal_basis}; {one.status})" for one in public_projects(state)]
+            said = [f"{one.title}: {one.purpose} ({one.legal_basis}; {one.status})" for one in public_projects(site)]
         case Section.CATEGORIES:
             said = _categories(site)
         case Section.RECIPIENTS:

@@ -10,9 +10,12 @@ from estran.model.errors import UsageError
 from estran.projects.actors import Actor, Role
 from estran.projects.audit import permit
 from estran.projects.gate import Shown, gate_of
+from estran.projects.life.machine import Stage, Step
+from estran.projects.life.project import Project, fold
 from estran.projects.policy import Action, Target
 from estran.projects.rows import fetch
 from estran.projects.site import SiteServices
+from estran.settings import Settings
 from estran.state import PublicProject, StateDatabase
 from estran.warehouse import Snapshot
 
@@ -31,9 +34,31 @@ class PublicHoldings:
     years: tuple[int, ...]  # first and last; none when fewer documents than the floor are dated
 
 
-def public_projects(state: StateDatabase) -> tuple[PublicProject, ...]:
-    """The projects that everybody may know of, those under way first."""
-    return tuple(state.public_projects.all())
+def public_projects(site: SiteServices) -> tuple[PublicProject, ...]:
+    """The projects that everybody may know of, those under way first: every project that was ever opened here, in the
+    words of its request and of the register of outputs, and those that the data centre wrote itself.
+
+    What the data centre wrote under the number of a project stands in place of the project's own words. Nobody is named:
+    who answers for a project before the law is the controller, with the sites that take part.
+    """
+    written = {one.code: one for one in site.state.public_projects.all()}
+    lived = (fold(number, events) for number, events in site.state.projects.all().items())
+    found = {one.number: _public(one, site.settings) for one in lived if one.opened is not None} | written
+    return tuple(sorted(found.values(), key=lambda one: STATUSES.index(one.status)))
+
+
+def _public(one: Project, settings: Settings) -> PublicProject:
+    over = one.stage in (Stage.CLOSING, Stage.CLOSED)
+    ended = next((event.at.date() for event in reversed(one.history) if event.step == Step.CLOSE), None)
+    told = [output for output in one.outputs if output.kind != "none"]
+    return PublicProject(
+        code=one.number, title=one.title, purpose=one.request.summary or one.request.objectives,
+        legal_basis=str(one.route.formality), status="closed" if over else "open",
+        responsible=f"{settings.controller or settings.name} ({', '.join(one.sites)})",
+        begun=one.opened.date() if one.opened else None, ended=ended,
+        results="\n".join(output.found for output in one.outputs if output.found),
+        outputs="\n".join(f"{output.title} ({output.reference})" if output.reference else output.title for output in told),
+    )  # fmt: skip
 
 
 def put(state: StateDatabase, actor: Actor, project: PublicProject) -> None:

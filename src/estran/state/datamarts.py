@@ -15,6 +15,7 @@ from estran.state.transactions import now, reading, writing
 class MartState(StrEnum):
     """Where a build stands."""
 
+    ASKED = "asked"  # on a page; the process that holds the key will build it
     BUILDING = "building"
     LIVE = "live"
     DELETED = "deleted"
@@ -53,14 +54,15 @@ class DatamartBook:
         self._engine = engine
 
     def reserve(
-        self, project: str, name: str, recipient: str, snapshot: int, spec: str, asked_by: str, expires: dt.datetime
-    ) -> DatamartRow:
-        """A row for a build that begins, with the next number."""
+        self, project: str, name: str, recipient: str, snapshot: int, spec: str, asked_by: str, expires: dt.datetime,
+        state: MartState = MartState.BUILDING,
+    ) -> DatamartRow:  # fmt: skip
+        """A row for a build that begins, or is asked for, with the next number."""
         same = sa.and_(datamart.c.project == project, datamart.c.name == name, datamart.c.recipient == recipient)
         with writing(self._engine) as connection:
             last = connection.scalar(sa.select(sa.func.max(datamart.c.number)).where(same)) or 0
             values = {
-                "project": project, "name": name, "recipient": recipient, "number": last + 1, "state": MartState.BUILDING.value,
+                "project": project, "name": name, "recipient": recipient, "number": last + 1, "state": state.value,
                 "snapshot": snapshot, "spec": spec, "asked_by": asked_by, "asked": now(), "expires": expires, "members": b"",
                 "manifest": "", "certificate": "",
             }  # fmt: skip
@@ -68,13 +70,17 @@ class DatamartBook:
             row = connection.execute(datamart.select().where(datamart.c.id == (key[0] if key else 0))).one()
         return DatamartRow(**row._mapping)
 
+    def begin(self, number: int, snapshot: int) -> None:
+        """A build that was asked for begins, of this snapshot."""
+        self._set(number, state=MartState.BUILDING.value, snapshot=snapshot)
+
     def finish(self, number: int, members: bytes, manifest: str) -> None:
         """The build is whole."""
         self._set(number, state=MartState.LIVE.value, members=members, manifest=manifest)
 
     def abandon(self, number: int) -> None:
         """The build failed: nothing of it is there."""
-        unfinished = sa.and_(datamart.c.id == number, datamart.c.state == MartState.BUILDING.value)
+        unfinished = sa.and_(datamart.c.id == number, datamart.c.state.in_([MartState.ASKED.value, MartState.BUILDING.value]))
         with writing(self._engine) as connection:
             connection.execute(datamart.delete().where(unfinished))
 
@@ -93,6 +99,10 @@ class DatamartBook:
     def all(self) -> list[DatamartRow]:
         """Every build, the newest first."""
         return self._rows(sa.true())
+
+    def of(self, project: str) -> list[DatamartRow]:
+        """The builds of a project, the newest first."""
+        return self._rows(datamart.c.project == project)
 
     def _rows(self, condition: sa.ColumnElement[bool]) -> list[DatamartRow]:
         with reading(self._engine) as connection:

@@ -58,6 +58,13 @@ class Jobs:
             values = {"ended": now(), "outcome": outcome, "failed": failed}
             connection.execute(job.update().where(job.c.id == number).values(**values))
 
+    def last(self, kind: str, argument: str) -> Job | None:
+        """The last one of this kind and argument."""
+        same = sa.and_(job.c.kind == kind, job.c.argument == argument)
+        with reading(self._engine) as connection:
+            row = connection.execute(sa.select(job).where(same).order_by(job.c.id.desc())).first()
+        return Job(**row._mapping) if row else None
+
     def recent(self, limit: int = 10) -> list[Job]:
         """The last ones, the newest first."""
         with reading(self._engine) as connection:

@@ -9,9 +9,9 @@ from estran.state.schema import Utc, metadata
 space = sa.Table(
     "space",
     metadata,
-    sa.Column("project", sa.Integer, primary_key=True, autoincrement=False),  # the number of the project
+    sa.Column("project", sa.Integer, primary_key=True, autoincrement=False),  # the number of the project, without its hyphen
     sa.Column("name", sa.String(200), nullable=False),
-    sa.Column("datamart", sa.Text, nullable=False),  # folder of its files
+    sa.Column("datamart", sa.Text, nullable=False),  # folder of its files; "" once the workspace is destroyed
     sa.Column("made", Utc, nullable=False),
 )
 

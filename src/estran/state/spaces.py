@@ -9,18 +9,40 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from estran.model.errors import UsageError
 from estran.state.schema_spaces import release_file, release_request, space, space_member
 from estran.state.transactions import now, reading, writing
 
 
 @dataclass(frozen=True)
 class Space:
-    """A project's workspace: the folder of its datamart, and the accounts of its team."""
+    """A project's workspace: the folder of its datamart ("" once its files are destroyed), and the accounts of its team.
+
+    `project` is the project's number without its hyphen: 2026001 for 2026-001.
+    """
 
     project: int
     name: str
     datamart: str
     team: frozenset[int]
+
+    @property
+    def number(self) -> str:
+        """The number of the project, as its page has it."""
+        return f"{str(self.project)[:4]}-{str(self.project)[4:]}"
+
+    @property
+    def ended(self) -> bool:
+        """Whether its files are destroyed."""
+        return not self.datamart
+
+
+def space_key(number: str) -> int:
+    """The number of a project as workspaces know it; UsageError when it is none."""
+    year, _, rest = number.partition("-")
+    if not (len(year) == 4 and 3 <= len(rest) <= 4 and (year + rest).isdecimal() and (year + rest).isascii()):
+        raise UsageError("There is no project of this number.")
+    return int(year + rest)
 
 
 @dataclass(frozen=True)
@@ -70,6 +92,16 @@ class Spaces:
                 connection.execute(
                     space_member.insert(), [{"project": project, "account_id": one} for one in sorted(set(team))]
                 )
+
+    def move(self, old: str, new: str) -> None:
+        """Every workspace on the folder `old` is on `new` from now on."""
+        with writing(self._engine) as connection:
+            connection.execute(space.update().where(space.c.datamart == old).values(datamart=new))
+
+    def end(self, project: int) -> None:
+        """The files of a workspace are destroyed."""
+        with writing(self._engine) as connection:
+            connection.execute(space.update().where(space.c.project == project).values(datamart=""))
 
     def find(self, project: int) -> Space | None:
         """The workspace of a project, or None."""

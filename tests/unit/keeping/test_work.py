@@ -16,18 +16,18 @@ def test_work_is_done_in_the_order_it_was_asked_for(site: Site) -> None:
     jobs.ask(JobKind.RETRY, "", "engineer")
     jobs.ask("dance", "", "engineer")
     before = kit.count_facts(site.directory)
-    assert [job.kind for job in work(site.state, site.loading)] == ["reload", "unload", "retry", "dance"]
+    assert [job.kind for job in work(site.state, site.loading, site.datamarts)] == ["reload", "unload", "retry", "dance"]
     assert kit.count_facts(site.directory) == before
     outcomes = {job.kind: (job.failed, job.outcome) for job in jobs.recent()}
     assert outcomes["reload"][0] is False and "loaded" in outcomes["reload"][1]
     assert outcomes["unload"] == (True, "There is no load 77.")
     assert outcomes["retry"][1].startswith("replayed 0")
     assert outcomes["dance"][0] is True
-    assert work(site.state, site.loading) == []
+    assert work(site.state, site.loading, site.datamarts) == []
 
 
 def test_work_that_died_on_the_way_is_taken_up_again(site: Site) -> None:
     site.state.jobs.ask(JobKind.RETRY, "", "engineer")
     assert site.state.jobs.take() is not None  # and the process dies
-    assert len(work(site.state, site.loading)) == 1
+    assert len(work(site.state, site.loading, site.datamarts)) == 1
     assert site.state.jobs.recent()[0].failed is False

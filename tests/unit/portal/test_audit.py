@@ -34,7 +34,7 @@ def test_who_read_a_patient_is_told_and_asking_is_not_reading(signed_in: httpx.C
     before = site.state.audit.count(AuditFilter(patients=(3,)))
     page = signed_in.get("/audit?patient=P3&action=&since=&login=")
     assert "Who read patient P3" in page.text
-    assert site.state.audit.count(AuditFilter(patients=(3,))) == before == 2, "the page, and whose relative the patient is"
+    assert site.state.audit.count(AuditFilter(patients=(3,))) == before >= 2, "the page, and whose relative the patient is"
     assert "Nobody read this patient" in signed_in.get("/audit?patient=59").text
 
 
@@ -43,6 +43,7 @@ def test_every_page_that_shows_patients_says_whom_it_shows(signed_in: httpx.Clie
         assert signed_in.get(path).status_code == 200
         return site.state.audit.latest(1)[0].patients
 
+    signed_in.post("/cohort/new", data={"csrf": token(signed_in.get("/cohort"))})  # everybody, whatever was built before
     document = patients("/documents/0")
     assert document == (0,)
     assert patients("/patients/7") == (7,)

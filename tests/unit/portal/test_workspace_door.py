@@ -13,15 +13,16 @@ import pytest
 from aiohttp import ClientSession, web
 from tests.browser.small_site import Site
 from tests.unit.portal.conftest import sign_in, token
+from tests.unit.projects.opened import YEAR, furnished, key, step
 
 from estran.portal.workspace_door import COOKIE, Door
-from estran.projects.actors import KEY_HOLDER, Actor
+from estran.projects.actors import Actor
 from estran.projects.airlock import Airlock
 from estran.projects.workspaces.driver import Workspaces, runtime_of
-from estran.projects.workspaces.spaces import folders_of, provide
+from estran.projects.workspaces.spaces import folders_of
 from estran.state import Account
 
-PROJECT, OTHER = 41, 42
+PROJECT, OTHER = key(1), key(2)
 PORTAL = "http://portal.test"
 
 
@@ -29,8 +30,8 @@ PORTAL = "http://portal.test"
 def spaces(site: Site) -> Site:
     site.settings = dataclasses.replace(site.settings, workspace_port=0)
     team = [account.id for login in ("researcher", "teacher") if (account := site.state.accounts.find(login))]
-    for project in (PROJECT, OTHER):
-        provide(site, KEY_HOLDER, project, f"Projet {project}", site.folder, team)
+    for _ in (PROJECT, OTHER):
+        furnished(site, team, site.folder)
     return site
 
 
@@ -189,7 +190,7 @@ def test_a_pass_ends(door: tuple[Door, str], spaces: Site, way: str) -> None:
         if way.endswith("out"):
             spaces.state.sessions.revoke(number)
         else:
-            spaces.state.spaces.give(PROJECT, "Projet", str(spaces.folder), [account(spaces).id])
+            step(spaces.state, f"{YEAR}-001", "staff", members=[])
         for held in opened._passes.values():
             held.seen = 0.0
         assert client.get(f"/{PROJECT}/lab").status_code == 403
@@ -212,11 +213,9 @@ def test_words_go_both_ways_on_a_socket(inside: httpx.Client, door: tuple[Door, 
 
 
 def test_the_pages_of_a_project_and_of_its_airlock(client: httpx.Client, base: str, spaces: Site) -> None:
-    team = [account(spaces, login).id for login in ("researcher", "teacher")]
-    spaces.state.spaces.give(PROJECT, "Projet 41", str(spaces.folder), team)
     (folders_of(spaces, PROJECT).out / "table.csv").write_text("service,n\nCardiologie,40\nUrgences,3\n")
     sign_in(client, "researcher")
-    assert "Projet 41" in client.get("/spaces").text
+    assert f"{YEAR}-001" in client.get("/spaces").text
     page = client.get(f"/spaces/{PROJECT}")
     assert "table.csv" in page.text
     data = {"csrf": token(page), "name": "table.csv", "purpose": "Table 1"}

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from estran.projects.actors import KEY_HOLDER, Actor, Role
-from estran.projects.workspaces.spaces import provide
+from tests.unit.projects.opened import furnished, key
+
+from estran.projects.actors import Actor, Role
 from estran.settings import Settings
 from estran.state import StateDatabase
 
-PROJECT = 3
+PROJECT = key()
 
 
 @dataclass
@@ -51,5 +52,5 @@ def stage(folder: Path, state: StateDatabase, settings: Settings | None = None) 
         "sex,age,group\n" + "".join(f"{'FM'[n % 2]},{30 + n % 40},{n % 3}\n" for n in range(300))
     )
     team = [people[role].account_id or 0 for role in (Role.RESEARCHER, Role.TEACHER)]
-    provide(site, KEY_HOLDER, PROJECT, "Essai", datamart, team)  # type: ignore[arg-type]
+    furnished(site, team, datamart)  # type: ignore[arg-type]
     return Stage(site, people)

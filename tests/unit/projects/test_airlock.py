@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from tests.unit.projects.opened import YEAR, step
 from tests.unit.projects.spaces import PROJECT, Stage, stage
 
 from estran.model.errors import NotAllowed, StoreError, UsageError
@@ -69,7 +70,8 @@ def test_nobody_of_the_team_decides(play: Stage, role: Role) -> None:
 def test_a_checker_in_the_team_does_not_decide_either(play: Stage, state: StateDatabase) -> None:
     number = asked(play)
     checker = play.people[Role.METHODOLOGIST]
-    state.spaces.give(PROJECT, "Essai", str(play.site.folder), [checker.account_id or 0])
+    step(state, f"{YEAR}-001", "staff", members=[checker.account_id])
+    step(state, f"{YEAR}-001", "sign", checker.account_id, charter=True)
     with pytest.raises(NotAllowed, match="does not decide"):
         airlock(play, checker).decide(number, True, "Mine now.")
     assert state.audit.latest(1)[0].allowed is False
@@ -77,9 +79,10 @@ def test_a_checker_in_the_team_does_not_decide_either(play: Stage, state: StateD
 
 def test_whoever_asked_does_not_decide_after_leaving_the_team(play: Stage, state: StateDatabase) -> None:
     engineer = play.people[Role.DATA_ENGINEER]
-    state.spaces.give(PROJECT, "Essai", str(play.site.folder), [engineer.account_id or 0])
+    step(state, f"{YEAR}-001", "staff", members=[engineer.account_id])
+    step(state, f"{YEAR}-001", "sign", engineer.account_id, charter=True)
     number = airlock(play, engineer).hand_in(PROJECT, [play.put("t.csv", GOOD)], "Table").id
-    state.spaces.give(PROJECT, "Essai", str(play.site.folder), [])
+    step(state, f"{YEAR}-001", "staff", members=[])
     with pytest.raises(NotAllowed, match="does not decide"):
         airlock(play, engineer).decide(number, True, "Mine.")
 

@@ -76,7 +76,7 @@ CLOSED: dict[str, Callable[[Desk], object]] = {
     "disputes": lambda desk: desk.adjudicator.disputes(1),
     "audit": lambda desk: desk.officer.lines(AuditFilter()),
     "registry": lambda desk: sheet(desk._room.site, desk.actor),
-    "workspace": lambda desk: provide(desk._room.site, desk.actor, 1, "x", Path("x"), (1,)),
+    "workspace": lambda desk: provide(desk._room.site, desk.actor, "2026-001"),
 }
 
 

@@ -285,7 +285,7 @@ PROJECT = PublicProject("P1", "Cœur et rein", "Comprendre la décompensation", 
 
 def test_the_public_is_told_projects_and_protected_counts(site: Site) -> None:
     put(site.state, KEY_HOLDER, PROJECT)
-    assert public_projects(site.state) == (PROJECT,)
+    assert public_projects(site) == (PROJECT,)
     with pytest.raises(UsageError):
         put(site.state, KEY_HOLDER, dataclasses.replace(PROJECT, legal_basis=" "))
     with pytest.raises(NotAllowed):

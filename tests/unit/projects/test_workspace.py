@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.unit.projects.opened import YEAR, furnished, key, opened, step
 from tests.unit.projects.spaces import PROJECT, Stage, stage
 
 from estran.model.errors import NotAllowed, UsageError
 from estran.projects.actors import KEY_HOLDER, Role
+from estran.projects.airlock import Airlock
 from estran.projects.workspaces import bubblewrap
-from estran.projects.workspaces.driver import Workspaces, enclosure_of
-from estran.projects.workspaces.spaces import mine, provide, space_of
+from estran.projects.workspaces.bubblewrap import Enclosure
+from estran.projects.workspaces.driver import Workspaces, _Running, enclosure_of
+from estran.projects.workspaces.spaces import end_space, folders_of, mine, provide, space_of
 from estran.state import StateDatabase
 
 needs_bubblewrap = pytest.mark.skipif(
@@ -81,13 +85,61 @@ def test_only_the_team_starts_and_sees_its_workspace(play: Stage) -> None:
     workspaces.close()
 
 
-def test_only_the_data_centre_provides_one(play: Stage, tmp_path: Path) -> None:
-    with pytest.raises(NotAllowed):
-        provide(play.site, play.people[Role.RESEARCHER], 4, "x", tmp_path, [])  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="no folder"):
-        provide(play.site, KEY_HOLDER, 4, "x", tmp_path / "absent", [])  # type: ignore[arg-type]
-    provide(play.site, play.people[Role.DATA_ENGINEER], 4, "x", tmp_path, [])  # type: ignore[arg-type]
-    assert [space.project for space in mine(play.site, play.people[Role.RESEARCHER])] == [PROJECT]  # type: ignore[arg-type]
-    assert [space.project for space in mine(play.site, play.people[Role.DATA_ENGINEER])] == [PROJECT, 4]  # type: ignore[arg-type]
+def test_only_the_data_centre_provides_one_and_for_an_open_project_with_a_datamart_alone(play: Stage) -> None:
+    site, team = play.site, [play.people[Role.CLINICIAN].account_id or 0]
+    number = opened(site.state, team)
+    engineer = play.people[Role.DATA_ENGINEER]
+    with pytest.raises(NotAllowed, match="does not include"):
+        provide(site, play.people[Role.RESEARCHER], number)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="no datamart"):
+        provide(site, engineer, number)  # type: ignore[arg-type]
+    with pytest.raises(NotAllowed, match="no project of this number"):
+        provide(site, engineer, f"{YEAR}-099")  # type: ignore[arg-type]
+    made = furnished(site, team, site.folder / "datamart")  # type: ignore[arg-type]
+    assert (made.number, made.team) == (f"{YEAR}-003", frozenset(team))
+    assert made.datamart == str((site.folder / "datamart").resolve())
+    assert [space.project for space in mine(site, play.people[Role.CLINICIAN])] == [key(3)]  # type: ignore[arg-type]
+    assert [space.project for space in mine(site, engineer)] == [PROJECT, key(3)]  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="no workspace"):
-        space_of(play.site, 5)  # type: ignore[arg-type]
+        space_of(site, key(2))  # type: ignore[arg-type]
+
+
+def test_who_leaves_the_team_leaves_the_workspace_and_who_joins_signs_first(play: Stage) -> None:
+    number, team = f"{YEAR}-001", [play.people[Role.CLINICIAN].account_id]
+    step(play.site.state, number, "staff", members=team)
+    researcher = play.people[Role.RESEARCHER].account_id
+    assert space_of(play.site, PROJECT).team == {researcher}, "the lead stays, the teacher left, the clinician has not signed"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["suspend", "close"])
+def test_nobody_works_in_the_workspace_of_a_project_that_is_not_open(play: Stage, name: str) -> None:
+    step(play.site.state, f"{YEAR}-001", name, reason="Over.")
+    workspaces = Workspaces(play.site)  # type: ignore[arg-type]
+    for actor in (play.people[Role.RESEARCHER], KEY_HOLDER):
+        with pytest.raises(NotAllowed, match="suspended" if name == "suspend" else "not open"):
+            workspaces.start(actor, PROJECT)
+    line = play.site.state.audit.latest(1)[0]
+    assert (line.action, line.allowed, line.target) == ("workspace", False, f"project:{YEAR}-001 start")
+    with pytest.raises(NotAllowed):
+        Airlock(play.site, play.people[Role.RESEARCHER]).hand_in(PROJECT, ["t.csv"], "Table 1")  # type: ignore[arg-type]
+    workspaces.close()
+
+
+def test_a_running_workspace_ends_with_its_project_or_moves_with_its_datamart(play: Stage) -> None:
+    site, workspaces = play.site, Workspaces(play.site)  # type: ignore[arg-type]
+    space = space_of(site, PROJECT)  # type: ignore[arg-type]
+    enclosure = Enclosure(PROJECT, folders_of(site, PROJECT), Path(space.datamart), site.folder, Path(sys.executable))  # type: ignore[arg-type]
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        workspaces._running[PROJECT] = _Running(process, enclosure)
+        assert workspaces.over(PROJECT) == ""
+        site.state.spaces.move(space.datamart, "/elsewhere")
+        assert workspaces.over(PROJECT) == "moved"
+        with pytest.raises(UsageError, match="once its project is closed"):
+            end_space(site, space.number)  # type: ignore[arg-type]
+        step(site.state, space.number, "close", reason="Over.")
+        assert workspaces.over(PROJECT) == "closed"
+        process.kill()
+    assert end_space(site, space.number) and not end_space(site, space.number)  # type: ignore[arg-type]
+    assert not folders_of(site, PROJECT).root.exists() and space_of(site, PROJECT).ended  # type: ignore[arg-type]
+    workspaces._running.clear()
+    workspaces.close()

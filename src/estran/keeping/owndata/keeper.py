@@ -35,7 +35,7 @@ from estran.state import OwnDataRow, OwnFileRow, OwnState
 from estran.state.transactions import now
 
 _LOOK_EVERY = 5.0  # seconds
-_OVER = {Stage.CLOSED, Stage.REFUSED, Stage.WITHDRAWN}
+_OVER = {Stage.CLOSING, Stage.CLOSED, Stage.REFUSED, Stage.WITHDRAWN}
 Vaults = Callable[[], AbstractContextManager[Vault]]
 
 
@@ -207,7 +207,7 @@ class OwnDataKeeper:
         """Data sets whose time or whose project is over; links of those that ended elsewhere."""
         for row in self._book.all():
             project = project_of(self._site.state, row.project)
-            if row.state != OwnState.ENDED and project is not None and (project.stage in _OVER or project.certificate):
+            if row.state != OwnState.ENDED and project is not None and project.stage in _OVER:
                 ending.end(self._site, row.project)
                 yield f"own data: data set {row.id} destroyed with its project"
             elif row.state != OwnState.ENDED and row.until < now().date():

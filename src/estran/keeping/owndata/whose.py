@@ -10,16 +10,16 @@ from pyroaring import BitMap
 
 from estran.identity.keys import SiteKey
 from estran.identity.vault import Vault
-from estran.projects.datamarts.members import opposed
+from estran.projects.datamarts import holding
 from estran.projects.site import SiteServices
 from estran.release.rekey import ProjectKey
 from estran.state import OwnDataRow
 
 
 def allowed(site: SiteServices, project: str) -> BitMap:
-    """The patients of the newest snapshot who are not opposed to the warehouse, to research or to this project."""
+    """The patients of the newest snapshot who are not opposed to the warehouse, nor to a use that this project has."""
     snapshot = site.snapshot()
-    return BitMap(snapshot.population()) - opposed(snapshot, project)
+    return BitMap(snapshot.population()) - holding.excluded(site.state, snapshot, project, "")
 
 
 def pseudonyms(site: SiteServices, key: SiteKey, vault: Vault, row: OwnDataRow) -> pa.Table:

@@ -10,8 +10,9 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, Response
 
 from estran.model.errors import UsageError
-from estran.portal.visitor import Poster, Reader, Visitor
+from estran.portal.visitor import Poster, Reader, Visitor, room_of
 from estran.portal.words import WORDS
+from estran.projects.doors import doors_of
 from estran.projects.life.desk import Card, Sheet
 from estran.projects.life.fields import FIELDS
 from estran.projects.life.machine import Stage, Step
@@ -99,7 +100,8 @@ def publish(
 def one(who: Reader, number: str) -> HTMLResponse:
     sheet = _sheet(who, number)
     offered = [choice for choice in sheet.choices if choice.move.step not in _ROOM]
-    return who.page("project.html", offered=offered, stations=_stations(sheet), **_shown(who, sheet))
+    doors = doors_of(room_of(who.request).site, who.desk.actor, sheet.project)
+    return who.page("project.html", offered=offered, doors=doors, stations=_stations(sheet), **_shown(who, sheet))
 
 
 @router.get("/{number}/committee")
@@ -117,6 +119,8 @@ async def take(who: Poster, request: Request, number: str, step: str) -> Respons
         raise HTTPException(404)
     given = await _given(request)
     await run_in_threadpool(who.desk.projects.take, number, Step(step), given)
+    if step in (Step.CLOSE, Step.SUSPEND):
+        await run_in_threadpool(request.app.state.workspaces.look)
     return who.go(f"/projects/{number}/committee" if step in _ROOM[:2] else f"/projects/{number}")
 
 

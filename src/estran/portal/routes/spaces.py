@@ -14,7 +14,7 @@ from estran.portal.visitor import Poster, Reader, Visitor, origin_of, room_of
 from estran.portal.workspace_door import Door
 from estran.projects.airlock import Airlock
 from estran.projects.workspaces.driver import Workspaces
-from estran.projects.workspaces.spaces import mine
+from estran.projects.workspaces.spaces import mine, why_closed
 
 router = APIRouter()
 Field = Annotated[str, Form()]
@@ -117,12 +117,14 @@ def _space(who: Visitor, project: int, refusal: str = "", status: int = 200) -> 
     airlock, state = _airlock(who), _workspaces(who.request).state(who.desk.actor, project)
     member = who.account.id in state.space.team
     ready = airlock.ready(project) if member else []
+    closed = why_closed(room_of(who.request).site, state.space)
     return who.page(
         "space.html",
         status,
         state=state,
         member=member,
         ready=ready,
+        closed=closed,
         requests=airlock.requests(project),
         refusal=refusal,
     )

@@ -54,7 +54,7 @@ def data(request: Request) -> Response:
         "held": {name: _shown(getattr(held, name)) for name in ("patients", "stays", "documents")}, "years": held.years,
         "projects": [
             {name: str(value) if value is not None else None for name, value in asdict(one).items()}
-            for one in public_projects(room_of(request).site.state)
+            for one in public_projects(room_of(request).site)
         ],
     }  # fmt: skip
     return JSONResponse(body, headers={"Content-Disposition": 'attachment; filename="transparency.json"'})
@@ -90,7 +90,7 @@ def _page(request: Request, lang: str, status: int = 200, **context: object) -> 
     token = request.cookies.get(FORM_COOKIE) or security.new_token()
     text = render(
         "transparency.html", code, csrf=token, theme="auto", site=site.settings.name, settings=site.settings,
-        held=_counts(request).held(), projects=public_projects(site.state), kinds=PUBLIC_KINDS, scopes=SCOPES, fields=FIELDS,
+        held=_counts(request).held(), projects=public_projects(site), kinds=PUBLIC_KINDS, scopes=SCOPES, fields=FIELDS,
         **{"number": "", "refusal": "", "said": dict.fromkeys(FIELDS, ""), "kind": "opposition", "scope": "warehouse", **context},
     )  # fmt: skip
     answer = HTMLResponse(text, status)

@@ -18,10 +18,6 @@ from estran.release.dates import shifts
 from estran.release.rekey import ProjectKey
 from estran.warehouse import Snapshot, bitmap, members
 
-_PROJECT_OPPOSITIONS = """
-SELECT DISTINCT patient_id FROM raw_permission
-WHERE kind = 'opposition' AND scope = ? AND from_date <= ? AND (to_date IS NULL OR to_date >= ?)"""
-
 
 @dataclass(frozen=True)
 class Members:
@@ -38,8 +34,8 @@ class Members:
         return bitmap(self.patients)
 
 
-def choose(spec: Spec, snapshot: Snapshot, newest: Snapshot, key: ProjectKey) -> Members:
-    """The patients of the specification's question on `snapshot`, without whoever objects today.
+def choose(spec: Spec, snapshot: Snapshot, gone: BitMap, key: ProjectKey) -> Members:
+    """The patients of the specification's question on `snapshot`, without `gone`: whoever objects today.
 
     UsageError when something is counted from an index date and the question gives none.
     """
@@ -48,7 +44,7 @@ def choose(spec: Spec, snapshot: Snapshot, newest: Snapshot, key: ProjectKey) ->
             "The question gives no index date.", hint="name a dated criterion, or leave windows and days out"
         )
     outcome = DuckDBEngine(snapshot).run(spec.cohort)
-    patients = members(outcome.patients - opposed(newest, spec.project))
+    patients = members(outcome.patients - gone)
     pseudonyms = np.array(key.pseudonyms(patients.tolist()), dtype=str)
     if len(np.unique(pseudonyms)) != len(pseudonyms):
         raise UsageError("Two patients have one pseudonym in this project.", hint="give the project another number")
@@ -64,10 +60,3 @@ def choose(spec: Spec, snapshot: Snapshot, newest: Snapshot, key: ProjectKey) ->
         "shift": pa.array(shifts(key, patients.tolist())),
     })  # fmt: skip
     return Members(patients, table)
-
-
-def opposed(newest: Snapshot, project: str) -> BitMap:
-    """Whom no datamart of this project may hold today: opposition to the warehouse, research or the project; erasure."""
-    with newest.connect() as connection:
-        rows = connection.execute(_PROJECT_OPPOSITIONS, [f"project:{project}", newest.date, newest.date]).fetchall()
-    return newest.opposed() | BitMap(row[0] for row in rows)

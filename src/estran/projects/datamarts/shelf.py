@@ -7,6 +7,7 @@ import hashlib
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,11 @@ from estran.identity.keys import SiteKey
 from estran.model.errors import UsageError
 from estran.projects.actors import Actor
 from estran.projects.audit import permit
-from estran.projects.datamarts import tracing
+from estran.projects.datamarts import holding, tracing
 from estran.projects.datamarts.build import Work, build
 from estran.projects.datamarts.deciding import permit_build, target_of
 from estran.projects.datamarts.manifest import FILE, Manifest, Withdrawn, describe, pinned, sha256
-from estran.projects.datamarts.members import choose, opposed
+from estran.projects.datamarts.members import choose
 from estran.projects.datamarts.own import about_own, open_own
 from estran.projects.datamarts.reading import SpecFile, read_spec
 from estran.projects.datamarts.spec import Spec
@@ -30,9 +31,17 @@ from estran.projects.policy import Action, Target, decide
 from estran.projects.site import SiteServices
 from estran.release.fingerprint import Marks
 from estran.release.rekey import ProjectKey
+from estran.state import Tombstone
 from estran.state.datamarts import DatamartRow, MartState
 from estran.state.transactions import now
 from estran.warehouse import Snapshot
+
+
+class DatamartJob(StrEnum):
+    """Work for the process that holds the key. Its argument is the number of a datamart."""
+
+    BUILD = "build-datamart"
+    REFRESH = "refresh-datamart"
 
 
 @dataclass(frozen=True)
@@ -84,6 +93,11 @@ class Datamarts:
         self._site, self.actor, self._workshop = site, actor, workshop
         self._book = site.state.datamarts
 
+    @property
+    def site(self) -> SiteServices:
+        """The site whose datamarts they are."""
+        return self._site
+
     # Looking
 
     def all(self) -> list[Listed]:
@@ -92,14 +106,23 @@ class Datamarts:
         rows = [
             row for row in self._book.all() if decide(self.actor, Action.DATAMARTS, target_of(self.actor, row)).allowed
         ]
-        gone = {project: opposed(self._site.snapshot(), project) for project in {row.project for row in rows}}
-        return [_listed(row, gone[row.project]) for row in rows]
+        return self._listed(rows)
 
     def one(self, number: int) -> Listed:
         """One of them; UsageError when there is none of this number."""
         row = self._find(number)
         permit(self._site.state, self.actor, Action.DATAMARTS, target_of(self.actor, row))
-        return _listed(row, opposed(self._site.snapshot(), row.project))
+        return self._listed([row])[0]
+
+    def of(self, project: str) -> list[Listed]:
+        """Those of a project that the person may see, the newest first."""
+        return [one for one in self.all() if one.row.project == project]
+
+    def _listed(self, rows: list[DatamartRow]) -> list[Listed]:
+        owed, newest = holding.owed(self._site.state), self._site.snapshot()
+        pairs = {(row.project, row.recipient) for row in rows if row.state == MartState.LIVE}
+        gone = {pair: holding.excluded(self._site.state, newest, *pair) for pair in pairs}
+        return [_listed(row, gone.get((row.project, row.recipient), BitMap()), owed) for row in rows]
 
     def _find(self, number: int) -> DatamartRow:
         row = self._book.find(number)
@@ -123,47 +146,109 @@ class Datamarts:
         row = self._find(number)
         return self._build(read_spec(orjson.loads(row.spec)), self._site.snapshot(), row.recipient, reason)
 
-    def refresh_due(self, reason: str) -> list[Listed]:
-        """Build anew those in which somebody objected or was erased, and destroy what they replace."""
-        made = []
-        for one in self.all():
-            if one.due == "withdrawn":
-                made.append(self.refresh(one.row.id, reason))
-                self.destroy(one.row.id, "replaced: a patient objected or was erased")
+    def replace(self, number: int, reason: str, why: str) -> Listed:
+        """A refresh until the same day in place of a build: its workspace goes on with the new files, the old ones are
+        destroyed."""
+        old = self._find(number)
+        until = old.expires if old.expires > now() else None
+        made = self._build(read_spec(orjson.loads(old.spec)), self._site.snapshot(), old.recipient, reason, until)
+        holding.acknowledge(self._site.state, old, f"replaced by datamart {made.row.id}")
+        self._site.state.spaces.move(*(str((self._tools.folder / one.folder).resolve()) for one in (old, made.row)))
+        self.destroy(number, f"replaced by build {made.row.number}: {why}")
         return made
 
-    def _build(self, source: SpecFile, snapshot: Snapshot, recipient: str, reason: str) -> Listed:
-        spec, newest, tools = source.frozen(), self._site.snapshot(), self._tools
-        recipient = _recipient(recipient)
-        permit_build(self._site.state, self.actor, spec, recipient, snapshot.version, reason)
+    def refresh_due(self, reason: str) -> list[Listed]:
+        """Build anew those in which somebody objected or was erased, and destroy what they replace; those of a project
+        that is not open any more are destroyed. Everybody's wishes are acknowledged."""
+        made, known = list[Listed](), holding.enrolled(self._site.state)
+        for one in self.all():
+            if one.row.state != MartState.LIVE:
+                continue
+            if holding.name_of(one.row) not in known:  # built before it was registered, or its process died
+                holding.enrol(self._site.state, one.row, one.row.snapshot)
+                one = self.one(one.row.id)
+            if one.due != "withdrawn":
+                holding.acknowledge(self._site.state, one.row, "nobody in it")
+            elif holding.over(self._site.state, one.row.project):
+                self.destroy(one.row.id, f"project {one.row.project} is closed")
+            else:
+                made.append(self.replace(one.row.id, reason, "a patient objected or was erased"))
+        return made
+
+    # Asking for a build on a page, and building what was asked for
+
+    def ask(self, given: Any, recipient: str) -> DatamartRow:
+        """Have a datamart built by the process that holds the key. NotAllowed when the project was not granted it."""
+        source = read_spec(given)
+        spec, snapshot, recipient = source.frozen(), self._site.snapshot(), _recipient(recipient)
         expires = now() + dt.timedelta(days=spec.days)
-        plain = source.canonical()
-        row = self._book.reserve(
-            spec.project,
-            spec.name,
-            recipient,
-            snapshot.version,
-            orjson.dumps(plain).decode(),
-            self.actor.login,
-            expires,
-        )
+        permit_build(self._site.state, self.actor, spec, recipient, snapshot.version, expires, "")
+        row = self._reserve(source, snapshot, recipient, expires, MartState.ASKED)
+        self._site.state.jobs.ask(DatamartJob.BUILD, str(row.id), self.actor.login)
+        return row
+
+    def ask_refresh(self, number: int) -> None:
+        """Have a datamart replaced by a build of the newest snapshot."""
+        row = self._find(number)
+        permit(self._site.state, self.actor, Action.BUILD_DATAMART, Target(f"refresh datamart:{number}"))
+        if row.state != MartState.LIVE:
+            raise UsageError("The files of this datamart are destroyed already.")
+        self._site.state.jobs.ask(DatamartJob.REFRESH, str(number), self.actor.login)
+
+    def build_asked(self, number: int) -> Listed:
+        """Build what was asked for on a page, decided anew; what may not be built any more is forgotten."""
+        row, snapshot = self._find(number), self._site.snapshot()
+        if row.state not in (MartState.ASKED, MartState.BUILDING):
+            raise UsageError("This datamart is built already.")
+        source = read_spec(orjson.loads(row.spec))
         try:
-            work = self._work(spec, snapshot, newest, recipient)
-            withdrawn = self._withdrawn(self._earlier(row), opposed(newest, spec.project))
-            about = describe(
-                spec, plain, snapshot, self._site.settings.name, recipient, row.number, now(), expires, withdrawn
+            permit_build(
+                self._site.state, self.actor, source.frozen(), row.recipient, snapshot.version, row.expires, ""
             )
+        except BaseException:
+            self._book.abandon(row.id)
+            raise
+        self._book.begin(row.id, snapshot.version)
+        return self._make(self._find(row.id), source, snapshot)
+
+    def _build(
+        self, source: SpecFile, snapshot: Snapshot, recipient: str, reason: str, until: dt.datetime | None = None
+    ) -> Listed:
+        spec, recipient = source.frozen(), _recipient(recipient)
+        expires = until or now() + dt.timedelta(days=spec.days)
+        permit_build(self._site.state, self.actor, spec, recipient, snapshot.version, expires, reason)
+        return self._make(self._reserve(source, snapshot, recipient, expires, MartState.BUILDING), source, snapshot)
+
+    def _reserve(
+        self, source: SpecFile, snapshot: Snapshot, recipient: str, expires: dt.datetime, state: MartState
+    ) -> DatamartRow:
+        plain = orjson.dumps(source.canonical()).decode()
+        return self._book.reserve(
+            source.project, source.name, recipient, snapshot.version, plain, self.actor.login, expires, state
+        )
+
+    def _make(self, row: DatamartRow, source: SpecFile, snapshot: Snapshot) -> Listed:
+        """The files of a reserved build, whole or not at all; it is a recipient of data from then on."""
+        spec, newest, tools, state = source.frozen(), self._site.snapshot(), self._tools, self._site.state
+        try:
+            gone = holding.excluded(state, newest, row.project, row.recipient)
+            work = self._work(spec, snapshot, gone, row.recipient)
+            about = describe(
+                spec, source.canonical(), snapshot, self._site.settings.name, row.recipient, row.number, now(),
+                row.expires, self._withdrawn(self._earlier(row), gone),
+            )  # fmt: skip
             build(work, tools.folder / row.folder, about | {"own": about_own(work.own)})
         except BaseException:
             self._book.abandon(row.id)
             raise
         manifest = (tools.folder / row.folder / FILE).read_text("utf-8")
         self._book.finish(row.id, bytes(work.members.bitmap.serialize()), manifest)
-        return _listed(self._find(row.id), BitMap())
+        holding.enrol(state, row, newest.version)
+        return _listed(self._find(row.id), BitMap(), {})
 
-    def _work(self, spec: Spec, snapshot: Snapshot, newest: Snapshot, recipient: str) -> Work:
+    def _work(self, spec: Spec, snapshot: Snapshot, gone: BitMap, recipient: str) -> Work:
         key = ProjectKey.of(self._tools.key, spec.project)
-        members = choose(spec, snapshot, newest, key)
+        members = choose(spec, snapshot, gone, key)
         own = open_own(self._site, self._tools.key, spec)
         return Work(spec, snapshot, members, Marks(key) if spec.fingerprint else None, recipient, own)
 
@@ -197,23 +282,23 @@ class Datamarts:
         wrong = tuple(_wrong(folder, one.manifest, one.row.manifest))
         if not rebuild:
             return Proof(wrong)
+        gone = holding.excluded(self._site.state, self._site.snapshot(), one.row.project, one.row.recipient)
         work = self._work(
-            read_spec(orjson.loads(one.row.spec)).frozen(), self._tools.snapshot_of(one.row.snapshot), self._site.snapshot(),
-            one.row.recipient,
-        )  # fmt: skip
+            read_spec(orjson.loads(one.row.spec)).frozen(), self._tools.snapshot_of(one.row.snapshot), gone, one.row.recipient
+        )
         scratch = folder.with_name(f".{folder.name}.again")
         shutil.rmtree(scratch, ignore_errors=True)
         try:
             again = build(work, scratch, one.manifest)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-        left = bool(BitMap.deserialize(one.row.members) & opposed(self._site.snapshot(), one.row.project))
+        left = bool(BitMap.deserialize(one.row.members) & gone)
         changed = one.manifest.get("own", []) != about_own(work.own)
         return Proof(wrong, again["reproducible"] == one.manifest["reproducible"], left, changed)
 
-    def expire(self) -> list[Listed]:
+    def expire(self, *, unfinished: bool = True) -> list[Listed]:
         """Destroy the files of every datamart whose time is over, and what an interrupted build left."""
-        due = [one for one in self.all() if one.due in ("expired", "unfinished")]
+        due = [one for one in self.all() if one.due == "expired" or (unfinished and one.due == "unfinished")]
         return [self.destroy(one.row.id, one.due) for one in due]
 
     def destroy(self, number: int, why: str) -> Listed:
@@ -225,7 +310,13 @@ class Datamarts:
         folder = self._tools.folder / row.folder
         _remove(folder)
         self._book.delete(row.id, _certificate(row, self.actor, why))
-        return _listed(self._find(row.id), BitMap())
+        holding.end(self._site.state, row)
+        return self._listed([self._find(row.id)])[0]
+
+    def close(self, project: str) -> list[Listed]:
+        """Destroy all that a project was given: its files, and what was asked for and not built yet."""
+        live = [row for row in self._book.of(project) if row.state != MartState.DELETED]
+        return [self.destroy(row.id, f"project {project} is closed") for row in live]
 
     # Tracing
 
@@ -242,15 +333,16 @@ def _recipient(given: str) -> str:
     return text
 
 
-def _listed(row: DatamartRow, gone: BitMap) -> Listed:
+def _listed(row: DatamartRow, gone: BitMap, owed: dict[str, list[Tombstone]]) -> Listed:
     manifest: Manifest = orjson.loads(row.manifest) if row.manifest else {}
-    if row.state == MartState.DELETED:
+    if row.state in (MartState.DELETED, MartState.ASKED):
         return Listed(row, manifest, "")
     if row.state == MartState.BUILDING:
         return Listed(row, manifest, "unfinished")
     if row.expires <= now():
         return Listed(row, manifest, "expired")
-    return Listed(row, manifest, "withdrawn" if BitMap.deserialize(row.members) & gone else "")
+    left = BitMap.deserialize(row.members) & gone or holding.concerns(row, owed.get(holding.name_of(row), []))
+    return Listed(row, manifest, "withdrawn" if left else "")
 
 
 def _wrong(folder: Path, manifest: Manifest, kept: str) -> list[str]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
+
+import orjson
 
 from estran.model.errors import NotAllowed, StoreError, UsageError
 from estran.projects.actors import Actor
@@ -15,16 +18,20 @@ from estran.projects.audit import permit, record
 from estran.projects.life.deadlines import Deadline, deadline_of
 from estran.projects.life.fields import Given, read
 from estran.projects.life.hands import Sight, concerned, hand_of, sight_of
-from estran.projects.life.machine import MOVES, Move, Step, moves_from
+from estran.projects.life.machine import MOVES, Move, Stage, Step, moves_from
 from estran.projects.life.needs import Case, Circuit, circuit_of, done_by, is_awaited, missing
 from estran.projects.life.notices import announce
 from estran.projects.life.project import Counted, Output, Project, fold
 from estran.projects.policy import Action, Target, decide
 from estran.settings import Settings
-from estran.state import Account, Call, Event, SavedCohort, StateDatabase, Written
+from estran.state import Account, Call, Event, OwnState, SavedCohort, StateDatabase, Written
+from estran.state.datamarts import MartState
+from estran.state.spaces import space_key
 from estran.state.transactions import now
 
 TRIES = 8  # two people who act at once: the one who comes second looks again
+END_DATA = "end-project"  # work for the process that holds the key: destroy what a project that is over was given
+_ENDING = (Step.CLOSE, Step.ARCHIVE)
 _SECRET = {Step.OPINE, Step.RECUSE, Step.ASK}  # steps whose hands and words the team is not told
 
 
@@ -134,13 +141,22 @@ class ProjectsDesk:
         return fold(number, events) if events else None
 
     def _choices(self, project: Project, circuit: Circuit) -> tuple[Choice, ...]:
-        case = Case(project, circuit, self.today, self.actor.account_id)
+        case = self._case(project, circuit)
         found = []
         for move in moves_from(project.stage):
             if hand_of(self.actor, move, project)[1].allowed and not done_by(move.step, case):
                 lacking = tuple(missing(move, case))
                 found.append(Choice(move, lacking, not lacking and is_awaited(move.step, case)))
         return tuple(found)
+
+    def _case(self, project: Project, circuit: Circuit) -> Case:
+        held, brought, space = 0, 0, None
+        if project.stage is Stage.CLOSING:
+            brought = sum(row.state not in (OwnState.ENDED, OwnState.REFUSED) for row in self._state.own_data.of(project.number))
+            held = sum(row.state != MartState.DELETED for row in self._state.datamarts.of(project.number))
+            space = self._state.spaces.find(space_key(project.number))
+        here = space is not None and not space.ended
+        return Case(project, circuit, self.today, self.actor.account_id, held, here, brought)
 
     # Who and what may be chosen in a form
 
@@ -180,6 +196,8 @@ class ProjectsDesk:
             raise StoreError("Others act on this project at the same time.", hint="try again")
         after = fold(number, self._state.projects.events(number))
         announce(self._state, self._settings, after, self.people)
+        if step in _ENDING:
+            self._state.jobs.ask(END_DATA, number, self.actor.login)
         return after
 
     def _step(self, project: Project, move: Move, given: Given) -> Written:
@@ -192,7 +210,7 @@ class ProjectsDesk:
         if project.stage not in move.sources:
             raise UsageError("This step does not follow now: the project has moved on.", hint="look at its page again")
         call = self._calls.get(project.call or 0)
-        case = Case(project, circuit_of(project.kind, call), self.today, self.actor.account_id)
+        case = self._case(project, circuit_of(project.kind, call))
         if lacking := missing(move, case):
             raise UsageError(lacking[0])
         body = read(move.step, given)
@@ -276,6 +294,23 @@ class ProjectsDesk:
             raise UsageError("Each criterion of the call has its score, within its points.")
         body["scores"] = [[name, score] for (name, _), score in zip(grid, scores, strict=True)]
 
+    def _check_destruction(self, case: Case, body: dict[str, Any]) -> None:
+        """The certificate names what the house itself destroyed."""
+        rows = [row for row in self._state.datamarts.of(case.project.number) if row.certificate]
+        body["destroyed"] = [
+            {"name": f"{row.name} {row.number}", "files": len(orjson.loads(row.certificate)["files"]),
+             "sha256": hashlib.sha256(row.certificate.encode()).hexdigest()}
+            for row in reversed(rows)
+        ]  # fmt: skip
+        body["destroyed"] += [
+            {"name": row.title, "files": len(orjson.loads(row.certificate)["tables"]), "own": True,
+             "sha256": hashlib.sha256(row.certificate.encode()).hexdigest()}
+            for row in reversed(self._state.own_data.of(case.project.number)) if row.certificate
+        ]  # fmt: skip
+        space = self._state.spaces.find(space_key(case.project.number))
+        if space is not None and space.ended:
+            body["destroyed"].append({"name": "", "files": 0, "sha256": ""})
+
     def _check_condition(self, case: Case, body: dict[str, Any]) -> None:
         body["condition"] -= 1
         if body["condition"] >= len(case.project.conditions):
@@ -288,7 +323,7 @@ _CHECKS: dict[Step, Check] = {
     Step.ATTACH: ProjectsDesk._check_cohort, Step.WRITE: ProjectsDesk._check_request, Step.ASK: ProjectsDesk._check_expert,
     Step.CALL: ProjectsDesk._check_session, Step.DECLARE: ProjectsDesk._check_declaration,
     Step.OPINE: ProjectsDesk._check_scores, Step.LIFT: ProjectsDesk._check_condition,
-    Step.AMEND: ProjectsDesk._check_amendment,
+    Step.AMEND: ProjectsDesk._check_amendment, Step.DESTROY: ProjectsDesk._check_destruction,
 }  # fmt: skip
 
 

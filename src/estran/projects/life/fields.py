@@ -68,7 +68,7 @@ FIELDS: dict[Step, tuple[Field, ...]] = {
     Step.DESCRIBE: (_TITLE, _SITES, _MEMBERS),
     Step.ATTACH: (Field("cohort", Input.COHORT),),
     Step.WRITE: (
-        Field("objectives", Input.TEXT, needed=False), _choice("legal_basis", "legal_basis", ("", *LegalBasis)),
+        Field("objectives", Input.TEXT, needed=False), Field("summary", Input.TEXT, needed=False), _choice("legal_basis", "legal_basis", ("", *LegalBasis)),
         Field("months", Input.NUMBER, needed=False), Field("variables", Input.VARIABLES, needed=False),
         Field("texts", Input.FLAG, needed=False), _choice("persons", "persons", tuple(Persons)),
         *(Field(name, Input.FLAG, needed=False) for name in ("public_interest", "informed", "snds", "national_pmsi", "partner")),
@@ -111,7 +111,7 @@ FIELDS: dict[Step, tuple[Field, ...]] = {
     Step.CLOSE: (_REASON,),
     Step.OUTPUT: (
         _choice("kind", "output", OUTPUTS), _TITLE, Field("reference", Input.LINE, needed=False),
-        Field("day", Input.DAY, needed=False),
+        Field("day", Input.DAY, needed=False), Field("found", Input.TEXT, needed=False),
     ),
     Step.ARCHIVE: _KEPT,
     Step.DESTROY: _KEPT,

@@ -112,6 +112,7 @@ class Need(StrEnum):
     MAJOR = "major"  # it does
     WAITING = "waiting"  # an amendment waits
     ARCHIVED = "archived"
+    DATA_GONE = "data-gone"  # the files of its datamarts and of its workspace are destroyed
     DESTROYED = "destroyed"
     OUTPUTS = "outputs"  # the register has a line
 
@@ -179,7 +180,7 @@ TABLE: tuple[Move, ...] = (
     _row(Step.CLOSE, "open suspended", Stage.CLOSING, "lead handler"),
     _row(Step.OUTPUT, "open suspended closing closed", None, "team handler"),
     _row(Step.ARCHIVE, "closing", None, "handler"),
-    _row(Step.DESTROY, "closing", None, "handler"),
+    _row(Step.DESTROY, "closing", None, "handler", "archived data-gone"),
     _row(Step.END, "closing", Stage.CLOSED, "handler", "archived destroyed outputs"),
     _row(Step.WITHDRAW, _BEFORE_OPEN, Stage.WITHDRAWN, "lead"),
 )

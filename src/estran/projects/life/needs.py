@@ -33,12 +33,16 @@ def circuit_of(kind: Kind, call: Call | None) -> Circuit:
 
 @dataclass(frozen=True)
 class Case:
-    """A project before somebody (an account, or None), on a day."""
+    """A project before somebody (an account, or None), on a day. `held`: datamarts whose files are there; `space`: whether
+    its workspace's are; `brought`: data sets of its own that are there."""
 
     project: Project
     circuit: Circuit
     today: dt.date
     account_id: int | None
+    held: int = 0
+    space: bool = False
+    brought: int = 0
 
     @property
     def session(self) -> Session:
@@ -85,6 +89,7 @@ def _request(case: Case) -> list[str]:
     asked = case.project.request
     return [
         *_refuse("The request has no objectives.", asked.objectives),
+        *_refuse("The request has no summary for the public.", asked.summary),
         *_refuse("The request has no legal basis.", asked.legal_basis),
         *_refuse("The request does not say for how many months.", asked.months),
         *_refuse("The request asks for no variable.", asked.variables),
@@ -160,6 +165,14 @@ def _pieces(case: Case) -> list[str]:
     return _refuse(f"Pieces still missing: {len(left)}.", not left)
 
 
+def _data_gone(case: Case) -> list[str]:
+    return [
+        *_refuse(f"Datamarts whose files are still there: {case.held}.", not case.held),
+        *_refuse(f"Data sets of its own that are still there: {case.brought}.", not case.brought),
+        *_refuse("The files of the workspace are still there: they are destroyed once the archive is recorded.", not case.space),
+    ]
+
+
 def _major(case: Case) -> bool:
     return bool(case.project.waiting and case.project.waiting.major)
 
@@ -187,6 +200,7 @@ _NEEDS: dict[Need, Callable[[Case], list[str]]] = {
     Need.MINOR: lambda case: _refuse("The chair of the committee answers for variables and cohorts.", not _major(case)),
     Need.MAJOR: lambda case: _refuse("The clinical data centre answers for months alone.", _major(case)),
     Need.ARCHIVED: lambda case: _refuse("Nothing says what was archived.", case.project.archive),
+    Need.DATA_GONE: _data_gone,
     Need.DESTROYED: lambda case: _refuse("There is no certificate of destruction.", case.project.certificate),
     Need.OUTPUTS: lambda case: _refuse("The register of outputs is empty.", case.project.outputs),
 }

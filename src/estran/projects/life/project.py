@@ -134,15 +134,29 @@ class Output:
     title: str
     reference: str
     day: dt.date | None
+    found: str = ""  # what was found, in plain words for the public
+
+
+@dataclass(frozen=True)
+class Destroyed:
+    """A datamart, data of the project's own, or the workspace (no name), whose files the house destroyed; the SHA-256 is
+    of its own certificate."""
+
+    name: str
+    files: int
+    sha256: str
+    own: bool = False
 
 
 @dataclass(frozen=True)
 class Kept:
-    """What was archived or destroyed, where or how, and until or on which day."""
+    """What was archived or destroyed, where or how, and until or on which day; of a destruction, what the house itself
+    destroyed."""
 
     what: str
     how: str
     day: dt.date | None
+    destroyed: tuple[Destroyed, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -338,12 +352,13 @@ def _answer(one: Project, event: Event) -> Project:
 def _output(one: Project, event: Event) -> Project:
     body = event.body
     return replace(
-        one, outputs=(*one.outputs, Output(body["kind"], body["title"], body["reference"], _day(body["day"])))
+        one, outputs=(*one.outputs, Output(body["kind"], body["title"], body["reference"], _day(body["day"]), body.get("found", "")))
     )
 
 
 def _kept(event: Event) -> Kept:
-    return Kept(event.body["what"], event.body["how"], _day(event.body["day"]))
+    gone = tuple(Destroyed(**row) for row in event.body.get("destroyed", ()))
+    return Kept(event.body["what"], event.body["how"], _day(event.body["day"]), gone)
 
 
 def _by(event: Event) -> int:

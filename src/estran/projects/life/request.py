@@ -49,6 +49,7 @@ class Request:
     public_interest: bool = True
     informed: bool = True
     partner: bool = False
+    summary: str = ""  # what the public is told, in plain words
 
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> Request:
@@ -57,6 +58,7 @@ class Request:
             body["objectives"], LegalBasis(body["legal_basis"]) if body["legal_basis"] else None,
             variables_of(body["variables"]), body["months"] or 0, body["texts"], Persons(body["persons"]), body["snds"],
             body["national_pmsi"], body["public_interest"], body["informed"], body["partner"],
+            body.get("summary", ""),
         )  # fmt: skip
 
 

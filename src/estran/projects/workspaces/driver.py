@@ -15,14 +15,23 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from estran.model.errors import StoreError, UsageError
+from estran.model.errors import EstranError, StoreError, UsageError
 from estran.projects.actors import Actor
 from estran.projects.audit import permit
 from estran.projects.policy import Action
 from estran.projects.site import SiteServices
 from estran.projects.workspaces import bubblewrap
 from estran.projects.workspaces.bubblewrap import Enclosure
-from estran.projects.workspaces.spaces import Folders, disk_used, folders_of, site_folder, space_of, target_of
+from estran.projects.workspaces.spaces import (
+    Folders,
+    disk_used,
+    folders_of,
+    permit_open,
+    site_folder,
+    space_of,
+    target_of,
+    why_closed,
+)
 from estran.settings import Settings
 from estran.state import Space
 
@@ -67,7 +76,9 @@ class Workspaces:
     def start(self, actor: Actor, project: int) -> Space:
         """Start the workspace of a project when it does not run. UsageError when the machine cannot close one."""
         space = space_of(self._site, project)
-        permit(self._site.state, actor, Action.WORKSPACE, target_of(space, actor, "start"))
+        permit_open(self._site, actor, Action.WORKSPACE, target_of(space, actor, "start"), space.number)
+        if space.ended:
+            raise UsageError("This project has no workspace.", hint="ask the clinical data centre to provide one")
         if lack := bubblewrap.missing():
             raise UsageError("This machine cannot open workspaces.", where=lack)
         with self._lock:
@@ -153,15 +164,32 @@ class Workspaces:
 
     def _watching(self) -> None:
         while not self._closing.wait(_LOOK):
-            for project in list(self._running):
-                if self.over(project):
-                    self._end(project)
+            self.look()
+
+    def look(self) -> None:
+        """End each workspace that is to be stopped."""
+        for project in list(self._running):
+            if self._over(project):
+                self._end(project)
+
+    def _over(self, project: int) -> str:
+        """As `over`; a look that fails says nothing, the next one is near."""
+        try:
+            return self.over(project)
+        except EstranError:
+            return ""
 
     def over(self, project: int) -> str:
-        """Why a workspace is to be stopped: "ended", "idle", "disk" or "processes"; "" when it is not."""
+        """Why a workspace is to be stopped: "ended", "closed" (its project), "moved" (to another build of its datamart),
+        "idle", "disk" or "processes"; "" when it is not."""
         settings, found = self._site.settings, self._running.get(project)
         if found is None or found.process.poll() is not None:
             return "ended"
+        space = space_of(self._site, project)
+        if why_closed(self._site, space):
+            return "closed"
+        if Path(space.datamart) != found.enclosure.datamart:
+            return "moved"
         if time.monotonic() - found.used > settings.workspace_idle_minutes * 60:
             return "idle"
         if disk_used(folders_of(self._site, project)) > settings.workspace_disk_mb << 20:

@@ -1,19 +1,24 @@
-"""What a workspace is made of on disk, and the one door by which a project gets one."""
+"""What a workspace is made of on disk, and the one door by which an open project gets one."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import stat
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from estran.model.errors import UsageError
+from estran.model.errors import NotAllowed, UsageError
 from estran.projects.actors import Actor
-from estran.projects.audit import permit
-from estran.projects.policy import Action, Target, decide
+from estran.projects.audit import record
+from estran.projects.life import OpenProject, open_project
+from estran.projects.life.opening import project_of
+from estran.projects.policy import Action, Decision, Target, decide
 from estran.projects.site import SiteServices
 from estran.state import Space
+from estran.state.datamarts import DatamartRow, MartState
+from estran.state.spaces import space_key
 
 MOST_BYTES = 10_000_000  # of a file handed in
 
@@ -52,32 +57,90 @@ def folders_of(site: SiteServices, project: int) -> Folders:
     return Folders(site_folder(site) / "workspaces" / str(project))
 
 
-def provide(site: SiteServices, actor: Actor, project: int, name: str, datamart: Path, team: Collection[int]) -> Space:
-    """Give a project its workspace on the folder of a datamart; its team is the accounts that may enter.
+def provide(site: SiteServices, actor: Actor, number: str, datamart: int | None = None) -> Space:
+    """Give an open project its workspace: for its team, on its datamart, shown read-only inside; again moves it.
 
-    The folder is shown read-only inside. UsageError when there is no such folder.
+    The newest datamart that was built for somebody of the team, unless one is named. NotAllowed when the project is not
+    open, UsageError when it has no datamart.
     """
-    permit(site.state, actor, Action.PROVIDE, Target(f"project:{project} team:{len(set(team))}"))
-    folder = datamart.resolve()
-    if not folder.is_dir():
-        raise UsageError("There is no folder of this datamart.", where=str(datamart))
-    site.state.spaces.give(project, name.strip()[:200] or f"Project {project}", str(folder), team)
-    folders_of(site, project).make()
-    return space_of(site, project)
+    target = Target(f"project:{number} datamart:{datamart or 'newest'}")
+    project = permit_open(site, actor, Action.PROVIDE, target, number)
+    row = _mart_of(site, project, datamart)
+    key = space_key(number)
+    folder = (site_folder(site) / "datamarts" / row.folder).resolve()
+    site.state.spaces.give(key, project.title[:200], str(folder), project.members)
+    folders_of(site, key).make()
+    return space_of(site, key)
+
+
+def _mart_of(site: SiteServices, project: OpenProject, datamart: int | None) -> DatamartRow:
+    team = {account.login for account in site.state.accounts.all() if account.id in project.members}
+    for row in site.state.datamarts.of(project.number):
+        if row.state == MartState.LIVE and row.recipient in team and datamart in (None, row.id):
+            return row
+    raise UsageError("This project has no datamart for its team.", hint="build it first")
+
+
+def permit_open(site: SiteServices, actor: Actor, action: Action, target: Target, number: str) -> OpenProject:
+    """Decide and record, then go on: NotAllowed when the policy says no, or when the project is not open."""
+    decision, project = decide(actor, action, target), None
+    if decision.allowed:
+        try:
+            project = open_project(site.state, number)
+        except NotAllowed as refused:
+            decision = Decision(False, refused.what)
+    record(site.state, actor, action, decision, target=target.what)
+    if project is None:
+        raise NotAllowed(decision.reason, hint="ask the clinical data centre")
+    return project
+
+
+def why_closed(site: SiteServices, space: Space) -> str:
+    """Why nobody works in a workspace now; "" while its project is open."""
+    try:
+        open_project(site.state, space.number)
+    except NotAllowed as refused:
+        return refused.what
+    return ""
 
 
 def space_of(site: SiteServices, project: int) -> Space:
-    """The workspace of a project; UsageError when it has none."""
+    """The workspace of a project, with its team of today; UsageError when it has none."""
     found = site.state.spaces.find(project)
     if found is None:
         raise UsageError("This project has no workspace.", hint="ask the clinical data centre to provide one")
-    return found
+    return _of_today(site, found)
+
+
+def spaces_of(site: SiteServices) -> list[Space]:
+    """Every workspace, each with its team of today."""
+    return [_of_today(site, found) for found in site.state.spaces.all()]
+
+
+def _of_today(site: SiteServices, space: Space) -> Space:
+    """Who is in the project's team and signed the charter enters; whoever left does not."""
+    project = project_of(site.state, space.number)
+    return replace(space, team=frozenset(project.members) & project.signed if project else frozenset())
+
+
+def end_space(site: SiteServices, number: str) -> bool:
+    """Destroy the files of a workspace whose project is over; False when it has none."""
+    found = site.state.spaces.find(space_key(number))
+    if found is None or found.ended:
+        return False
+    if not why_closed(site, found):
+        raise UsageError("The files of a workspace are destroyed once its project is closed.")
+    root = folders_of(site, found.project).root
+    if root.exists():
+        shutil.rmtree(root)
+    site.state.spaces.end(found.project)
+    return True
 
 
 def target_of(space: Space, actor: Actor, what: str) -> Target:
     """The target of an action on a workspace: of what belongs to a team, each of its members is the owner."""
     mine = actor.account_id is not None and actor.account_id in space.team
-    return Target(f"project:{space.project} {what}".strip(), actor.account_id if mine else 0)
+    return Target(f"project:{space.number} {what}".strip(), actor.account_id if mine else 0)
 
 
 def handed_out(folders: Folders) -> list[tuple[str, int]]:
@@ -133,4 +196,4 @@ def _sizes(folder: Path) -> Iterator[int]:
 def mine(site: SiteServices, actor: Actor) -> list[Space]:
     """The workspaces of the projects that a person is in, or all for who may give them."""
     every = decide(actor, Action.PROVIDE).allowed
-    return [space for space in site.state.spaces.all() if every or actor.account_id in space.team]
+    return [space for space in spaces_of(site) if every or actor.account_id in space.team]

@@ -144,12 +144,16 @@ def test_closing_destroys_the_store_and_leaves_a_certificate(bench: Bench) -> No
         bench.bring(CSV, uses=USES)
 
 
-def test_a_certificate_of_the_project_destroys_it_too(bench: Bench) -> None:
+def test_a_project_that_closes_destroys_it_and_its_certificate_says_so(bench: Bench) -> None:
     bench.bring(CSV, uses=USES)
     bench.play.take(bench.project, "lea", Step.CLOSE, reason="The study is over.")
-    bench.play.take(bench.project, "dan", Step.DESTROY, what="All", how="Erased", day=str(dt.date.today()))
+    bench.play.take(bench.project, "dan", Step.ARCHIVE, what="Code", how="Archive 7", day="2046-01-01")
+    with pytest.raises(UsageError, match="still there: 1"):
+        bench.play.take(bench.project, "dan", Step.DESTROY, what="All", how="Erased", day=str(dt.date.today()))
     assert any("destroyed with its project" in line for line in bench.keeper.look())
     assert not list(folder_of(bench.site, bench.data).rglob("*.land"))
+    certificate = bench.play.take(bench.project, "dan", Step.DESTROY, what="All", how="Erased", day=str(dt.date.today())).certificate
+    assert certificate and [one.own for one in certificate.destroyed] == [True]
 
 
 def test_nothing_is_read_that_was_not_accepted_or_mapped(bench: Bench) -> None:

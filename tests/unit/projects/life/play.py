@@ -58,7 +58,7 @@ class Play:
 
     def write(self, number: str, why: str = "Defines the population", **more: Any) -> Project:
         asked = {
-            "objectives": "To know.", "legal_basis": "public-task", "months": "24", "persons": "none", "public_interest": "1",
+            "objectives": "To know.", "summary": "We look.", "legal_basis": "public-task", "months": "24", "persons": "none", "public_interest": "1",
             "informed": "1", "variables_name": ["NT-proBNP"], "variables_code": ["LOINC:33762-6"], "variables_why": [why],
         }  # fmt: skip
         return self.take(number, "lea", Step.WRITE, **asked | more)

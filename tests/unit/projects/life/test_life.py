@@ -97,7 +97,8 @@ def test_a_variable_without_its_reason_keeps_the_request_from_being_submitted(pl
 def test_an_empty_request_says_all_that_it_lacks(play: Play) -> None:
     number = play.propose(Kind.STEERING)
     assert lacking(play, "lea", number, Step.SUBMIT) == (
-        "No counted cohort is attached.", "The request has no objectives.", "The request has no legal basis.",
+        "No counted cohort is attached.", "The request has no objectives.", "The request has no summary for the public.",
+        "The request has no legal basis.",
         "The request does not say for how many months.", "The request asks for no variable.",
         "The lead has not signed the charter.",
     )  # fmt: skip
