@@ -43,7 +43,7 @@ def test_every_page_that_shows_patients_says_whom_it_shows(signed_in: httpx.Clie
         assert signed_in.get(path).status_code == 200
         return site.state.audit.latest(1)[0].patients
 
-    signed_in.post("/cohort/new", data={"csrf": token(signed_in.get("/cohort"))})  # everybody, whatever was built before
+    signed_in.post("/cohort/reset", data={"csrf": token(signed_in.get("/"))})  # everybody, whatever was built before
     document = patients("/documents/0")
     assert document == (0,)
     assert patients("/patients/7") == (7,)
