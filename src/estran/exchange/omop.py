@@ -16,6 +16,7 @@ from estran.exchange import omop_words as words
 from estran.exchange.account import Account
 from estran.exchange.holding import Holding
 from estran.exchange.tables import csv_of_parquet, write_parquet
+from estran.sources.omop.containers import MARK
 
 _BATCH = 131_072
 _OF_RELATION = {"person": "h_person", "stay": "h_stay", "movement": "h_movement", "fact": "h_fact", "note": "h_note",
@@ -46,7 +47,7 @@ def _table(
 ) -> None:
     path = folder / f"{name}.parquet"
     first = holding.connection.sql(next(queries)).to_arrow_reader(_BATCH)
-    written = write_parquet(path, first.schema, first)
+    written = write_parquet(path, _marked(first.schema), first)
     account.wrote(relation, name, written)
     if not written:
         path.unlink()
@@ -56,10 +57,15 @@ def _parts(holding: Holding, folder: Path, name: str, part: rows.Part, account: 
     """A table whose rows are numbered on from part to part."""
     path = folder / f"{name}.parquet"
     schema = holding.connection.sql(f"SELECT * FROM ({part(holding, -1, 0)}) LIMIT 0").to_arrow_table().schema
-    written = write_parquet(path, schema, _numbered(holding, part))
+    written = write_parquet(path, _marked(schema), _numbered(holding, part))
     account.wrote(relation, name, written)
     if not written:
         path.unlink()
+
+
+def _marked(schema: pa.Schema) -> pa.Schema:
+    """So that the reader knows its own: in these files an event without a datetime is known by its month only."""
+    return schema.with_metadata({MARK: b"cdm5.4"})
 
 
 def _numbered(holding: Holding, part: rows.Part) -> Iterator[pa.RecordBatch]:

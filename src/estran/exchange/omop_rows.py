@@ -11,13 +11,16 @@ from collections.abc import Callable
 
 from estran.exchange.cdm import conform
 from estran.exchange.holding import Holding, wall
-from estran.model.codes import Context, FactStatus, Origin
+from estran.model.codes import Context, FactStatus, Origin, Precision
+from estran.sources.omop.stays import STILL_HERE
 
 _EHR, _NLP, _NOTE_TYPE, _UTF8 = 32817, 32858, 32831, 32678
 _DRUG_TYPES = {FactStatus.ORDERED: 32838, FactStatus.DISPENSED: 32825, FactStatus.GIVEN: 32818}
 _OPERATORS = (4172703, 4171756, 4171754, 4172704, 4171755)  # =, <, <=, >, >=: the order of codes.Comparator
 _ROUTES = {"PO": 4132161, "IV": 4171047, "SC": 4142048, "IM": 4302612}  # HL7 v2 table 0162
 _STATUSES = {"DP": 32902, "principal": 32902, "DAS": 32908, "DAD": 32908, "associated": 32908, "cause of death": 32891}
+# Modes of entry and exit of the PMSI: home, another hospital or ward.
+_MODES = {"8": 8536, "7": 8717, "6": 8717}
 _VISITS = {"venue": 9201, "emergency": 9203, "consultation": 9202, "session": 9202, "had": 8536, "psy": 8971, "smr": 8920}
 TABLE_OF = {
     "Condition": "condition_occurrence", "Drug": "drug_exposure", "Procedure": "procedure_occurrence",
@@ -45,7 +48,7 @@ SELECT count(*) FILTER (f.local IS NOT NULL AND NOT k.standard) AS "a local code
        count(*) FILTER (f.value_concept IS NOT NULL AND NOT coalesce(v.standard, false)) AS "a coded value that is not standard in OMOP: kept as text",
        count(*) FILTER (length(f.value_text) > 50) AS "a value as text beyond 50 characters: cut",
        count(*) FILTER (f.parent IS NOT NULL) AS "the fact that it hangs from",
-       count(*) FILTER (f.precision < 2) AS "a date known by its month or year only: told as a day",
+       count(*) FILTER (f.precision < 2) AS "a date known by its month or year only: told as its first day",
        count(*) FILTER (f.value IS NOT NULL AND k.domain IN ('Condition', 'Procedure', 'Device')) AS "a number that the table has no column for",
        count(*) FILTER (f.role IS NOT NULL AND k.domain NOT IN ('Condition', 'Drug')) AS "a role that the table has no column for"
 FROM h_fact f {_JOINS} LEFT JOIN known v ON v.concept = f.value_concept WHERE {REASONS} IS NULL"""
@@ -105,14 +108,15 @@ Part = Callable[[Holding, int, int], str]
 
 def visits(holding: Holding, part: int, offset: int) -> str:
     """The stays: their own number, one more than the warehouse's."""
+    going = f"CASE WHEN s.end_date IS NULL THEN '{STILL_HERE}' ELSE s.exit_mode END"
     return conform("visit_occurrence", {
         "visit_occurrence_id": "s.stay + 1", "person_id": "s.person", "visit_concept_id": _case("s.kind", _VISITS),
         "visit_start_date": "s.start_date", "visit_start_datetime": wall("s.start_date", "s.start_minute", "b"),
         "visit_end_date": _end("s", holding), "visit_end_datetime": wall("s.end_date", "s.end_minute", "e"),
         "visit_type_concept_id": str(_EHR), "care_site_id": "u.unit + 1", "visit_source_value": "s.kind",
         "visit_source_concept_id": "0",
-        "admitted_from_concept_id": "CASE WHEN s.entry_mode IS NOT NULL THEN 0 END", "admitted_from_source_value": "s.entry_mode",
-        "discharged_to_concept_id": "CASE WHEN s.exit_mode IS NOT NULL THEN 0 END", "discharged_to_source_value": "s.exit_mode",
+        "admitted_from_concept_id": f"CASE WHEN s.entry_mode IS NOT NULL THEN {_case('s.entry_mode', _MODES)} END", "admitted_from_source_value": "s.entry_mode",
+        "discharged_to_concept_id": f"CASE WHEN {going} IS NOT NULL THEN {_case('s.exit_mode', _MODES)} END", "discharged_to_source_value": going,
     }, f"FROM h_stay s SEMI JOIN visited v USING (stay) LEFT JOIN h_unit u ON u.unit = s.unit {_clocks('s')} "
        f"WHERE s.part = {part} ORDER BY 1")  # fmt: skip
 
@@ -201,11 +205,15 @@ def _end(alias: str, holding: Holding) -> str:
     return f"coalesce({alias}.end_date, greatest({alias}.start_date, DATE '{holding.released}'))"
 
 
+# A day without a time is its midnight, as OHDSI asks; what is known by its month only has no datetime.
+_MIDNIGHT = f"CASE WHEN f.precision >= {int(Precision.DAY)} THEN CAST(f.start_date AS TIMESTAMP) END"
+
+
 def _event(prefix: str, start: str, end: str = "") -> dict[str, str]:
     """The columns that every table of events has."""
     found = {
         "person_id": "f.person", f"{prefix}_concept_id": "CASE WHEN f.standard THEN f.main ELSE 0 END",
-        f"{start}_date": "f.start_date", f"{start}_datetime": wall("f.start_date", "f.start_minute", "b"),
+        f"{start}_date": "f.start_date", f"{start}_datetime": f"coalesce({wall('f.start_date', 'f.start_minute', 'b')}, {_MIDNIGHT})",
         f"{prefix}_type_concept_id": f"CASE WHEN f.origin = {int(Origin.TEXT)} THEN {_NLP} ELSE {_EHR} END",
         "visit_occurrence_id": "s.stay + 1", f"{prefix}_source_value": "coalesce(l.code, f.code)",
         f"{prefix}_source_concept_id": "CASE WHEN f.standard THEN coalesce(l.number, f.main) ELSE f.main END",

@@ -1,4 +1,4 @@
-"""Where tables come from: a delimited file, a zip of them, or a DuckDB file, plain or gzipped."""
+"""Where tables come from: a delimited file, a zip of them, a Parquet file, or a DuckDB file, plain or gzipped."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from typing import IO, BinaryIO, Protocol, cast
 
 import duckdb
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from estran.model.errors import InputRefused
 from estran.sources.omop.blocks import TABLE_SHIFT, Block, in_order
@@ -24,6 +26,7 @@ from estran.sources.unnamed import unnamed
 _TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
 _DUCKDB_SUFFIXES = (".duckdb", ".ddb", ".db")
 _ROWS = 200_000
+MARK = b"estran"  # key in the metadata of the Parquet files that our own exports write
 _PLAIN_TYPES = {
     "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "FLOAT", "DOUBLE", "DATE",
     "TIMESTAMP", "VARCHAR",
@@ -34,6 +37,7 @@ class Table(Protocol):
     """A table somewhere in a file."""
 
     name: str  # lower case, as the model names it
+    ours: bool  # an export of Estran wrote it
 
     def columns(self) -> list[str]:
         """Column names in lower case."""
@@ -45,12 +49,14 @@ class Table(Protocol):
 
 
 def suffix_of(name: str) -> str:
-    """csv, zip, duckdb, or '' when the name does not look like a source; `.gz` aside."""
+    """csv, parquet, zip, duckdb, or '' when the name does not look like a source; `.gz` aside."""
     lower = PurePosixPath(name.lower().removesuffix(".gz"))
     if lower.name.startswith(".") or "__macosx" in lower.parts:
         return ""
     if lower.suffix in _TEXT_SUFFIXES:
         return "csv"
+    if lower.suffix == ".parquet":
+        return "" if name.lower().endswith(".gz") else "parquet"
     return "duckdb" if lower.suffix in _DUCKDB_SUFFIXES else "zip" if lower.suffix == ".zip" else ""
 
 
@@ -64,10 +70,10 @@ def table_of(name: str) -> str:
 def open_tables(path: Path, name: str) -> Iterator[list[Table]]:
     """The tables of the file at `path`, in reading order; InputRefused when it cannot be read."""
     kind = suffix_of(name)
-    opener = {"csv": _open_text, "zip": _open_zip, "duckdb": _open_duckdb}.get(kind)
+    opener = {"csv": _open_text, "parquet": _open_parquet, "zip": _open_zip, "duckdb": _open_duckdb}.get(kind)
     if opener is None:
         raise InputRefused(
-            "This file is neither delimited text, nor a zip of it, nor a DuckDB file.",
+            "This file is neither delimited text, nor a zip of it, nor Parquet, nor a DuckDB file.",
             where=PurePosixPath(name).name, hint="give a folder of CSV files, a .zip or a .duckdb file",
         )  # fmt: skip
     with opener(path, name) as tables:
@@ -76,6 +82,8 @@ def open_tables(path: Path, name: str) -> Iterator[list[Table]]:
 
 class TextTable:
     """A delimited file; `base` is the number of its first record."""
+
+    ours = False
 
     def __init__(self, name: str, opened: Callable[[], BinaryIO], base: int) -> None:
         self._open, self._base = opened, base
@@ -149,8 +157,50 @@ def _recognised(name: str, columns: list[str]) -> str:
     return found[0] if len(found) == 1 else name
 
 
+class ParquetTable:
+    """A Parquet file, typed as it is there; its records are numbered from 0."""
+
+    def __init__(self, name: str, file: pq.ParquetFile) -> None:
+        self._file = file
+        self._names = [one.lower() for one in file.schema_arrow.names]
+        self.name = _recognised(name, self._names)
+        self.ours = MARK in (file.schema_arrow.metadata or {})
+
+    def columns(self) -> list[str]:
+        return self._names
+
+    def blocks(self, keep: list[str], forms: Forms | None = None) -> Iterator[Block]:
+        first = 0
+        for batch in self._file.iter_batches(_ROWS):
+            columns = [_plain(column) for column in batch.columns]
+            table = pa.Table.from_arrays(columns, self._names)
+            numbers = np.arange(first, first + len(table), dtype=np.int64)
+            first += len(table)
+            yield Block(table.select(keep), numbers, hash_columns(table), None, np.zeros(len(table), dtype=np.int8))
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    """The column in one of the types that the queries know."""
+    kind = column.type
+    if pa.types.is_timestamp(kind):
+        return column.cast(pa.timestamp("us"), safe=False) if kind.tz is None else column.cast(pa.string())
+    simple = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_date32(kind) or pa.types.is_string(kind)
+    return column if simple else column.cast(pa.string())
+
+
+@contextmanager
+def _open_parquet(path: Path, name: str) -> Iterator[list[Table]]:
+    try:
+        with pq.ParquetFile(path) as file:
+            yield [ParquetTable(table_of(name), file)]
+    except (pa.ArrowException, OSError) as error:
+        raise InputRefused("The file is not Parquet that can be read.", where=PurePosixPath(name).name) from error
+
+
 class DuckTable:
     """A table of a DuckDB file, typed as it is there."""
+
+    ours = False
 
     def __init__(self, con: duckdb.DuckDBPyConnection, source: str, name: str, place: int, view: bool) -> None:
         self._con, self._base = con, place << TABLE_SHIFT

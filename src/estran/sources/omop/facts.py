@@ -30,12 +30,15 @@ def fact_query(schema: pa.Schema, table: FactTable) -> Query:
     query.text("word", table.source_value)
     query.columns["word"] = f"CASE WHEN coalesce(concept, 0) = 0 THEN {query.columns['word']} END"
     query.moment("start", table.start, table.start_time, required=True)
+    query.columns["stamped"] = "start_ts IS NOT NULL"
     if table.end:
         query.moment("stop", table.end, table.end_time)
     _value_query(query, table)
     for alias, choice in (("status", table.status), ("role", table.role)):
         if choice:
             query.integer(alias, choice[0])
+    if table.role_words:
+        query.text("role_word", table.role_words[0])
     for place, attribute in enumerate(table.attributes):
         _attribute_query(query, place, attribute)
     if table.concept:
@@ -101,6 +104,9 @@ def _facts(rows: pa.Table, table: FactTable, codes: Codes, context: Context) -> 
     columns |= {"document": pa.array(np.arange(count, dtype=np.int32))}
     zeros = {name: pa.array(np.zeros(count, FACTS.field(name).type.to_pandas_dtype())) for name in ("fact_no", "context")}
     columns |= zeros | dated(rows, context.zone) | _values(rows, table, codes, context)
+    if context.months and table.start_time:
+        month = pa.scalar(Precision.MONTH, pa.int8())
+        columns["precision"] = pc.if_else(one(rows["stamped"]), columns["precision"], month)
     columns["code"] = _fact_codes(rows, table, codes, context)
     columns["origin"] = pa.array(np.full(count, int(table.origin), np.int8))
     if table.status:
@@ -109,6 +115,9 @@ def _facts(rows: pa.Table, table: FactTable, codes: Codes, context: Context) -> 
         columns["status"] = zeros["context"]
     if table.role:
         columns["role"] = mapped(rows["role"], table.role[1], None, pa.string())
+    if table.role_words:
+        said = mapped(rows["role_word"], {word: word for word in table.role_words[1]}, None, pa.string())
+        columns["role"] = pc.coalesce(said, columns["role"])
     return pa.table(columns, schema=FACTS)
 
 

@@ -64,7 +64,8 @@ class OmopReader:
         con = duckdb.connect(config={"autoinstall_known_extensions": "false"})
         try:
             with open_tables(path, PurePosixPath(name.replace("\\", "/")).name) as tables:
-                context = Context(self.zone, self.authority, self._units(con, tables))
+                ours = any(table.ours for table in tables)
+                context = Context(self.zone, self.authority, self._units(con, tables), ours)
                 for table in tables:
                     yield from self._table(con, table, tables, context, wanted)
         finally:

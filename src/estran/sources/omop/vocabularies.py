@@ -247,7 +247,7 @@ def _native(rows: pa.Table) -> pa.Array:
     """House name of each concept's own vocabulary; null when no other source would use it."""
     _, names = encode(rows["vocabulary"])
     house = {name: omop_vocabulary(name) for name in names}
-    usable = {name: ours for name, ours in house.items() if is_standard(ours) and ours != "OMOP"}
+    usable = {name: ours for name, ours in house.items() if (is_standard(ours) or ours == name) and ours != "OMOP"}
     native = mapped(rows["vocabulary"], usable, None, pa.string())
     return pc.if_else(one(rows["own"]).is_valid(), native, pa.scalar(None, pa.string()))
 
