@@ -99,7 +99,7 @@ _SITE = {
         CAST(month(birth_month) AS SMALLINT) AS birth_month, death_date, death_date IS NOT NULL OR death_source IS NOT NULL AS died,
         residence_area AS area FROM patient""",
     "stay": """SELECT stay_id AS stay, patient_id AS person, bucket AS part, kind, start_date, start_minute, end_date, end_minute,
-        entry_mode, exit_mode, unit_id AS unit, parent_stay AS parent FROM stay""",
+        precision, entry_mode, exit_mode, unit_id AS unit, parent_stay AS parent FROM stay""",
     "movement": """SELECT movement_id AS movement, stay_id AS stay, patient_id AS person, bucket AS part, unit_id AS unit, responsibility,
         start_date, start_minute, end_date, end_minute FROM movement""",
     "unit": "SELECT unit_id AS unit, code, label, level, parent FROM unit",
@@ -185,11 +185,11 @@ def _stays(connection: duckdb.DuckDBPyConnection, columns: list[str]) -> str:
     if not columns:
         return _empty(
             "stay INTEGER, person INTEGER, part INTEGER, kind VARCHAR, start_date DATE, start_minute SMALLINT, end_date DATE, "
-            "end_minute SMALLINT, entry_mode VARCHAR, exit_mode VARCHAR, unit INTEGER, parent INTEGER"
+            "end_minute SMALLINT, precision TINYINT, entry_mode VARCHAR, exit_mode VARCHAR, unit INTEGER, parent INTEGER"
         )
     return f"""SELECT s.stay, n.person, 0 AS part, {_or_null("kind", "VARCHAR", columns)} AS kind,
         {_date(connection, "stays", "start", columns)} AS start_date, NULL::SMALLINT AS start_minute,
-        {_date(connection, "stays", "end", columns)} AS end_date, NULL::SMALLINT AS end_minute,
+        {_date(connection, "stays", "end", columns)} AS end_date, NULL::SMALLINT AS end_minute, 2::TINYINT AS precision,
         {_or_null("entry_mode", "VARCHAR", columns)} AS entry_mode, {_or_null("exit_mode", "VARCHAR", columns)} AS exit_mode,
         NULL::INTEGER AS unit, NULL::INTEGER AS parent
         FROM stays t JOIN person_number n USING (patient) JOIN stay_number s ON s.patient = t.patient AND s.own = t.stay"""

@@ -28,6 +28,17 @@ TABLE_OF = {
 }  # fmt: skip
 
 
+def _stamp(date: str, minute: str, clock: str) -> str:
+    """A datetime. A true midnight is a microsecond later: a bare one says, in OMOP, that the time is not known."""
+    return f"{wall(date, minute, clock)} + to_microseconds(CASE WHEN {minute} = 0 THEN 1 ELSE 0 END)"
+
+
+def _start(alias: str) -> str:
+    """The datetime of a start: a day without a time is its midnight, what is known by its month only has none."""
+    midnight = f"CASE WHEN {alias}.precision >= {int(Precision.DAY)} THEN CAST({alias}.start_date AS TIMESTAMP) END"
+    return f"coalesce({_stamp(f'{alias}.start_date', f'{alias}.start_minute', 'b')}, {midnight})"
+
+
 def _case(value: str, words: dict[str, int], otherwise: str = "0") -> str:
     whens = " ".join(f"WHEN '{word}' THEN {number}" for word, number in words.items())
     return f"CASE {value} {whens} ELSE {otherwise} END"
@@ -111,8 +122,8 @@ def visits(holding: Holding, part: int, offset: int) -> str:
     going = f"CASE WHEN s.end_date IS NULL THEN '{STILL_HERE}' ELSE s.exit_mode END"
     return conform("visit_occurrence", {
         "visit_occurrence_id": "s.stay + 1", "person_id": "s.person", "visit_concept_id": _case("s.kind", _VISITS),
-        "visit_start_date": "s.start_date", "visit_start_datetime": wall("s.start_date", "s.start_minute", "b"),
-        "visit_end_date": _end("s", holding), "visit_end_datetime": wall("s.end_date", "s.end_minute", "e"),
+        "visit_start_date": "s.start_date", "visit_start_datetime": _start("s"),
+        "visit_end_date": _end("s", holding), "visit_end_datetime": _stamp("s.end_date", "s.end_minute", "e"),
         "visit_type_concept_id": str(_EHR), "care_site_id": "u.unit + 1", "visit_source_value": "s.kind",
         "visit_source_concept_id": "0",
         "admitted_from_concept_id": f"CASE WHEN s.entry_mode IS NOT NULL THEN {_case('s.entry_mode', _MODES)} END", "admitted_from_source_value": "s.entry_mode",
@@ -129,9 +140,9 @@ def details(holding: Holding, part: int, offset: int) -> str:
         LEFT JOIN h_unit u ON u.unit = m.unit {_clocks("m")} ORDER BY 1"""
     return conform("visit_detail", {
         "visit_detail_id": f"{offset} + m.n", "person_id": "m.person", "visit_detail_concept_id": _case("m.kind", _VISITS),
-        "visit_detail_start_date": "m.start_date", "visit_detail_start_datetime": wall("m.start_date", "m.start_minute", "b"),
+        "visit_detail_start_date": "m.start_date", "visit_detail_start_datetime": _stamp("m.start_date", "m.start_minute", "b"),
         "visit_detail_end_date": f"coalesce(m.end_date, greatest(m.stay_end, m.start_date), greatest(m.start_date, DATE '{holding.released}'))",
-        "visit_detail_end_datetime": wall("m.end_date", "m.end_minute", "e"), "visit_detail_type_concept_id": str(_EHR),
+        "visit_detail_end_datetime": _stamp("m.end_date", "m.end_minute", "e"), "visit_detail_type_concept_id": str(_EHR),
         "care_site_id": "u.unit + 1", "visit_detail_source_value": "m.responsibility", "visit_detail_source_concept_id": "0",
         "visit_occurrence_id": "m.stay + 1",
     }, rows)  # fmt: skip
@@ -144,7 +155,7 @@ def notes(holding: Holding, part: int, offset: int) -> str:
         LEFT JOIN visited v USING (stay) LEFT JOIN clock b ON b.day = n.start_date ORDER BY 1"""
     return conform("note", {
         "note_id": f"{offset} + n.n", "person_id": "n.person", "note_date": "n.start_date",
-        "note_datetime": wall("n.start_date", "n.start_minute", "b"), "note_type_concept_id": str(_NOTE_TYPE),
+        "note_datetime": _stamp("n.start_date", "n.start_minute", "b"), "note_type_concept_id": str(_NOTE_TYPE),
         "note_class_concept_id": "0", "note_title": "n.title", "note_text": "n.text", "encoding_concept_id": str(_UTF8),
         "language_concept_id": "CASE WHEN n.lang LIKE 'en%' THEN 4180186 WHEN n.lang LIKE 'fr%' THEN 4180190 ELSE 0 END",
         "visit_occurrence_id": "v.stay + 1", "note_source_value": "n.kind",
@@ -205,21 +216,17 @@ def _end(alias: str, holding: Holding) -> str:
     return f"coalesce({alias}.end_date, greatest({alias}.start_date, DATE '{holding.released}'))"
 
 
-# A day without a time is its midnight, as OHDSI asks; what is known by its month only has no datetime.
-_MIDNIGHT = f"CASE WHEN f.precision >= {int(Precision.DAY)} THEN CAST(f.start_date AS TIMESTAMP) END"
-
-
 def _event(prefix: str, start: str, end: str = "") -> dict[str, str]:
     """The columns that every table of events has."""
     found = {
         "person_id": "f.person", f"{prefix}_concept_id": "CASE WHEN f.standard THEN f.main ELSE 0 END",
-        f"{start}_date": "f.start_date", f"{start}_datetime": f"coalesce({wall('f.start_date', 'f.start_minute', 'b')}, {_MIDNIGHT})",
+        f"{start}_date": "f.start_date", f"{start}_datetime": _start("f"),
         f"{prefix}_type_concept_id": f"CASE WHEN f.origin = {int(Origin.TEXT)} THEN {_NLP} ELSE {_EHR} END",
         "visit_occurrence_id": "s.stay + 1", f"{prefix}_source_value": "coalesce(l.code, f.code)",
         f"{prefix}_source_concept_id": "CASE WHEN f.standard THEN coalesce(l.number, f.main) ELSE f.main END",
     }  # fmt: skip
     if end:
-        found |= {f"{end}_date": "f.end_date", f"{end}_datetime": wall("f.end_date", "f.end_minute", "e")}
+        found |= {f"{end}_date": "f.end_date", f"{end}_datetime": _stamp("f.end_date", "f.end_minute", "e")}
     return found
 
 

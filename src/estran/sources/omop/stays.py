@@ -34,6 +34,7 @@ def visit_batch(con: duckdb.DuckDBPyConnection, block: Block, context: Context) 
     query.integer("visit", "visit_occurrence_id", required=True)
     query.check("visit = 0", "visit_occurrence_id", "malformed", "Visit 0 means no visit.")
     _dates(query, "visit")
+    query.columns["stamped"] = "start_ts IS NOT NULL"
     query.integer("concept", "visit_concept_id")
     query.integer("unit", "care_site_id")
     query.text("own", "visit_source_value")
@@ -46,7 +47,7 @@ def visit_batch(con: duckdb.DuckDBPyConnection, block: Block, context: Context) 
     batch.patients, batch.stays = who.patients, who.stays
     unit, batch.units = _units(rows["unit"], context)
     columns = {name: pa.nulls(len(rows), STAY_EVENTS.field(name).type) for name in STAY_EVENTS.names}
-    columns |= {"record": records, "stay": who.stay, "unit": unit} | dated(rows, context.zone)
+    columns |= {"record": records, "stay": who.stay, "unit": unit} | dated(rows, context.zone, context.months)
     kinds = {concept: str(kind) for concept, kind in _KINDS.items()}
     # A source that writes our own word for the kind says more than the visit concept.
     own = mapped(rows["own"], {str(kind): str(kind) for kind in StayKind}, None, pa.string())
