@@ -43,7 +43,9 @@ def run(con: duckdb.DuckDBPyConnection, rules: Path) -> list[Checked]:
 class _Board:
     def __init__(self, con: duckdb.DuckDBPyConnection, rules: Path) -> None:
         self.con, self.rules = con, rules
-        held = con.execute("SELECT lower(table_name), lower(column_name), data_type FROM information_schema.columns").fetchall()
+        held = con.execute(
+            "SELECT lower(table_name), lower(column_name), data_type FROM information_schema.columns"
+        ).fetchall()
         self.types = {(table, column): kind for table, column, kind in held}
         self.names = {table for table, _, _ in held}
         self.rows = {name: self._one(f"SELECT count(*) FROM {name}") for name in self.names}
@@ -87,13 +89,21 @@ class _Board:
 
     def _count(self, name: str, table: str, field: str, threshold: float, among: str, violates: str) -> Checked:
         if name == "sourceValueCompleteness":
-            found = self.con.execute(f"SELECT count(DISTINCT {among}) FILTER ({violates}), count(DISTINCT {among}) FROM {table} t")
+            found = self.con.execute(
+                f"SELECT count(DISTINCT {among}) FILTER ({violates}), count(DISTINCT {among}) FROM {table} t"
+            )
         else:
-            joins = "LEFT JOIN person p ON p.person_id = t.person_id" if (table, "person_id") in self.types and table != "person" else ""
+            joins = (
+                "LEFT JOIN person p ON p.person_id = t.person_id"
+                if (table, "person_id") in self.types and table != "person"
+                else ""
+            )
             joins += " LEFT JOIN death d ON d.person_id = t.person_id" if joins and table != "death" else ""
             if name == "withinVisitDates":
                 joins += " JOIN visit_occurrence v ON v.visit_occurrence_id = t.visit_occurrence_id"
-            found = self.con.execute(f"SELECT count(*) FILTER (({among}) AND ({violates})), count(*) FILTER ({among}) FROM {table} t {joins}")
+            found = self.con.execute(
+                f"SELECT count(*) FILTER (({among}) AND ({violates})), count(*) FILTER ({among}) FROM {table} t {joins}"
+            )
         violated, concerned = found.fetchall()[0]
         return Checked(name, table, field, threshold, int(violated), int(concerned))
 
@@ -108,7 +118,11 @@ class _Board:
             yield "isPrimaryKey", "true", f"{value} IN (SELECT {key} FROM {table} GROUP BY 1 HAVING count(*) > 1)"
         yield from self._references(row, value, given)
         if row["sourceValueCompleteness"] == "Yes":
-            yield "sourceValueCompleteness", f"coalesce({value}, '')", f't."{row["standardConceptFieldName"].lower()}" = 0'
+            yield (
+                "sourceValueCompleteness",
+                f"coalesce({value}, '')",
+                f't."{row["standardConceptFieldName"].lower()}" = 0',
+            )
         yield from self._plausible(row, table, value, given)
 
     def _references(self, row: dict[str, str], value: str, given: str) -> Iterator[tuple[str, str, str]]:
@@ -119,11 +133,23 @@ class _Board:
                 yield "isForeignKey", given, f"{value} NOT IN (SELECT {key} FROM {other} WHERE {key} IS NOT NULL)"
             if row["fkDomain"]:
                 domains = ", ".join(f"'{one.strip()}'" for one in row["fkDomain"].split(","))
-                yield "fkDomain", f"{given} AND {value} <> 0", f"{value} NOT IN ({known} WHERE domain_id IN ({domains}))"
+                yield (
+                    "fkDomain",
+                    f"{given} AND {value} <> 0",
+                    f"{value} NOT IN ({known} WHERE domain_id IN ({domains}))",
+                )
             if row["fkClass"]:
-                yield "fkClass", f"{given} AND {value} <> 0", f"{value} NOT IN ({known} WHERE concept_class_id = '{row['fkClass']}')"
+                yield (
+                    "fkClass",
+                    f"{given} AND {value} <> 0",
+                    f"{value} NOT IN ({known} WHERE concept_class_id = '{row['fkClass']}')",
+                )
         if row["isStandardValidConcept"] == "Yes":
-            yield "isStandardValidConcept", f"{given} AND {value} <> 0", f"{value} NOT IN ({known} WHERE standard_concept = 'S' AND invalid_reason IS NULL)"
+            yield (
+                "isStandardValidConcept",
+                f"{given} AND {value} <> 0",
+                f"{value} NOT IN ({known} WHERE standard_concept = 'S' AND invalid_reason IS NULL)",
+            )
         for name in ("standardConceptRecordCompleteness", "sourceConceptRecordCompleteness"):
             if row[name] == "Yes":
                 yield name, given if "unit" in value else "true", f"{value} = 0"
@@ -135,16 +161,32 @@ class _Board:
         start = "make_date({0}.year_of_birth, coalesce({0}.month_of_birth, 1), coalesce({0}.day_of_birth, 1))"
         if row["plausibleTemporalAfter"] == "Yes" and row["plausibleTemporalAfterTableName"]:
             other = row["plausibleTemporalAfterTableName"].lower()
-            before = start.format("t" if table == "person" else "p") if other == "person" else f"t.{row['plausibleTemporalAfterFieldName'].lower()}"
+            before = (
+                start.format("t" if table == "person" else "p")
+                if other == "person"
+                else f"t.{row['plausibleTemporalAfterFieldName'].lower()}"
+            )
             yield "plausibleTemporalAfter", given, f"CAST({before} AS DATE) > CAST({value} AS DATE)"
         if row["plausibleAfterBirth"] == "Yes":
-            yield "plausibleAfterBirth", given, f"CAST({value} AS DATE) < {start.format('t' if table == 'person' else 'p')}"
+            yield (
+                "plausibleAfterBirth",
+                given,
+                f"CAST({value} AS DATE) < {start.format('t' if table == 'person' else 'p')}",
+            )
         if row["plausibleStartBeforeEnd"] == "Yes":
             end = f"t.{row['plausibleStartBeforeEndFieldName'].lower()}"
-            yield "plausibleStartBeforeEnd", f"{given} AND {end} IS NOT NULL", f"CAST({value} AS TIMESTAMP) > CAST({end} AS TIMESTAMP)"
+            yield (
+                "plausibleStartBeforeEnd",
+                f"{given} AND {end} IS NOT NULL",
+                f"CAST({value} AS TIMESTAMP) > CAST({end} AS TIMESTAMP)",
+            )
         for name in ("plausibleDuringLife", "plausibleBeforeDeath"):
             if row[name] == "Yes" and table not in ("death", "person"):
-                yield name, f"{given} AND d.death_date IS NOT NULL", f"CAST({value} AS DATE) > d.death_date + {_DEATH_GRACE}"
+                yield (
+                    name,
+                    f"{given} AND d.death_date IS NOT NULL",
+                    f"CAST({value} AS DATE) > d.death_date + {_DEATH_GRACE}",
+                )
         if row["withinVisitDates"] == "Yes":
             low, high = f"v.visit_start_date - {_VISIT_GRACE}", f"v.visit_end_date + {_VISIT_GRACE}"
             yield "withinVisitDates", given, f"CAST({value} AS DATE) NOT BETWEEN {low} AND {high}"
@@ -162,11 +204,15 @@ class _Board:
             if row["plausibleGenderUseDescendants"]:
                 within = f"SELECT descendant_concept_id FROM concept_ancestor WHERE ancestor_concept_id IN ({concept})"
                 below = source.replace(f"IN ({concept})", f"IN ({within})")
-                wrong = f"p.gender_concept_id <> {8507 if row['plausibleGenderUseDescendants'].lower() == 'male' else 8532}"
+                wrong = (
+                    f"p.gender_concept_id <> {8507 if row['plausibleGenderUseDescendants'].lower() == 'male' else 8532}"
+                )
                 yield self._concept("plausibleGenderUseDescendants", row, below, wrong)
             if row["plausibleUnitConceptIds"] and table == "measurement":
                 wrong = f"coalesce(t.unit_concept_id, -1) NOT IN ({row['plausibleUnitConceptIds'].replace('-1', 'NULL, -1')})"
-                yield self._concept("plausibleUnitConceptIds", row, f"{source} AND t.value_as_number IS NOT NULL", wrong)
+                yield self._concept(
+                    "plausibleUnitConceptIds", row, f"{source} AND t.value_as_number IS NOT NULL", wrong
+                )
 
     def _concept(self, name: str, row: dict[str, str], source: str, wrong: str) -> Checked:
         violated, concerned = self.con.execute(f"SELECT count(*) FILTER ({wrong}), count(*) {source}").fetchall()[0]

@@ -63,7 +63,13 @@ def _known(row: tuple[Any, ...]) -> Known:
 
 class _Inventor:
     def __init__(
-        self, dice: random.Random, codes: list[Known], local: list[str], roles: list[str], kinds: list[str], words: tuple[str, ...]
+        self,
+        dice: random.Random,
+        codes: list[Known],
+        local: list[str],
+        roles: list[str],
+        kinds: list[str],
+        words: tuple[str, ...],
     ) -> None:
         self.dice, self.codes, self.local, self.roles, self.kinds, self.words = dice, codes, local, roles, kinds, words
 

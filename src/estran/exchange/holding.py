@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -36,6 +37,7 @@ class Holding:
     name: str
     released: str  # ISO date of the snapshot
     snapshot: int
+    zone: str = "UTC"  # of the dates and minutes
 
     def number(self, sql: str) -> int:
         """The one number that a query gives."""
@@ -85,7 +87,13 @@ def of_site(snapshot: Snapshot) -> Iterator[Holding]:
             for name, query in _SITE.items():
                 connection.execute(f"CREATE TEMP VIEW h_{name} AS {query}")
             yield Holding(
-                connection, tuple(snapshot.buckets), settings.name, settings.name, snapshot.date.isoformat(), snapshot.version
+                connection,
+                tuple(snapshot.buckets),
+                settings.name,
+                settings.name,
+                snapshot.date.isoformat(),
+                snapshot.version,
+                settings.zone,
             )
         finally:
             connection.execute(f"SET memory_limit = '{limit}'")
@@ -95,7 +103,7 @@ _FACT_COLUMNS = """patient_id AS person, bucket AS part, stay_id AS stay, docume
     parent_fact_no AS parent, concept_id AS concept, local_concept_id AS local, start_date, start_minute, end_date, end_minute,
     precision, value, value_concept, value_text, comparator, unit, low, high, status, role, context, origin"""
 _SITE = {
-    "person": """SELECT patient_id AS person, CAST(NULL AS VARCHAR) AS source, sex, CAST(year(birth_month) AS SMALLINT) AS birth_year,
+    "person": """SELECT patient_id AS person, bucket AS part, CAST(NULL AS VARCHAR) AS source, sex, CAST(year(birth_month) AS SMALLINT) AS birth_year,
         CAST(month(birth_month) AS SMALLINT) AS birth_month, death_date, death_date IS NOT NULL OR death_source IS NOT NULL AS died,
         residence_area AS area FROM patient""",
     "stay": """SELECT stay_id AS stay, patient_id AS person, bucket AS part, kind, start_date, start_minute, end_date, end_minute,
@@ -120,8 +128,8 @@ _SITE = {
 
 
 @contextmanager
-def of_datamart(tables: Mapping[str, Path], holder: str, name: str, released: str, snapshot: int) -> Iterator[Holding]:
-    """What the Parquet tables of a datamart hold. People are numbered in the order of their pseudonyms."""
+def of_datamart(tables: Mapping[str, Path], holder: str, name: str, snapshot: Mapping[str, Any]) -> Iterator[Holding]:
+    """What the Parquet tables of a datamart hold; `snapshot` is that of its manifest. People are numbered in the order of their pseudonyms."""
     held = {table: pq.read_schema(path).names for table, path in tables.items()}
     with files_as_views(tables) as connection:
         connection.register("given_clock", clock_changes("UTC"))
@@ -131,7 +139,7 @@ def of_datamart(tables: Mapping[str, Path], holder: str, name: str, released: st
         connection.execute(_CODES)
         for view, query in _datamart(connection, held).items():
             connection.execute(f"CREATE TEMP VIEW h_{view} AS {query}")
-        yield Holding(connection, (0,), holder, name, released, snapshot)
+        yield Holding(connection, (0,), holder, name, str(snapshot["created"])[:10], int(snapshot["version"]))
 
 
 _PEOPLE = """
@@ -176,7 +184,7 @@ def _empty(columns: str) -> str:
 def _persons(connection: duckdb.DuckDBPyConnection, columns: list[str]) -> str:
     death = _date(connection, "patients", "death_date", columns)
     died = "died" if "died" in columns else f"{death} IS NOT NULL"
-    return f"""SELECT n.person, t.patient AS source, {_or_null("sex", "VARCHAR", columns)} AS sex,
+    return f"""SELECT n.person, 0 AS part, t.patient AS source, {_or_null("sex", "VARCHAR", columns)} AS sex,
         {_or_null("birth_year", "SMALLINT", columns)} AS birth_year, NULL::SMALLINT AS birth_month, {death} AS death_date, {died} AS died,
         {_or_null("residence_area", "VARCHAR", columns)} AS area FROM patients t JOIN person_number n USING (patient)"""
 
@@ -244,5 +252,3 @@ def _date(connection: duckdb.DuckDBPyConnection, table: str, column: str, column
         return "NULL::DATE"
     kind = connection.execute(f'SELECT typeof("{column}") FROM {table} LIMIT 1').fetchall()
     return f'make_date(t."{column}", 1, 1)' if kind and kind[0][0] == "SMALLINT" else f'CAST(t."{column}" AS DATE)'
-
-

@@ -42,9 +42,7 @@ def write(holding: Holding, folder: Path, *, csv: bool = False) -> Account:
     return account
 
 
-def _table(
-    holding: Holding, folder: Path, name: str, queries: Iterator[str], account: Account, relation: str
-) -> None:
+def _table(holding: Holding, folder: Path, name: str, queries: Iterator[str], account: Account, relation: str) -> None:
     path = folder / f"{name}.parquet"
     first = holding.connection.sql(next(queries)).to_arrow_reader(_BATCH)
     written = write_parquet(path, _marked(first.schema), first)
@@ -80,7 +78,9 @@ def _read(holding: Holding, account: Account) -> None:
     """What there is, and what of it has no place."""
     account.read = {name: holding.number(f"SELECT count(*) FROM {view}") for name, view in _OF_RELATION.items()}
     account.read["death"] = holding.number("SELECT count(*) FROM h_person WHERE died")
-    account.leave("person", holding.counts("SELECT 'year of birth unknown', count(*) FROM h_person WHERE birth_year IS NULL"))
+    account.leave(
+        "person", holding.counts("SELECT 'year of birth unknown', count(*) FROM h_person WHERE birth_year IS NULL")
+    )
     account.leave("death", holding.counts(_DEATHS))
     account.leave("stay", holding.counts(_STAYS))
     account.leave("movement", holding.counts(_MOVEMENTS))

@@ -21,7 +21,15 @@ _ROUTES = {"PO": 4132161, "IV": 4171047, "SC": 4142048, "IM": 4302612}  # HL7 v2
 _STATUSES = {"DP": 32902, "principal": 32902, "DAS": 32908, "DAD": 32908, "associated": 32908, "cause of death": 32891}
 # Modes of entry and exit of the PMSI: home, another hospital or ward.
 _MODES = {"8": 8536, "7": 8717, "6": 8717}
-_VISITS = {"venue": 9201, "emergency": 9203, "consultation": 9202, "session": 9202, "had": 8536, "psy": 8971, "smr": 8920}
+_VISITS = {
+    "venue": 9201,
+    "emergency": 9203,
+    "consultation": 9202,
+    "session": 9202,
+    "had": 8536,
+    "psy": 8971,
+    "smr": 8920,
+}
 TABLE_OF = {
     "Condition": "condition_occurrence", "Drug": "drug_exposure", "Procedure": "procedure_occurrence",
     "Measurement": "measurement", "Device": "device_exposure", "Observation": "observation",
@@ -199,7 +207,9 @@ def _attributes(domain: str, part: int) -> str:
     """What OMOP has a column for among the attributes of a fact."""
     if domain != "Drug":
         return ""
-    named = ", ".join(f"max(a.value) FILTER (k.code = '{one}') AS {one}" for one in ("quantity", "days_supply", "refills"))
+    named = ", ".join(
+        f"max(a.value) FILTER (k.code = '{one}') AS {one}" for one in ("quantity", "days_supply", "refills")
+    )
     return f"""LEFT JOIN (SELECT a.document, a.number, {named}, max(a.value_text) FILTER (k.code = 'sig') AS sig
         FROM h_attribute a JOIN known k ON k.concept = a.attribute WHERE a.part = {part} AND k.vocabulary = 'ESTRAN'
         GROUP BY ALL) a ON a.document = f.document AND a.number = f.number"""

@@ -75,11 +75,15 @@ def prepare(holding: Holding) -> None:
     if holding.number("SELECT coalesce(max(concept), 0) FROM h_concept") > _LARGEST:
         raise UsageError("The site has more concepts than OMOP has numbers for its own.")
     houses = [row[0] for row in con.execute("SELECT DISTINCT vocabulary FROM h_concept ORDER BY 1").fetchall()]
-    names = pa.table({"vocabulary": pa.array(houses, pa.string()), "shown": pa.array(map(vocabulary_id, houses), pa.string())})
+    names = pa.table(
+        {"vocabulary": pa.array(houses, pa.string()), "shown": pa.array(map(vocabulary_id, houses), pa.string())}
+    )
     units = unit_numbers()
     given = {
         "vocabulary_name": names,
-        "unit_number": pa.table({"unit": pa.array(units, pa.string()), "unit_concept": pa.array(units.values(), pa.int32())}),
+        "unit_number": pa.table(
+            {"unit": pa.array(units, pa.string()), "unit_concept": pa.array(units.values(), pa.int32())}
+        ),
         "fixed_concept": pa.Table.from_pylist([vars(one) for one in fixed()]),
     }
     for name, table in given.items():
@@ -168,9 +172,7 @@ _CLASS_NAMES = "SELECT concept_class AS id FROM fixed_concept UNION SELECT 'Unde
 
 def _list(table: str, key: str) -> str:
     names = _DOMAIN_NAMES if table == "domain" else _CLASS_NAMES
-    return conform(
-        table, {key: "id", f"{table}_name": "id", f"{table}_concept_id": "0"}, f"FROM ({names}) ORDER BY 1"
-    )
+    return conform(table, {key: "id", f"{table}_name": "id", f"{table}_concept_id": "0"}, f"FROM ({names}) ORDER BY 1")
 
 
 _RELATIONSHIP = conform("relationship", {

@@ -184,7 +184,9 @@ def _plain(column: pa.Array) -> pa.Array:
     kind = column.type
     if pa.types.is_timestamp(kind):
         return column.cast(pa.timestamp("us"), safe=False) if kind.tz is None else column.cast(pa.string())
-    simple = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_date32(kind) or pa.types.is_string(kind)
+    simple = (
+        pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_date32(kind) or pa.types.is_string(kind)
+    )
     return column if simple else column.cast(pa.string())
 
 
@@ -234,7 +236,9 @@ class DuckTable:
         )
         for first in range(0, last + 1, _ROWS):
             where = f"rowid >= {first} AND rowid < {first + _ROWS}"
-            table = self._con.sql(f"SELECT {columns}, rowid AS _place FROM {self._source} WHERE {where}").to_arrow_table()
+            table = self._con.sql(
+                f"SELECT {columns}, rowid AS _place FROM {self._source} WHERE {where}"
+            ).to_arrow_table()
             if len(table):
                 table = in_order(table, "_place")
                 numbers = self._base + table["_place"].to_numpy().astype(np.int64)
@@ -267,7 +271,9 @@ def _attached(con: duckdb.DuckDBPyConnection, path: Path, name: str) -> Iterator
     try:
         con.execute(f"ATTACH '{file}' AS source (READ_ONLY)")
     except duckdb.Error as error:
-        raise InputRefused("The file is not a DuckDB database that can be opened.", where=PurePosixPath(name).name) from error
+        raise InputRefused(
+            "The file is not a DuckDB database that can be opened.", where=PurePosixPath(name).name
+        ) from error
     yield con.sql(
         "SELECT table_schema, table_name, table_type FROM information_schema.tables "
         "WHERE table_catalog = 'source' ORDER BY lower(table_name), table_schema"

@@ -20,7 +20,9 @@ def database_of(path: Path) -> str:
     """A short name of the database that the file at `path` is part of; "" when nothing tells."""
     places = [path]
     if suffix_of(path.name) in _ONE_TABLE:
-        places = sorted(p for p in path.parent.iterdir() if suffix_of(p.name) in _ONE_TABLE and table_of(p.name) == "cdm_source")
+        places = sorted(
+            p for p in path.parent.iterdir() if suffix_of(p.name) in _ONE_TABLE and table_of(p.name) == "cdm_source"
+        )
     for place in places:
         try:
             with open_tables(place, place.name) as tables:

@@ -103,7 +103,9 @@ def _facts(rows: pa.Table, table: FactTable, codes: Codes, context: Context) -> 
     count = len(rows)
     columns = empty_columns(FACTS, count)
     columns |= {"document": pa.array(np.arange(count, dtype=np.int32))}
-    zeros = {name: pa.array(np.zeros(count, FACTS.field(name).type.to_pandas_dtype())) for name in ("fact_no", "context")}
+    zeros = {
+        name: pa.array(np.zeros(count, FACTS.field(name).type.to_pandas_dtype())) for name in ("fact_no", "context")
+    }
     columns |= zeros | dated(rows, context.zone, context.months) | _values(rows, table, codes, context)
     columns["code"] = _fact_codes(rows, table, codes, context)
     columns["origin"] = pa.array(np.full(count, int(table.origin), np.int8))
@@ -126,7 +128,9 @@ def dated(rows: pa.Table, zone: str, months: bool = False) -> dict[str, pa.Array
     end, end_minute = pa.nulls(count, pa.date32()), pa.nulls(count, pa.int16())
     if "stop_d" in rows.column_names:
         end, end_minute = moment_columns(rows, "stop", zone)
-    precision = pc.if_else(minute.is_valid(), pa.scalar(Precision.MINUTE, pa.int8()), pa.scalar(Precision.DAY, pa.int8()))
+    precision = pc.if_else(
+        minute.is_valid(), pa.scalar(Precision.MINUTE, pa.int8()), pa.scalar(Precision.DAY, pa.int8())
+    )
     if months and "stamped" in rows.column_names:
         precision = pc.if_else(one(rows["stamped"]), precision, pa.scalar(Precision.MONTH, pa.int8()))
     names = ("start_date", "start_minute", "end_date", "end_minute", "precision")
@@ -178,9 +182,7 @@ def _attributes(rows: pa.Table, table: FactTable, codes: Codes) -> pa.Table:
     return pa.concat_tables(found)
 
 
-def _attribute_rows(
-    values: pa.Array, which: npt.NDArray[np.int64], attribute: Attribute, codes: Codes
-) -> pa.Table:
+def _attribute_rows(values: pa.Array, which: npt.NDArray[np.int64], attribute: Attribute, codes: Codes) -> pa.Table:
     code = codes.add(Code("ESTRAN", attribute.code, attribute.label))
     columns = empty_columns(ATTRIBUTES, len(values))
     columns |= {"document": pa.array(which.astype(np.int32)), "fact_no": pa.array(np.zeros(len(values), np.int32))}

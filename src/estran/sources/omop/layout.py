@@ -120,7 +120,9 @@ class FactTable:
 
     def forms(self) -> dict[str, pa.DataType]:
         """What each column that is not text should hold."""
-        kinds = {a.column: pa.float64() if a.form == "number" else pa.int64() for a in self.attributes if a.form != "text"}
+        kinds = {
+            a.column: pa.float64() if a.form == "number" else pa.int64() for a in self.attributes if a.form != "text"
+        }
         whole = (
             "person_id", "visit_occurrence_id", self.key, self.concept, self.source_concept, self.value_concept,
             self.operator, self.unit_concept, self.status and self.status[0], self.role and self.role[0],

@@ -154,5 +154,3 @@ def note_batch(con: duckdb.DuckDBPyConnection, block: Block, context: Context) -
     given["lang"] = mapped(rows["v_language_concept_id"], _LANGUAGES, None, pa.string())
     batch.documents = document_table(rows, given, "", pa.table(dated(rows, context.zone)))
     return batch
-
-
