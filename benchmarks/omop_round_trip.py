@@ -16,14 +16,14 @@ import duckdb
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tests.spec import dashboard, site_kit  # noqa: E402
-from tests.spec.inventing import invent  # noqa: E402
+from tests.spec import dashboard, site_kit
+from tests.spec.inventing import invent
 
-from estran.app import Site, open_site  # noqa: E402
-from estran.cohort.engines import ENGINES  # noqa: E402
-from estran.cohort.language.parser import parse  # noqa: E402
-from estran.exchange import omop  # noqa: E402
-from estran.exchange.holding import of_site  # noqa: E402
+from estran.app import Site, open_site
+from estran.cohort.engines import ENGINES
+from estran.cohort.language.parser import parse
+from estran.exchange import omop
+from estran.exchange.holding import of_site
 
 _SHAPE = ("cdmTable", "cdmField", "cdmDatatype")
 
@@ -58,9 +58,13 @@ def judge(folder: Path, rules: Path, ddl: Path) -> bool:
     results = [one for one in every if one.name not in _SHAPE]
     failed = [one for one in results if not one.passed]
     for one in failed:
-        print(f"  not met: {one.name} {one.table}.{one.field}: {one.violated} of {one.concerned}, threshold {one.threshold} %")
+        print(
+            f"  not met: {one.name} {one.table}.{one.field}: {one.violated} of {one.concerned}, threshold {one.threshold} %"
+        )
     share = 100 * (1 - len(failed) / len(results))
-    print(f"rules met: {share:.2f} % of {len(results)}; with those of shape {100 * (1 - len(failed) / len(every)):.2f} % of {len(every)}")
+    print(
+        f"rules met: {share:.2f} % of {len(results)}; with those of shape {100 * (1 - len(failed) / len(every)):.2f} % of {len(every)}"
+    )
     return share >= 98
 
 
