@@ -37,7 +37,7 @@ def read_public_key(path: Path) -> X25519PublicKey:
     try:
         key = serialization.load_pem_public_key(_bytes(path))
     except ValueError:
-        key = None  # type: ignore[assignment]
+        key = None
     if not isinstance(key, X25519PublicKey):
         raise UsageError("This is no X25519 public key.", where=str(path), hint=_HOW)
     return key
@@ -48,7 +48,7 @@ def read_private_key(path: Path) -> X25519PrivateKey:
     try:
         key = serialization.load_pem_private_key(_bytes(path), None)
     except (ValueError, TypeError):
-        key = None  # type: ignore[assignment]
+        key = None
     if not isinstance(key, X25519PrivateKey):
         raise UsageError("This is no X25519 private key without a passphrase.", where=str(path), hint=_HOW)
     return key
