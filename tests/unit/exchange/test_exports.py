@@ -20,6 +20,7 @@ import rdflib
 from tests.spec import dashboard, site_kit
 from tests.spec.inventing import invent
 from tests.unit.exchange.conftest import PATIENTS, Dock
+from tests.unit.projects.datamarts.conftest import whole
 from tests.unit.sources.test_tabular_sql import binaries, postgres
 
 from estran.catalog import measuring
@@ -323,6 +324,25 @@ def test_only_the_key_holder_exports_a_whole_site_and_every_asking_is_recorded(d
     with pytest.raises(UsageError, match="no datamart"):
         dock.exporter().export(Wish(Format.MEDS, project="2026-404", reason="asked by the committee"), tmp_path / "no")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_project_gets_its_datamart_and_nothing_else(dock: Dock, tmp_path: Path) -> None:
+    reason = "committee of 3 May, project 2026-014"
+    marts = dock.exporter()._datamarts
+    made = marts.build(whole(formats=["parquet"]), "anne", reason)
+    facts = next(table["rows"] for table in made.manifest["tables"] if table["name"] == "facts")
+    for form in (Format.OMOP, Format.FHIR, Format.MEDS):
+        told = dock.exporter().export(Wish(form, project="2026-014", reason=reason), tmp_path / form)
+        assert told["project"] == "2026-014" and not told["national_claims_match"]
+        assert told["account"][form]["read"]["fact"] == facts == sum(told["account"][form]["written"]["fact"].values())
+    people = pq.read_table(tmp_path / "omop" / "omop" / "person.parquet")
+    pseudonyms = set(people["person_source_value"].to_pylist())
+    assert people["person_id"].to_pylist() == list(range(1, len(pseudonyms) + 1)) and all(len(one) == 26 for one in pseudonyms)
+    patients = (tmp_path / "fhir" / "fhir" / "Patient.ndjson").read_text("utf-8").splitlines()
+    assert {json.loads(line)["id"] for line in patients} == pseudonyms
+    marts.destroy(made.row.id, "the test is over")
+    with pytest.raises(UsageError, match="no datamart"):
+        dock.exporter().export(Wish(Format.MEDS, project="2026-014", reason=reason), tmp_path / "gone")
 
 
 def test_nothing_is_left_of_an_export_that_fails(dock: Dock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
