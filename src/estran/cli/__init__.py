@@ -59,7 +59,7 @@ _PARTS: dict[str, dict[str, str]] = {  # module -> its commands, and what each i
         "datamart": "Datamarts: minimal, re-keyed extracts for one project and one recipient.",
     },
     "export": {
-        "export": "Write the site, or the datamart of a project, in a foreign format: OMOP, FHIR, MEDS, or a sealed national package.",
+        "export": "Write the site, or the datamart of a project, in a foreign format: whole or not at all.",
         "unpack": "Open a sealed export, and prove every file by its manifest.",
         "catalogue": "Write what the site holds as a HealthDCAT-AP catalogue; every count is protected.",
     },

@@ -112,7 +112,7 @@ SELECT person, coalesce(source, CAST(person AS VARCHAR)) AS who, sex, strftime(d
        CASE WHEN birth_month IS NULL THEN printf('%04d', birth_year) ELSE printf('%04d-%02d', birth_year, birth_month) END AS born FROM h_person"""
 _MIDNIGHTS = "LEFT JOIN midnight b ON b.day = {0}.start_date LEFT JOIN midnight e ON e.day = {0}.end_date"
 _VISITS = f"""
-SELECT s.stay, p.who, s.kind, s.entry_mode, s.exit_mode, {_moment("s.start_date", "s.start_minute", "s.precision", "b.utc")} AS began,
+SELECT s.stay, p.who, s.kind, s.status, s.entry_mode, s.exit_mode, {_moment("s.start_date", "s.start_minute", "s.precision", "b.utc")} AS began,
        {_moment("s.end_date", "s.end_minute", "s.precision", "e.utc")} AS ended
 FROM h_stay s JOIN patient p USING (person) {_MIDNIGHTS.format("s")}"""
 # A drug is a request, an administration, a dispense or a statement by where it stands; an administration needs its date.
@@ -139,8 +139,10 @@ _SUBJECT = "{'reference': 'Patient/' || who}"
 _OF_VISIT = "CASE WHEN visit IS NOT NULL THEN {'reference': 'Encounter/' || visit} END"
 _CODE = "{'coding': [{'system': system, 'code': code, 'display': label}]}"
 _TOLD = "CASE WHEN status IN (5, 6) THEN '{0}' WHEN status = 1 THEN '{1}' ELSE '{2}' END"
+_GOING = """CASE WHEN status = 'planned' THEN 'planned' WHEN ended IS NOT NULL OR status = 'finished' THEN 'finished'
+    WHEN status = 'active' THEN 'in-progress' ELSE 'unknown' END"""
 _ENCOUNTER = {
-    "id": "'s' || stay", "status": "CASE WHEN ended IS NULL AND began IS NOT NULL THEN 'in-progress' ELSE 'finished' END",
+    "id": "'s' || stay", "status": _GOING,
     "class": f"{{'system': '{_ACT}', 'code': CASE kind WHEN 'venue' THEN 'IMP' WHEN 'psy' THEN 'IMP' WHEN 'smr' THEN 'IMP' "
              "WHEN 'emergency' THEN 'EMER' WHEN 'had' THEN 'HH' ELSE 'AMB' END}",
     "type": "CASE WHEN kind IS NOT NULL THEN [{'text': kind}] END", "subject": _SUBJECT,

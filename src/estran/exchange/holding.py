@@ -107,7 +107,7 @@ _SITE = {
         CAST(month(birth_month) AS SMALLINT) AS birth_month, death_date, death_date IS NOT NULL OR death_source IS NOT NULL AS died,
         residence_area AS area FROM patient""",
     "stay": """SELECT stay_id AS stay, patient_id AS person, bucket AS part, kind, start_date, start_minute, end_date, end_minute,
-        precision, entry_mode, exit_mode, unit_id AS unit, parent_stay AS parent FROM stay""",
+        precision, status, entry_mode, exit_mode, unit_id AS unit, parent_stay AS parent FROM stay""",
     "movement": """SELECT movement_id AS movement, stay_id AS stay, patient_id AS person, bucket AS part, unit_id AS unit, responsibility,
         start_date, start_minute, end_date, end_minute FROM movement""",
     "unit": "SELECT unit_id AS unit, code, label, level, parent FROM unit",
@@ -183,7 +183,8 @@ def _empty(columns: str) -> str:
 
 def _persons(connection: duckdb.DuckDBPyConnection, columns: list[str]) -> str:
     death = _date(connection, "patients", "death_date", columns)
-    died = "died" if "died" in columns else f"{death} IS NOT NULL"
+    known = f"{death} IS NOT NULL" if "death_date" in columns else "NULL::BOOLEAN"
+    died = "t.died" if "died" in columns else known
     return f"""SELECT n.person, 0 AS part, t.patient AS source, {_or_null("sex", "VARCHAR", columns)} AS sex,
         {_or_null("birth_year", "SMALLINT", columns)} AS birth_year, NULL::SMALLINT AS birth_month, {death} AS death_date, {died} AS died,
         {_or_null("residence_area", "VARCHAR", columns)} AS area FROM patients t JOIN person_number n USING (patient)"""
@@ -193,11 +194,11 @@ def _stays(connection: duckdb.DuckDBPyConnection, columns: list[str]) -> str:
     if not columns:
         return _empty(
             "stay INTEGER, person INTEGER, part INTEGER, kind VARCHAR, start_date DATE, start_minute SMALLINT, end_date DATE, "
-            "end_minute SMALLINT, precision TINYINT, entry_mode VARCHAR, exit_mode VARCHAR, unit INTEGER, parent INTEGER"
+            "end_minute SMALLINT, precision TINYINT, status VARCHAR, entry_mode VARCHAR, exit_mode VARCHAR, unit INTEGER, parent INTEGER"
         )
     return f"""SELECT s.stay, n.person, 0 AS part, {_or_null("kind", "VARCHAR", columns)} AS kind,
         {_date(connection, "stays", "start", columns)} AS start_date, NULL::SMALLINT AS start_minute,
-        {_date(connection, "stays", "end", columns)} AS end_date, NULL::SMALLINT AS end_minute, 2::TINYINT AS precision,
+        {_date(connection, "stays", "end", columns)} AS end_date, NULL::SMALLINT AS end_minute, 2::TINYINT AS precision, NULL::VARCHAR AS status,
         {_or_null("entry_mode", "VARCHAR", columns)} AS entry_mode, {_or_null("exit_mode", "VARCHAR", columns)} AS exit_mode,
         NULL::INTEGER AS unit, NULL::INTEGER AS parent
         FROM stays t JOIN person_number n USING (patient) JOIN stay_number s ON s.patient = t.patient AND s.own = t.stay"""

@@ -337,7 +337,9 @@ def test_a_project_gets_its_datamart_and_nothing_else(dock: Dock, tmp_path: Path
         assert told["account"][form]["read"]["fact"] == facts == sum(told["account"][form]["written"]["fact"].values())
     people = pq.read_table(tmp_path / "omop" / "omop" / "person.parquet")
     pseudonyms = set(people["person_source_value"].to_pylist())
-    assert people["person_id"].to_pylist() == list(range(1, len(pseudonyms) + 1)) and all(len(one) == 26 for one in pseudonyms)
+    assert people["person_id"].to_pylist() == list(range(1, len(pseudonyms) + 1)) and all(
+        len(one) == 26 for one in pseudonyms
+    )
     patients = (tmp_path / "fhir" / "fhir" / "Patient.ndjson").read_text("utf-8").splitlines()
     assert {json.loads(line)["id"] for line in patients} == pseudonyms
     marts.destroy(made.row.id, "the test is over")
