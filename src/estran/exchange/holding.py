@@ -96,7 +96,9 @@ def of_site(snapshot: Snapshot) -> Iterator[Holding]:
                 settings.zone,
             )
         finally:
-            connection.execute(f"SET memory_limit = '{limit}'")
+            # Whatever failed may have left a result open on the connection itself.
+            with snapshot.connect() as other:
+                other.execute(f"SET memory_limit = '{limit}'")
 
 
 _FACT_COLUMNS = """patient_id AS person, bucket AS part, stay_id AS stay, document_id AS document, fact_no AS number,

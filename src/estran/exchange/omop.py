@@ -6,9 +6,10 @@ nothing are left out. The vocabulary tables hold the concepts of the holding, an
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import orjson
 import pyarrow as pa
 
 from estran.exchange import omop_rows as rows
@@ -16,7 +17,7 @@ from estran.exchange import omop_words as words
 from estran.exchange.account import Account
 from estran.exchange.holding import Holding
 from estran.exchange.tables import csv_of_parquet, write_parquet
-from estran.sources.omop.containers import MARK
+from estran.sources.omop.containers import MARK, NAMES
 
 _BATCH = 131_072
 _OF_RELATION = {"person": "h_person", "stay": "h_stay", "movement": "h_movement", "fact": "h_fact", "note": "h_note",
@@ -31,9 +32,9 @@ def write(holding: Holding, folder: Path, *, csv: bool = False) -> Account:
     rows.prepare(holding)
     _read(holding, account)
     for name, query in words.queries(holding).items():
-        _table(holding, folder, name, iter([query]), account, "")
+        _table(holding, folder, name, query, account, "")
     for name, (relation, query) in rows.whole(holding).items():
-        _table(holding, folder, name, iter([query]), account, relation)
+        _table(holding, folder, name, query, account, relation)
     for name, (relation, part) in rows.PARTS.items():
         _parts(holding, folder, name, part, account, relation)
     account.close()
@@ -42,10 +43,11 @@ def write(holding: Holding, folder: Path, *, csv: bool = False) -> Account:
     return account
 
 
-def _table(holding: Holding, folder: Path, name: str, queries: Iterator[str], account: Account, relation: str) -> None:
+def _table(holding: Holding, folder: Path, name: str, query: str, account: Account, relation: str) -> None:
     path = folder / f"{name}.parquet"
-    first = holding.connection.sql(next(queries)).to_arrow_reader(_BATCH)
-    written = write_parquet(path, _marked(first.schema), first)
+    names = words.long_names(holding) if name == "concept" else {}
+    first = holding.connection.sql(query).to_arrow_reader(_BATCH)
+    written = write_parquet(path, _marked(first.schema, names), first)
     account.wrote(relation, name, written)
     if not written:
         path.unlink()
@@ -61,9 +63,9 @@ def _parts(holding: Holding, folder: Path, name: str, part: rows.Part, account: 
         path.unlink()
 
 
-def _marked(schema: pa.Schema) -> pa.Schema:
+def _marked(schema: pa.Schema, names: Mapping[str, str] | None = None) -> pa.Schema:
     """So that the reader knows its own: in these files an event without a datetime is known by its month only."""
-    return schema.with_metadata({MARK: b"cdm5.4"})
+    return schema.with_metadata({MARK: b"cdm5.4"} | ({NAMES: orjson.dumps(names)} if names else {}))
 
 
 def _numbered(holding: Holding, part: rows.Part) -> Iterator[pa.RecordBatch]:

@@ -69,6 +69,12 @@ def vocabulary_id(house: str) -> str:
     return f"{name[:11]}~{hashlib.sha256(house.encode()).hexdigest()[:8]}"
 
 
+def long_names(holding: Holding) -> dict[str, str]:
+    """The vocabularies whose name is too long, by what they are called in the export."""
+    rows = holding.connection.execute("SELECT shown, vocabulary FROM vocabulary_name ORDER BY 1").fetchall()
+    return {shown: house for shown, house in rows if len(house) > _LONGEST}
+
+
 def prepare(holding: Holding) -> None:
     """Number the concepts: temporary tables `known`, `unit_number` and `fixed_concept`. UsageError for too many of them."""
     con = holding.connection

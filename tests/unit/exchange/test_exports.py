@@ -13,6 +13,7 @@ from typing import Any
 import duckdb
 import jsonschema
 import meds
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pyshacl
 import pytest
@@ -27,11 +28,13 @@ from estran.catalog import measuring
 from estran.cohort.engines import ENGINES
 from estran.cohort.language.parser import parse
 from estran.exchange import cdm, parcel
+from estran.exchange.omop_words import vocabulary_id
 from estran.model.errors import InputRefused, NotAllowed, StoreError, UsageError
 from estran.projects.actors import KEY_HOLDER, Actor, Role
 from estran.projects.datamarts.manifest import FILE, Manifest
 from estran.projects.exporting import Format, Wish, unpack
 from estran.projects.holdings_file import Syntax, write_holdings
+from estran.sources.omop import OmopReader
 from estran.state import AuditFilter
 
 __all__ = ["postgres"]
@@ -136,6 +139,20 @@ def test_a_site_made_of_the_export_counts_the_same_cohorts(dock: Dock, exported:
     ]
     assert counts[0] == counts[1], [q for q, a, b in zip(questions, *counts, strict=True) if a != b]
     assert sum(count > 0 for count in counts[0]) >= 10
+
+
+def test_a_vocabulary_with_a_long_name_comes_back_under_it(tmp_path: Path) -> None:
+    house = "LOCAL/omop-condition_occurrence"
+    shown = vocabulary_id(house)
+    assert len(shown) == 20 and shown != house and vocabulary_id("GHM") == "GHM"
+    rows = pa.table({"concept_id": [2_000_000_001, 2_000_000_002], "concept_name": ["a", "b"], "vocabulary_id": [shown, "GHM"],
+                     "concept_code": ["x", "05M092"], "domain_id": ["Condition", "Observation"]})  # fmt: skip
+    told = {b"estran.vocabularies": json.dumps({shown: house, "OTHER": "SNOMED"}).encode()}
+    pq.write_table(rows.replace_schema_metadata(told), tmp_path / "concept.parquet")
+    (batch,) = OmopReader().read(tmp_path / "concept.parquet", "concept.parquet")
+    assert batch.vocabulary is not None and batch.vocabulary.concepts is not None
+    found = set(zip(*(batch.vocabulary.concepts[name].to_pylist() for name in ("vocabulary", "code")), strict=True))
+    assert found == {("OMOP", "2000000001"), ("OMOP", "2000000002"), (house, "x"), ("GHM", "05M092")}
 
 
 # FHIR

@@ -13,6 +13,7 @@ from typing import IO, BinaryIO, Protocol, cast
 
 import duckdb
 import numpy as np
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -22,11 +23,14 @@ from estran.sources.omop.content import hash_columns
 from estran.sources.omop.delimited import Forms, read_blocks, read_header
 from estran.sources.omop.layout import KEYS, ORDER, PLACE
 from estran.sources.unnamed import unnamed
+from estran.terminology.systems import LOCAL, local_vocabulary
 
 _TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
 _DUCKDB_SUFFIXES = (".duckdb", ".ddb", ".db")
 _ROWS = 200_000
-MARK = b"estran"  # key in the metadata of the Parquet files that our own exports write
+# Keys in the metadata of the Parquet files that our own exports write: that they are ours; the house's own names of
+# vocabularies whose name is too long for OMOP.
+MARK, NAMES = b"estran", b"estran.vocabularies"
 _PLAIN_TYPES = {
     "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "FLOAT", "DOUBLE", "DATE",
     "TIMESTAMP", "VARCHAR",
@@ -38,6 +42,7 @@ class Table(Protocol):
 
     name: str  # lower case, as the model names it
     ours: bool  # an export of Estran wrote it
+    vocabularies: dict[str, str]  # long names of vocabularies, by what the file calls them
 
     def columns(self) -> list[str]:
         """Column names in lower case."""
@@ -84,6 +89,7 @@ class TextTable:
     """A delimited file; `base` is the number of its first record."""
 
     ours = False
+    vocabularies: dict[str, str] = {}  # noqa: RUF012 (nobody writes it)
 
     def __init__(self, name: str, opened: Callable[[], BinaryIO], base: int) -> None:
         self._open, self._base = opened, base
@@ -164,7 +170,8 @@ class ParquetTable:
         self._file = file
         self._names = [one.lower() for one in file.schema_arrow.names]
         self.name = _recognised(name, self._names)
-        self.ours = MARK in (file.schema_arrow.metadata or {})
+        told = file.schema_arrow.metadata or {}
+        self.ours, self.vocabularies = MARK in told, _names(told.get(NAMES, b"{}"))
 
     def columns(self) -> list[str]:
         return self._names
@@ -177,6 +184,16 @@ class ParquetTable:
             numbers = np.arange(first, first + len(table), dtype=np.int64)
             first += len(table)
             yield Block(table.select(keep), numbers, hash_columns(table), None, np.zeros(len(table), dtype=np.int8))
+
+
+def _names(told: bytes) -> dict[str, str]:
+    """Names of local vocabularies by what the file calls them; none when they are not written as the house writes them."""
+    try:
+        found = orjson.loads(told)
+    except orjson.JSONDecodeError:
+        return {}
+    pairs = found.items() if isinstance(found, dict) else ()
+    return {short: name for short, name in pairs if isinstance(name, str) and local_vocabulary(name.removeprefix(LOCAL)) == name}
 
 
 def _plain(column: pa.Array) -> pa.Array:
@@ -203,6 +220,7 @@ class DuckTable:
     """A table of a DuckDB file, typed as it is there."""
 
     ours = False
+    vocabularies: dict[str, str] = {}  # noqa: RUF012 (nobody writes it)
 
     def __init__(self, con: duckdb.DuckDBPyConnection, source: str, name: str, place: int, view: bool) -> None:
         self._con, self._base = con, place << TABLE_SHIFT

@@ -98,6 +98,8 @@ class OmopReader:
             return partial(fact_batch, table=FACT_TABLES[name], context=context)
         if name in _META:
             return vocabularies.meta_runner(name)
+        if name == "concept":
+            return partial(vocabularies.concept_batch, names=table.vocabularies)
         if name in _WITH_CONTEXT:
             return partial(_WITH_CONTEXT[name], context=context)
         if name == "concept_relationship":
@@ -115,7 +117,6 @@ _WITH_CONTEXT: dict[str, Callable[..., Batch]] = {
     "visit_detail": stays.detail_batch,
 }
 _VOCABULARY: dict[str, vocabularies.Runner] = {
-    "concept": vocabularies.concept_batch,
     "concept_ancestor": vocabularies.ancestor_batch,
     "concept_synonym": vocabularies.synonym_batch,
     "source_to_concept_map": vocabularies.source_map_batch,
