@@ -193,7 +193,11 @@ def _names(told: bytes) -> dict[str, str]:
     except orjson.JSONDecodeError:
         return {}
     pairs = found.items() if isinstance(found, dict) else ()
-    return {short: name for short, name in pairs if isinstance(name, str) and local_vocabulary(name.removeprefix(LOCAL)) == name}
+    return {
+        short: name
+        for short, name in pairs
+        if isinstance(name, str) and local_vocabulary(name.removeprefix(LOCAL)) == name
+    }
 
 
 def _plain(column: pa.Array) -> pa.Array:

@@ -64,7 +64,9 @@ def meta_runner(name: str) -> Runner:
     return run
 
 
-def concept_batch(con: duckdb.DuckDBPyConnection, block: Block, names: Mapping[str, str] = MappingProxyType({})) -> Batch:
+def concept_batch(
+    con: duckdb.DuckDBPyConnection, block: Block, names: Mapping[str, str] = MappingProxyType({})
+) -> Batch:
     """CONCEPT: two concepts per row when its vocabulary is one that other sources use, or one of `names`."""
     query = Query(block.table.schema)
     query.integer("id", "concept_id", required=True)
