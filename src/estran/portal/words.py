@@ -111,7 +111,7 @@ _HOUSE: dict[str, dict[str, str]] = {
         "workspace": _("Work in a workspace"), "provide": _("Provide a workspace"),
         "hand-in": _("Hand in to the airlock"), "release": _("Decide at the airlock"), "rights": _("Rights of patients"),
         "find-person": _("Find a person by hospital number"), "identities": _("Write names for the care side"),
-        "registry": _("Registry sheet"),
+        "registry": _("Registry sheet"), "export": _("Export in a foreign format"),
     },
     "datamart": {
         "live": _("available"), "deleted": _("destroyed"), "asked": _("asked for"), "building": _("under way"), "unfinished": _("unfinished"),

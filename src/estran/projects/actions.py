@@ -47,6 +47,7 @@ class Action(StrEnum):
     ACCOUNTS = "accounts"  # other people's accounts: create, change, disable, reset, end sessions
     DATAMARTS = "datamarts"  # see a datamart: what it holds, for whom, until when
     BUILD_DATAMART = "build-datamart"  # have a datamart built, refreshed, proved, traced or destroyed
+    EXPORT = "export"  # write the whole site, or the datamart of a project, in a foreign format
     WORKSPACE = "workspace"  # the workspace of one's project: start, stop, work in it
     PROVIDE = "provide"  # give a project's team its workspace and datamart
     HAND_IN = "hand-in"  # ask that files leave the workspace of one's project, and fetch those released to oneself

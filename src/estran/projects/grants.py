@@ -59,7 +59,7 @@ _PROJECTS: Grants = {
 # A datamart is seen by the person for whom it was made, whatever the role that came with.
 _SEEN = frozenset({Action.DATAMARTS})
 _DATAMARTS: Grants = {
-    Role.DATA_ENGINEER: _SEEN | {Action.BUILD_DATAMART},
+    Role.DATA_ENGINEER: _SEEN | {Action.BUILD_DATAMART, Action.EXPORT},
     Role.METHODOLOGIST: _SEEN,
     Role.RESEARCHER: _SEEN,
     Role.CLINICIAN: _SEEN,
