@@ -84,6 +84,14 @@ def whole(spec: Spec, key: str, low: int, high: int, default: int | None = None)
     return value
 
 
+def real(spec: Spec, key: str) -> float:
+    """A finite number of a question. UsageError when it is missing."""
+    value = spec.get(key)
+    if not isinstance(value, int | float) or isinstance(value, bool) or not np.isfinite(value):
+        raise UsageError(f"{key} must be a number.")
+    return float(value)
+
+
 def numbers(table: pa.Table, name: str) -> Floats:
     """A column as numbers, missing ones (and those that are not finite) as NaN. UsageError when it has none."""
     column = _column(table, name)
@@ -97,12 +105,15 @@ def places(table: pa.Table, one: Term) -> NDArray[np.int64]:
     """For each row the place of its category in the list, -1 when it is missing or not listed."""
     column = pc.cast(_column(table, one.name), pa.string())
     found = pc.index_in(column, value_set=pa.array(one.levels, pa.string()))
-    return pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    at: NDArray[np.int64] = pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    return at
 
 
 def _column(table: pa.Table, name: str) -> pa.ChunkedArray:
     if name not in table.column_names:
-        raise UsageError(f"This site's table has no column {name}.", hint="check the variables that the sites agreed on")
+        raise UsageError(
+            f"This site's table has no column {name}.", hint="check the variables that the sites agreed on"
+        )
     return table.column(name)
 
 

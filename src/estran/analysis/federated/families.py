@@ -29,11 +29,13 @@ class Family:
 
 
 def _logistic_deviance(y: Floats, mean: Floats) -> Floats:
-    return -2 * (special.xlogy(y, mean) + special.xlog1py(1 - y, -mean))
+    parts: Floats = -2 * (special.xlogy(y, mean) + special.xlog1py(1 - y, -mean))
+    return parts
 
 
 def _poisson_deviance(y: Floats, mean: Floats) -> Floats:
-    return 2 * (special.xlogy(y, np.divide(y, mean, out=np.ones_like(y), where=y > 0)) - (y - mean))
+    parts: Floats = 2 * (special.xlogy(y, np.divide(y, mean, out=np.ones_like(y), where=y > 0)) - (y - mean))
+    return parts
 
 
 LINEAR = Family(

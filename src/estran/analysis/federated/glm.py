@@ -126,7 +126,9 @@ def _rows(asked: _Question, table: pa.Table, here: Here) -> _Rows:
     safeguards.not_saturated(x.shape[1] + 1, len(rows.y), here.rules)
     design.check_covariates(table, asked.covariates, complete, here.rules)
     if not asked.family.possible(rows.y):
-        raise UsageError(f"{asked.outcome.name} has values that the outcome of a {asked.family.name} model cannot have.")
+        raise UsageError(
+            f"{asked.outcome.name} has values that the outcome of a {asked.family.name} model cannot have."
+        )
     if asked.family is LINEAR:
         safeguards.spread(rows.y, asked.outcome.name, here.rules)
     else:

@@ -110,8 +110,8 @@ def mask(arrays: Arrays, party: Party, roster: Roster, bound: bytes, common: byt
     return Contribution(party.name, layout, words.tobytes())
 
 
-def unmask(contributions: Sequence[Contribution], roster: Roster) -> Sums:
-    """The sum over all sites.
+def unmask(contributions: Sequence[Contribution], roster: Roster, bound: bytes) -> Sums:
+    """The sum over all sites of the round `bound`.
 
     Raises SiteLost when one is missing, CheckFailed when they do not fit together or a mask does not vanish.
     """
@@ -128,19 +128,21 @@ def unmask(contributions: Sequence[Contribution], roster: Roster) -> Sums:
         if len(one.words) != len(total) * _BYTES:
             raise CheckFailed("A site's contribution is not whole.")
         total = plus(total, np.frombuffer(one.words, np.uint64).reshape(-1, 2))
-    return _read(layout, total, len(roster))
+    return _read(layout, total, len(roster), bound)
 
 
 def unmasked(arrays: Arrays) -> Sums:
     """What `unmask` would give for one site alone: for trying a model out where the rows are."""
     layout, words = _flat(arrays)
-    return _read(layout, words, 1)
+    return _read(layout, words, 1, bytes(32))
 
 
-def read_sealed(data: bytes, name: str, common: bytes, bound: bytes) -> Floats:
-    """At a site: the sum of the arrays `name` of the round `bound`, that came back through the hub sealed."""
-    words = np.frombuffer(data, np.uint64).reshape(-1, 2)
-    return decode(plus(words, minus(_sealed_pad(common, bound, name, len(words)))))
+def read_sealed(data: bytes, name: str, common: bytes, length: int) -> Floats:
+    """At a site: the sum of the arrays `name` of an earlier round, as `Sums.sealed` carried it through the hub."""
+    if len(data) != 32 + length * _BYTES:
+        raise CheckFailed("What the sites keep from the hub did not come back whole.")
+    words = np.frombuffer(data[32:], np.uint64).reshape(-1, 2)
+    return decode(plus(words, minus(_sealed_pad(common, data[:32], name, length))))
 
 
 def share(party: Party, roster: Roster, secret: bytes, bound: bytes) -> dict[str, bytes]:
@@ -207,7 +209,7 @@ def _length(layout: Layout) -> int:
     return sum(int(np.prod(shape)) for _, shape in layout)
 
 
-def _read(layout: Layout, words: Words, sites: int) -> Sums:
+def _read(layout: Layout, words: Words, sites: int, bound: bytes) -> Sums:
     values: Arrays = {}
     sealed: dict[str, bytes] = {}
     place = 0
@@ -215,7 +217,7 @@ def _read(layout: Layout, words: Words, sites: int) -> Sums:
         part = words[place : place + int(np.prod(shape))]
         place += len(part)
         if name.startswith(SEALED):
-            sealed[name] = part.tobytes()
+            sealed[name] = bound + part.tobytes()
         else:
             values[name] = decode(part).reshape(shape)
     if values.pop(_WITNESS)[0] != sites:

@@ -41,7 +41,9 @@ def begin(size: int) -> dict[str, Any]:
     return {"beta": [0.0] * size, "best": None, "kept": [0.0] * size, "decrements": [], "steps": 0}
 
 
-def advance(memory: Mapping[str, Any], objective: float, gradient: Floats, information: Floats, names: Sequence[str]) -> Next:
+def advance(
+    memory: Mapping[str, Any], objective: float, gradient: Floats, information: Floats, names: Sequence[str]
+) -> Next:
     """One Newton step, halved while the objective falls. CheckFailed when there is no maximum, or it is not found."""
     beta, best = np.array(memory["beta"]), memory["best"]
     steps = int(memory["steps"]) + 1
@@ -56,7 +58,9 @@ def advance(memory: Mapping[str, Any], objective: float, gradient: Floats, infor
         return Next(there, True, memory)
     _mind_separation(passed, step, names)
     return _go(
-        {"beta": there.tolist(), "best": objective, "kept": beta.tolist(), "decrements": passed, "steps": steps}, there, True
+        {"beta": there.tolist(), "best": objective, "kept": beta.tolist(), "decrements": passed, "steps": steps},
+        there,
+        True,
     )
 
 
@@ -76,7 +80,9 @@ def _mind_separation(passed: Sequence[float], step: Floats, names: Sequence[str]
     ratios = last[1:] / last[:-1]
     if np.all((ratios > _SLOW[0]) & (ratios < _SLOW[1])):
         size = np.abs(step)
-        moving = [name for name, one in zip(names, size, strict=True) if one > 0.2 * size.max() and name != "(intercept)"]
+        moving = [
+            name for name, one in zip(names, size, strict=True) if one > 0.2 * size.max() and name != "(intercept)"
+        ]
         raise CheckFailed(
             f"The outcome is separated: {', '.join(moving) or 'the intercept'} foretells it without error in some group, and "
             "has no finite coefficient.",

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from estran.analysis.federated import masking
+from estran.analysis.federated.alone import play
 from estran.analysis.federated.methods import METHODS
 from estran.analysis.federated.rounds import MOST_ROUNDS, Arrays, Here, Method, Params, Result, Spec, Sums
 from estran.analysis.federated.safeguards import Rules
@@ -33,48 +34,33 @@ def rehearse(method: str, spec: Spec, tables: Tables, rules: Rules | None = None
         raise UsageError(f"There is no method {method}.", hint=", ".join(METHODS))
     if not tables:
         raise UsageError("A rehearsal needs the table of a site.")
-    study = _Alone if len(tables) == 1 else _Together
+    here = rules or Rules()
+    if len(tables) == 1:
+        (table,) = tables.values()
+        return play(METHODS[method], spec, table, Here(here))
     try:
-        return study(METHODS[method], tables, rules or Rules(), lost).play(spec)
+        return _Study(METHODS[method], tables, here).play(spec, lost)
     except masking.SiteLost as gone:
         rest = {name: table for name, table in tables.items() if name not in gone.sites}
         if len(rest) < masking.FEWEST_SITES:
             raise
-        return rehearse(method, spec, rest, rules, lost)
+        return rehearse(method, _without(spec, gone.sites), rest, rules, lost)
 
 
-class _Alone:
-    """One site: its sums are the sums."""
-
-    def __init__(self, method: Method, tables: Tables, rules: Rules, lost: Lost | None) -> None:
-        self._method, self._tables, self._rules, self._lost = method, tables, rules, lost
-
-    def play(self, spec: Spec) -> Result:
-        """Rounds until there is a result."""
-        params = self._method.start(spec)
-        for number in range(MOST_ROUNDS):
-            params = Params.from_json(params.to_json())
-            following = self._method.step(params, self._round(params, number))
-            if isinstance(following, Result):
-                return following
-            params = following
-        raise CheckFailed(f"There is no result after {MOST_ROUNDS} rounds.")
-
-    def _round(self, params: Params, number: int) -> Sums:
-        (table,) = self._tables.values()
-        return masking.unmasked(self._method.local(params, table, Here(self._rules)))
+def _without(spec: Spec, gone: Collection[str]) -> Spec:
+    """The question to the sites that are left, where it names them."""
+    return {**spec, "sites": [one for one in spec["sites"] if one not in gone]} if "sites" in spec else spec
 
 
-class _Together(_Alone):
+class _Study:
     """Three sites or more: each masks, the sum is read."""
 
-    def __init__(self, method: Method, tables: Tables, rules: Rules, lost: Lost | None) -> None:
-        super().__init__(method, tables, rules, lost)
+    def __init__(self, method: Method, tables: Tables, rules: Rules) -> None:
+        self._method, self._tables, self._rules = method, tables, rules
         self._study = secrets.token_hex(16)
         self._parties = {name: masking.Party.new(name) for name in tables}
         self._roster = {name: party.public for name, party in self._parties.items()}
-        if method.masked:
-            masking.check_roster(self._roster)
+        masking.check_roster(self._roster)
         self._common = self._shared() if method.sealed else dict.fromkeys(tables, b"")
 
     def _shared(self) -> dict[str, bytes]:
@@ -83,22 +69,32 @@ class _Together(_Alone):
         taken = {name: masking.take(self._parties[name], self._roster, one, bound) for name, one in sealed.items()}
         return {first: secret, **taken}
 
-    def _round(self, params: Params, number: int) -> Sums:
-        gone = set(self._lost(number)) if self._lost else set()
-        bound = masking.context(self._study, params)
-        answers: dict[str, Arrays] = {}
-        for name, table in sorted(self._tables.items()):
-            if name not in gone:
-                answers[name] = self._method.local(params, table, Here(self._rules, self._common[name]))
+    def play(self, spec: Spec, lost: Lost | None) -> Result:
+        """Rounds until there is a result; SiteLost when a site does not answer."""
+        params = self._method.start(spec)
+        for number in range(MOST_ROUNDS):
+            params = Params.from_json(params.to_json())
+            gone = set(lost(number)) if lost else set()
+            following = self._method.step(params, self._round(params, gone))
+            if isinstance(following, Result):
+                return following
+            params = following
+        raise CheckFailed(f"There is no result after {MOST_ROUNDS} rounds.")
+
+    def _round(self, params: Params, gone: Collection[str]) -> Sums:
+        answers = {
+            name: self._method.local(params, table, Here(self._rules, self._common[name]))
+            for name, table in self._tables.items()
+            if name not in gone
+        }
         if not self._method.masked:
-            return stacked(answers, sorted(self._tables))
-        return masking.unmask(
-            [
-                masking.mask(one, self._parties[name], self._roster, bound, self._common[name])
-                for name, one in answers.items()
-            ],
-            self._roster,
-        )
+            return stacked(answers, params.spec.get("sites", sorted(self._tables)))
+        bound = masking.context(self._study, params)
+        masked = [
+            masking.mask(one, self._parties[name], self._roster, bound, self._common[name])
+            for name, one in answers.items()
+        ]
+        return masking.unmask(masked, self._roster, bound)
 
 
 def stacked(answers: Mapping[str, Arrays], sites: Collection[str]) -> Sums:

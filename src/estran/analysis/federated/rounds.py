@@ -49,7 +49,11 @@ class Params:
         try:
             parts = json.loads(text)
             params = cls(
-                str(parts["method"]), str(parts["phase"]), dict(parts["spec"]), dict(parts["state"]), int(parts["number"])
+                str(parts["method"]),
+                str(parts["phase"]),
+                dict(parts["spec"]),
+                dict(parts["state"]),
+                int(parts["number"]),
             )
         except (ValueError, KeyError, TypeError):
             raise UsageError("This is not a round of a federated statistic.") from None
@@ -107,9 +111,17 @@ class Here:
 class Method(Protocol):
     """A statistic played in rounds."""
 
-    name: str
-    masked: bool  # False: each site's arrays are told apart by the hub, stacked in the order of the sites
-    sealed: bool  # True: some arrays are for the sites only, who need a common secret
+    @property
+    def name(self) -> str:
+        """What a question calls it."""
+
+    @property
+    def masked(self) -> bool:
+        """False when the hub tells the sites apart: their arrays come stacked, in the order of the sites."""
+
+    @property
+    def sealed(self) -> bool:
+        """True when some arrays are for the sites only, who need a common secret."""
 
     def start(self, spec: Spec) -> Params:
         """The first round; UsageError when the question is not well formed."""

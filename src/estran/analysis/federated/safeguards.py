@@ -28,7 +28,9 @@ class Rules:
 
     def __post_init__(self) -> None:
         if self.floor < 3 or not 0 < self.ratio <= 0.5 or not 0.5 <= self.dominance < 1:
-            raise UsageError("The limits of federated statistics must be: floor 3 or more, ratio up to 0.5, dominance under 1.")
+            raise UsageError(
+                "The limits of federated statistics must be: floor 3 or more, ratio up to 0.5, dominance under 1."
+            )
 
 
 def enough(rows: int, rules: Rules) -> None:
