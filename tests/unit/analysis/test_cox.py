@@ -1,0 +1,145 @@
+"""Cox over six sites equals Cox on the pooled rows, and the hub reads nothing by day."""
+
+from __future__ import annotations
+
+import base64
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from statsmodels.duration.hazard_regression import PHReg
+from tests.unit.analysis.six_sites import COVARIATES, Region, close, estimates, pooled_cox
+
+from estran.analysis.federated import risk_sets
+from estran.analysis.federated.cox import Cox
+from estran.analysis.federated.rehearsal import rehearse
+from estran.analysis.federated.rounds import Here, Params, Result, Sums
+from estran.model.errors import CheckFailed, NotAllowed, UsageError
+
+
+def question(**more: object) -> dict[str, object]:
+    return {"time": "time", "event": "event", "horizon": 600, "covariates": COVARIATES, **more}
+
+
+@pytest.mark.parametrize("ties", ["efron", "breslow"])
+def test_six_sites_equal_the_peer_on_pooled_rows(region: Region, ties: str) -> None:
+    found = rehearse("cox", question(ties=ties), region.sites())
+    beta, error = estimates(found)
+    peer = PHReg(region.time, region.x, status=region.event, ties=ties).fit()
+    assert close(beta, peer.params, 1e-8) and close(error, peer.bse, 1e-7)
+    assert found.shown["likelihood"] == pytest.approx(peer.llf, rel=1e-10)
+    assert (found.shown["patients"], found.shown["events"]) == (len(region.time), region.event.sum())
+
+
+def test_a_baseline_of_each_site_equals_the_stratified_model(region: Region) -> None:
+    beta, error = estimates(rehearse("cox", question(baseline="site"), region.sites()))
+    peer = PHReg(region.time, region.x, status=region.event, ties="efron", strata=region.site).fit()
+    assert close(beta, peer.params, 1e-8) and close(error, peer.bse, 1e-7)
+
+
+SMALL = Region(600)
+TRUTH = {efron: pooled_cox(SMALL.x[:, :2], SMALL.time, SMALL.event, efron) for efron in (True, False)}
+
+
+@settings(max_examples=5, deadline=None)
+@given(st.booleans(), st.integers(1, 5), st.integers(0, 10**6))
+def test_however_rows_are_spread_over_sites_the_answer_is_the_textbooks(efron: bool, sites: int, seed: int) -> None:
+    spread = np.random.default_rng(seed).permutation(np.arange(len(SMALL.time)) % sites)
+    asked = question(covariates=COVARIATES[:2], ties="efron" if efron else "breslow")
+    if sites == 2:
+        with pytest.raises(NotAllowed, match="at least 3 sites"):
+            rehearse("cox", asked, SMALL.sites(spread))
+        return
+    beta, error = estimates(rehearse("cox", asked, SMALL.sites(spread)))
+    assert close(beta, TRUTH[efron][0], 1e-8) and close(error, TRUTH[efron][1], 1e-7)
+
+
+def _by_hand(method: Cox, spec: dict[str, object], secret: bytes) -> list[tuple[Params, Sums]]:
+    """Rounds over three sites with a common secret, without masks: what remains once the masks have vanished."""
+    from estran.analysis.federated import masking
+
+    parties = [masking.Party.new(f"s{n}") for n in range(3)]
+    roster = {one.name: one.public for one in parties}
+    tables = [SMALL.table.filter(pa.array(np.arange(600) % 3 == n)) for n in range(3)]
+    params: Params | Result = method.start(spec)
+    seen = []
+    while isinstance(params, Params):
+        bound = masking.context("study", params)
+        sent = [
+            masking.mask(method.local(params, table, Here(common=secret)), party, roster, bound, secret)
+            for table, party in zip(tables, parties, strict=True)
+        ]
+        sums = masking.unmask(sent, roster, bound)
+        seen.append((params, sums))
+        params = method.step(params, sums)
+    return seen
+
+
+def test_the_hub_reads_no_sum_by_day() -> None:
+    spec = question(covariates=["age", "crp"])
+    events = len(np.unique(SMALL.time[SMALL.event == 1]))
+    (_, first), _, (_, risk), (asked, slope), *_ = _by_hand(Cox(), spec, b"s" * 32)
+    assert set(first.values) == {"rows", "excluded", "sites", "events", "x"} and set(risk.values) == set()
+    assert {name: slope[name].size for name in ("gradient", "information", "likelihood")} == {
+        "gradient": 2, "information": 4, "likelihood": 1,
+    }  # fmt: skip
+    # What is as long as the days is rotated by a secret: another secret, other numbers, the same products.
+    again = _by_hand(Cox(), spec, b"t" * 32)[3][1]
+    one, other = slope["rotated"], again["rotated"]
+    assert len(one) >= events and not np.any(np.isclose(one, other, rtol=1e-3))
+    assert np.allclose(one.T @ one, other.T @ other, rtol=1e-9)
+    # and the totals by day that go back through the hub are noise to it
+    carried = base64.b64decode(asked.state["sealed.risk"]["risk"])[32:]
+    assert abs(np.unpackbits(np.frombuffer(carried, np.uint8)).mean() - 0.5) < 0.02
+
+
+def test_totals_bent_by_the_hub_are_found_out() -> None:
+    seen = _by_hand(Cox(), question(covariates=["age", "crp"]), b"s" * 32)
+    slope = next(params for params, _ in seen if params.phase == "slope")
+    data = bytearray(base64.b64decode(slope.state["sealed.risk"]["risk"]))
+    data[32 + 8] ^= 1  # one step of 2^8 in the first day's total
+    bent = {**slope.state["sealed.risk"], "risk": base64.b64encode(bytes(data)).decode()}
+    forged = Params("cox", "slope", slope.spec, {**slope.state, "sealed.risk": bent}, slope.number)
+    with pytest.raises(CheckFailed, match="altered on their way"):
+        Cox().local(forged, SMALL.table, Here(common=b"s" * 32))
+
+
+def test_the_rotation_is_one() -> None:
+    params = Params("cox", "slope", {}, {}, 4)
+    for size in (1, 2, 33, 70):
+        turn = risk_sets.rotated(np.eye(size), params, Here(common=b"k" * 32))
+        assert np.allclose(turn @ turn.T, np.eye(size), atol=1e-12)
+    assert abs(turn.mean()) < 0.01 and np.abs(turn).max() < 0.7  # no direction is kept
+
+
+def test_monotone_likelihood_is_detected() -> None:
+    event = SMALL.event * (SMALL.ward != 2)
+    table = SMALL.table.set_column(SMALL.table.column_names.index("event"), "event", pa.array(event))
+    asked = question(baseline="site")
+    with pytest.raises(CheckFailed, match="separated: ward=intensive"):
+        rehearse("cox", asked, {"one": table})
+
+
+def test_refusals(region: Region) -> None:
+    sites = region.sites()
+    few = sites["site5"].filter(pa.compute.equal(sites["site5"]["event"], 0.0))
+    with pytest.raises(NotAllowed, match="have the event event"):
+        rehearse("cox", question(), {**sites, "site5": few})
+    for wrong, reason in (
+        ({"horizon": 0}, "from 1 to"),
+        ({"ties": "exact"}, "one of efron"),
+        ({"covariates": ["time"]}, "cannot be covariates"),
+        ({"time": "crp"}, "whole days"),
+        ({"event": "ward"}, "not numeric"),
+    ):
+        with pytest.raises(UsageError, match=reason):
+            rehearse("cox", question(**wrong), sites)
+
+
+def test_follow_up_ends_at_the_horizon(region: Region) -> None:
+    beta, _ = estimates(rehearse("cox", question(horizon=120, covariates=["age"]), region.sites()))
+    event = region.event * (region.time <= 120)
+    truth = PHReg(np.minimum(region.time, 120), region.x[:, :1], status=event, ties="efron").fit()
+    assert close(beta, truth.params, 1e-8)
