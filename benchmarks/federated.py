@@ -86,7 +86,7 @@ def _federated(
         params = METHODS[method].step(params, masking.unmask(contributions, roster, bound))
         hub += time.process_time() - clock
     rows = params.shown["coefficients"]
-    told = {"rounds": rounds, "site_cpu_s": spent.max(), "hub_cpu_s": hub, "sent": sent}
+    told = {"rounds": rounds, "site_cpu_s": float(spent.max()), "hub_cpu_s": hub, "sent": sent}
     return told, np.array([one["estimate"] for one in rows]), np.array([one["error"] for one in rows])
 
 

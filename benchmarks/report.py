@@ -313,6 +313,10 @@ seconds are those of two busy cores. A feed's figures are those of its own load,
 ceiling adds the two largest. pyomop, in an environment of its own, gets up to 5,000 FHIR resources of Nantes, adapted to what it reads
 (references to Patient resources made for it, an onset for each condition), with its defaults: SQLite and no vocabulary.
 
+**Federated statistics.** Every round goes through the masks (X25519, HKDF, ChaCha20, sums modulo 2^128) and the safeguards of a
+site; `busiest site` adds up its part of all rounds. Bytes are those of the masked arrays of one site over all rounds. The peer fits
+the pooled rows of the same six sites in the same process (statsmodels: GLM to a tolerance of 1e-12, PHReg).
+
 To measure again: `make bench`, or `python -m benchmarks facts --facts 1000000` for a small scale; `python -m benchmarks render`
 writes this page again from kept results.
 """

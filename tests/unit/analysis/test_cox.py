@@ -18,24 +18,26 @@ from estran.analysis.federated.rehearsal import rehearse
 from estran.analysis.federated.rounds import Here, Params, Result, Sums
 from estran.model.errors import CheckFailed, NotAllowed, UsageError
 
+MIX = Region(1_200, seed=4)  # six sites of unequal case mix, the smallest with some 50 patients
+
 
 def question(**more: object) -> dict[str, object]:
-    return {"time": "time", "event": "event", "horizon": 600, "covariates": COVARIATES, **more}
+    return {"time": "time", "event": "event", "horizon": 600, "covariates": COVARIATES[:3], **more}
 
 
 @pytest.mark.parametrize("ties", ["efron", "breslow"])
-def test_six_sites_equal_the_peer_on_pooled_rows(region: Region, ties: str) -> None:
-    found = rehearse("cox", question(ties=ties), region.sites())
+def test_six_sites_equal_the_peer_on_pooled_rows(ties: str) -> None:
+    found = rehearse("cox", question(ties=ties), MIX.sites())
     beta, error = estimates(found)
-    peer = PHReg(region.time, region.x, status=region.event, ties=ties).fit()
+    peer = PHReg(MIX.time, MIX.x[:, :3], status=MIX.event, ties=ties).fit()
     assert close(beta, peer.params, 1e-8) and close(error, peer.bse, 1e-7)
     assert found.shown["likelihood"] == pytest.approx(peer.llf, rel=1e-10)
-    assert (found.shown["patients"], found.shown["events"]) == (len(region.time), region.event.sum())
+    assert (found.shown["patients"], found.shown["events"]) == (len(MIX.time), MIX.event.sum())
 
 
-def test_a_baseline_of_each_site_equals_the_stratified_model(region: Region) -> None:
-    beta, error = estimates(rehearse("cox", question(baseline="site"), region.sites()))
-    peer = PHReg(region.time, region.x, status=region.event, ties="efron", strata=region.site).fit()
+def test_a_baseline_of_each_site_equals_the_stratified_model() -> None:
+    beta, error = estimates(rehearse("cox", question(baseline="site"), MIX.sites()))
+    peer = PHReg(MIX.time, MIX.x[:, :3], status=MIX.event, ties="efron", strata=MIX.site).fit()
     assert close(beta, peer.params, 1e-8) and close(error, peer.bse, 1e-7)
 
 
@@ -88,7 +90,7 @@ def test_the_hub_reads_no_sum_by_day() -> None:
     # What is as long as the days is rotated by a secret: another secret, other numbers, the same products.
     again = _by_hand(Cox(), spec, b"t" * 32)[3][1]
     one, other = slope["rotated"], again["rotated"]
-    assert len(one) >= events and not np.any(np.isclose(one, other, rtol=1e-3))
+    assert len(one) >= events and abs(np.corrcoef(one.reshape(-1), other.reshape(-1))[0, 1]) < 0.2
     assert np.allclose(one.T @ one, other.T @ other, rtol=1e-9)
     # and the totals by day that go back through the hub are noise to it
     carried = base64.b64decode(asked.state["sealed.risk"]["risk"])[32:]
@@ -102,8 +104,10 @@ def test_totals_bent_by_the_hub_are_found_out() -> None:
     data[32 + 8] ^= 1  # one step of 2^8 in the first day's total
     bent = {**slope.state["sealed.risk"], "risk": base64.b64encode(bytes(data)).decode()}
     forged = Params("cox", "slope", slope.spec, {**slope.state, "sealed.risk": bent}, slope.number)
-    with pytest.raises(CheckFailed, match="altered on their way"):
-        Cox().local(forged, SMALL.table, Here(common=b"s" * 32))
+    moved = Params("cox", "slope", slope.spec, {**slope.state, "beta": [0.5, 0.5]}, slope.number)
+    for one in (forged, moved):
+        with pytest.raises(CheckFailed, match="altered on their way"):
+            Cox().local(one, SMALL.table, Here(common=b"s" * 32))
 
 
 def test_the_rotation_is_one() -> None:
@@ -117,13 +121,13 @@ def test_the_rotation_is_one() -> None:
 def test_monotone_likelihood_is_detected() -> None:
     event = SMALL.event * (SMALL.ward != 2)
     table = SMALL.table.set_column(SMALL.table.column_names.index("event"), "event", pa.array(event))
-    asked = question(baseline="site")
+    asked = question(baseline="site", covariates=COVARIATES)
     with pytest.raises(CheckFailed, match="separated: ward=intensive"):
         rehearse("cox", asked, {"one": table})
 
 
-def test_refusals(region: Region) -> None:
-    sites = region.sites()
+def test_refusals() -> None:
+    sites = MIX.sites()
     few = sites["site5"].filter(pa.compute.equal(sites["site5"]["event"], 0.0))
     with pytest.raises(NotAllowed, match="have the event event"):
         rehearse("cox", question(), {**sites, "site5": few})
@@ -131,15 +135,15 @@ def test_refusals(region: Region) -> None:
         ({"horizon": 0}, "from 1 to"),
         ({"ties": "exact"}, "one of efron"),
         ({"covariates": ["time"]}, "cannot be covariates"),
-        ({"time": "crp"}, "whole days"),
+        ({"time": "cost"}, "whole days"),
         ({"event": "ward"}, "not numeric"),
     ):
         with pytest.raises(UsageError, match=reason):
             rehearse("cox", question(**wrong), sites)
 
 
-def test_follow_up_ends_at_the_horizon(region: Region) -> None:
-    beta, _ = estimates(rehearse("cox", question(horizon=120, covariates=["age"]), region.sites()))
-    event = region.event * (region.time <= 120)
-    truth = PHReg(np.minimum(region.time, 120), region.x[:, :1], status=event, ties="efron").fit()
+def test_follow_up_ends_at_the_horizon() -> None:
+    beta, _ = estimates(rehearse("cox", question(horizon=120, covariates=["age"]), MIX.sites()))
+    event = MIX.event * (MIX.time <= 120)
+    truth = PHReg(np.minimum(MIX.time, 120), MIX.x[:, :1], status=event, ties="efron").fit()
     assert close(beta, truth.params, 1e-8)

@@ -16,18 +16,19 @@ from estran.analysis.federated.rehearsal import rehearse
 from estran.model.errors import CheckFailed, NotAllowed, UsageError
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.integers(3, 12), st.floats(0, 1), st.integers(0, 10**6))
 def test_pooling_equals_statsmodels_and_the_restricted_likelihood(k: int, spread: float, seed: int) -> None:
     dice = np.random.default_rng(seed)
     variances = dice.uniform(0.01, 0.2, k)
     effects = dice.normal(0.5, np.sqrt(variances + spread))
-    found, peer = pool(effects, variances, "dl"), combine_effects(effects, variances, method_re="dl")
+    with np.errstate(invalid="ignore"):  # a negative tau² of the peer, which ours cuts off at 0
+        found, peer = pool(effects, variances, "dl"), combine_effects(effects, variances, method_re="dl")
     assert found["fixed"]["estimate"] == pytest.approx(peer.mean_effect_fe, rel=1e-9)
     assert found["fixed"]["error"] == pytest.approx(peer.sd_eff_w_fe, rel=1e-9)
     assert found["tau2"] == pytest.approx(max(0, peer.tau2), abs=1e-12)
-    assert found["random"]["estimate"] == pytest.approx(peer.mean_effect_re, rel=1e-9)
-    assert found["random"]["error"] == pytest.approx(peer.sd_eff_w_re, rel=1e-9)
+    random = (peer.mean_effect_re, peer.sd_eff_w_re) if peer.tau2 > 0 else (peer.mean_effect_fe, peer.sd_eff_w_fe)
+    assert (found["random"]["estimate"], found["random"]["error"]) == pytest.approx(random, rel=1e-9)
     assert found["q"] == pytest.approx(peer.q, rel=1e-9) and found["i2"] == pytest.approx(max(0, peer.i2), abs=1e-12)
 
     def minus_likelihood(tau2: float) -> float:

@@ -102,7 +102,7 @@ def _range(every: np.ndarray, hidden: np.ndarray, cell: int) -> tuple[float, flo
     return ends[0].fun, np.inf if ends[1].status == 3 else -ends[1].fun
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.sampled_from([(4,), (2, 2), (3, 4), (2, 3, 2)]), st.integers(0, 10**6))
 def test_no_small_cell_follows_from_what_is_shown(shape: tuple[int, ...], seed: int) -> None:
     dice = np.random.default_rng(seed)
@@ -123,7 +123,7 @@ def test_an_empty_level_takes_no_part_in_the_test() -> None:
     assert chi_square(np.array([[5.0], [6.0]]))["p"] == 1.0
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.integers(0, 10**6), st.lists(st.floats(0.01, 0.99), min_size=1, max_size=4))
 def test_quantiles_lie_where_they_are_said_to(seed: int, probabilities: list[float]) -> None:
     dice = np.random.default_rng(seed)

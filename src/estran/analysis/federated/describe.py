@@ -2,7 +2,8 @@
 
 Two rounds, sums then squares around the common mean. A minimum or maximum is the value of one patient, and is never
 told; instead, for a variable with the bounds `low` and `high`, the grid values up to which, and from which on, at
-least `floor` patients lie. Where the missing are too few to be told, the patients are told to the nearest five.
+least `floor` patients lie. The missing are told to the nearest five, and so are the patients where the missing are too few
+to be told: all patients, and with them the few who lack another variable, do not follow.
 
 Question: `variables`, each a name, or an object with `levels` (a category) or `low` and `high`.
 """
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from estran.analysis.federated import design, safeguards, scaling, showing, suppression
+from estran.analysis.federated import design, safeguards, scaling, showing
 from estran.analysis.federated.rounds import Arrays, Floats, Here, Params, Result, Spec, Sums
 from estran.model.errors import UsageError
 
@@ -136,20 +137,13 @@ def _protected(row: dict[str, Any], floor: int) -> dict[str, Any]:
     n, missing = row["patients"], row["missing"]
     counts = {
         "patients": showing.counted(n, floor) if missing >= floor else showing.rounded(n, floor),
-        "missing": showing.counted(missing, floor),
+        "missing": showing.rounded(missing, floor),
     }
     hidden = {"mean": None, "variance": None, "deviation": None} if n < floor else {}
     return row | counts | hidden
 
 
 def _category(one: design.Term, counts: Floats, floor: int) -> dict[str, Any]:
-    """Missing (or not listed) is a level like the others, so that no small count follows from the rest."""
-    every = suppression.with_margins(counts.astype(np.int64))
-    hidden = suppression.suppressed(every, floor)
-    cells = [None if away else int(count) for count, away in zip(every, hidden, strict=True)]
-    return {
-        "variable": one.name,
-        "levels": dict(zip(one.levels, cells[1:-1], strict=True)),
-        "missing": cells[0],
-        "all": cells[-1],
-    }
+    """No total, so that no small count follows from the rest; the missing (or not listed) to the nearest five."""
+    levels = {level: showing.counted(round(count), floor) for level, count in zip(one.levels, counts[1:], strict=True)}
+    return {"variable": one.name, "levels": levels, "missing": showing.rounded(round(counts[0]), floor)}

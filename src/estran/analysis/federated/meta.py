@@ -31,7 +31,7 @@ from estran.model.errors import CheckFailed, UsageError
 
 MODELS: dict[str, Method] = {"glm": Glm(), "cox": Cox()}
 REML, DL = "reml", "dl"
-_MOST_STEPS = 10_000
+_MOST_STEPS = 500
 
 
 @dataclass(frozen=True)
@@ -125,19 +125,29 @@ def _effect(estimates: Floats, variances: Floats) -> dict[str, float]:
 
 
 def _reml(estimates: Floats, variances: Floats, begin: float) -> float:
-    """τ² that maximises the restricted likelihood, by Fisher scoring."""
-    between = begin
+    """τ² that maximises the restricted likelihood, by Fisher scoring, a step being halved while it leads down."""
+    between, height = begin, _restricted(estimates, variances, begin)
     for _ in range(_MOST_STEPS):
         weight = 1 / (variances + between)
-        total = weight.sum()
+        total, square = weight.sum(), (weight**2).sum()
         around = estimates - weight @ estimates / total
-        slope = (weight**2 @ around**2 - total + (weight**2).sum() / total) / 2
-        information = ((weight**2).sum() - 2 * (weight**3).sum() / total + ((weight**2).sum() / total) ** 2) / 2
+        slope = (weight**2 @ around**2 - total + square / total) / 2
+        information = (square - 2 * (weight**3).sum() / total + (square / total) ** 2) / 2
         following = max(0.0, between + float(slope / information))
-        if abs(following - between) <= 1e-13 * (between + float(variances.min())):
+        close = 1e-10 * (between + float(variances.min()))
+        while abs(following - between) > close and _restricted(estimates, variances, following) < height:
+            following = (following + between) / 2
+        if abs(following - between) <= close:
             return following
-        between = following
+        between, height = following, _restricted(estimates, variances, following)
     raise CheckFailed("The variance between the sites did not converge.", hint="ask for tau dl")
+
+
+def _restricted(estimates: Floats, variances: Floats, between: float) -> float:
+    """Twice the restricted log-likelihood of τ², up to a constant."""
+    weight = 1 / (variances + between)
+    around = estimates - weight @ estimates / weight.sum()
+    return float(np.log(weight).sum() - np.log(weight.sum()) - weight @ around**2)
 
 
 def _prediction(random: dict[str, float], between: float, k: int) -> Sequence[float] | None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -45,7 +46,7 @@ class Weights:
 
 def seal(name: str, values: Floats, params: Params, here: Here) -> Arrays:
     """Totals for the sites only, with their check sum."""
-    check = values.reshape(-1) @ _secret_weights(name, values.size, params.number, here.common)
+    check = values.reshape(-1) @ _secret_weights(name, values.size, params.number, params, here)
     return {SEALED + name: values, SEALED + _TAG + name: np.array([check])}
 
 
@@ -65,15 +66,16 @@ def unseal(name: str, params: Params, length: int, here: Here, number: int) -> F
         raise UsageError(f"The totals of {name} cannot be read.") from None
     values = read_sealed(whole, SEALED + name, here.common, length)
     (check,) = read_sealed(tag, SEALED + _TAG + name, here.common, 1)
-    weights = _secret_weights(name, length, number, here.common)
+    weights = _secret_weights(name, length, number, params, here)
     if not abs(check - values @ weights) <= 1e-9 * (np.abs(values) @ weights + 1e-6):
         raise CheckFailed("The totals of the sites were altered on their way through the hub.")
     return values
 
 
-def _secret_weights(name: str, length: int, number: int, common: bytes) -> Floats:
-    """Numbers from 1 to 2 that only the sites know."""
-    return 1 + _uniform(hmac.digest(common, f"check/{name}/{number}".encode(), "sha256"), length)
+def _secret_weights(name: str, length: int, number: int, params: Params, here: Here) -> Floats:
+    """Numbers from 1 to 2 that only the sites know, bound to the round and the coefficients that the totals belong to."""
+    bound = json.dumps([name, number, params.state.get("beta") if number else None])
+    return 1 + _uniform(hmac.digest(here.common, b"check" + bound.encode(), "sha256"), length)
 
 
 def _uniform(key: bytes, length: int) -> Floats:

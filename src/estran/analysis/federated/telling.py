@@ -63,7 +63,7 @@ def _description(shown: Shown, words: Words) -> Iterator[str]:
         ]  # fmt: skip
         yield _table(head, rows)
     for one in shown["categories"]:
-        named = {**one["levels"], words("missing"): one["missing"], words("all"): one["all"]}
+        named = {**one["levels"], words("missing"): one["missing"]}
         yield _table(
             [one["variable"], words("patients")], [[name, words.count(count)] for name, count in named.items()]
         )
