@@ -26,6 +26,7 @@ from estran.model.errors import CheckFailed, UsageError
 
 EFRON, BRESLOW = "efron", "breslow"
 COMMON, SITE = "common", "site"
+_HIGHEST = 30.0  # predictor beyond which a step went too far; sums stay within what can be added up
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,8 @@ def _at(asked: _Question, rows: _Rows, day: NDArray[np.int64], params: Params) -
     x = scaling.scaled(rows.x, params)
     eta = x @ scaling.vector(params, "beta", x.shape[1])
     reached = np.searchsorted(day, rows.last, side="right")
-    return _Risk(x, eta, np.exp(np.clip(eta, -700, 700)), reached, rows.happened)
+    eta = np.clip(eta, -_HIGHEST, _HIGHEST)
+    return _Risk(x, eta, np.exp(eta), reached, rows.happened)
 
 
 def _totals(asked: _Question, at: _Risk, days: int) -> Floats:

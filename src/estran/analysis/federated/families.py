@@ -26,6 +26,7 @@ class Family:
     likelihood: Callable[[Floats, Floats], Floats]  # outcome, predictor → log-likelihood of each row
     deviance: Callable[[Floats, Floats], Floats]  # outcome, mean → deviance of each row
     possible: Callable[[Floats], bool]
+    highest: float  # predictor beyond which a step went too far; sums stay within what can be added up
 
 
 def _logistic_deviance(y: Floats, mean: Floats) -> Floats:
@@ -40,15 +41,15 @@ def _poisson_deviance(y: Floats, mean: Floats) -> Floats:
 
 LINEAR = Family(
     "linear", "", lambda eta: eta, np.ones_like, lambda y, eta: -((y - eta) ** 2) / 2, lambda y, mean: (y - mean) ** 2,
-    lambda y: True,
+    lambda y: True, 1e9,
 )  # fmt: skip
 LOGISTIC = Family(
     "logistic", "odds_ratio", special.expit, lambda mean: mean * (1 - mean),
-    lambda y, eta: y * eta - np.logaddexp(0, eta), _logistic_deviance, lambda y: bool(np.all((y == 0) | (y == 1))),
+    lambda y, eta: y * eta - np.logaddexp(0, eta), _logistic_deviance, lambda y: bool(np.all((y == 0) | (y == 1))), 700,
 )  # fmt: skip
 POISSON = Family(
     "poisson", "rate_ratio", np.exp, lambda mean: mean,
     lambda y, eta: y * eta - np.exp(eta) - special.gammaln(y + 1), _poisson_deviance,
-    lambda y: bool(np.all((y >= 0) & (y == np.rint(y)))),
+    lambda y: bool(np.all((y >= 0) & (y == np.rint(y)))), 25,
 )  # fmt: skip
 FAMILIES = {one.name: one for one in (LINEAR, LOGISTIC, POISSON)}

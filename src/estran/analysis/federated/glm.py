@@ -159,7 +159,7 @@ def _newton_sums(asked: _Question, rows: _Rows, params: Params, here: Here) -> A
     x = np.column_stack([np.ones(len(rows.y)), scaling.scaled(rows.x, params)])
     beta = scaling.vector(params, "beta", x.shape[1])
     y = _scaled_outcome(asked.family, rows.y, params)
-    family, predictor = asked.family, np.clip(x @ beta + rows.offset, -700, 700)
+    family, predictor = asked.family, np.clip(x @ beta + rows.offset, -700, family.highest)
     mean = family.mean(predictor)
     weights, residuals = family.weight(mean), y - mean
     safeguards.weight(weights, "the weights of the model", here.rules)

@@ -65,21 +65,21 @@ class Meta:
         if len(estimates) != len(sites):
             raise CheckFailed("There are not as many estimates as sites.")
         pooled = pool(estimates, variances, tau)
-        rows = [
-            {
-                "site": site, "patients": round(patients), "estimate": estimate, "error": math.sqrt(variance),
-                "low": estimate - showing.Z95 * math.sqrt(variance),
-                "high": estimate + showing.Z95 * math.sqrt(variance), "weight": weight,
-            }
-            for site, patients, estimate, variance, weight in zip(
-                sites, sums["patients"].reshape(-1).tolist(), estimates.tolist(), variances.tolist(), pooled["weights"], strict=True
-            )
-        ]  # fmt: skip
+        told = (sites, sums["patients"].reshape(-1).tolist(), estimates.tolist(), variances.tolist(), pooled["weights"])
+        rows = [_site(*one) for one in zip(*told, strict=True)]
         ratio = {"linear": "", "logistic": "odds_ratio", "poisson": "rate_ratio"}.get(
             model.get("family", ""), "hazard_ratio"
         )
         shown = {"term": term, "sites": rows, "ratio": ratio, **{k: v for k, v in pooled.items() if k != "weights"}}
         return Result(self.name, params.spec, shown)
+
+
+def _site(name: str, patients: float, estimate: float, variance: float, weight: float) -> dict[str, Any]:
+    error = math.sqrt(variance)
+    return {
+        "site": name, "patients": round(patients), "estimate": estimate, "error": error,
+        "low": estimate - showing.Z95 * error, "high": estimate + showing.Z95 * error, "weight": weight,
+    }  # fmt: skip
 
 
 def _question(spec: Spec) -> tuple[Method, Spec, str, list[str], str]:

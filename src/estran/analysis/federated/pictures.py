@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+from estran.analysis.federated import showing
 from estran.analysis.federated.rounds import Result
 from estran.analysis.federated.words import Words
 
-_COLOURS = ("#0a5a83", "#b06000", "#a12c66", "#15803d", "#5b34a8", "#66788c")
+_COLOURS = ("#2f8fc4", "#c77a1a", "#c45a92", "#2f9e55", "#8a6fd6", "#8494a6")  # 3:1 on white and on dark
 _DASHES = ("", "7 3", "2 3", "9 3 2 3", "4 4", "1 4")
 _LEFT, _RIGHT, _TOP = 96.0, 24.0, 26.0
 
@@ -25,7 +26,7 @@ def survival_curve(result: Result, language: str = "en", width: float = 680, hei
     groups, horizon = shown["groups"], max(1, *(one["until"] for one in shown["groups"]))
     wide, high = width - _LEFT - _RIGHT, height - _TOP - 44
     parts = [_axes(wide, high, words)]
-    for day in _ticks(0, horizon, 6):
+    for day in (tick["day"] for tick in groups[0]["at_risk"] if tick["day"] <= horizon):
         x = _LEFT + wide * day / horizon
         parts.append(_text(x, _TOP + high + 18, words.number(day, 6), "middle"))
     parts.append(_text(_LEFT + wide, _TOP + high + 36, words("day"), "end"))
@@ -96,16 +97,16 @@ def forest_plot(result: Result, language: str = "en", width: float = 680) -> str
     bottom = _TOP + row * (len(sites) + len(pooled) + bool(shown["prediction"])) + 10
 
     def across(value: float) -> float:
-        return left + (right - left) * (value - low) / (high - low)
+        return float(left + (right - left) * (value - low) / (high - low))
 
     parts = [
         f'<line class="axis" x1="{across(0):.1f}" x2="{across(0):.1f}" y1="{_TOP - 8}" y2="{bottom:.1f}" stroke="#7d8b9b" '
         'stroke-dasharray="3 3"/>',
         f'<line class="axis" x1="{left}" x2="{right}" y1="{bottom:.1f}" y2="{bottom:.1f}" stroke="#7d8b9b"/>',
-        *(_text(across(tick), bottom + 18, words.number(tick), "middle") for tick in _ticks(low, high, 5)),
+        *(_text(across(tick), bottom + 18, words.number(tick), "middle") for tick in showing.ticks(low, high, 5)),
     ]
     title = words(shown["ratio"]) + " (log)" if shown["ratio"] else words("estimate")
-    parts.append(_text(right, bottom + 38, f"{shown['term']}: {title}", "end"))
+    parts.append(_text(right, bottom + 38, words.fact(shown["term"], title), "end"))
     for place, one in enumerate(sites):
         parts += _site(one, _TOP + row * (place + 0.5), across, words, width)
     for place, (name, effect) in enumerate(pooled):
@@ -130,7 +131,8 @@ def _site(one: dict[str, Any], y: float, across: Any, words: Words, width: float
 
 
 def _diamond(name: str, effect: dict[str, float], y: float, across: Any, words: Words, width: float) -> list[str]:
-    corners = [(across(effect["low"]), y), (across(effect["estimate"]), y - 8), (across(effect["high"]), y), (across(effect["estimate"]), y + 8)]  # fmt: skip
+    low, middle, high = (across(effect[key]) for key in ("low", "estimate", "high"))
+    corners = [(low, y), (middle, y - 8), (high, y), (middle, y + 8)]
     return [
         _text(8, y + 4, name, "start", "600"),
         f'<path class="series-1 mark" fill="{_COLOURS[1]}" d="{_path(corners)} Z"/>',
@@ -147,15 +149,6 @@ def _whisker(begin: float, end: float, y: float, thick: float) -> str:
         f'<line class="series-0 line" x1="{begin:.1f}" x2="{end:.1f}" y1="{y:.1f}" y2="{y:.1f}" stroke="{_COLOURS[0]}" '
         f'stroke-width="{thick}"/>'
     )
-
-
-def _ticks(low: float, high: float, most: int) -> list[float]:
-    """Round numbers between two bounds, at most about so many."""
-    rough = (high - low) / most
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * one for one in (1, 2, 5, 10) if power * one >= rough * (1 - 1e-9))
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return [one * step for one in range(first, last + 1)]
 
 
 def _short(name: str, most: int = 20) -> str:

@@ -20,7 +20,7 @@ _OTHER = "choose a larger population, or leave this site out"
 
 @dataclass(frozen=True)
 class Rules:
-    """A site's limits: patients for `floor`, parameters per patient for `ratio`, share of the two largest for `dominance`."""
+    """A site's limits: `floor` patients, `ratio` parameters per patient, share of the two largest for `dominance`."""
 
     floor: int = 10
     ratio: float = 0.33

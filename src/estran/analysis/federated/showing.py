@@ -36,6 +36,15 @@ def said(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
+def ticks(low: float, high: float, most: int) -> list[float]:
+    """Round numbers between two bounds, about so many."""
+    rough = (high - low) / most
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * one for one in (1, 2, 5, 10) if power * one >= rough * (1 - 1e-9))
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [one * step for one in range(first, last + 1)]
+
+
 def normal_p(statistic: float) -> float:
     """Two-sided probability of a standard normal statistic."""
     return float(2 * special.ndtr(-abs(statistic)))

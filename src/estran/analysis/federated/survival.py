@@ -2,8 +2,7 @@
 
 The sites send events and departures of each day and group; the curve of the sums is the curve of the pooled rows,
 exactly (Kaplan & Meier 1958, doi:10.1080/01621459.1958.10501452). Shown are steps that each stand for at least
-`floor` events, while at least `floor` patients are at risk (as dsSurvival and ODHSI's protected curves do by noise or
-rounding, here by joining steps: every value that is shown is exact). Intervals: Greenwood's variance on the scale
+`floor` events, while at least `floor` patients are at risk; every value that is shown is exact. Intervals: Greenwood's variance on the scale
 log(-log S) (Kalbfleisch & Prentice 2002, section 1.4). Log-rank: Mantel 1966, with the hypergeometric variance.
 
 Question: `time`, `event`, `horizon`; `group` with its levels; `ticks`, days at which patients at risk are told.
@@ -107,8 +106,8 @@ def _question(spec: Spec) -> _Question:
     group = design.term(spec["group"]) if spec.get("group") else None
     if group and not group.levels:
         raise UsageError("The groups of a curve must be listed as levels.")
-    step = max(1, round(follow.horizon / _DEFAULT_TICKS))
-    ticks = spec.get("ticks", list(range(0, follow.horizon + 1, step)))
+    usual = sorted({round(day) for day in showing.ticks(0, follow.horizon, _DEFAULT_TICKS)})
+    ticks = spec.get("ticks", usual)
     if not isinstance(ticks, list) or not all(isinstance(t, int) and 0 <= t <= follow.horizon for t in ticks):
         raise UsageError("ticks must be days within the horizon.")
     return _Question(follow, group, tuple(sorted(set(ticks))))
@@ -153,7 +152,7 @@ def _group(
         "patients": showing.counted(round(at_risk[0]), floor),
         "events": showing.counted(round(events.sum()), floor),
         "median": half,
-        "until": int(followed[-1]) if len(followed) else 0,
+        "until": _until(int(followed[-1]) if len(followed) else 0, len(at_risk) - 1, [int(found.day[p]) for p in places]),
         "steps": [
             {
                 "day": int(found.day[p]), "survival": float(found.survival[p]), "error": float(found.error[p]),
@@ -163,6 +162,12 @@ def _group(
         ],
         "at_risk": [{"day": tick, "patients": showing.rounded(round(at_risk[tick]), floor)} for tick in ticks],
     }  # fmt: skip
+
+
+def _until(last: int, horizon: int, days: list[int]) -> int:
+    """How far a curve may be drawn: the last day with enough at risk, on a coarse grid, since a patient left then."""
+    step = max(1, horizon // 60)
+    return max([last // step * step, *days[-1:]])
 
 
 def logrank(events: Floats, at_risk: Floats, floor: int) -> dict[str, Any]:

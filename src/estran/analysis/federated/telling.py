@@ -23,7 +23,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]], names: int = 1) -
 
 
 def _facts(shown: Shown, words: Words, *names: str) -> str:
-    said = [f"{words(name)}: {words.count(shown[name])}" for name in names if name in shown]
+    said = [words.fact(words(name), words.count(shown[name])) for name in names if name in shown]
     return " · ".join(said)
 
 
@@ -37,7 +37,10 @@ def _model(shown: Shown, words: Words) -> Iterator[str]:
     head = [words("term"), words("estimate"), words("standard error"), words("95 % interval"), "p"]
     rows = []
     for one in shown["coefficients"]:
-        row = [one["term"], words.number(one["estimate"]), words.number(one["error"]), _interval(words, one["low"], one["high"]), words.p(one["p"])]  # fmt: skip
+        row = [
+            one["term"], words.number(one["estimate"]), words.number(one["error"]),
+            _interval(words, one["low"], one["high"]), words.p(one["p"]),
+        ]  # fmt: skip
         if ratio:
             estimate, low, high = one[ratio]
             row.append(f"{words.number(estimate)} ({_interval(words, low, high)})")
@@ -46,7 +49,8 @@ def _model(shown: Shown, words: Words) -> Iterator[str]:
     measure = "deviance" if "deviance" in shown else "likelihood"
     yield (
         _facts(shown, words, "patients", "events", "excluded", "sites")
-        + f" · {words(measure)}: {words.number(shown[measure], 6)}"
+        + " · "
+        + words.fact(words(measure), words.number(shown[measure], 6))
     )
 
 
@@ -96,14 +100,19 @@ def _test(test: Shown, words: Words) -> str:
     if not test:
         return ""
     if "p_under" in test:
-        return f" · p {'< ' + words.number(test['p_under']) if test['p_under'] else '≥ ' + words.number(test['p_at_least'])}"
-    return f" · {words('chi-square')}: {words.number(test['chi_square'])}, {words('degrees of freedom')}: {test['freedom']}, p: {words.p(test['p'])}"
+        under = test["p_under"]
+        return f" · p {'< ' + words.number(under) if under else '≥ ' + words.number(test['p_at_least'])}"
+    named = {
+        "chi-square": words.number(test["chi_square"]), "degrees of freedom": str(test["freedom"]),
+    }  # fmt: skip
+    told = [words.fact(words(name), value) for name, value in named.items()]
+    return " · " + ", ".join([*told, words.fact("p", words.p(test["p"]))])
 
 
 def _quantiles(shown: Shown, words: Words) -> Iterator[str]:
     head = [words(name) for name in ("probability", "estimate", "from", "to", "error")]
     keys = ("probability", "estimate", "low", "high", "error")
-    yield f"{words('variable')}: {shown['variable']}"
+    yield words.fact(words("variable"), shown["variable"])
     yield _table(head, [[words.number(one[key]) for key in keys] for one in shown["quantiles"]])
     yield _facts(shown, words, "patients", "missing", "sites")
 
@@ -111,7 +120,10 @@ def _quantiles(shown: Shown, words: Words) -> Iterator[str]:
 def _survival(shown: Shown, words: Words) -> Iterator[str]:
     head = [words(name) for name in ("group", "patients", "events", "median", "until")]
     rows = [
-        [one["group"], words.count(one["patients"]), words.count(one["events"]), words.number(one["median"], 6), words.number(one["until"], 6)]
+        [
+            one["group"], words.count(one["patients"]), words.count(one["events"]), words.number(one["median"], 6),
+            words.number(one["until"], 6),
+        ]
         for one in shown["groups"]
     ]  # fmt: skip
     yield _table(head, rows)
@@ -126,7 +138,7 @@ def _survival(shown: Shown, words: Words) -> Iterator[str]:
             ]
             for s in one["steps"]
         ]
-        yield _table([f"{one['group']}: {words(named[0])}", *map(words, named[1:])], steps)
+        yield _table([words.fact(one["group"], words(named[0])), *map(words, named[1:])], steps)
     if "logrank" in shown:
         yield f"{words('log-rank')}{_test(shown['logrank'], words)}"
     yield _facts(shown, words, "excluded", "sites")
@@ -135,7 +147,10 @@ def _survival(shown: Shown, words: Words) -> Iterator[str]:
 def _meta(shown: Shown, words: Words) -> Iterator[str]:
     head = [words(name) for name in ("site", "patients", "estimate", "95 % interval", "weight")]
     rows = [
-        [one["site"], words.count(one["patients"]), words.number(one["estimate"]), _interval(words, one["low"], one["high"]), words.number(100 * one["weight"], 3) + " %"]
+        [
+            one["site"], words.count(one["patients"]), words.number(one["estimate"]),
+            _interval(words, one["low"], one["high"]), words.number(100 * one["weight"], 3) + " %",
+        ]
         for one in shown["sites"]
     ]  # fmt: skip
     for name, key in (("fixed effect", "fixed"), ("random effects", "random")):
@@ -144,10 +159,11 @@ def _meta(shown: Shown, words: Words) -> Iterator[str]:
     if shown["prediction"]:
         rows.append([words("prediction"), "", "", _interval(words, *shown["prediction"]), ""])
     yield _table(head, rows)
-    yield (
-        f"{words('heterogeneity')}: Q {words.number(shown['q'])} (p {words.p(shown['q_p'])}), "
-        f"I² {words.number(100 * shown['i2'], 3)} %, τ² {words.number(shown['tau2'])}"
+    told = (
+        f"Q {words.number(shown['q'])} (p {words.p(shown['q_p'])}), I² {words.number(100 * shown['i2'], 3)} %, "
+        f"τ² {words.number(shown['tau2'])}"
     )
+    yield words.fact(words("heterogeneity"), told)
 
 
 _TELLERS: dict[str, Callable[[Shown, Words], Iterator[str]]] = {

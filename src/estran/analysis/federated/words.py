@@ -13,7 +13,8 @@ FRENCH = {
     "deviance": "déviance", "fewer than": "moins de", "log-rank": "log-rank", "chi-square": "khi-deux",
     "degrees of freedom": "degrés de liberté", "survival": "survie", "day": "jour", "at risk": "à risque",
     "Survival by group, in days": "Survie par groupe, en jours",
-    "Estimate of each site with its 95 % interval, and pooled": "Estimation de chaque site avec son intervalle à 95 %, et d’ensemble",
+    "Estimate of each site with its 95 % interval, and pooled":
+        "Estimation de chaque site avec son intervalle à 95 %, et d’ensemble",
     "suppressed": "masqué", "heterogeneity": "hétérogénéité", "likelihood": "log-vraisemblance",
 }  # fmt: skip
 
@@ -27,6 +28,10 @@ class Words:
     def __call__(self, word: str) -> str:
         """The word in the language."""
         return FRENCH[word] if self.french else word.replace("_", " ")
+
+    def fact(self, name: str, told: str) -> str:
+        """A name and what is told of it, with the colon of the language."""
+        return f"{name}\u00a0: {told}" if self.french else f"{name}: {told}"
 
     def number(self, value: float | None, digits: int = 4) -> str:
         """A number with so many significant digits; a dash when it is not told."""
