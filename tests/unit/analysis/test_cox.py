@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from functools import cache
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.duration.hazard_regression import PHReg
-from tests.unit.analysis.six_sites import COVARIATES, Region, close, estimates, pooled_cox
+from tests.unit.analysis.six_sites import COVARIATES, Floats, Region, close, estimates, pooled_cox
 
 from estran.analysis.federated import risk_sets
 from estran.analysis.federated.cox import Cox
@@ -18,7 +19,10 @@ from estran.analysis.federated.rehearsal import rehearse
 from estran.analysis.federated.rounds import Here, Params, Result, Sums
 from estran.model.errors import CheckFailed, NotAllowed, UsageError
 
-MIX = Region(1_200, seed=4)  # six sites of unequal case mix, the smallest with some 50 patients
+
+@cache
+def mix() -> Region:
+    return Region(1_200, seed=4)
 
 
 def question(**more: object) -> dict[str, object]:
@@ -27,35 +31,41 @@ def question(**more: object) -> dict[str, object]:
 
 @pytest.mark.parametrize("ties", ["efron", "breslow"])
 def test_six_sites_equal_the_peer_on_pooled_rows(ties: str) -> None:
-    found = rehearse("cox", question(ties=ties), MIX.sites())
+    found = rehearse("cox", question(ties=ties), mix().sites())
     beta, error = estimates(found)
-    peer = PHReg(MIX.time, MIX.x[:, :3], status=MIX.event, ties=ties).fit()
+    peer = PHReg(mix().time, mix().x[:, :3], status=mix().event, ties=ties).fit()
     assert close(beta, peer.params, 1e-8) and close(error, peer.bse, 1e-7)
     assert found.shown["likelihood"] == pytest.approx(peer.llf, rel=1e-10)
-    assert (found.shown["patients"], found.shown["events"]) == (len(MIX.time), MIX.event.sum())
+    assert (found.shown["patients"], found.shown["events"]) == (len(mix().time), mix().event.sum())
 
 
 def test_a_baseline_of_each_site_equals_the_stratified_model() -> None:
-    beta, error = estimates(rehearse("cox", question(baseline="site"), MIX.sites()))
-    peer = PHReg(MIX.time, MIX.x[:, :3], status=MIX.event, ties="efron", strata=MIX.site).fit()
+    beta, error = estimates(rehearse("cox", question(baseline="site"), mix().sites()))
+    peer = PHReg(mix().time, mix().x[:, :3], status=mix().event, ties="efron", strata=mix().site).fit()
     assert close(beta, peer.params, 1e-8) and close(error, peer.bse, 1e-7)
 
 
-SMALL = Region(600)
-TRUTH = {efron: pooled_cox(SMALL.x[:, :2], SMALL.time, SMALL.event, efron) for efron in (True, False)}
+@cache
+def small() -> Region:
+    return Region(600)
+
+
+@cache
+def truth() -> dict[bool, tuple[Floats, Floats]]:
+    return {efron: pooled_cox(small().x[:, :2], small().time, small().event, efron) for efron in (True, False)}
 
 
 @settings(max_examples=5, deadline=None)
 @given(st.booleans(), st.integers(1, 5), st.integers(0, 10**6))
 def test_however_rows_are_spread_over_sites_the_answer_is_the_textbooks(efron: bool, sites: int, seed: int) -> None:
-    spread = np.random.default_rng(seed).permutation(np.arange(len(SMALL.time)) % sites)
+    spread = np.random.default_rng(seed).permutation(np.arange(len(small().time)) % sites)
     asked = question(covariates=COVARIATES[:2], ties="efron" if efron else "breslow")
     if sites == 2:
         with pytest.raises(NotAllowed, match="at least 3 sites"):
-            rehearse("cox", asked, SMALL.sites(spread))
+            rehearse("cox", asked, small().sites(spread))
         return
-    beta, error = estimates(rehearse("cox", asked, SMALL.sites(spread)))
-    assert close(beta, TRUTH[efron][0], 1e-8) and close(error, TRUTH[efron][1], 1e-7)
+    beta, error = estimates(rehearse("cox", asked, small().sites(spread)))
+    assert close(beta, truth()[efron][0], 1e-8) and close(error, truth()[efron][1], 1e-7)
 
 
 def _by_hand(method: Cox, spec: dict[str, object], secret: bytes) -> list[tuple[Params, Sums]]:
@@ -64,7 +74,7 @@ def _by_hand(method: Cox, spec: dict[str, object], secret: bytes) -> list[tuple[
 
     parties = [masking.Party.new(f"s{n}") for n in range(3)]
     roster = {one.name: one.public for one in parties}
-    tables = [SMALL.table.filter(pa.array(np.arange(600) % 3 == n)) for n in range(3)]
+    tables = [small().table.filter(pa.array(np.arange(600) % 3 == n)) for n in range(3)]
     params: Params | Result = method.start(spec)
     seen = []
     while isinstance(params, Params):
@@ -81,7 +91,7 @@ def _by_hand(method: Cox, spec: dict[str, object], secret: bytes) -> list[tuple[
 
 def test_the_hub_reads_no_sum_by_day() -> None:
     spec = question(covariates=["age", "crp"])
-    events = len(np.unique(SMALL.time[SMALL.event == 1]))
+    events = len(np.unique(small().time[small().event == 1]))
     (_, first), _, (_, risk), (asked, slope), *_ = _by_hand(Cox(), spec, b"s" * 32)
     assert set(first.values) == {"rows", "excluded", "sites", "events", "x"} and set(risk.values) == set()
     assert {name: slope[name].size for name in ("gradient", "information", "likelihood")} == {
@@ -107,7 +117,7 @@ def test_totals_bent_by_the_hub_are_found_out() -> None:
     moved = Params("cox", "slope", slope.spec, {**slope.state, "beta": [0.5, 0.5]}, slope.number)
     for one in (forged, moved):
         with pytest.raises(CheckFailed, match="altered on their way"):
-            Cox().local(one, SMALL.table, Here(common=b"s" * 32))
+            Cox().local(one, small().table, Here(common=b"s" * 32))
 
 
 def test_the_rotation_is_one() -> None:
@@ -119,15 +129,15 @@ def test_the_rotation_is_one() -> None:
 
 
 def test_monotone_likelihood_is_detected() -> None:
-    event = SMALL.event * (SMALL.ward != 2)
-    table = SMALL.table.set_column(SMALL.table.column_names.index("event"), "event", pa.array(event))
+    event = small().event * (small().ward != 2)
+    table = small().table.set_column(small().table.column_names.index("event"), "event", pa.array(event))
     asked = question(baseline="site", covariates=COVARIATES)
     with pytest.raises(CheckFailed, match="separated: ward=intensive"):
         rehearse("cox", asked, {"one": table})
 
 
 def test_refusals() -> None:
-    sites = MIX.sites()
+    sites = mix().sites()
     few = sites["site5"].filter(pa.compute.equal(sites["site5"]["event"], 0.0))
     with pytest.raises(NotAllowed, match="have the event event"):
         rehearse("cox", question(), {**sites, "site5": few})
@@ -143,7 +153,7 @@ def test_refusals() -> None:
 
 
 def test_follow_up_ends_at_the_horizon() -> None:
-    beta, _ = estimates(rehearse("cox", question(horizon=120, covariates=["age"]), MIX.sites()))
-    event = MIX.event * (MIX.time <= 120)
-    truth = PHReg(np.minimum(MIX.time, 120), MIX.x[:, :1], status=event, ties="efron").fit()
+    beta, _ = estimates(rehearse("cox", question(horizon=120, covariates=["age"]), mix().sites()))
+    event = mix().event * (mix().time <= 120)
+    truth = PHReg(np.minimum(mix().time, 120), mix().x[:, :1], status=event, ties="efron").fit()
     assert close(beta, truth.params, 1e-8)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pyarrow as pa
 import pytest
 import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.analysis.six_sites import COVARIATES, Region, close, estimates, pooled_newton
+from tests.unit.analysis.six_sites import COVARIATES, Floats, Region, close, estimates, pooled_newton
 
 from estran.analysis.federated.glm import Glm
 from estran.analysis.federated.rehearsal import rehearse
@@ -57,14 +59,20 @@ def test_wald_statistics_and_intervals_are_those_of_the_peer(region: Region) -> 
 @settings(max_examples=6, deadline=None)
 @given(st.sampled_from(sorted(OUTCOMES)), st.integers(3, 7), st.integers(0, 10**6))
 def test_however_rows_are_spread_over_sites_the_answer_is_the_same(family: str, sites: int, seed: int) -> None:
-    spread = np.random.default_rng(seed).permutation(np.arange(len(SMALL.died)) % sites)
-    beta, error = estimates(rehearse("glm", question(family), SMALL.sites(spread)))
-    truth, truth_error = ALONE[family]
+    spread = np.random.default_rng(seed).permutation(np.arange(len(small().died)) % sites)
+    beta, error = estimates(rehearse("glm", question(family), small().sites(spread)))
+    truth, truth_error = alone()[family]
     assert close(beta, truth, 1e-9) and close(error, truth_error, 1e-9)
 
 
-SMALL = Region(1_200)
-ALONE = {family: estimates(rehearse("glm", question(family), {"one": SMALL.table})) for family in OUTCOMES}
+@cache
+def small() -> Region:
+    return Region(1_200)
+
+
+@cache
+def alone() -> dict[str, tuple[Floats, Floats]]:
+    return {family: estimates(rehearse("glm", question(family), {"one": small().table})) for family in OUTCOMES}
 
 
 def _with(region: Region, name: str, values: object) -> dict[str, pa.Table]:

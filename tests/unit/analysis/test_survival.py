@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,6 +12,7 @@ from statsmodels.duration.survfunc import SurvfuncRight, survdiff
 from tests.unit.analysis.six_sites import Region
 
 from estran.analysis.federated.rehearsal import rehearse
+from estran.analysis.federated.rounds import Result
 from estran.analysis.federated.survival import curve, protected
 from estran.model.errors import NotAllowed, UsageError
 
@@ -41,14 +44,20 @@ def test_the_log_rank_test_equals_the_peer(region: Region) -> None:
 @settings(max_examples=25, deadline=None)
 @given(st.integers(3, 9), st.integers(0, 10**6))
 def test_however_rows_are_spread_over_sites_the_curve_is_the_same_to_the_bit(sites: int, seed: int) -> None:
-    spread = np.random.default_rng(seed).permutation(np.arange(len(SMALL.time)) % sites)
-    found = rehearse("survival", question(group=None), SMALL.sites(spread))
-    assert np.array_equal(found.exact["curves"]["all"].survival, ALONE.exact["curves"]["all"].survival)
-    assert {**found.shown, "sites": 1} == ALONE.shown
+    spread = np.random.default_rng(seed).permutation(np.arange(len(small().time)) % sites)
+    found = rehearse("survival", question(group=None), small().sites(spread))
+    assert np.array_equal(found.exact["curves"]["all"].survival, alone().exact["curves"]["all"].survival)
+    assert {**found.shown, "sites": 1} == alone().shown
 
 
-SMALL = Region(500)
-ALONE = rehearse("survival", question(group=None), {"one": SMALL.table})
+@cache
+def small() -> Region:
+    return Region(500)
+
+
+@cache
+def alone() -> Result:
+    return rehearse("survival", question(group=None), {"one": small().table})
 
 
 @settings(max_examples=60, deadline=None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -13,6 +15,7 @@ from tests.unit.analysis.six_sites import Region
 
 from estran.analysis.federated.contingency import chi_square
 from estran.analysis.federated.rehearsal import rehearse
+from estran.analysis.federated.rounds import Result
 from estran.analysis.federated.suppression import suppressed, with_margins
 from estran.model.errors import NotAllowed, UsageError
 
@@ -57,16 +60,26 @@ def test_a_contingency_table_equals_scipy(region: Region) -> None:
 @settings(max_examples=10, deadline=None)
 @given(st.integers(3, 6), st.integers(0, 10**6))
 def test_however_rows_are_spread_over_sites_the_counts_are_the_same(sites: int, seed: int) -> None:
-    spread = np.random.default_rng(seed).permutation(np.arange(len(SMALL.died)) % sites)
-    tables = SMALL.sites(spread)
-    assert rehearse("contingency", {"factors": [WARD, SEX]}, tables).exact == COUNTS.exact
+    spread = np.random.default_rng(seed).permutation(np.arange(len(small().died)) % sites)
+    tables = small().sites(spread)
+    assert rehearse("contingency", {"factors": [WARD, SEX]}, tables).exact == counts().exact
     found = rehearse("quantiles", {"variable": "age", "low": 0, "high": 128}, tables)
-    assert found.shown["quantiles"] == HALVES.shown["quantiles"]
+    assert found.shown["quantiles"] == halves().shown["quantiles"]
 
 
-SMALL = Region(400)
-COUNTS = rehearse("contingency", {"factors": [WARD, SEX]}, {"one": SMALL.table})
-HALVES = rehearse("quantiles", {"variable": "age", "low": 0, "high": 128}, {"one": SMALL.table})
+@cache
+def small() -> Region:
+    return Region(400)
+
+
+@cache
+def counts() -> Result:
+    return rehearse("contingency", {"factors": [WARD, SEX]}, {"one": small().table})
+
+
+@cache
+def halves() -> Result:
+    return rehearse("quantiles", {"variable": "age", "low": 0, "high": 128}, {"one": small().table})
 
 
 def test_small_cells_hide_and_the_test_is_told_as_a_class(region: Region) -> None:

@@ -159,7 +159,8 @@ def _newton_sums(asked: _Question, rows: _Rows, params: Params, here: Here) -> A
     x = np.column_stack([np.ones(len(rows.y)), scaling.scaled(rows.x, params)])
     beta = scaling.vector(params, "beta", x.shape[1])
     y = _scaled_outcome(asked.family, rows.y, params)
-    family, predictor = asked.family, np.clip(x @ beta + rows.offset, -700, family.highest)
+    family = asked.family
+    predictor = np.clip(x @ beta + rows.offset, min(-700.0, -family.highest), family.highest)
     mean = family.mean(predictor)
     weights, residuals = family.weight(mean), y - mean
     safeguards.weight(weights, "the weights of the model", here.rules)

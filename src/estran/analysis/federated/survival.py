@@ -2,8 +2,9 @@
 
 The sites send events and departures of each day and group; the curve of the sums is the curve of the pooled rows,
 exactly (Kaplan & Meier 1958, doi:10.1080/01621459.1958.10501452). Shown are steps that each stand for at least
-`floor` events, while at least `floor` patients are at risk; every value that is shown is exact. Intervals: Greenwood's variance on the scale
-log(-log S) (Kalbfleisch & Prentice 2002, section 1.4). Log-rank: Mantel 1966, with the hypergeometric variance.
+`floor` events, while at least `floor` patients are at risk; every value that is shown is exact.
+Intervals: Greenwood's variance on the scale log(-log S) (Kalbfleisch & Prentice 2002, section 1.4). Log-rank: Mantel
+1966, with the hypergeometric variance.
 
 Question: `time`, `event`, `horizon`; `group` with its levels; `ticks`, days at which patients at risk are told.
 """
