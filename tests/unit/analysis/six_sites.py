@@ -74,7 +74,7 @@ def pooled_newton(family: str, x: Floats, y: Floats, offset: Floats | float = 0.
     beta = np.zeros(design.shape[1])
     if family == "poisson":
         beta[0] = np.log(y.sum() / np.exp(offset).sum())
-    for _ in range(30):
+    for _ in range(15):
         eta = design @ beta + offset
         mean = MEANS[family](eta)
         weight = {"linear": np.ones(len(y)), "logistic": mean * (1 - mean), "poisson": mean}[family]
@@ -88,7 +88,7 @@ def pooled_cox(x: Floats, time: Floats, event: Floats, efron: bool) -> tuple[Flo
     """The partial likelihood as the textbook writes it: day by day, event by event, on pooled rows."""
     x = x - x.mean(axis=0)
     beta = np.zeros(x.shape[1])
-    for _ in range(12):
+    for _ in range(7):
         risk = np.exp(x @ beta)
         gradient, information = np.zeros(len(beta)), np.zeros((len(beta), len(beta)))
         for day in np.unique(time[event == 1]):
