@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from estran.model.errors import UsageError
 from estran.portal.visitor import Poster, Reader, Visitor
 from estran.projects import people
-from estran.projects.actors import Role
+from estran.projects.actors import PERSONS, Role
 from estran.projects.sign_in import create_account
 from estran.state import Account
 
@@ -38,7 +38,7 @@ def one(who: Reader, login: str) -> Response:
     found = people.person(who.desk.state, who.desk.actor, who.settings, login)
     if found is None:
         raise HTTPException(404)
-    return who.page("person.html", person=found, roles=list(Role), issuer=who.settings.oidc_issuer)
+    return who.page("person.html", person=found, roles=PERSONS, issuer=who.settings.oidc_issuer)
 
 
 @router.post("/{login}/role")
@@ -85,7 +85,7 @@ def link(who: Poster, login: str, subject: Field = "") -> Response:
 
 def _list(who: Visitor, status: int = 200, refusal: str = "", login: str = "") -> Response:
     found = people.listed(who.desk.state, who.desk.actor, who.settings)
-    return who.page("people.html", status, people=found, roles=list(Role), refusal=refusal, login=login[:120])
+    return who.page("people.html", status, people=found, roles=PERSONS, refusal=refusal, login=login[:120])
 
 
 def _account(who: Visitor, login: str) -> Account:
@@ -98,7 +98,7 @@ def _account(who: Visitor, login: str) -> Account:
 
 
 def _role(text: str) -> Role:
-    if text not in set(Role):
+    if text not in PERSONS:
         raise UsageError("There is no such role.")
     return Role(text)
 

@@ -1,0 +1,46 @@
+"""What a job finds at a member: the site, on whose behalf it is asked, and the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from estran.hub.agent.ledger import Answer, Job
+from estran.hub.agent.membership import Membership
+from estran.hub.agent.rules import SiteRules
+from estran.hub.keys import Identity
+from estran.identity.linkage import LinkageTokens
+from estran.projects.actors import Actor
+from estran.projects.desk import ReadingRoom
+from estran.projects.site import SiteServices
+
+
+class AgentSite(SiteServices, Protocol):
+    """What an agent needs of a site beyond what its portal needs: the key is at hand here."""
+
+    @property
+    def directory(self) -> Path: ...
+
+    def linkage_tokens(self, key: bytes, *, with_ins: bool) -> LinkageTokens:
+        """Tokens of everybody in the vault, under a network's key."""
+
+    def secret(self, purpose: str) -> bytes:
+        """Key material of this site for one purpose."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a job is done. `room` and `site` are None at a linkage unit, which holds no patient."""
+
+    membership: Membership
+    identity: Identity
+    folder: Path
+    rules: SiteRules
+    room: ReadingRoom | None = None
+    site: AgentSite | None = None
+    actor: Actor | None = None
+
+
+Handle = Callable[[Place, Job], Answer]
