@@ -43,9 +43,13 @@ _LOOK_EVERY = 0.05
 
 
 def register(app: typer.Typer) -> None:
-    group.command(epilog="Example: estran hub init ouest --name 'Ouest DataHub' --url https://hub.example.org:8443")(init)
+    group.command(epilog="Example: estran hub init ouest --name 'Ouest DataHub' --url https://hub.example.org:8443")(
+        init
+    )
     group.command(epilog="Example: estran hub invite ouest 'CHU d’Angers' --out angers.invitation")(invite)
-    group.command("join", epilog="Example: estran hub join mysite angers.invitation --linkage-key ouest.linkage")(join_network)
+    group.command("join", epilog="Example: estran hub join mysite angers.invitation --linkage-key ouest.linkage")(
+        join_network
+    )
     group.command(epilog="Example: estran hub status ouest")(status)
     group.command(epilog="Example: estran hub serve ouest --host 0.0.0.0 --port 8443")(serve)
     group.command(epilog="Example: estran hub ask ouest 'CIM10:I50' --json")(ask)
@@ -64,15 +68,28 @@ def register(app: typer.Typer) -> None:
 def init(
     hub: HubArg,
     name: Annotated[str, typer.Option(help="Name of the network.")] = "Estran",
-    url: Annotated[str, typer.Option(help="Address under which sites reach `estran hub serve`.")] = "https://localhost:8443",
-    ins_decision: Annotated[str, typer.Option(help="Decision that allows the INS to recognise patients; strict traits alone without.")] = "",
+    url: Annotated[
+        str, typer.Option(help="Address under which sites reach `estran hub serve`.")
+    ] = "https://localhost:8443",
+    ins_decision: Annotated[
+        str, typer.Option(help="Decision that allows the INS to recognise patients; strict traits alone without.")
+    ] = "",
     key: KeyOpt = None,
     json: JsonOpt = False,
 ) -> None:
     """Make a hub: a site of its own, if there is none yet, and the keys of the network."""
-    site = house.open_site(hub, key) if (hub / "estran.toml").is_file() else house.create_site(hub, Settings(name=name), key)
+    site = (
+        house.open_site(hub, key)
+        if (hub / "estran.toml").is_file()
+        else house.create_site(hub, Settings(name=name), key)
+    )
     made = hubs.create(hub, name, url, site.secret("hub-keys"), ins_decision)
-    told = {"network": made.book.meta("network"), "name": name, "url": url, "fingerprint": made.identity.public.fingerprint}
+    told = {
+        "network": made.book.meta("network"),
+        "name": name,
+        "url": url,
+        "fingerprint": made.identity.public.fingerprint,
+    }
     made.close()
     if json:
         emit(told)
@@ -112,12 +129,26 @@ def status(hub: HubArg, key: KeyOpt = None, json: JsonOpt = False) -> None:
     ]  # fmt: skip
     refused = [{"member": member, "why": code, "messages": times} for member, code, times in desk.refusals()]
     if json:
-        emit({"network": opened.book.meta("network"), "name": opened.book.meta("name"), "members": rows, "refused": refused})
+        emit(
+            {
+                "network": opened.book.meta("network"),
+                "name": opened.book.meta("name"),
+                "members": rows,
+                "refused": refused,
+            }
+        )
         return
     columns = ("member", "name", "kind", "state", "seconds_away", "release")
-    table(opened.book.meta("name"), columns, [["–" if row[c] is None else row[c] for c in columns] for row in rows], numbers=(4,))
+    table(
+        opened.book.meta("name"),
+        columns,
+        [["–" if row[c] is None else row[c] for c in columns] for row in rows],
+        numbers=(4,),
+    )
     for row in refused:
-        console.print(f"{row['messages']} messages not taken of {row['member'] or 'nobody known'}: {row['why']}", highlight=False)
+        console.print(
+            f"{row['messages']} messages not taken of {row['member'] or 'nobody known'}: {row['why']}", highlight=False
+        )
 
 
 def serve(
@@ -194,13 +225,20 @@ def _count(shown: Shown | None) -> dict[str, int] | None:
 
 
 def _show(found: Gathered) -> None:
-    rows = [(one.name, one.state, _said(one.shown), f"{one.seconds:.2f} s" if one.seconds is not None else "", one.said) for one in found.sites]
+    rows = [
+        (one.name, one.state, _said(one.shown), f"{one.seconds:.2f} s" if one.seconds is not None else "", one.said)
+        for one in found.sites
+    ]
     table("", ("site", "state", "patients", "time", ""), rows, numbers=(2, 3))
     total, asked = found.total, len(found.sites)
     if total.method == "none":
         console.print("No site has answered yet.")
         return
-    said = f"between {number(total.low)} and {number(total.high)}" if total.shown is None or total.method == "bounds" else _said(total.shown)
+    said = (
+        f"between {number(total.low)} and {number(total.high)}"
+        if total.shown is None or total.method == "bounds"
+        else _said(total.shown)
+    )
     console.print(
         f"Distinct patients: {said} ({total.method}; {number(total.low)} to {number(total.high)} with 95 % confidence), "
         f"of {found.answered} of {asked} sites.", highlight=False,
@@ -230,11 +268,17 @@ def _house(hub: Path, key: Path | None) -> hubs.HubHouse:
 
 
 def join_network(
-    site: Annotated[Path, typer.Argument(metavar="SITE", help="Directory of the site, or a new one for a linkage unit.")],
+    site: Annotated[
+        Path, typer.Argument(metavar="SITE", help="Directory of the site, or a new one for a linkage unit.")
+    ],
     invitation: Annotated[Path, typer.Argument(help="The file that the hub handed over.")],
-    linkage_key_file: Annotated[Path | None, typer.Option("--linkage-key", help="Key that the sites of the network share.")] = None,
+    linkage_key_file: Annotated[
+        Path | None, typer.Option("--linkage-key", help="Key that the sites of the network share.")
+    ] = None,
     entity: Annotated[list[str] | None, typer.Option(help="Legal entity of the site; again for several.")] = None,
-    light: Annotated[bool, typer.Option("--light", help="For a small hospital: counts only, no sketch, an agent run by the clock.")] = False,
+    light: Annotated[
+        bool, typer.Option("--light", help="For a small hospital: counts only, no sketch, an agent run by the clock.")
+    ] = False,
     hub: Annotated[Path | None, typer.Option(help="Directory of the hub, when it is on this machine.")] = None,
     proxy: Annotated[str, typer.Option(help="HOST:PORT of the proxy to the outside.")] = "",
     key: KeyOpt = None,
@@ -260,7 +304,9 @@ def join_network(
     if json:
         emit({"network": member.network, "member": member.member, "rules": str(folder / "rules.toml")})
         return
-    console.print(f"{member.member} has joined {member.hub}. Its rules: {folder / 'rules.toml'}", highlight=False, markup=False)
+    console.print(
+        f"{member.member} has joined {member.hub}. Its rules: {folder / 'rules.toml'}", highlight=False, markup=False
+    )
 
 
 def linkage_key(out: Annotated[Path, typer.Argument(help="New file.")]) -> None:
@@ -284,8 +330,12 @@ def _linkage_key(path: Path) -> bytes:
 
 def agent(
     site: SiteArg,
-    once: Annotated[bool, typer.Option("--once", help="Do what waits and end; for a small hospital, by the clock.")] = False,
-    every: Annotated[float, typer.Option(help="With --once: seconds between two runs of the clock, told to the hub.", min=0)] = 0.0,
+    once: Annotated[
+        bool, typer.Option("--once", help="Do what waits and end; for a small hospital, by the clock.")
+    ] = False,
+    every: Annotated[
+        float, typer.Option(help="With --once: seconds between two runs of the clock, told to the hub.", min=0)
+    ] = 0.0,
     network: NetworkOpt = "",
     proxy: Annotated[str, typer.Option(help="HOST:PORT of the proxy to the outside.")] = "",
     key: KeyOpt = None,
@@ -295,7 +345,9 @@ def agent(
     place = place_of(site, network, key)
     made = Agent(place, Link(place.membership.url, place.membership.certificate, place.identity, proxy), every=every)
     if not once:
-        console.print(f"{place.membership.member} is with {place.membership.hub}  (Ctrl+C ends it)", highlight=False, markup=False)
+        console.print(
+            f"{place.membership.member} is with {place.membership.hub}  (Ctrl+C ends it)", highlight=False, markup=False
+        )
         made.run(threading.Event())
         return
     try:

@@ -49,7 +49,12 @@ def _member(opened: hubs.HubHouse, directory: Path, name: str, kind: str, linkag
     site = house.open_site(directory) if kind == "site" else None
     folder = directory / "networks" / invitation.network
     office = opened.office
-    join(invitation, folder, site.secret("network-keys") if site else None, lambda _: Local(lambda data: answer_to(office, data, None)[1]))
+    join(
+        invitation,
+        folder,
+        site.secret("network-keys") if site else None,
+        lambda _: Local(lambda data: answer_to(office, data, None)[1]),
+    )
     if site is not None:
         write_rules(folder, Rules())
         keep_linkage_key(site, folder, linkage_key, invitation.network)
@@ -60,7 +65,10 @@ def serve_network(hub: Path, port: int) -> list[subprocess.Popen[bytes]]:
     """Open the hub's door, and start the agents of its members; each is a process of its own."""
     threading.Thread(target=serve, args=(hub, "127.0.0.1", port), daemon=True).start()
     places = [(hub / place).resolve() for place in hubs.open_book(hub).meta("embedded").split("\n") if place]
-    agents = [subprocess.Popen([sys.executable, "-m", "estran", "agent", str(place)], stdout=subprocess.DEVNULL) for place in places]
+    agents = [
+        subprocess.Popen([sys.executable, "-m", "estran", "agent", str(place)], stdout=subprocess.DEVNULL)  # noqa: S603 (our own command)
+        for place in places
+    ]
     for place, agent in zip(places, agents, strict=True):
         console.print(f"Agent of {place.name}: process {agent.pid}", highlight=False, markup=False)
     return agents

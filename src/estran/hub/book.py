@@ -137,7 +137,9 @@ class HubBook:
                 "ON CONFLICT (id) DO UPDATE SET name = excluded.name, kind = excluded.kind, state = 'invited', invited = excluded.invited",
                 (member, name, kind, now),
             )
-            self.db.write("INSERT INTO invitation VALUES (?, ?, ?, ?, NULL)", (fingerprint, member, certificate, expires))
+            self.db.write(
+                "INSERT INTO invitation VALUES (?, ?, ?, ?, NULL)", (fingerprint, member, certificate, expires)
+            )
         return member
 
     def invitation(self, fingerprint: str, now: float) -> tuple[str, str] | None:
@@ -167,7 +169,9 @@ class HubBook:
         """A member is one no more; False when it was none."""
         with self.db.writing():
             self.db.write("DELETE FROM invitation WHERE member = ?", (member,))
-            return bool(self.db.write("UPDATE member SET state = 'withdrawn' WHERE id = ? AND state <> 'withdrawn'", (member,)))
+            return bool(
+                self.db.write("UPDATE member SET state = 'withdrawn' WHERE id = ? AND state <> 'withdrawn'", (member,))
+            )
 
     def member(self, member: str) -> Member | None:
         """A member, whatever its state."""
@@ -197,7 +201,9 @@ class HubBook:
                 raise Refused("replayed", "This very message was taken before.")
             if found is None or message.sequence <= found[0]:
                 raise Refused("reordered", "A later message of this sender was taken before.")
-            self.db.write("UPDATE member SET received = ?, seen = ? WHERE id = ?", (message.sequence, now, message.sender))
+            self.db.write(
+                "UPDATE member SET received = ?, seen = ? WHERE id = ?", (message.sequence, now, message.sender)
+            )
             self.db.write("INSERT INTO nonce VALUES (?, ?, ?)", (message.sender, message.nonce, now))
             self.db.write("DELETE FROM nonce WHERE at < ?", (now - _NONCES_KEPT,))
 
@@ -233,7 +239,11 @@ class HubBook:
     # Questions and jobs
 
     def ask(
-        self, question: Question, jobs: Sequence[tuple[str, str, dict[str, Any]]], expires: float, files: Sequence[File] = ()
+        self,
+        question: Question,
+        jobs: Sequence[tuple[str, str, dict[str, Any]]],
+        expires: float,
+        files: Sequence[File] = (),
     ) -> None:
         """Keep a question and one job (member, kind, body) for each who is asked, at once."""
         with self.db.writing():
@@ -260,12 +270,16 @@ class HubBook:
 
     def next_job(self, member: str, holding: Collection[str], now: float) -> tuple[JobRecord, tuple[File, ...]] | None:
         """The oldest job for a member that it does not hold already; those past their time end first."""
-        waiting = "SELECT * FROM job WHERE member = ? AND state IN ('queued', 'taken') AND expires > ? ORDER BY created, id"
+        waiting = (
+            "SELECT * FROM job WHERE member = ? AND state IN ('queued', 'taken') AND expires > ? ORDER BY created, id"
+        )
         with self.db.writing():
             self._expire(member, now)
             for row in self.db.rows(waiting, (member, now)):
                 if row["id"] not in holding:
-                    self.db.write("UPDATE job SET state = 'taken', taken = coalesce(taken, ?) WHERE id = ?", (now, row["id"]))
+                    self.db.write(
+                        "UPDATE job SET state = 'taken', taken = coalesce(taken, ?) WHERE id = ?", (now, row["id"])
+                    )
                     return _job(row), self.files(row["id"], "job")
         return None
 
@@ -308,7 +322,9 @@ class HubBook:
 
     def jobs(self, question: str, kind: str = "") -> list[JobRecord]:
         """The jobs of a question, in the order they were made."""
-        rows = self.db.rows("SELECT * FROM job WHERE question = ? AND ? IN ('', kind) ORDER BY created, id", (question, kind))
+        rows = self.db.rows(
+            "SELECT * FROM job WHERE question = ? AND ? IN ('', kind) ORDER BY created, id", (question, kind)
+        )
         return [_job(row) for row in rows]
 
     def files(self, job: str, side: str) -> tuple[File, ...]:

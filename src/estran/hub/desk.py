@@ -50,7 +50,9 @@ class HubDesk:
         permit(self._state, self.actor, Action.ASK_HUB, Target(f"network question to {len(asked)} sites"), query=said)
         if not asked:
             raise UsageError("No site of this name has joined the network.", hint="estran hub invite HUB NAME")
-        question = Question(secrets.token_hex(8), time.time(), self.actor.login, title.strip()[:200], said, {"distinct": distinct})
+        question = Question(
+            secrets.token_hex(8), time.time(), self.actor.login, title.strip()[:200], said, {"distinct": distinct}
+        )
         body = {"cohort": question_json.to_object(opened), "distinct": distinct}
         self._book.ask(question, [(one.id, "count", body) for one in asked], question.asked + LIFE)
         return question.id
@@ -61,7 +63,9 @@ class HubDesk:
         if found is None:
             return None
         own = found.login == self.actor.login
-        permit(self._state, self.actor, Action.ASK_HUB if own else Action.RUN_HUB, Target(f"network question:{question}"))
+        permit(
+            self._state, self.actor, Action.ASK_HUB if own else Action.RUN_HUB, Target(f"network question:{question}")
+        )
         return found, self.stand(question)
 
     def stand(self, question: str) -> Gathered:

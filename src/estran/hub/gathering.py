@@ -104,7 +104,13 @@ def advance(book: HubBook, question: str, now: Now = time.time, *, patient: bool
 
 def _site(book: HubBook, member: Member, job: JobRecord, now: float) -> SiteAnswer:
     if job.state != "ok":
-        return SiteAnswer(member.id, member.name, _open_state(member, job, now), job.said, None if job.answered is None else job.answered - job.created)
+        return SiteAnswer(
+            member.id,
+            member.name,
+            _open_state(member, job, now),
+            job.said,
+            None if job.answered is None else job.answered - job.created,
+        )
     body = job.answer
     shown = _shown(body)
     if shown is None:
@@ -160,7 +166,13 @@ def _sketched(book: HubBook, given: Sequence[SiteAnswer], jobs: Sequence[JobReco
     found = [_file(book, of[site.member], SKETCH) for site in given]
     estimate = united([Sketch.load(data) for data in found if data is not None]).estimate()
     low, high = estimate.interval
-    return Total("sketch", tuple(site.name for site in given), low, high, Shown(_rounded(estimate), margin=high - _rounded(estimate)))
+    return Total(
+        "sketch",
+        tuple(site.name for site in given),
+        low,
+        high,
+        Shown(_rounded(estimate), margin=high - _rounded(estimate)),
+    )
 
 
 def _rounded(estimate: Estimate) -> int:

@@ -77,13 +77,14 @@ def invite(book: HubBook, certificate: str, name: str, kind: str, now: dt.dateti
     folder = Path(tempfile.mkdtemp(prefix="estran-invitation-"))
     try:
         guest = Identity.create(folder / "keys", name)
-        own = [(folder / "keys" / file).read_text("ascii") for file in ("key.pem", "box.pem")]
+        own_key, own_box = ((folder / "keys" / file).read_text("ascii") for file in ("key.pem", "box.pem"))
     finally:
         shutil.rmtree(folder)
     expires = (now + dt.timedelta(days=INVITATION_DAYS)).timestamp()
     book.invite(name, kind, guest.public.certificate, guest.public.fingerprint, now.timestamp(), expires)
     unit = next(iter(book.members("linkage", active=True)), None)
     return Invitation(
-        book.meta("network"), book.meta("name"), book.meta("url"), certificate, name, kind, book.meta("identifiers"), expires,
-        guest.public.certificate, *own, "" if unit is None or unit.public is None else unit.public.box,
+        network=book.meta("network"), hub=book.meta("name"), url=book.meta("url"), certificate=certificate, name=name, kind=kind,
+        identifiers=book.meta("identifiers"), expires=expires, own_certificate=guest.public.certificate, own_key=own_key, own_box=own_box,
+        linkage_unit="" if unit is None or unit.public is None else unit.public.box,
     )  # fmt: skip

@@ -102,7 +102,11 @@ class Identity:
             box = form.load_pem_private_key((folder / _BOX).read_bytes(), password)
             text = (folder / _CERTIFICATE).read_text("ascii")
         except (OSError, ValueError, TypeError):
-            raise StoreError("The keys of this member cannot be read.", where=str(folder), hint="put the right key file beside the site") from None
+            raise StoreError(
+                "The keys of this member cannot be read.",
+                where=str(folder),
+                hint="put the right key file beside the site",
+            ) from None
         if not isinstance(key, Ed25519PrivateKey) or not isinstance(box, X25519PrivateKey):
             raise StoreError("The keys of this member are of another kind.", where=str(folder))
         return cls(folder, password, Public(text, box.public_key().public_bytes_raw().hex()), key, box)
@@ -112,7 +116,9 @@ class Identity:
         public, rest = sealed[:32], sealed[32:]
         try:
             shared = self.box.exchange(X25519PublicKey.from_public_bytes(public))
-            return ChaCha20Poly1305(_shared(shared, public, bytes.fromhex(self.public.box))).decrypt(_NO_NONCE, rest, place.encode())
+            return ChaCha20Poly1305(_shared(shared, public, bytes.fromhex(self.public.box))).decrypt(
+                _NO_NONCE, rest, place.encode()
+            )
         except (InvalidTag, ValueError):
             raise UsageError("What was sealed does not open: it is for another member, or was altered.") from None
 

@@ -66,7 +66,11 @@ class Office:
     def _check(self, message: Message, certificate: str | None, now: dt.datetime) -> None:
         if message.network != self.network or message.receiver != HUB:
             raise Refused("astray", "This message is for another hub.")
-        if abs(message.issued - now) > WINDOW or message.expires < now - WINDOW or message.expires > message.issued + WINDOW:
+        if (
+            abs(message.issued - now) > WINDOW
+            or message.expires < now - WINDOW
+            or message.expires > message.issued + WINDOW
+        ):
             raise Refused("expired", "By the clock of the hub this message is too old or too early.")
         if certificate is not None and certificate != self._pinned(message.sender, now):
             raise Refused("certificate", "The connection and the message are of two different members.")
@@ -138,13 +142,20 @@ class Office:
         body = {"code": error.code, "message": error.what, "protocols": list(PROTOCOLS)}
         return self._sealed("refusal", "", nonce_of(data), 0, body, ())
 
-    def _reply(self, kind: str, taken: Taken, body: dict[str, Any], files: tuple[File, ...] = (), sequence: int | None = None) -> bytes:
+    def _reply(
+        self, kind: str, taken: Taken, body: dict[str, Any], files: tuple[File, ...] = (), sequence: int | None = None
+    ) -> bytes:
         number = self.book.next_sequence(taken.member) if sequence is None else sequence
         return self._sealed(kind, taken.message.sender, taken.message.nonce, number, body, files)
 
-    def _sealed(self, kind: str, receiver: str, reply_to: str, number: int, body: dict[str, Any], files: tuple[File, ...]) -> bytes:
+    def _sealed(
+        self, kind: str, receiver: str, reply_to: str, number: int, body: dict[str, Any], files: tuple[File, ...]
+    ) -> bytes:
         now = self.clock()
-        return seal(Message(kind, self.network, HUB, receiver, number, now, now + _LIFE, body, files, reply_to), self.identity.key)
+        return seal(
+            Message(kind, self.network, HUB, receiver, number, now, now + _LIFE, body, files, reply_to),
+            self.identity.key,
+        )
 
 
 _JOINING = "invitation:"

@@ -140,14 +140,14 @@ def _object(text: bytes) -> dict[str, Any]:
 
 def _message(fields: dict[str, Any], rest: bytes) -> Message:
     try:
-        message = Message(
-            *(_text(fields[name]) for name in ("kind", "network", "sender", "receiver")), _whole(fields["sequence"]),
-            moment(fields["issued"]), moment(fields["expires"]), dict(fields["body"]), tuple(_files(fields["files"], rest)),
-            _text(fields["reply_to"]), _text(fields["nonce"]),
+        return Message(
+            kind=_text(fields["kind"]), network=_text(fields["network"]), sender=_text(fields["sender"]),
+            receiver=_text(fields["receiver"]), sequence=_whole(fields["sequence"]), issued=moment(fields["issued"]),
+            expires=moment(fields["expires"]), body=dict(fields["body"]), files=tuple(_files(fields["files"], rest)),
+            reply_to=_text(fields["reply_to"]), nonce=_text(fields["nonce"]),
         )  # fmt: skip
     except (KeyError, TypeError, ValueError):
         raise Refused("malformed", "The message lacks something.") from None
-    return message
 
 
 def _files(listed: list[dict[str, Any]], rest: bytes) -> list[File]:

@@ -39,15 +39,18 @@ class LinkageTokens:
 
 def linkage_tokens(vault: Vault, key: bytes, *, with_ins: bool) -> LinkageTokens:
     """Tokens of everybody in the vault; of the INS only when a decision allows to use it."""
-    rows = [
-        (patient, _token(key, "ins", _ins(traits) if with_ins else ""), _token(key, "traits", strict_traits(traits)))
-        for patient, traits in vault.everybody()
-    ]
-    patients = np.array([row[0] for row in rows], np.int32)
-    return LinkageTokens(patients, *(_stacked([row[place] for row in rows]) for place in (1, 2)))
+    patients: list[int] = []
+    ins, strict = bytearray(), bytearray()
+    for patient, traits in vault.everybody():
+        patients.append(patient)
+        ins += _token(key, "ins", _ins(traits) if with_ins else "")
+        strict += _token(key, "traits", strict_traits(traits))
+    return LinkageTokens(np.array(patients, np.int32), _rows(ins), _rows(strict))
 
 
-def kept_tokens(folder: Path, site_key: SiteKey, version: int, vault: Vault, key: bytes, *, with_ins: bool) -> LinkageTokens:
+def kept_tokens(
+    folder: Path, site_key: SiteKey, version: int, vault: Vault, key: bytes, *, with_ins: bool
+) -> LinkageTokens:
     """The same, made once per snapshot and kept sealed in `folder`."""
     name = hashlib.sha256(b"estran/linkage" + key + bytes([with_ins])).hexdigest()[:16]
     path, place = folder / f"tokens-{name}", f"tokens/{name}/{version}".encode()
@@ -85,8 +88,8 @@ def _token(key: bytes, part: str, text: str) -> bytes:
     return hmac.digest(key, f"{part}|{text}".encode(), "sha256")[:SIZE] if text else bytes(SIZE)
 
 
-def _stacked(tokens: list[bytes]) -> npt.NDArray[np.uint8]:
-    return np.frombuffer(b"".join(tokens), np.uint8).reshape(-1, SIZE)
+def _rows(tokens: bytearray) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(bytes(tokens), np.uint8).reshape(-1, SIZE)
 
 
 def _dumped(tokens: LinkageTokens) -> bytes:
@@ -97,4 +100,6 @@ def _dumped(tokens: LinkageTokens) -> bytes:
 
 def _loaded(data: bytes) -> LinkageTokens:
     rows = np.frombuffer(data, _ROW)
-    return LinkageTokens(rows["patient"].astype(np.int32), np.ascontiguousarray(rows["ins"]), np.ascontiguousarray(rows["traits"]))
+    return LinkageTokens(
+        rows["patient"].astype(np.int32), np.ascontiguousarray(rows["ins"]), np.ascontiguousarray(rows["traits"])
+    )

@@ -71,7 +71,9 @@ class NetworkClerk:
     def count(self, query: Node, target: str) -> NetworkCount:
         """How many patients a question selects; UsageError when it names cohorts, which are of another house."""
         asked = Target(target, names_patients=names_patients(query), patients=named_patients(query))
-        permit(self._state, self.actor, Action.HUB_COUNT, asked, query=question_json.dumps(query), snapshot=self.version)
+        permit(
+            self._state, self.actor, Action.HUB_COUNT, asked, query=question_json.dumps(query), snapshot=self.version
+        )
         if any(isinstance(node, CohortRef) for _, node in walk(query)):
             raise UsageError("A question to a network names no saved cohort.", hint="send the criteria themselves")
         outcome = self._view.answers.run(query)

@@ -43,12 +43,17 @@ class Records:
 
     def numbers(self) -> npt.NDArray[np.uint64]:
         """One number per record, for sketches: of the traits, which every site writes; of the INS where they lack."""
-        chosen = np.where(self.traits.any(axis=1)[:, None], self.traits, self.ins)
+        chosen = np.where(_present(self.traits)[:, None], self.traits, self.ins)
         return np.ascontiguousarray(chosen[:, :8]).view("<u8").ravel().astype(np.uint64)
 
     def known(self) -> npt.NDArray[np.bool_]:
         """Which records have a token at all."""
-        return np.asarray(self.ins.any(axis=1) | self.traits.any(axis=1), np.bool_)
+        return _present(self.ins) | _present(self.traits)
+
+
+def _present(tokens: Tokens) -> npt.NDArray[np.bool_]:
+    """Which rows are not all zeros."""
+    return np.asarray(np.any(tokens, axis=1), np.bool_)
 
 
 def keyed(records: Records, key: bytes, question: str) -> Records:
@@ -64,7 +69,7 @@ def _permuted(tokens: Tokens, key: bytes) -> Tokens:
     """Zeros, which mean none, stay zeros."""
     cipher = Cipher(algorithms.AES256(key), modes.ECB()).encryptor()  # noqa: S305 (a permutation of tokens, not a text)
     changed = np.frombuffer(cipher.update(np.ascontiguousarray(tokens).tobytes()), np.uint8).reshape(tokens.shape)
-    return np.where(tokens.any(axis=1)[:, None], changed, np.uint8(0))
+    return np.where(_present(tokens)[:, None], changed, np.uint8(0))
 
 
 def pack(records: Records, seed: bytes) -> bytes:

@@ -119,7 +119,8 @@ def _ranks(tokens: UInt64s, cap: int) -> UInt8s:
     """One more than the leading zeros of the upper 32 bits, at most `cap`."""
     upper = (tokens >> np.uint64(32)).astype(np.float64)
     exponents = np.frexp(upper)[1]  # bit length; 0 for 0
-    return np.minimum(33 - exponents, cap).astype(np.uint8)
+    ranks: UInt8s = np.minimum(33 - exponents, cap).astype(np.uint8)
+    return ranks
 
 
 def _safe_cap(everybody: UInt64s, buckets: int) -> int:

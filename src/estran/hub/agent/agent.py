@@ -92,7 +92,14 @@ class Agent:
             return False
         try:
             told = reply.body
-            job = Job(str(told["uuid"]), str(told["kind"]), dict(told["task"]), str(told["project"]), float(told["expires"]), reply.files)
+            job = Job(
+                str(told["uuid"]),
+                str(told["kind"]),
+                dict(told["task"]),
+                str(told["project"]),
+                float(told["expires"]),
+                reply.files,
+            )
         except (KeyError, TypeError, ValueError):
             raise Refused("malformed", "The hub gave a job that cannot be read.") from None
         return self.ledger.take(job, proof)
@@ -122,7 +129,10 @@ class Agent:
         handle = self._kinds.get(job.kind)
         if handle is None:
             known = ", ".join(self._kinds)
-            return Answer("unsupported", f"This member (Estran {__version__}) knows no job of the kind '{job.kind[:40]}'; it knows {known}.")
+            return Answer(
+                "unsupported",
+                f"This member (Estran {__version__}) knows no job of the kind '{job.kind[:40]}'; it knows {known}.",
+            )
         if job.expires and self._hub_time().timestamp() > job.expires:
             return Answer("refused", "The job came too late.")
         if self.place.rules.asks(job.kind) and not self.ledger.approved(job.id):
@@ -169,6 +179,6 @@ def _handled(handle: Handle, place: Place, job: Job) -> Answer:
     except EstranError as error:
         log.error("job %s: %s", job.id, error.what)
         return Answer("failed", "The site could not answer: an error of its own, which it knows of.")
-    except Exception as error:  # whatever it is, no value of a record may travel
+    except Exception as error:  # noqa: BLE001 (whatever it is, no value of a record may travel)
         log.error("job %s: %s", job.id, type(error).__name__)
         return Answer("failed", "The site could not answer: an error of its own, which it knows of.")

@@ -8,6 +8,7 @@ that differ by a few patients give one and the same.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from estran.hub.agent.place import AgentSite, Place
 from estran.hub.agent.rules import Rules
 from estran.hub.keys import Public
 from estran.hub.wire import File
+from estran.identity.keys import Cipher
 from estran.model.errors import NotAllowed, UsageError
 from estran.projects.gate import Shown
 from estran.projects.network import NetworkClerk, NetworkCount
@@ -70,7 +72,11 @@ def _answered(place: Place, job: Job, name: str, rules: Rules, query: Node) -> _
     own = And((query, StayCriterion(units=rules.units))) if rules.units else query
     try:
         clerk = NetworkClerk(place.room, place.actor, floor=rules.floor, quota=rules.quota)
-        return _Part(name, rules, clerk.count(own, f"network:{place.membership.network} question:{job.question} entity:{name}".strip()))
+        return _Part(
+            name,
+            rules,
+            clerk.count(own, f"network:{place.membership.network} question:{job.question} entity:{name}".strip()),
+        )
     except NotAllowed as error:
         return _Part(name, rules, None, error.what)
 
@@ -103,7 +109,9 @@ def _files(place: Place, job: Job, given: list[_Part]) -> tuple[File, ...]:
         return ()
     tokens = place.site.linkage_tokens(key, with_ins=place.membership.identifiers == "ins")
     held, files = Records(tokens.ins, tokens.traits), []
-    everybody = NetworkClerk(place.room, place.actor, floor=given[0].rules.floor, quota=given[0].rules.quota).everybody()
+    everybody = NetworkClerk(
+        place.room, place.actor, floor=given[0].rules.floor, quota=given[0].rules.quota
+    ).everybody()
     # The set answered for may be an older one: who opposed since is not in it any more.
     selected = BitMap.union(*(part.counted.patients for part in given if part.counted is not None)) & everybody
     places = _places(tokens.patients, selected)
@@ -143,7 +151,7 @@ def linkage_key(place: Place) -> bytes | None:
     return open_linkage_key(place.site, path.read_bytes(), place.membership.network)
 
 
-def keep_linkage_key(site: AgentSite, folder: Any, key: bytes, network: str) -> None:
+def keep_linkage_key(site: AgentSite, folder: Path, key: bytes, network: str) -> None:
     """Keep the key that the sites share, sealed with the site's own."""
     path = folder / KEY_FILE
     path.touch(mode=0o600)
@@ -155,7 +163,5 @@ def open_linkage_key(site: AgentSite, sealed: bytes, network: str) -> bytes:
     return _cipher(site).open(sealed, network.encode())
 
 
-def _cipher(site: AgentSite) -> Any:
-    from estran.identity.keys import Cipher
-
+def _cipher(site: AgentSite) -> Cipher:
     return Cipher(site.secret("network-linkage-key"))

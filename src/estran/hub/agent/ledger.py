@@ -130,7 +130,10 @@ class Ledger:
         """Somebody of the site says yes or no to a job that waits for it; False when none of this id does."""
         state, told = ("approved", 1) if yes else ("refused", 0)
         with self.db.writing():
-            changed = self.db.write("UPDATE job SET state = ?, said = ?, told = ? WHERE id = ? AND state = 'approval'", (state, said, told, job))
+            changed = self.db.write(
+                "UPDATE job SET state = ?, said = ?, told = ? WHERE id = ? AND state = 'approval'",
+                (state, said, told, job),
+            )
         return bool(changed)
 
     def answer(self, job: str, answer: Answer) -> None:
@@ -145,18 +148,32 @@ class Ledger:
 
     def untold(self) -> list[tuple[str, Answer]]:
         """Answers that the hub has not acknowledged, with the ids of their jobs."""
-        rows = self.db.rows("SELECT * FROM job WHERE told = 0 AND state NOT IN ('taken', 'approved') ORDER BY taken, id")
-        return [(row["id"], Answer(row["state"], row["said"], orjson.loads(row["answer"]), self._files(row["id"], "answer"))) for row in rows]
+        rows = self.db.rows(
+            "SELECT * FROM job WHERE told = 0 AND state NOT IN ('taken', 'approved') ORDER BY taken, id"
+        )
+        return [
+            (
+                row["id"],
+                Answer(row["state"], row["said"], orjson.loads(row["answer"]), self._files(row["id"], "answer")),
+            )
+            for row in rows
+        ]
 
     def told(self, job: str) -> None:
         """The hub has the answer: what was kept for it goes, the trace stays."""
         with self.db.writing():
             self.db.write("UPDATE job SET told = 1 WHERE id = ?", (job,))
-            self.db.write("DELETE FROM file WHERE job = ? AND (side = 'answer' OR (SELECT state FROM job WHERE id = ?) <> 'approval')", (job, job))
+            self.db.write(
+                "DELETE FROM file WHERE job = ? AND (side = 'answer' OR (SELECT state FROM job WHERE id = ?) <> 'approval')",
+                (job, job),
+            )
 
     def holding(self) -> list[str]:
         """Ids of the jobs that the hub need not give again."""
-        return [str(row[0]) for row in self.db.rows("SELECT id FROM job WHERE told = 0 OR state IN ('approval', 'approved', 'taken')")]
+        return [
+            str(row[0])
+            for row in self.db.rows("SELECT id FROM job WHERE told = 0 OR state IN ('approval', 'approved', 'taken')")
+        ]
 
     def held(self, limit: int = 100) -> list[Held]:
         """The last jobs, the newest first."""
@@ -164,7 +181,14 @@ class Ledger:
         return [Held(self._job(row), row["state"], row["said"]) for row in rows]
 
     def _job(self, row: Row) -> Job:
-        return Job(row["id"], row["kind"], orjson.loads(row["body"]), row["question"], row["expires"], self._files(row["id"], "job"))
+        return Job(
+            row["id"],
+            row["kind"],
+            orjson.loads(row["body"]),
+            row["question"],
+            row["expires"],
+            self._files(row["id"], "job"),
+        )
 
     def _files(self, job: str, side: str) -> tuple[File, ...]:
         rows = self.db.rows("SELECT name, data FROM file WHERE job = ? AND side = ? ORDER BY number", (job, side))

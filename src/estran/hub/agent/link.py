@@ -17,7 +17,9 @@ _PATIENCE = 40.0  # seconds, longer than the hub keeps anybody waiting
 class Link(Channel):
     """One way to one hub. `proxy` is HOST:PORT of an HTTP proxy that lets connections through (CONNECT)."""
 
-    def __init__(self, url: str, certificate: str, identity: Identity, proxy: str = "", patience: float = _PATIENCE) -> None:
+    def __init__(
+        self, url: str, certificate: str, identity: Identity, proxy: str = "", patience: float = _PATIENCE
+    ) -> None:
         self._url, self._pinned = urlsplit(url), fingerprint(ssl.PEM_cert_to_DER_cert(certificate))
         self._context = client_context(identity, certificate)
         self._proxy, self._patience = proxy, patience
@@ -39,7 +41,9 @@ class Link(Channel):
 
     def _connect(self) -> http.client.HTTPSConnection:
         host, port = self._url.hostname or "", self._url.port or 443
-        through, door = (self._proxy.rsplit(":", 1)[0], int(self._proxy.rsplit(":", 1)[1])) if self._proxy else (host, port)
+        through, door = (
+            (self._proxy.rsplit(":", 1)[0], int(self._proxy.rsplit(":", 1)[1])) if self._proxy else (host, port)
+        )
         connection = http.client.HTTPSConnection(through, door, timeout=self._patience, context=self._context)
         if self._proxy:
             connection.set_tunnel(host, port)

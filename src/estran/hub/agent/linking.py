@@ -36,7 +36,13 @@ def link(place: Place, job: Job) -> Answer:
     if type(floor) is not int:
         raise UsageError("A floor is a number of patients.", where="floor")
     shown = protected_distinct(records, Rules(floor=max(FLOOR, floor)))
-    body: dict[str, Any] = {"count": shown.value, "below": shown.below, "margin": shown.margin, "datasetCount": len(sites), "sites": sites}
+    body: dict[str, Any] = {
+        "count": shown.value,
+        "below": shown.below,
+        "margin": shown.margin,
+        "datasetCount": len(sites),
+        "sites": sites,
+    }
     return Answer("ok", "", body)
 
 

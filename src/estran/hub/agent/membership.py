@@ -99,7 +99,10 @@ def folder_of(directory: Path, network: str = "") -> Path:
     named = [path for path in found if not network or path.name == network]
     if len(named) != 1:
         hint = f"name one of {', '.join(path.name for path in found)}" if found else "estran hub join SITE INVITATION"
-        raise UsageError("This site belongs to no such network." if not named else "This site belongs to several networks.", hint=hint)
+        raise UsageError(
+            "This site belongs to no such network." if not named else "This site belongs to several networks.",
+            hint=hint,
+        )
     return named[0]
 
 
@@ -119,10 +122,17 @@ def join(
 
     `channel` gives the way to the hub for a connection that presents the invitation. Refused when the hub says no.
     """
-    identity = Identity.open(folder / "keys", password) if (folder / "keys").is_dir() else Identity.create(folder / "keys", invitation.name, password)
+    identity = (
+        Identity.open(folder / "keys", password)
+        if (folder / "keys").is_dir()
+        else Identity.create(folder / "keys", invitation.name, password)
+    )
     guest = _guest(invitation, folder)
     body: dict[str, Any] = {
-        "certificate": identity.public.certificate, "box": identity.public.box, "profile": profile, "entities": list(entities)
+        "certificate": identity.public.certificate,
+        "box": identity.public.box,
+        "profile": profile,
+        "entities": list(entities),
     }
     moment = now()
     message = Message(
@@ -132,7 +142,9 @@ def join(
     reply = open_reply(way.carry("/join", seal(message, guest.key)), message, Public(invitation.certificate, "00" * 32))
     way.close()
     if reply.kind != "joined":
-        raise Refused(str(reply.body.get("code", "")), str(reply.body.get("message", "The hub did not let this site join.")))
+        raise Refused(
+            str(reply.body.get("code", "")), str(reply.body.get("message", "The hub did not let this site join."))
+        )
     kept = Membership(
         invitation.network, invitation.hub, invitation.url, invitation.certificate, str(reply.body["member"]), invitation.kind,
         invitation.identifiers, invitation.linkage_unit,
@@ -163,7 +175,11 @@ def _guest(invitation: Invitation, folder: Path) -> Identity:
     """The one-time identity that came with the invitation."""
     place = folder / "invitation"
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for name, text in (("key.pem", invitation.own_key), ("box.pem", invitation.own_box), ("certificate.pem", invitation.own_certificate)):
+    for name, text in (
+        ("key.pem", invitation.own_key),
+        ("box.pem", invitation.own_box),
+        ("certificate.pem", invitation.own_certificate),
+    ):
         path = place / name
         path.touch(mode=0o600)
         path.write_text(text, "ascii")

@@ -24,12 +24,18 @@ class Rules:
     """The rules of a site, or of one legal entity of it."""
 
     answer: tuple[str, ...] = _rule(("count",), "Kinds of jobs that are answered at once.")
-    approve: tuple[str, ...] = _rule((), "Kinds of jobs that wait until somebody of the site says yes: estran hub approve SITE JOB.")
+    approve: tuple[str, ...] = _rule(
+        (), "Kinds of jobs that wait until somebody of the site says yes: estran hub approve SITE JOB."
+    )
     floor: int = _rule(FLOOR, "Fewer patients than this are never told; at least 10, and at least the site's own.")
     quota: int = _rule(500, "New sets of patients counted for this network per period of the site (count_days).")
     sketches: bool = _rule(True, "Whether sketches may be sent, by which the hub estimates distinct patients.")
-    tokens: bool = _rule(True, "Whether tokens, keyed anew for each question, may be sealed to the linkage unit of the network.")
-    units: tuple[str, ...] = _rule((), "Codes of the units that an entity answers for, with all below; all of the site when empty.")
+    tokens: bool = _rule(
+        True, "Whether tokens, keyed anew for each question, may be sealed to the linkage unit of the network."
+    )
+    units: tuple[str, ...] = _rule(
+        (), "Codes of the units that an entity answers for, with all below; all of the site when empty."
+    )
 
     def __post_init__(self) -> None:
         """UsageError when a rule makes no sense."""
@@ -93,7 +99,11 @@ def _rules(values: dict[str, Any], path: Path, usual: Rules) -> Rules:
         if name not in known:
             raise UsageError(f"No rule is called '{name}'.", where=str(path), hint=f"use one of {', '.join(known)}")
         wanted = type(known[name].default)
-        given = tuple(value) if wanted is tuple and isinstance(value, list) and all(isinstance(v, str) for v in value) else value
+        given = (
+            tuple(value)
+            if wanted is tuple and isinstance(value, list) and all(isinstance(v, str) for v in value)
+            else value
+        )
         if type(given) is not wanted:
             raise UsageError(f"Rule '{name}' is of another kind.", where=str(path))
         made[name] = given
