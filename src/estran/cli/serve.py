@@ -46,11 +46,13 @@ def serve(
     """Open the portal. It reads the warehouse only; the key is not needed."""
     import uvicorn  # what only this command needs is loaded here
 
+    from estran.hub.house import is_hub, open_book
     from estran.portal.server import create_app
 
     opened = house.open_site(site)
     console.print(f"Portal: http://{host}:{port}  (Ctrl+C ends it)", highlight=False)
-    uvicorn.run(create_app(opened), host=host, port=port, log_level="warning", access_log=False, server_header=False)
+    hub = open_book(site) if is_hub(site) else None
+    uvicorn.run(create_app(opened, hub), host=host, port=port, log_level="warning", access_log=False, server_header=False)
 
 
 def demo(

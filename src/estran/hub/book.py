@@ -101,6 +101,11 @@ class Question:
     query: str
     body: dict[str, Any]
 
+    @property
+    def moment(self) -> dt.datetime:
+        """When it was asked."""
+        return dt.datetime.fromtimestamp(self.asked, dt.UTC)
+
 
 class HubBook:
     """The hub's file."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import secrets
 import time
 from collections.abc import Collection
@@ -11,7 +12,7 @@ from estran.cohort.language import json as question_json
 from estran.cohort.query import Node
 from estran.hub.book import HubBook, Member, Question
 from estran.hub.gathering import Gathered, advance, gather
-from estran.model.errors import UsageError
+from estran.model.errors import NotAllowed, UsageError
 from estran.projects.actors import Actor
 from estran.projects.audit import permit
 from estran.projects.policy import Action, Target, decide
@@ -27,6 +28,11 @@ class MemberState:
 
     member: Member
     away: float | None
+
+    @property
+    def last(self) -> dt.datetime | None:
+        """When it came last."""
+        return None if self.member.seen is None else dt.datetime.fromtimestamp(self.member.seen, dt.UTC)
 
 
 class HubDesk:
@@ -68,8 +74,17 @@ class HubDesk:
         )
         return found, self.stand(question)
 
+    def again(self, question: str) -> tuple[Question, Gathered] | None:
+        """The same while somebody waits before the page: no further line of the audit trail. NotAllowed likewise."""
+        found = self._book.question(question)
+        if found is None:
+            return None
+        if found.login != self.actor.login and not decide(self.actor, Action.RUN_HUB).allowed:
+            raise NotAllowed("This question was put by another person.")
+        return found, self.stand(question)
+
     def stand(self, question: str) -> Gathered:
-        """Where a question stands that this person may see: looking again, which no one needs a line for."""
+        """Where a question stands now."""
         advance(self._book, question)
         return gather(self._book, question)
 

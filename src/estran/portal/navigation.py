@@ -49,6 +49,9 @@ GROUPS = (
     Group("", (
         Door("/reviews", _("Chart reviews"), Action.REVIEW),
     )),
+    Group("", (
+        Door("/network", _("Network"), Action.ASK_HUB),
+    )),
     Group(_("Projects"), (
         Door("/projects", _("Projects"), Action.PROJECTS),
         Door("/datamarts", _("Datamarts"), Action.DATAMARTS),
