@@ -205,7 +205,8 @@ class HubBook:
             if self.db.one("SELECT 1 FROM nonce WHERE member = ? AND nonce = ?", (message.sender, message.nonce)):
                 raise Refused("replayed", "This very message was taken before.")
             if found is None or message.sequence <= found[0]:
-                raise Refused("reordered", "A later message of this sender was taken before.")
+                last = 0 if found is None else int(found[0])
+                raise Refused("reordered", "A later message of this sender was taken before.", last)
             self.db.write(
                 "UPDATE member SET received = ?, seen = ? WHERE id = ?", (message.sequence, now, message.sender)
             )

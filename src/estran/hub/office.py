@@ -138,8 +138,9 @@ class Office:
         return self._reply("receipt", taken, {"uuid": job, "how": how})
 
     def refusal(self, data: bytes, error: Refused) -> bytes:
-        """A refusal, signed too: it tells the hub's clock and what is spoken here, nothing else."""
-        body = {"code": error.code, "message": error.what, "protocols": list(PROTOCOLS)}
+        """A refusal, signed too: it tells the hub's clock, what is spoken here, and to a member
+        that lost count (a site restored from a backup) the last number taken of it."""
+        body = {"code": error.code, "message": error.what, "protocols": list(PROTOCOLS), "last": error.last}
         return self._sealed("refusal", "", nonce_of(data), 0, body, ())
 
     def _reply(

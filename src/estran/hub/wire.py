@@ -30,13 +30,13 @@ MEDIA_TYPE = "application/vnd.estran.hub"
 
 
 class Refused(EstranError):
-    """A message that is not taken; `code` says why in one word, for programs."""
+    """A message that is not taken; `code` says why in one word, for programs; `last` the last number that was."""
 
     exit_code = 3
 
-    def __init__(self, code: str, what: str) -> None:
+    def __init__(self, code: str, what: str, last: int = 0) -> None:
         super().__init__(what)
-        self.code = code
+        self.code, self.last = code, last
 
 
 @dataclass(frozen=True)

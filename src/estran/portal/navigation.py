@@ -49,9 +49,6 @@ GROUPS = (
     Group("", (
         Door("/reviews", _("Chart reviews"), Action.REVIEW),
     )),
-    Group("", (
-        Door("/network", _("Network"), Action.ASK_HUB),
-    )),
     Group(_("Projects"), (
         Door("/projects", _("Projects"), Action.PROJECTS),
         Door("/datamarts", _("Datamarts"), Action.DATAMARTS),
@@ -60,6 +57,7 @@ GROUPS = (
     )),
     Group(_("Data"), (
         Door("/catalogue", _("Catalogue"), Action.CATALOGUE, ("/quality", "/official")),
+        Door("/network", _("Network"), Action.ASK_HUB),
         Door("/steering", _("Steering"), Action.STEERING),
         Door("/feeds", _("Feeds"), Action.FEEDS),
     )),

@@ -18,6 +18,7 @@ from estran.hub.office import utc
 from estran.model.errors import NotAllowed, UsageError
 from estran.projects.actors import KEY_HOLDER, Actor, Role
 from estran.projects.desk import Desk
+from estran.projects.network import NetworkClerk
 from estran.state import AuditFilter
 
 HEART = "CIM10:I10"
@@ -129,6 +130,16 @@ def test_a_clock_a_day_off_is_put_right_by_the_hub(net: Network) -> None:
     assert net.agent("brest").ledger.offset == pytest.approx(0, abs=5)
 
 
+def test_a_site_restored_from_a_backup_goes_on_where_the_hub_is(net: Network) -> None:
+    net.run("brest")
+    agent = net.agent("brest")
+    agent.ledger.db.write("UPDATE counter SET value = 1 WHERE name = 'sent'")
+    question = ask(net, HEART, "brest")
+    agent.once()
+    agent.close()
+    assert states(net, question) == {"brest": "answered"}
+
+
 def test_a_kind_from_a_later_release_is_answered_honestly(net: Network) -> None:
     now = utc().timestamp()
     job = net.house.book.add_job(None, "brest", "telepathy", {}, now, now + 60)
@@ -143,6 +154,16 @@ def test_a_question_that_this_release_cannot_read_is_answered_honestly(net: Netw
     net.run("brest")
     found = net.house.book.db.one("SELECT state FROM job WHERE id = ?", (job,))
     assert found is not None and found["state"] == "unsupported"
+
+
+def test_trouble_of_a_site_passes_and_is_no_answer(net: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    question = ask(net, "âge>=40", "brest")
+    with monkeypatch.context() as broken:
+        broken.setattr(NetworkClerk, "count", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        net.run("brest")
+        assert states(net, question) == {"brest": "waiting"}
+    net.run("brest")
+    assert states(net, question) == {"brest": "answered"}
 
 
 def with_rules(net: Network, rules: SiteRules, member: str = "brest") -> Network:

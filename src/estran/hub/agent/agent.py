@@ -24,13 +24,15 @@ from estran.model.errors import EstranError, NotAllowed, StoreError, UsageError
 
 log = logging.getLogger(__name__)
 _LIFE = dt.timedelta(minutes=10)
-_FIRST_REST, _LONGEST_REST = 1.0, 60.0  # seconds between two tries when the hub cannot be reached
 _KINDS_TOLD = 100
+_TRIES = 20  # a full disk, or a busy database, passes
 Clock = Callable[[], dt.datetime]
 
 
 class Agent:
     """One member of one network. `every`: seconds between two visits, told to the hub so that it knows when to worry."""
+
+    rests = (1.0, 60.0)  # seconds between two tries when the hub cannot be reached: the first, and the longest
 
     def __init__(
         self, place: Place, channel: Channel, clock: Clock = lambda: dt.datetime.now(dt.UTC), *, every: float = 0.0
@@ -38,6 +40,7 @@ class Agent:
         self.place, self.ledger = place, Ledger(place.folder)
         self._channel, self._clock, self._every = channel, clock, every
         self._kinds = KINDS[place.membership.kind]
+        self._tries: dict[str, int] = {}
 
     def close(self) -> None:
         """Let go of the hub and of the file."""
@@ -57,17 +60,17 @@ class Agent:
 
     def run(self, stop: threading.Event, wait: float = 20.0) -> None:
         """Stay with the hub until told to stop; rest between two tries when it cannot be reached."""
-        rest = _FIRST_REST
+        rest = self.rests[0]
         with self._alone():
             while not stop.is_set():
                 try:
                     self._settle()
                     self._fetch(wait)
-                    rest = _FIRST_REST
+                    rest = self.rests[0]
                 except (ConnectionError, EstranError) as error:
                     log.warning("%s", error.what if isinstance(error, EstranError) else error)
                     stop.wait(rest)
-                    rest = min(rest * 2, _LONGEST_REST)
+                    rest = min(rest * 2, self.rests[1])
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -107,7 +110,9 @@ class Agent:
     def _settle(self) -> int:
         """Do what waits, then hand in what the hub has not acknowledged; how many it has now."""
         for job in self.ledger.waiting():
-            self.ledger.answer(job.id, self._done(job))
+            answer = self._done(job)
+            if answer is not None:
+                self.ledger.answer(job.id, answer)
         told = 0
         for job_id, answer in self.ledger.untold():
             self._tell(job_id, answer)
@@ -124,28 +129,42 @@ class Agent:
         if reply.kind == "receipt" and reply.body.get("uuid") == job:
             self.ledger.told(job)
 
-    def _done(self, job: Job) -> Answer:
-        """What comes of a job, whatever goes wrong: an answer in every case."""
+    def _done(self, job: Job) -> Answer | None:
+        """What comes of a job; None to try again at the next round, when the site itself is in trouble."""
         handle = self._kinds.get(job.kind)
         if handle is None:
             known = ", ".join(self._kinds)
-            return Answer(
-                "unsupported",
-                f"This member (Estran {__version__}) knows no job of the kind '{job.kind[:40]}'; it knows {known}.",
-            )
+            return Answer("unsupported", f"This member (Estran {__version__}) knows no job of the kind '{job.kind[:40]}'; it knows {known}.")
         if job.expires and self._hub_time().timestamp() > job.expires:
             return Answer("refused", "The job came too late.")
         if self.place.rules.asks(job.kind) and not self.ledger.approved(job.id):
             return Answer("approval", "Somebody of the site must say yes first.")
-        return _handled(handle, self.place, job)
+        return self._handled(handle, job)
+
+    def _handled(self, handle: Handle, job: Job) -> Answer | None:
+        try:
+            return handle(self.place, job)
+        except NotAllowed as error:
+            return Answer("refused", error.what)
+        except UsageError as error:
+            return Answer("unsupported", str(error))
+        except EstranError as error:
+            log.error("job %s: %s", job.id, error.what)
+        except Exception as error:  # noqa: BLE001 (whatever it is, no value of a record may travel)
+            log.error("job %s: %s", job.id, type(error).__name__)
+        self._tries[job.id] = self._tries.get(job.id, 0) + 1
+        if self._tries[job.id] < _TRIES:
+            return None
+        return Answer("failed", "The site could not answer: an error of its own, which it knows of.")
 
     # Talking
 
     def _say(self, path: str, kind: str, body: dict[str, Any], answer: Answer | None = None) -> tuple[Message, bytes]:
         """Say something to the hub: its reply, believed on its signature, and the reply as it came. A hub that finds
-        the clock wrong tells its own: that one holds, and the same is said once more."""
+        the clock wrong, or the number, tells its own: that one holds, and the same is said once more."""
         reply, data = self._said(path, kind, body, answer)
-        if reply.kind == "refusal" and reply.body.get("code") == "expired":
+        if reply.kind == "refusal" and reply.body.get("code") in ("expired", "reordered"):
+            self.ledger.count_from(int(reply.body.get("last", 0)))
             reply, data = self._said(path, kind, body, answer)
         if reply.kind == "refusal":
             raise Refused(str(reply.body.get("code", "")), str(reply.body.get("message", "The hub refused.")))
@@ -168,17 +187,3 @@ class Agent:
         """The present by the hub's clock, as it was last told."""
         return self._clock() + dt.timedelta(seconds=self.ledger.offset)
 
-
-def _handled(handle: Handle, place: Place, job: Job) -> Answer:
-    try:
-        return handle(place, job)
-    except NotAllowed as error:
-        return Answer("refused", error.what)
-    except UsageError as error:
-        return Answer("unsupported", str(error))
-    except EstranError as error:
-        log.error("job %s: %s", job.id, error.what)
-        return Answer("failed", "The site could not answer: an error of its own, which it knows of.")
-    except Exception as error:  # noqa: BLE001 (whatever it is, no value of a record may travel)
-        log.error("job %s: %s", job.id, type(error).__name__)
-        return Answer("failed", "The site could not answer: an error of its own, which it knows of.")

@@ -82,6 +82,12 @@ class Ledger:
             self.db.write("INSERT INTO counter VALUES ('sent', 1) ON CONFLICT (name) DO UPDATE SET value = value + 1")
             return int(self._counter("sent"))
 
+    def count_from(self, last: int) -> None:
+        """The hub has taken a message of this number: the next ones have greater ones."""
+        with self.db.writing():
+            if last > self._counter("sent"):
+                self.db.write("INSERT OR REPLACE INTO counter VALUES ('sent', ?)", (last,))
+
     def heard(self, sequence: int) -> None:
         """Note that a reply of the hub was taken; Refused when it, or a later one, was before."""
         with self.db.writing():
