@@ -45,7 +45,7 @@ class Child:
         self.pid = os.fork()
         if self.pid == 0:
             try:
-                logging.disable(logging.CRITICAL)
+                logging.basicConfig(filename=os.environ.get("ESTRAN_FAULTS_LOG", os.devnull), force=True, format="%(process)d %(asctime)s %(message)s")
                 self.run()
             finally:
                 os._exit(0)

@@ -73,10 +73,10 @@ class Database:
         with self._lock, self._told():
             return self._db.execute(sql, values).rowcount
 
-    def version(self) -> int:
-        """Changes when another connection has written."""
+    def version(self) -> tuple[int, int]:
+        """Changes when anybody has written: another connection, or this one."""
         found = self.one("PRAGMA data_version")
-        return 0 if found is None else int(found[0])
+        return 0 if found is None else int(found[0]), self._db.total_changes
 
     def close(self) -> None:
         """Give the file back."""

@@ -15,7 +15,7 @@ from estran.hub.agent.counting import SKETCH, TOKENS
 from estran.hub.book import HubBook, JobRecord, Member
 from estran.hub.wire import File
 from estran.projects.gate import Shown
-from estran.release.sketch import Estimate, Sketch, united
+from estran.release.sketch import WORST_ERROR, Estimate, Sketch, united
 
 LATE_AFTER = 5.0  # seconds without an answer after which a site is called late
 _DOWN_AFTER = 45.0  # seconds without a visit after which a site that stays with the hub is called down
@@ -90,6 +90,8 @@ def advance(book: HubBook, question: str, now: Now = time.time, *, patient: bool
     with book.db.writing():  # two processes may look at once
         found = gather(book, question, now)
         ready = {site.member for site in found.sites if TOKENS in site.has}
+        if found.total.method == "sketch":
+            return None
         if len(ready) < 2 or (patient and any(site.state == "waiting" for site in found.sites)):
             return None
         if any(set(job.body.get("sites", ())) >= ready for job in book.jobs(question, "link")):
@@ -165,6 +167,8 @@ def _sketched(book: HubBook, given: Sequence[SiteAnswer], jobs: Sequence[JobReco
     of = {job.member: job for job in jobs}
     found = [_file(book, of[site.member], SKETCH) for site in given]
     estimate = united([Sketch.load(data) for data in found if data is not None]).estimate()
+    if not estimate.error <= WORST_ERROR:
+        return None
     low, high = estimate.interval
     return Total(
         "sketch",

@@ -52,7 +52,7 @@ class Door:
 
     async def _watch(self) -> None:
         """Wake who waits when another process wrote, and let new members in."""
-        book, seen = self._office.book, -1
+        book, seen = self._office.book, (-1, -1)
         while True:
             if (version := book.db.version()) != seen:
                 seen = version

@@ -23,14 +23,17 @@ UInt8s = npt.NDArray[np.uint8]
 FEWEST_PER_CELL = 10  # patients of the site behind each value of a bucket
 FEWEST_PER_BUCKET = 4  # patients of the set per bucket on average: fewer, and the sketch is better than the count shown
 WORST_ERROR = 0.2  # standard error beyond which a sketch is not worth sending
+_GROWN = 4  # a union of sites may hold so many times the patients of one: the sketch must still tell
 _HIGHEST_CAP = 24
+CAP = 4  # the same at every site, so that sketches unite without loss
 _BUCKETS = tuple(2**n for n in range(12, 5, -1))  # 4096 … 64
 _MAGIC = b"ESTRSKT1"
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Distinct patients; `error` is the standard error as a share of the value, `unsure` of linkage errors."""
+    """Distinct patients; `error` is the standard error as a share of the value. Both infinite when every bucket is
+    full: the set is too large for the sketch."""
 
     value: float
     error: float
@@ -70,6 +73,8 @@ class Sketch:
     def estimate(self) -> Estimate:
         """How many distinct tokens went in."""
         counts = np.bincount(self.ranks, minlength=self.cap + 1).astype(float)
+        if counts[self.cap] == self.buckets:
+            return Estimate(math.inf, math.inf)
         load = _most_likely(counts, self.cap)
         return Estimate(load * self.buckets, _error(load, self.cap, self.buckets))
 
@@ -84,26 +89,21 @@ def united(sketches: Sequence[Sketch]) -> Sketch:
 
 
 def safe_sketch(tokens: UInt64s, everybody: UInt64s) -> Sketch | None:
-    """The most exact sketch of `tokens` that the rules allow among the tokens of `everybody` of the site, or None.
+    """The finest sketch of `tokens` that the rules allow among the tokens of `everybody` of the site, or None.
 
     Every value of a bucket stands for at least FEWEST_PER_CELL patients of the site, the set has at least
-    FEWEST_PER_BUCKET per bucket, and the error is at most WORST_ERROR.
+    FEWEST_PER_BUCKET per bucket, and the error is at most WORST_ERROR, of this
+    set and of one four times as large, as a union of sites may be.
     """
-    found: list[tuple[float, int, int]] = []
     for buckets in _BUCKETS:
         load = len(tokens) / buckets
-        if load < FEWEST_PER_BUCKET:
-            continue
-        cap = _safe_cap(everybody, buckets)
-        if cap > 1 and (error := _error(load, cap, buckets)) <= WORST_ERROR:
-            found.append((error, buckets, cap))
-    if not found:
-        return None
-    _, buckets, cap = min(found)
-    return sketch(tokens, buckets, cap)
+        if load >= FEWEST_PER_BUCKET and _fewest_per_cell(everybody, buckets) >= FEWEST_PER_CELL:
+            error = max(_error(load, CAP, buckets), _error(_GROWN * load, CAP, buckets))
+            return sketch(tokens, buckets) if error <= WORST_ERROR else None
+    return None
 
 
-def sketch(tokens: UInt64s, buckets: int, cap: int) -> Sketch:
+def sketch(tokens: UInt64s, buckets: int, cap: int = CAP) -> Sketch:
     """The sketch of some tokens, whatever the rules."""
     ranks = np.zeros(buckets, np.uint8)
     np.maximum.at(ranks, _bucket(tokens, buckets), _ranks(tokens, cap))
@@ -123,18 +123,11 @@ def _ranks(tokens: UInt64s, cap: int) -> UInt8s:
     return ranks
 
 
-def _safe_cap(everybody: UInt64s, buckets: int) -> int:
-    """The highest cut at which every (bucket, rank) holds enough of the site's patients; 0 when none does."""
-    counts = np.zeros((buckets, _HIGHEST_CAP + 1), np.int64)
-    np.add.at(counts, (_bucket(everybody, buckets), _ranks(everybody, _HIGHEST_CAP)), 1)
-    fewest = counts[:, 1:].min(axis=0)
-    tails = counts[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:].min(axis=0)
-    cap = 0
-    while cap < _HIGHEST_CAP and tails[cap] >= FEWEST_PER_CELL:
-        cap += 1
-        if fewest[cap - 1] < FEWEST_PER_CELL:
-            break
-    return cap
+def _fewest_per_cell(everybody: UInt64s, buckets: int) -> int:
+    """The least number of patients of the site behind a value of a bucket."""
+    counts = np.zeros((buckets, CAP + 1), np.int64)
+    np.add.at(counts, (_bucket(everybody, buckets), _ranks(everybody, CAP)), 1)
+    return int(counts[:, 1:].min())
 
 
 def _most_likely(counts: npt.NDArray[np.float64], cap: int) -> float:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from estran.model.errors import UsageError
-from estran.release.sketch import FEWEST_PER_CELL, Sketch, _ranks, safe_sketch, sketch, united
+from estran.release.sketch import CAP, FEWEST_PER_CELL, Sketch, _ranks, safe_sketch, sketch, united
 
 
 def tokens(seed: int, number: int) -> np.ndarray:
@@ -38,7 +38,7 @@ def test_sketches_of_different_fineness_unite_as_the_coarsest() -> None:
 def test_every_value_of_a_safe_sketch_stands_for_ten_patients_of_the_site() -> None:
     everybody = tokens(3, 100_000)
     made = safe_sketch(everybody[:6_000], everybody)
-    assert made is not None
+    assert made is not None and (made.buckets, made.cap) == (512, CAP)
     places = (everybody & np.uint64(made.buckets - 1)).astype(int)
     behind = np.zeros((made.buckets, made.cap + 1), int)
     np.add.at(behind, (places, _ranks(everybody, made.cap)), 1)
@@ -51,6 +51,10 @@ def test_every_value_of_a_safe_sketch_stands_for_ten_patients_of_the_site() -> N
 def test_where_a_sketch_would_tell_of_few_there_is_none(selected: int, everybody: int) -> None:
     people = tokens(4, everybody)
     assert safe_sketch(people[:selected], people) is None
+
+
+def test_a_set_too_large_for_a_sketch_is_told_as_such() -> None:
+    assert sketch(tokens(6, 50_000), 64).estimate().error == float("inf")
 
 
 def test_bytes_and_back() -> None:
