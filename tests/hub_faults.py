@@ -24,15 +24,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.hub_process import Child, Processes, enter, free_port
-from tests.network_kit import Network, add_hospital, network
-
 from estran.cohort.language import json as question_json
 from estran.cohort.language.text import parse
 from estran.hub.agent.link import Link
 from estran.hub.book import HubBook, Question
 from estran.hub.gathering import advance, gather
-from estran.hub.wire import Message, Refused, seal, unseal
+from estran.hub.wire import Refused, seal, unseal
+from tests.hub_process import Child, Processes, enter, free_port
+from tests.network_kit import Network, add_hospital, network
 
 SITES = ("angers", "brest", "tours")
 QUESTIONS = ("CIM10:I10", "CIM10:I50", "âge>=60", "CIM10:E11 OU CIM10:I10", "sexe=F")
@@ -50,7 +49,11 @@ class Faults:
         self.full: Counter[str] = Counter()
         (folder / "wire").mkdir(parents=True)
         self.net = _network(folder)
-        host, names = ("10.77.0.1", {name: f"estran-{os.getpid()}-{name}" for name in ("hub", *self.net.places)}) if spaces else ("127.0.0.1", {})
+        host, names = (
+            ("10.77.0.1", {name: f"estran-{os.getpid()}-{name}" for name in ("hub", *self.net.places)})
+            if spaces
+            else ("127.0.0.1", {})
+        )
         self.all = Processes(self.net, host, 8443 if spaces else free_port(), folder, names, drop=0.05)
         self.truth = self._without_faults()
         self.asked: dict[str, str] = {}
@@ -75,7 +78,9 @@ class Faults:
         child = Child(answer)
         child.start()
         os.waitpid(child.pid, 0)
-        return {(key.split(" ", 1)[0], key.split(" ", 1)[1]): value for key, value in json.loads(told.read_text()).items()}
+        return {
+            (key.split(" ", 1)[0], key.split(" ", 1)[1]): value for key, value in json.loads(told.read_text()).items()
+        }
 
     def ask(self) -> None:
         """One more question, at random. The book is opened for it alone: the hub may be killed or its disk be full."""
@@ -318,13 +323,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faults", type=int, default=500)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--patience", type=float, default=300.0, help="Seconds in which all must be answered at the end.")
+    parser.add_argument(
+        "--patience", type=float, default=300.0, help="Seconds in which all must be answered at the end."
+    )
     parser.add_argument("--plain", action="store_true", help="Without namespaces: no cable is cut, no disk filled.")
     asked = parser.parse_args()
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     spaces = not asked.plain and may_have_namespaces()
     if not spaces and not asked.plain:
-        print("Network namespaces cannot be made here (root and iproute2 are needed): no cable is cut, no disk filled.", file=sys.stderr)
+        print(
+            "Network namespaces cannot be made here (root and iproute2 are needed): no cable is cut, no disk filled.",
+            file=sys.stderr,
+        )
     started = time.monotonic()
     found = run(asked.faults, asked.seed, spaces, asked.patience)
     print(json.dumps(found | {"namespaces": spaces, "seconds": round(time.monotonic() - started, 1)}))

@@ -17,8 +17,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.network_kit import Network
-
 from estran.hub.agent.agent import Agent
 from estran.hub.agent.link import Link
 from estran.hub.agent.membership import Channel
@@ -29,6 +27,7 @@ from estran.hub.office import Office
 from estran.hub.server import Door
 from estran.model.errors import EstranError
 from estran.state import StateDatabase
+from tests.network_kit import Network
 
 _NEW_NETWORK = 0x40000000  # CLONE_NEWNET
 
@@ -45,7 +44,11 @@ class Child:
         self.pid = os.fork()
         if self.pid == 0:
             try:
-                logging.basicConfig(filename=os.environ.get("ESTRAN_FAULTS_LOG", os.devnull), force=True, format="%(process)d %(asctime)s %(message)s")
+                logging.basicConfig(
+                    filename=os.environ.get("ESTRAN_FAULTS_LOG", os.devnull),
+                    force=True,
+                    format="%(process)d %(asctime)s %(message)s",
+                )
                 self.run()
             finally:
                 os._exit(0)
@@ -163,7 +166,7 @@ def enter(space: str | None) -> None:
     """Move this process into a network namespace."""
     if space is None:
         return
-    with open(f"/run/netns/{space}") as file:
+    with Path(f"/run/netns/{space}").open() as file:
         if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), _NEW_NETWORK) != 0:
             raise OSError(ctypes.get_errno(), "the namespace cannot be entered")
 

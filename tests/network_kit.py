@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from tests.browser.small_site import PATIENTS, Site, build
 
 from estran.hub import house as hubs
 from estran.hub.agent.agent import Agent
@@ -22,6 +21,7 @@ from estran.hub.office import Office, answer_to, utc
 from estran.identity.linkage import LinkageTokens
 from estran.projects.desk import ReadingRoom
 from estran.projects.network import hub_actor
+from tests.browser.small_site import PATIENTS, Site, build
 
 KEY = bytes(range(32))
 Clock = Callable[[], dt.datetime]
@@ -42,7 +42,9 @@ class Hospital(Site):
 
     def linkage_tokens(self, key: bytes, *, with_ins: bool) -> LinkageTokens:
         patients = np.arange(PATIENTS, dtype=np.int32)
-        persons = np.where(patients < self.first, patients, patients + zlib.crc32(self.folder.name.encode()) % 997 * 1000)
+        persons = np.where(
+            patients < self.first, patients, patients + zlib.crc32(self.folder.name.encode()) % 997 * 1000
+        )
         rows = [np.random.default_rng(int(person)).bytes(16) for person in persons]
         traits = np.frombuffer(b"".join(rows), np.uint8).reshape(-1, 16)
         return LinkageTokens(patients, np.zeros_like(traits), traits)
@@ -85,7 +87,15 @@ def network(folder: Path, url: str = "https://127.0.0.1:1", clock: Clock = utc) 
     return made
 
 
-def add_hospital(made: Network, folder: Path, name: str, *, first: int = PATIENTS, key: bytes | None = KEY, rules: Rules | None = None) -> Hospital:
+def add_hospital(
+    made: Network,
+    folder: Path,
+    name: str,
+    *,
+    first: int = PATIENTS,
+    key: bytes | None = KEY,
+    rules: Rules | None = None,
+) -> Hospital:
     """One more hospital in the network; `first` is where its own patients begin."""
     built = build(folder / name)
     site = Hospital(built.folder, built.settings, built.state, built.warehouse, first=first)

@@ -20,7 +20,9 @@ def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Network, Sit
     made = network(folder)
     for name in SITES:
         add_hospital(made, folder, name, first=300)
-    made.house.book.db.write("UPDATE member SET seen = ? WHERE id = 'tours'", (time.time() - 3_600,))  # down for an hour
+    made.house.book.db.write(
+        "UPDATE member SET seen = ? WHERE id = 'tours'", (time.time() - 3_600,)
+    )  # down for an hour
     hub = build(folder / "portal")
     with served(hub, made.house.book) as base:
         yield made, hub, base
@@ -28,7 +30,9 @@ def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Network, Sit
 
 
 @pytest.mark.parametrize(("language", "theme"), [("fr", "light"), ("en", "dark")])
-def test_sites_answer_as_they_come(net: tuple[Network, Site, str], browser: Browser, watch: Watch, language: str, theme: str) -> None:
+def test_sites_answer_as_they_come(
+    net: tuple[Network, Site, str], browser: Browser, watch: Watch, language: str, theme: str
+) -> None:
     made, hub, base = net
     account = hub.state.accounts.find("researcher")
     assert account is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.client
 import json
 import ssl
@@ -53,10 +54,8 @@ class Served:
             self._ready.set()
 
         self._task = self._loop.create_task(Door(self.net.office, lambda _: None).serve("127.0.0.1", 0, ready))
-        try:
+        with contextlib.suppress(asyncio.CancelledError):
             self._loop.run_until_complete(self._task)
-        except asyncio.CancelledError:
-            pass
         self._loop.close()
 
     @property

@@ -69,9 +69,15 @@ def test_distinct_patients_of_two_sites_are_not_their_sum(net: Network) -> None:
 
 def test_answers_come_as_they_come_and_nothing_is_added_up_meanwhile(net: Network) -> None:
     question = ask(net)
-    assert states(net, question) == {"angers": "waiting", "brest": "waiting"} and stand(net, question).total.method == "none"
+    assert (
+        states(net, question) == {"angers": "waiting", "brest": "waiting"}
+        and stand(net, question).total.method == "none"
+    )
     net.run("angers")
-    assert states(net, question) == {"angers": "answered", "brest": "waiting"} and stand(net, question).total.method == "one"
+    assert (
+        states(net, question) == {"angers": "answered", "brest": "waiting"}
+        and stand(net, question).total.method == "one"
+    )
     net.run("brest")
     total = stand(net, question).total
     assert total.method == "bounds" and total.shown is None and total.low < total.high
@@ -150,7 +156,9 @@ def test_a_kind_from_a_later_release_is_answered_honestly(net: Network) -> None:
 
 def test_a_question_that_this_release_cannot_read_is_answered_honestly(net: Network) -> None:
     now = utc().timestamp()
-    job = net.house.book.add_job(None, "brest", "count", {"cohort": {"version": 1, "query": {"type": "later"}}}, now, now + 60)
+    job = net.house.book.add_job(
+        None, "brest", "count", {"cohort": {"version": 1, "query": {"type": "later"}}}, now, now + 60
+    )
     net.run("brest")
     found = net.house.book.db.one("SELECT state FROM job WHERE id = ?", (job,))
     assert found is not None and found["state"] == "unsupported"

@@ -22,9 +22,13 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Network:
     return network(tmp_path_factory.mktemp("small"))
 
 
-def message(net: Network, sequence: int = 1, *, kind: str = "nextjob", off: dt.timedelta = dt.timedelta(), **more: object) -> Message:
+def message(
+    net: Network, sequence: int = 1, *, kind: str = "nextjob", off: dt.timedelta = dt.timedelta(), **more: object
+) -> Message:
     now = utc() + off
-    return Message(kind, net.places[LINKAGE].membership.network, LINKAGE, "hub", sequence, now, now + 10 * MINUTES, dict(more))
+    return Message(
+        kind, net.places[LINKAGE].membership.network, LINKAGE, "hub", sequence, now, now + 10 * MINUTES, dict(more)
+    )
 
 
 def sealed(net: Network, one: Message) -> bytes:
@@ -85,7 +89,13 @@ def test_a_withdrawn_member_is_not_known_any_more(small: Network) -> None:
 
 def test_a_kind_that_the_hub_does_not_know_is_said(small: Network) -> None:
     taken, data = answer_to(small.office, sealed(small, message(small, kind="dance")), None)
-    reply = open_reply(data, Message("dance", *([""] * 3), 0, utc(), utc(), {}, nonce=""), small.places[LINKAGE].membership.hub_key) if taken else None
+    reply = (
+        open_reply(
+            data, Message("dance", *([""] * 3), 0, utc(), utc(), {}, nonce=""), small.places[LINKAGE].membership.hub_key
+        )
+        if taken
+        else None
+    )
     assert reply is None and b"dance" in data
 
 

@@ -13,7 +13,9 @@ def tokens(seed: int, number: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 2**64, number, dtype=np.uint64)
 
 
-@pytest.mark.parametrize(("number", "buckets", "cap"), [(500, 128, 20), (3_000, 256, 6), (3_000, 256, 4), (20_000, 1_024, 6)])
+@pytest.mark.parametrize(
+    ("number", "buckets", "cap"), [(500, 128, 20), (3_000, 256, 6), (3_000, 256, 4), (20_000, 1_024, 6)]
+)
 def test_the_error_stated_is_the_error_made(number: int, buckets: int, cap: int) -> None:
     found = [sketch(tokens(seed, number), buckets, cap).estimate() for seed in range(200)]
     misses = [(one.value - number) / number for one in found]

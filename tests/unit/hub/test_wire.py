@@ -14,7 +14,17 @@ from estran.hub.wire import File, Message, Refused, seal, unseal
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
 NOW = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
-MESSAGE = Message("nextjob", "n", "a", "hub", 7, NOW, NOW + dt.timedelta(minutes=1), {"x": [1, "é"]}, (File("f", b"one"), File("g", b"")))
+MESSAGE = Message(
+    "nextjob",
+    "n",
+    "a",
+    "hub",
+    7,
+    NOW,
+    NOW + dt.timedelta(minutes=1),
+    {"x": [1, "é"]},
+    (File("f", b"one"), File("g", b"")),
+)
 SEALED = seal(MESSAGE, KEY)
 
 

@@ -134,7 +134,10 @@ class Agent:
         handle = self._kinds.get(job.kind)
         if handle is None:
             known = ", ".join(self._kinds)
-            return Answer("unsupported", f"This member (Estran {__version__}) knows no job of the kind '{job.kind[:40]}'; it knows {known}.")
+            return Answer(
+                "unsupported",
+                f"This member (Estran {__version__}) knows no job of the kind '{job.kind[:40]}'; it knows {known}.",
+            )
         if job.expires and self._hub_time().timestamp() > job.expires:
             return Answer("refused", "The job came too late.")
         if self.place.rules.asks(job.kind) and not self.ledger.approved(job.id):
@@ -186,4 +189,3 @@ class Agent:
     def _hub_time(self) -> dt.datetime:
         """The present by the hub's clock, as it was last told."""
         return self._clock() + dt.timedelta(seconds=self.ledger.offset)
-

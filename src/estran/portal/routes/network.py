@@ -42,7 +42,10 @@ def _page(who: Visitor, status: int = 200, said: str = "", text: str = "", title
 
 @router.post("/network")
 def ask(
-    who: Poster, source: Annotated[str, Form()] = _TEXT, text: Annotated[str, Form()] = "", title: Annotated[str, Form()] = ""
+    who: Poster,
+    source: Annotated[str, Form()] = _TEXT,
+    text: Annotated[str, Form()] = "",
+    title: Annotated[str, Form()] = "",
 ) -> Response:
     try:
         query, name = _asked(who, source, text)
