@@ -4,6 +4,7 @@ they need, so that killing one costs little. The code they run is the product's 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import datetime as dt
 import logging
@@ -71,8 +72,9 @@ class Recorder(Channel):
         self._number += 1
         name = self._folder / f"{time.time_ns()}-{os.getpid()}"
         scratch = name.with_suffix(".part")
-        scratch.write_bytes(path.encode() + b"\n" + data)
-        scratch.rename(name)
+        with contextlib.suppress(OSError):  # the disk may be full: then the attacker missed this one
+            scratch.write_bytes(path.encode() + b"\n" + data)
+            scratch.rename(name)
         if self._drop and self._number % round(1 / self._drop) == 0:
             raise ConnectionError("held back on the way")
         return self._way.carry(path, data)

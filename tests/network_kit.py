@@ -15,7 +15,7 @@ from estran.hub.agent.agent import Agent
 from estran.hub.agent.counting import keep_linkage_key
 from estran.hub.agent.membership import Channel, Local, Membership, join, read
 from estran.hub.agent.place import Place
-from estran.hub.agent.rules import Rules, read_rules, write_rules
+from estran.hub.agent.rules import Rules, write_rules
 from estran.hub.keys import Identity
 from estran.hub.office import Office, answer_to, utc
 from estran.identity.linkage import LinkageTokens
@@ -83,7 +83,7 @@ def network(folder: Path, url: str = "https://127.0.0.1:1", clock: Clock = utc) 
     (folder / "hub").mkdir(parents=True)
     made = Network(hubs.create(folder / "hub", "Essai", url, b"hub", "Invented patients."), clock)
     unit = _joined(made, folder / "linkage", "Linkage", "linkage", None)
-    made.places[unit[1].member] = Place(unit[1], Identity.open(unit[0] / "keys"), unit[0], read_rules(unit[0]))
+    made.places[unit[1].member] = Place(unit[1], Identity.open(unit[0] / "keys"), unit[0])
     return made
 
 
@@ -105,7 +105,7 @@ def add_hospital(
         keep_linkage_key(site, kept, key, member.network)
     actor = hub_actor(site.state, member.network)
     identity = Identity.open(kept / "keys", b"site")
-    made.places[member.member] = Place(member, identity, kept, read_rules(kept), ReadingRoom(site), site, actor)
+    made.places[member.member] = Place(member, identity, kept, None, ReadingRoom(site), site, actor)
     return site
 
 

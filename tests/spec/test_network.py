@@ -17,16 +17,18 @@ from pathlib import Path
 import pytest
 from tests.hub_process import Recorder
 from tests.network_kit import Network, network
+from tests.spec.test_cli import Command, estran
 
 from estran.hub.agent.agent import Agent
 from estran.hub.agent.link import Link
 from estran.hub.agent.membership import Invitation, Membership, join, read
-from estran.hub.agent.rules import read_rules
 from estran.hub.keys import Identity
 from estran.hub.office import utc
 from estran.hub.server import Door
 from estran.hub.tls import client_context
 from estran.hub.wire import unseal
+
+__all__ = ["estran"]  # a fixture
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -90,7 +92,7 @@ def test_a_member_joins_and_works_over_the_network(hub: Served, tmp_path: Path) 
     identity = Identity.open(tmp_path / "networks" / "n" / "keys")
     assert joined == read(tmp_path / "networks" / "n") and joined.member == "second-unit"
     place = hub.net.places["linkage"]
-    agent = Agent(type(place)(joined, identity, tmp_path / "networks" / "n", read_rules(tmp_path)), link(hub, identity))
+    agent = Agent(type(place)(joined, identity, tmp_path / "networks" / "n"), link(hub, identity))
     now = utc().timestamp()
     job = hub.net.house.book.add_job(None, "second-unit", "telepathy", {}, now, now + 60)
     assert agent.once() == 1
@@ -164,3 +166,26 @@ def test_faults_neither_lose_nor_change_nor_let_in_anything() -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr
     found = json.loads(ended.stdout.splitlines()[-1])
     assert found["faults"] == 16 and found["answers"] == 3 * found["questions"]
+
+
+def test_a_network_by_the_command_line(tmp_path: Path, estran: Command) -> None:
+    """Two hospitals, a linkage unit and a hub on one machine, from nothing to an answer."""
+    hub = tmp_path / "hub"
+    assert estran("hub", "init", hub, "--name", "Essai", "--json").json["network"].startswith("essai-")
+    assert estran("hub", "linkage-key", tmp_path / "shared", "--json").code == 0
+    for name, kind in (("unit", "linkage"), ("angers", "site"), ("brest", "site")):
+        assert estran("hub", "invite", hub, name, "--kind", kind, "--out", tmp_path / f"{name}.invitation").code == 0
+        if kind == "site":
+            assert estran("init", tmp_path / name).code == 0
+        key = ("--linkage-key", tmp_path / "shared") if kind == "site" else ()
+        assert estran("hub", "join", tmp_path / name, tmp_path / f"{name}.invitation", "--hub", hub, *key).code == 0
+    assert estran("hub", "join", tmp_path / "brest", tmp_path / "angers.invitation", "--hub", hub).code == 3  # used up
+    found = estran("hub", "ask", hub, "âge>=18", "--json").json
+    assert {site["state"] for site in found["sites"]} == {"answered"} and len(found["sites"]) == 2
+    assert all(site["count"] == {"value": 0, "below": 10, "margin": 0} for site in found["sites"])
+    assert (found["patients"]["method"], found["patients"]["below"]) == ("linkage", 10)
+    assert [member["state"] for member in estran("hub", "status", hub, "--json").json["members"]] == ["active"] * 3
+    assert [job["state"] for job in estran("hub", "jobs", tmp_path / "angers", "--json").json["jobs"]] == ["ok"]
+    assert estran("hub", "withdraw", hub, "brest", "--json").code == 0
+    assert len(estran("hub", "ask", hub, "âge>=18", "--json").json["sites"]) == 1
+    assert estran("hub", "ask", tmp_path / "angers", "âge>=18").code == 2  # no hub

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import os
 import secrets
 import threading
 import time
@@ -22,7 +23,7 @@ from estran.hub.agent.ledger import Ledger
 from estran.hub.agent.link import Link
 from estran.hub.agent.membership import Invitation, Local, Membership, folder_of, join, read
 from estran.hub.agent.place import Place
-from estran.hub.agent.rules import Rules, read_rules, write_rules
+from estran.hub.agent.rules import Rules, write_rules
 from estran.hub.desk import HubDesk
 from estran.hub.gathering import Gathered, advance
 from estran.hub.keys import Identity
@@ -107,7 +108,7 @@ def invite(
     json: JsonOpt = False,
 ) -> None:
     """Invite a member: a file, good once and for two weeks. Invite the linkage unit first."""
-    opened = _house(hub, key)
+    opened = opened_house(hub, key)
     invitation = hubs.invite(opened.book, opened.identity.public.certificate, name, kind, dt.datetime.now(dt.UTC))
     path = out or Path(f"{name}.invitation".replace("/", "-"))
     invitation.write(path)
@@ -119,7 +120,7 @@ def invite(
 
 def status(hub: HubArg, key: KeyOpt = None, json: JsonOpt = False) -> None:
     """Who is in the network, when each came last, what was refused."""
-    opened = _house(hub, key)
+    opened = opened_house(hub, key)
     desk = HubDesk(house.open_site(hub, key).state, opened.book, KEY_HOLDER)
     rows = [
         {"member": one.member.id, "name": one.member.name, "kind": one.member.kind, "state": one.member.state,
@@ -156,12 +157,16 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8443,
     key: KeyOpt = None,
+    json: JsonOpt = False,
 ) -> None:
     """Open the hub's door to its sites (TLS 1.3, certificates on both sides). Its pages: estran serve HUB."""
-    opened = _house(hub, key)
+    opened = opened_house(hub, key)
 
     def ready(found: int) -> None:
-        console.print(f"Door: https://{host}:{found}  (Ctrl+C ends it)", highlight=False)
+        if json:
+            emit({"door": f"https://{host}:{found}"})
+        else:
+            console.print(f"Door: https://{host}:{found}  (Ctrl+C ends it)", highlight=False)
 
     door = Door(opened.office, lambda taken: _advance(opened.office, taken.message.body.get("uuid")))
     asyncio.run(door.serve(host, port, ready))
@@ -184,7 +189,7 @@ def ask(
     json: JsonOpt = False,
 ) -> None:
     """Put a question to the sites, and show what they answered. On an embedded hub each site's agent runs once."""
-    opened, me = _house(hub, key), house.open_site(hub, key)
+    opened, me = opened_house(hub, key), house.open_site(hub, key)
     desk = HubDesk(me.state, opened.book, KEY_HOLDER)
     number_of = desk.ask(question(asked), title, site or ())
     _run_embedded(opened, hub, number_of)
@@ -251,14 +256,27 @@ def _said(shown: Shown | None) -> str:
     return f"< {shown.below}" if shown.below else f"{number(shown.value)} ± {shown.margin}"
 
 
-def withdraw(hub: HubArg, member: Annotated[str, typer.Argument(help="Id of the member.")], key: KeyOpt = None) -> None:
+def withdraw(
+    hub: HubArg,
+    member: Annotated[str, typer.Argument(metavar="MEMBER", help="Id of the member.")],
+    key: KeyOpt = None,
+    json: JsonOpt = False,
+) -> None:
     """Take a member out of the network: nothing of it is taken from now on."""
-    opened = _house(hub, key)
+    opened = opened_house(hub, key)
     HubDesk(house.open_site(hub, key).state, opened.book, KEY_HOLDER).withdraw(member)
-    console.print(f"{member} is out of the network.", highlight=False, markup=False)
+    _told({"withdrawn": member}, f"{member} is out of the network.", json=json)
 
 
-def _house(hub: Path, key: Path | None) -> hubs.HubHouse:
+def _told(value: dict[str, Any], sentence: str, *, json: bool) -> None:
+    if json:
+        emit(value)
+    else:
+        console.print(sentence, highlight=False, markup=False)
+
+
+def opened_house(hub: Path, key: Path | None = None) -> hubs.HubHouse:
+    """The hub with its keys; UsageError when there is none."""
     if not hubs.is_hub(hub):
         raise UsageError("This directory is no hub.", where=str(hub), hint=f"estran hub init {hub}")
     return hubs.open_house(hub, house.open_site(hub, key).secret("hub-keys"))
@@ -271,7 +289,7 @@ def join_network(
     site: Annotated[
         Path, typer.Argument(metavar="SITE", help="Directory of the site, or a new one for a linkage unit.")
     ],
-    invitation: Annotated[Path, typer.Argument(help="The file that the hub handed over.")],
+    invitation: Annotated[Path, typer.Argument(metavar="INVITATION", help="The file that the hub handed over.")],
     linkage_key_file: Annotated[
         Path | None, typer.Option("--linkage-key", help="Key that the sites of the network share.")
     ] = None,
@@ -279,7 +297,7 @@ def join_network(
     light: Annotated[
         bool, typer.Option("--light", help="For a small hospital: counts only, no sketch, an agent run by the clock.")
     ] = False,
-    hub: Annotated[Path | None, typer.Option(help="Directory of the hub, when it is on this machine.")] = None,
+    hub: Annotated[Path | None, typer.Option(help="Directory of the hub, when it is on this machine: `hub ask` then runs this member's agent.")] = None,
     proxy: Annotated[str, typer.Option(help="HOST:PORT of the proxy to the outside.")] = "",
     key: KeyOpt = None,
     json: JsonOpt = False,
@@ -288,7 +306,7 @@ def join_network(
     asked = Invitation.read(invitation)
     opened = house.open_site(site, key) if asked.kind == "site" else None
     folder = site / "networks" / asked.network
-    office = _house(hub, None).office if hub else None
+    office = opened_house(hub).office if hub else None
 
     def way(guest: Identity) -> Local | Link:
         if office is not None:
@@ -309,12 +327,12 @@ def join_network(
     )
 
 
-def linkage_key(out: Annotated[Path, typer.Argument(help="New file.")]) -> None:
+def linkage_key(out: Annotated[Path, typer.Argument(metavar="FILE", help="New file.")], json: JsonOpt = False) -> None:
     """Make the key by which sites recognise common patients. Run it at a hospital, never at the hub; hand the file
     from site to site, and destroy it once all have joined."""
     out.touch(mode=0o600, exist_ok=False)
     out.write_text(f"estran-linkage 1\n{secrets.token_hex(32)}\n", "ascii")
-    console.print(f"Linkage key in {out}: the hub must never have it.", highlight=False, markup=False)
+    _told({"linkage_key": str(out)}, f"Linkage key in {out}: the hub must never have it.", json=json)
 
 
 def _linkage_key(path: Path) -> bytes:
@@ -365,11 +383,11 @@ def place_of(site: Path, network: str = "", key: Path | None = None) -> Place:
     folder = folder_of(site, network)
     member: Membership = read(folder)
     if member.kind != "site":
-        return Place(member, Identity.open(folder / "keys"), folder, read_rules(folder))
+        return Place(member, Identity.open(folder / "keys"), folder)
     opened = house.open_site(site, key)
     identity = Identity.open(folder / "keys", opened.secret("network-keys"))
     actor = hub_actor(opened.state, member.network)
-    return Place(member, identity, folder, read_rules(folder), ReadingRoom(opened), opened, actor)
+    return Place(member, identity, folder, None, ReadingRoom(opened), opened, actor)
 
 
 def jobs(site: SiteArg, network: NetworkOpt = "", json: JsonOpt = False) -> None:
@@ -384,22 +402,40 @@ def jobs(site: SiteArg, network: NetworkOpt = "", json: JsonOpt = False) -> None
 
 def approve(
     site: SiteArg,
-    job: Annotated[str, typer.Argument(help="Id of the job: estran hub jobs SITE.")],
+    job: Annotated[str, typer.Argument(metavar="JOB", help="Its id: estran hub jobs SITE.")],
     refuse: Annotated[str, typer.Option(help="Say no, and why.")] = "",
     network: NetworkOpt = "",
+    json: JsonOpt = False,
 ) -> None:
     """Say yes, or no, to a job that waits for it; the agent does the rest."""
     if not Ledger(folder_of(site, network)).decide(job, yes=not refuse, said=refuse[:500]):
         raise UsageError("No job of this id waits for a word.", hint="estran hub jobs SITE")
-    console.print("Refused." if refuse else "Approved: the agent answers at its next round.")
+    said = "Refused." if refuse else "Approved: the agent answers at its next round."
+    _told({"job": job, "approved": not refuse}, said, json=json)
 
 
 # Everything on one machine
 
 
+def embed(opened: hubs.HubHouse, hub: Path, site: Path) -> None:
+    """Note that a member lies on the hub's own machine: `hub ask` runs its agent."""
+    places = [*_places(opened), os.path.relpath(site.resolve(), hub.resolve())]
+    opened.book.set_meta({"embedded": "\n".join(dict.fromkeys(places))})
+
+
+def _places(opened: hubs.HubHouse) -> list[str]:
+    """Folders of the members on this machine, from the hub's."""
+    return [place for place in opened.book.meta("embedded").split("\n") if place]
+
+
+def embedded(opened: hubs.HubHouse, hub: Path) -> list[Path]:
+    """Folders of the members on this machine."""
+    return [(hub / place).resolve() for place in _places(opened)]
+
+
 def _run_embedded(opened: hubs.HubHouse, hub: Path, asked: str) -> None:
     """Run each agent of an embedded hub once, the linkage unit last; those at work by themselves are left alone."""
-    folders = [(hub / place).resolve() for place in opened.book.meta("embedded").split("\n") if place]
+    folders = embedded(opened, hub)
     units = [path for path in folders if not (path / "estran.toml").is_file()]
     for path in folders:
         if path not in units:

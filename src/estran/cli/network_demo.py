@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 from estran import app as house
-from estran.cli.hub import LINKAGE_FOLDER, place_of, serve
+from estran.cli.hub import LINKAGE_FOLDER, embed, embedded, opened_house, place_of, serve
 from estran.cli.region import demo_region
 from estran.cli.show import console
 from estran.hub import house as hubs
@@ -37,8 +37,8 @@ def demo_network(folder: Path, patients: int, port: int, *, quiet: bool = False)
     shared, hospitals = secrets.token_bytes(32), Plan(patients).hospitals
     for hospital in hospitals:
         _member(opened, folder / hospital.key, hospital.name, "site", shared)
-    places = [f"../{hospital.key}" for hospital in hospitals] + [f"../{LINKAGE_FOLDER}"]
-    opened.book.set_meta({"embedded": "\n".join(places)})
+    for place in (*(hospital.key for hospital in hospitals), LINKAGE_FOLDER):
+        embed(opened, hub, folder / place)
     opened.close()
     return hub
 
@@ -64,7 +64,7 @@ def _member(opened: hubs.HubHouse, directory: Path, name: str, kind: str, linkag
 def serve_network(hub: Path, port: int) -> list[subprocess.Popen[bytes]]:
     """Open the hub's door, and start the agents of its members; each is a process of its own."""
     threading.Thread(target=serve, args=(hub, "127.0.0.1", port), daemon=True).start()
-    places = [(hub / place).resolve() for place in hubs.open_book(hub).meta("embedded").split("\n") if place]
+    places = embedded(opened_house(hub), hub)
     agents = [
         subprocess.Popen([sys.executable, "-m", "estran", "agent", str(place)], stdout=subprocess.DEVNULL)  # noqa: S603 (our own command)
         for place in places

@@ -175,7 +175,7 @@ def test_trouble_of_a_site_passes_and_is_no_answer(net: Network, monkeypatch: py
 
 
 def with_rules(net: Network, rules: SiteRules, member: str = "brest") -> Network:
-    places = net.places | {member: dataclasses.replace(net.places[member], rules=rules)}
+    places = net.places | {member: dataclasses.replace(net.places[member], given=rules)}
     return dataclasses.replace(net, places=places)
 
 

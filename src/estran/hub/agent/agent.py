@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from estran import __version__
+from estran.hub.agent.counting import prepare
 from estran.hub.agent.kinds import KINDS
 from estran.hub.agent.ledger import Answer, Job, Ledger
 from estran.hub.agent.membership import Channel, open_reply
@@ -41,6 +42,7 @@ class Agent:
         self._channel, self._clock, self._every = channel, clock, every
         self._kinds = KINDS[place.membership.kind]
         self._tries: dict[str, int] = {}
+        self._prepared: int | None = None
 
     def close(self) -> None:
         """Let go of the hub and of the file."""
@@ -65,12 +67,20 @@ class Agent:
             while not stop.is_set():
                 try:
                     self._settle()
+                    self._prepare()
                     self._fetch(wait)
                     rest = self.rests[0]
-                except (ConnectionError, EstranError) as error:
-                    log.warning("%s", error.what if isinstance(error, EstranError) else error)
+                except Exception as error:  # noqa: BLE001 (a full disk or a broken file must not end the agent)
+                    log.warning("%s", _word(error))
                     stop.wait(rest)
                     rest = min(rest * 2, self.rests[1])
+
+    def _prepare(self) -> None:
+        """When there is a new snapshot."""
+        version = None if self.place.site is None else self.place.site.snapshot().version
+        if version != self._prepared:
+            prepare(self.place)
+            self._prepared = version
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -189,3 +199,10 @@ class Agent:
     def _hub_time(self) -> dt.datetime:
         """The present by the hub's clock, as it was last told."""
         return self._clock() + dt.timedelta(seconds=self.ledger.offset)
+
+
+def _word(error: Exception) -> str:
+    """What went wrong, in words that hold no value of a record."""
+    if isinstance(error, EstranError):
+        return error.what
+    return str(error) if isinstance(error, ConnectionError) else type(error).__name__

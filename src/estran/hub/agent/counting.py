@@ -99,6 +99,13 @@ def _together(every: list[Shown]) -> Shown:
     return Shown(sum(one.value for one in told), margin=round(spread) + sum(one.below for one in every if one.below))
 
 
+def prepare(place: Place) -> None:
+    """Have the tokens of a new snapshot made before anybody asks: of many patients it takes a while."""
+    key = linkage_key(place)
+    if key is not None and place.site is not None:
+        place.site.linkage_tokens(key, with_ins=place.membership.identifiers == "ins")
+
+
 # What it takes to count distinct patients
 
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from estran.hub.agent.ledger import Answer, Job
 from estran.hub.agent.membership import Membership
-from estran.hub.agent.rules import SiteRules
+from estran.hub.agent.rules import SiteRules, read_rules
 from estran.hub.keys import Identity
 from estran.identity.linkage import LinkageTokens
 from estran.projects.actors import Actor
@@ -32,15 +32,21 @@ class AgentSite(SiteServices, Protocol):
 
 @dataclass(frozen=True)
 class Place:
-    """Where a job is done. `room` and `site` are None at a linkage unit, which holds no patient."""
+    """Where a job is done. `room` and `site` are None at a linkage unit, which holds no patient. `given` are rules to
+    use instead of those in the folder."""
 
     membership: Membership
     identity: Identity
     folder: Path
-    rules: SiteRules
+    given: SiteRules | None = None
     room: ReadingRoom | None = None
     site: AgentSite | None = None
     actor: Actor | None = None
+
+    @property
+    def rules(self) -> SiteRules:
+        """The rules as they are written now."""
+        return self.given or read_rules(self.folder)
 
 
 Handle = Callable[[Place, Job], Answer]
