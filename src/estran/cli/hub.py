@@ -319,12 +319,11 @@ def join_network(
         write_rules(folder, Rules(sketches=not light))
         if linkage_key_file is not None:
             keep_linkage_key(opened, folder, _linkage_key(linkage_key_file), asked.network)
-    if json:
-        emit({"network": member.network, "member": member.member, "rules": str(folder / "rules.toml")})
-        return
-    console.print(
-        f"{member.member} has joined {member.hub}. Its rules: {folder / 'rules.toml'}", highlight=False, markup=False
-    )
+    if hub:
+        embed(opened_house(hub), hub, site)
+    rules = str(folder / "rules.toml")
+    told = {"network": member.network, "member": member.member, "rules": rules}
+    _told(told, f"{member.member} has joined {member.hub}. Its rules: {rules}", json=json)
 
 
 def linkage_key(out: Annotated[Path, typer.Argument(metavar="FILE", help="New file.")], json: JsonOpt = False) -> None:

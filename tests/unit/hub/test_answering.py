@@ -225,6 +225,16 @@ def test_few_patients_are_never_told(net: Network) -> None:
     assert net.house.book.jobs(question)[0].answer["count"] == 0
 
 
+def test_a_code_that_a_site_does_not_know_is_said_with_its_answer(net: Network) -> None:
+    question = ask(net, "CIM10:Z99.9")
+    net.run("angers", "brest")
+    advance(net.house.book, question)
+    net.run("linkage")
+    found = stand(net, question)
+    assert {site.unknown for site in found.sites} == {("CIM10:Z99.9",)}
+    assert found.total.shown is not None and (found.total.low, found.total.high) == (0, 9)
+
+
 def test_each_question_is_in_the_audit_trail_of_the_site_before_it_runs(net: Network) -> None:
     question = ask(net, HEART, "brest")
     net.run("brest")
