@@ -26,7 +26,6 @@ from estran.hub.gathering import advance
 from estran.hub.keys import Identity
 from estran.hub.office import Office
 from estran.hub.server import Door
-from estran.model.errors import EstranError
 from estran.state import StateDatabase
 from tests.network_kit import Network
 
@@ -143,19 +142,21 @@ class Processes:
         asyncio.run(Door(office, answered).serve(self.host, self.port, ready))
 
     def _agent(self, member: str) -> None:
+        """An agent, started anew when it ends, as a service of the machine does."""
         enter(self.spaces.get(member))
-        place = self.net.places[member]
-        site = place.site
-        if site is not None and place.room is not None:
-            site.state = StateDatabase.open(site.directory / "state.sqlite")  # type: ignore[misc]
-        link = Link(f"https://{self.host}:{self.port}", place.membership.certificate, place.identity, patience=4.0)
-        agent = None
-        while agent is None:
+        while True:
             try:
-                agent = Agent(place, Recorder(link, self.folder / "wire", self.drop), self.clock(member))
-            except EstranError:
-                time.sleep(0.05)
-        _hurry(agent)
+                self._at_work(member)
+            except Exception as error:  # noqa: BLE001
+                logging.getLogger(__name__).warning("%s of %s", type(error).__name__, member)
+                time.sleep(0.1)
+
+    def _at_work(self, member: str) -> None:
+        place = self.net.places[member]
+        if place.site is not None:
+            place.site.state = StateDatabase.open(place.site.directory / "state.sqlite")  # type: ignore[misc]
+        link = Link(f"https://{self.host}:{self.port}", place.membership.certificate, place.identity, patience=4.0)
+        _hurry(Agent(place, Recorder(link, self.folder / "wire", self.drop), self.clock(member)))
 
 
 def _hurry(agent: Agent) -> None:

@@ -17,7 +17,7 @@ from estran import app as house
 from estran.cli.ask import QuestionArg, question
 from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, errors, number, table
 from estran.hub import house as hubs
-from estran.hub.agent.agent import Agent
+from estran.hub.agent.agent import Agent, AtWork
 from estran.hub.agent.counting import keep_linkage_key
 from estran.hub.agent.ledger import Ledger
 from estran.hub.agent.link import Link
@@ -453,5 +453,7 @@ def _run_once(office: Office, path: Path) -> None:
             made.once()
         finally:
             made.close()
+    except AtWork:
+        return  # it answers by itself
     except EstranError as error:
         errors.print(f"{path.name}: {error.what}", highlight=False, markup=False)

@@ -30,6 +30,10 @@ _TRIES = 20  # a full disk, or a busy database, passes
 Clock = Callable[[], dt.datetime]
 
 
+class AtWork(StoreError):
+    """Another process is the agent of this member already."""
+
+
 class Agent:
     """One member of one network. `every`: seconds between two visits, told to the hub so that it knows when to worry."""
 
@@ -84,12 +88,12 @@ class Agent:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Two agents of one member would take turns at its sequence; StoreError when there is one already."""
+        """Two agents of one member would take turns at its sequence; AtWork when there is one already."""
         with (self.place.folder / "agent.lock").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                raise StoreError("Another agent of this site is at work.", hint="end it first") from None
+                raise AtWork("Another agent of this site is at work.", hint="end it first") from None
             yield
 
     # One round
