@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
+import sys
 import time
 from importlib import resources
 from pathlib import Path
@@ -95,6 +97,7 @@ def demo(
         from estran.cli.network_demo import serve_network
 
         agents = serve_network(site, hub_port)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the agents end too
     try:
         serve(site, port=port)
     finally:
