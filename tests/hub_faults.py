@@ -15,7 +15,6 @@ import json
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -46,7 +45,7 @@ class Faults:
         self.folder, self.dice, self.spaces = folder, random.Random(seed), spaces
         self.done: Counter[str] = Counter()
         self.let_in: list[str] = []
-        self.full: Counter[str] = Counter()
+        self.died: list[str] = []
         (folder / "wire").mkdir(parents=True)
         self.net = _network(folder)
         host, names = (
@@ -92,7 +91,8 @@ class Faults:
         """Wait until everything was answered, then look at each answer."""
         deadline = time.monotonic() + patience
         while (open_jobs := self._open()) and time.monotonic() < deadline:
-            time.sleep(0.1)
+            self.died += self.all.mend()
+            time.sleep(0.5)
         wrong, answers = 0, 0
         with contextlib.closing(HubBook(self.net.house.folder)) as book:
             for question, text in self.asked.items():
@@ -103,7 +103,7 @@ class Faults:
             totals = sum(gather(book, question).total.method == "linkage" for question in self.asked)
         return {
             "faults": sum(self.done.values()), "kinds": dict(self.done), "questions": len(self.asked), "answers": answers,
-            "totals": totals, "wrong": wrong, "lost": open_jobs, "let_in": len(self.let_in), "what": self.let_in[:5], "refused": refused,
+            "totals": totals, "wrong": wrong, "lost": open_jobs, "let_in": len(self.let_in), "what": self.let_in[:5], "refused": refused, "died": dict(Counter(self.died)),
         }  # fmt: skip
 
     def _open(self) -> int:
@@ -123,6 +123,7 @@ class Faults:
         kinds = self.kinds()
         fault = kinds[number % len(kinds)]
         fault()
+        self.died += self.all.mend()
         self.done[fault.__name__] += 1
 
     def hub_killed(self) -> None:
@@ -328,7 +329,6 @@ def main() -> int:
     )
     parser.add_argument("--plain", action="store_true", help="Without namespaces: no cable is cut, no disk filled.")
     asked = parser.parse_args()
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     spaces = not asked.plain and may_have_namespaces()
     if not spaces and not asked.plain:
         print(

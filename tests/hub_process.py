@@ -107,6 +107,17 @@ class Processes:
             if name == "hub":
                 self.wait_for_door()
 
+    def mend(self) -> list[str]:
+        """Start what died by itself, as a service of the machine does; names, and what ended each."""
+        died = []
+        for name, child in self.children.items():
+            ended, status = os.waitpid(child.pid, os.WNOHANG) if child.pid else (0, 0)
+            if ended:
+                died.append(f"{name}: {signal.Signals(os.WTERMSIG(status)).name if os.WIFSIGNALED(status) else 'ended'}")
+                child.pid = 0
+                self.start(name)
+        return died
+
     def stop(self) -> None:
         for child in self.children.values():
             child.kill()
