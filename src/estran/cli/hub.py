@@ -295,7 +295,7 @@ def join_network(
     ] = None,
     entity: Annotated[list[str] | None, typer.Option(help="Legal entity of the site; again for several.")] = None,
     light: Annotated[
-        bool, typer.Option("--light", help="For a small hospital: counts only, no sketch, an agent run by the clock.")
+        bool, typer.Option("--light", help="For a small hospital: no sketch, an agent run by the clock.")
     ] = False,
     hub: Annotated[Path | None, typer.Option(help="Directory of the hub, when it is on this machine: `hub ask` then runs this member's agent.")] = None,
     proxy: Annotated[str, typer.Option(help="HOST:PORT of the proxy to the outside.")] = "",

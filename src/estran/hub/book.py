@@ -167,7 +167,7 @@ class HubBook:
                 "UPDATE member SET state = 'active', certificate = ?, fingerprint = ?, box = ?, joined = ?, seen = ?, profile = ?, "
                 "entities = ?, received = 0, sent = 0 WHERE id = ?",
                 (public.certificate, public.fingerprint, public.box, now, now, str(body.get("profile", ""))[:20],
-                 _json([str(name)[:120] for name in body.get("entities", [])][:50]), member),
+                 _json(_names(body.get("entities"), 50)), member),
             )  # fmt: skip
 
     def withdraw(self, member: str) -> bool:
@@ -215,12 +215,13 @@ class HubBook:
 
     def describe(self, member: str, body: dict[str, Any]) -> None:
         """What a member says of itself at a visit: its release, the kinds of jobs it knows, how often it comes."""
-        kinds = [str(kind)[:40] for kind in body.get("kinds", [])][:100]
+        every = body.get("every")
         with self.db.writing():
             self.db.write(
                 "UPDATE member SET release = ?, kinds = ?, every = ? WHERE id = ?",
-                (str(body.get("release", ""))[:40], _json(kinds), float(body.get("every", 0)), member),
-            )
+                (str(body.get("release", ""))[:40], _json(_names(body.get("kinds"), 100)),
+                 float(every) if isinstance(every, int | float) else 0.0, member),
+            )  # fmt: skip
 
     def next_sequence(self, member: str) -> int:
         """A number for the next message to a member, never given twice."""
@@ -372,6 +373,11 @@ def slug(name: str) -> str:
 def seconds(moment: dt.datetime) -> float:
     """A moment as seconds since 1970, as this file keeps it."""
     return moment.timestamp()
+
+
+def _names(value: Any, most: int) -> list[str]:
+    """Names that a member gave, as many and as long as is sensible."""
+    return [str(name)[:120] for name in value][:most] if isinstance(value, list) else []
 
 
 def _json(value: Any) -> str:

@@ -7,6 +7,7 @@ difference). The key is the sites' own: a hub never has it, and without it a tok
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import re
@@ -22,6 +23,7 @@ from estran.identity.keys import SiteKey
 from estran.identity.traits import Traits
 from estran.identity.vault import Vault
 from estran.model.codes import Precision
+from estran.model.errors import StoreError
 
 SIZE = 16
 _ROW = np.dtype([("patient", "<i4"), ("ins", "u1", (SIZE,)), ("traits", "u1", (SIZE,))])
@@ -58,7 +60,8 @@ def kept_tokens(
     if path.is_file():
         number, _, sealed = path.read_bytes().partition(b"\n")
         if number == str(version).encode():
-            return _loaded(cipher.open(sealed, place))
+            with contextlib.suppress(StoreError):  # altered, or the site's key was changed: made anew
+                return _loaded(cipher.open(sealed, place))
     made = linkage_tokens(vault, key, with_ins=with_ins)
     scratch = path.with_name(f".{path.name}")
     scratch.write_bytes(f"{version}\n".encode() + cipher.seal(_dumped(made), place))
