@@ -100,7 +100,9 @@ class Faults:
                     answers += job.state == "ok"
                     wrong += job.state != "ok" or job.answer.get("count") != self.truth[job.member, text]
             refused = {f"{member or 'nobody'}: {code}": times for member, code, times in book.refusals()}
-            totals = sum(gather(book, question).total.method == "linkage" for question in self.asked)
+            told = {(text, gather(book, question).total) for question, text in self.asked.items()}
+        totals = len(told)  # the same question has the same total, whatever happened on the way
+        wrong += totals != len(set(self.asked.values())) or any(one.method != "linkage" for _, one in told)
         return {
             "faults": sum(self.done.values()), "kinds": dict(self.done), "questions": len(self.asked), "answers": answers,
             "totals": totals, "wrong": wrong, "lost": open_jobs, "let_in": len(self.let_in), "what": self.let_in[:5], "refused": refused, "died": dict(Counter(self.died)),

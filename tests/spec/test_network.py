@@ -58,6 +58,10 @@ class Served:
         self._task = self._loop.create_task(Door(self.net.office, lambda _: None).serve("127.0.0.1", 0, ready))
         with contextlib.suppress(asyncio.CancelledError):
             self._loop.run_until_complete(self._task)
+        left = asyncio.all_tasks(self._loop)
+        for task in left:
+            task.cancel()
+        self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         self._loop.close()
 
     @property

@@ -76,9 +76,9 @@ def gather(book: HubBook, question: str, now: Now = time.time) -> Gathered:
     """Where a question stands."""
     moment, jobs = now(), book.jobs(question, "count")
     members = {member.id: member for member in book.members()}
-    sites = tuple(_site(book, members[job.member], job, moment) for job in jobs)
+    sites = sorted((_site(book, members[job.member], job, moment) for job in jobs), key=lambda one: one.name)
     given = [site for site in sites if site.state == "answered"]
-    return Gathered(tuple(sorted(sites, key=lambda one: one.name)), _total(book, question, given, jobs))
+    return Gathered(tuple(sites), _total(book, question, given, jobs))
 
 
 def advance(book: HubBook, question: str, now: Now = time.time, *, patient: bool = True) -> str | None:
