@@ -58,15 +58,20 @@ class Served:
         self._task = self._loop.create_task(Door(self.net.office, lambda _: None).serve("127.0.0.1", 0, ready))
         with contextlib.suppress(asyncio.CancelledError):
             self._loop.run_until_complete(self._task)
-        left = asyncio.all_tasks(self._loop)
-        for task in left:
-            task.cancel()
-        self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        self._loop.run_until_complete(_ended())
         self._loop.close()
 
     @property
     def url(self) -> str:
         return f"https://127.0.0.1:{self.port}"
+
+
+async def _ended() -> None:
+    """Whatever is still waiting for a job ends."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
 
 
 @pytest.fixture(scope="module")
