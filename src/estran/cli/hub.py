@@ -297,7 +297,10 @@ def join_network(
     light: Annotated[
         bool, typer.Option("--light", help="For a small hospital: no sketch, an agent run by the clock.")
     ] = False,
-    hub: Annotated[Path | None, typer.Option(help="Directory of the hub, when it is on this machine: `hub ask` then runs this member's agent.")] = None,
+    hub: Annotated[
+        Path | None,
+        typer.Option(help="Directory of the hub, when it is on this machine: `hub ask` then runs this member's agent."),
+    ] = None,
     proxy: Annotated[str, typer.Option(help="HOST:PORT of the proxy to the outside.")] = "",
     key: KeyOpt = None,
     json: JsonOpt = False,
