@@ -66,6 +66,10 @@ _PARTS: dict[str, dict[str, str]] = {  # module -> its commands, and what each i
     "review": {
         "review": "Chart review: lists of patients to judge, forms, agreement, results.",
     },
+    "hub": {
+        "hub": "Networks of sites: one question to many, answers protected at each.",
+        "agent": "Answer a network's questions: the agent goes to the hub, nothing comes in.",
+    },
     "people": {
         "user": "Accounts of the portal.",
         "policy": "Show who may do what: on one's own, on others', for listed patients, for key holders' accounts; inside and outside a perimeter.",
