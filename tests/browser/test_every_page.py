@@ -191,7 +191,7 @@ def test_a_patient_is_judged_by_keyboard_alone(visitors: Visitors, portal: Porta
     tab_to(page, "main a[href='/reviews/1']")
     page.keyboard.press("Enter")
     page.wait_for_url("**/reviews/1")
-    tab_to(page, "main .head a.button, main a.button.main")
+    tab_to(page, "main a.button.main")
     page.keyboard.press("Enter")
     page.wait_for_url("**/reviews/1/patients/*")
     tab_to(page, "[name=item-failure]")
