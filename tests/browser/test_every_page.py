@@ -57,7 +57,9 @@ class Visitors:
         """The window of this person; without a name, of somebody who did not sign in."""
         key = (login, "" if login else language)
         if key not in self._pages:
-            context = self._browser.new_context(locale=language, reduced_motion="reduce", viewport={"width": 1440, "height": 900})
+            context = self._browser.new_context(
+                locale=language, reduced_motion="reduce", viewport={"width": 1440, "height": 900}
+            )
             self._pages[key] = self._opened(context, login)
         if login:
             account = self._portal.site.state.accounts.find(login)
@@ -115,7 +117,9 @@ def test_page(route: str, visitors: Visitors, everything: Whole, portal: Portal)
 
 
 @pytest.mark.parametrize(("address", "login"), [("/sign-in", ""), ("/", "data_engineer")])
-def test_a_first_page_weighs_little(address: str, login: str, browser: Browser, portal: Portal, everything: Whole) -> None:
+def test_a_first_page_weighs_little(
+    address: str, login: str, browser: Browser, portal: Portal, everything: Whole
+) -> None:
     """Bytes on the wire as Chromium counts them, with nothing kept from before."""
     context = browser.new_context(locale="fr-FR")
     if login:

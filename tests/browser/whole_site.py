@@ -79,10 +79,14 @@ PAGES: dict[str, Opened] = {
     "/reviews/new": Opened("/reviews/new", METHOD),
     "/reviews/forms": Opened("/reviews/forms", METHOD),
     "/reviews/{list_id}": Opened("/reviews/1", ANNE),
-    "/reviews/{list_id}/patients/{patient}": Opened("/reviews/1/patients/{reviewed}", ANNE, "patient-timeline[data-painted]"),
+    "/reviews/{list_id}/patients/{patient}": Opened(
+        "/reviews/1/patients/{reviewed}", ANNE, "patient-timeline[data-painted]"
+    ),
     "/reviews/{list_id}/documents/{document}": Opened("/reviews/1/documents/{marked}", ANNE),
     "/reviews/{list_id}/settle": Opened("/reviews/1/settle", CHLOE),
-    "/reviews/{list_id}/settle/{patient}": Opened("/reviews/1/settle/{disputed}", CHLOE, "patient-timeline[data-painted]"),
+    "/reviews/{list_id}/settle/{patient}": Opened(
+        "/reviews/1/settle/{disputed}", CHLOE, "patient-timeline[data-painted]"
+    ),
     "/reviews/{list_id}/settle-text/{document}": Opened("/reviews/1/settle-text/{marked}", CHLOE),
     "/reviews/{list_id}/figures": Opened("/reviews/1/figures", METHOD),
     "/projects": Opened("/projects", METHOD),
@@ -228,7 +232,13 @@ def _figures() -> str:
 
 def _projects(people: People) -> dict[str, str]:
     people.cohort()
-    people.desk("max").publish("Appel d’offres interrégional 2027", dt.date.fromisoformat(_day(60)), 3, 2, (("Originalité", 10), ("Faisabilité", 10)))
+    people.desk("max").publish(
+        "Appel d’offres interrégional 2027",
+        dt.date.fromisoformat(_day(60)),
+        3,
+        2,
+        (("Originalité", 10), ("Faisabilité", 10)),
+    )
     for title, kind in (("Antibiothérapie aux urgences", Kind.PRACTICE), ("Enseignement du codage", Kind.TEACHING)):
         people.idea(title, kind)
     asked = people.asked("Fonction rénale sous diurétiques")
@@ -252,7 +262,15 @@ def _projects(people: People) -> dict[str, str]:
     people.take(done, "m1", Step.ACCEPT, reason="Le comité soutient le projet.")
     people.open(done)
     people.take(done, "lea", Step.CLOSE, reason="L’étude est finie.")
-    people.take(done, "lea", Step.OUTPUT, kind="publication", title="Premiers signes de l’amylose cardiaque", reference="doi:10.1000/182", day="2026-06-01")
+    people.take(
+        done,
+        "lea",
+        Step.OUTPUT,
+        kind="publication",
+        title="Premiers signes de l’amylose cardiaque",
+        reference="doi:10.1000/182",
+        day="2026-06-01",
+    )
     return {"asked": asked, "judged": judged, "open": opened}
 
 
@@ -266,8 +284,15 @@ def _cohorts(people: People) -> None:
     run_due(people.room)
     lists, me = people.state.patient_lists, people.account(ENGINEER).account_id or 0
     lists.put_door(Opener(bytes(range(32))).public)
-    desk.lists.hand_in("Essai de phase III, inclus", "number", "CHU", b"ipp\n" + b"\n".join(b"8%06d" % n for n in range(40)))
-    lists.note(me, "Registre des cardiopathies", json.dumps({"read": 240, "found": [231], "missing": [0, 10], "ambiguous": [0, 10]}), kept.cohort_id)
+    desk.lists.hand_in(
+        "Essai de phase III, inclus", "number", "CHU", b"ipp\n" + b"\n".join(b"8%06d" % n for n in range(40))
+    )
+    lists.note(
+        me,
+        "Registre des cardiopathies",
+        json.dumps({"read": 240, "found": [231], "missing": [0, 10], "ambiguous": [0, 10]}),
+        kept.cohort_id,
+    )
 
 
 _FORM = """
@@ -320,7 +345,18 @@ def _reviews(people: People) -> dict[str, str]:
     form = manager.reviews.add_form(_FORM)
     shares = {ANNE: 1.0, BRUNO: 1.0}
     made = manager.reviews.make(
-        Wanted("Relecture des insuffisances cardiaques", version.id, shares, (CHLOE,), 2, True, form.id, sample=8, negatives=4, seed=2)
+        Wanted(
+            "Relecture des insuffisances cardiaques",
+            version.id,
+            shares,
+            (CHLOE,),
+            2,
+            True,
+            form.id,
+            sample=8,
+            negatives=4,
+            seed=2,
+        )
     )
     assert made.id == 1
     listed = [line.patient_id for line in people.everything(ANNE).reviewer.lines(1)[1]]
@@ -336,7 +372,12 @@ def _reviews(people: People) -> dict[str, str]:
     return {"reviewed": str(listed[10]), "disputed": str(listed[8]), "marked": str(marked)}
 
 
-_DATA = "\n".join(["ipp;visite;jour;fevg;commentaire", *(f"80{n:05d};V{n % 3};2024-02-{n % 27 + 1:02d};{30 + n % 35};stable" for n in range(60))])
+_DATA = "\n".join(
+    [
+        "ipp;visite;jour;fevg;commentaire",
+        *(f"80{n:05d};V{n % 3};2024-02-{n % 27 + 1:02d};{30 + n % 35};stable" for n in range(60)),
+    ]
+)
 
 
 def _own_data(people: People, project: str) -> None:
@@ -349,7 +390,18 @@ def _own_data(people: People, project: str) -> None:
     taker = OwnData(people.site, people.account(ENGINEER))
     taker.answer(number, "", accepted=True)
     files = [taker.hand_in(number, "csv", _DATA.encode()) for _ in range(2)]
-    people.state.own_data.finish(files[0], outcome=json.dumps({"read": 60, "linked": 52, "superseded": 0, "aside": {"no-patient": 6, "not-a-date": 2}, "lines": [[7, "data", "jour", "not-a-date"]]}))
+    people.state.own_data.finish(
+        files[0],
+        outcome=json.dumps(
+            {
+                "read": 60,
+                "linked": 52,
+                "superseded": 0,
+                "aside": {"no-patient": 6, "not-a-date": 2},
+                "lines": [[7, "data", "jour", "not-a-date"]],
+            }
+        ),
+    )
 
 
 _SPEC: dict[str, Any] = {
@@ -371,12 +423,18 @@ def _work(people: People, folder: Path, project: str) -> None:
     workshop = Workshop(SiteKey("k", bytes(32)), folder / "datamarts", site.warehouse.snapshot)
     made = Datamarts(site, KEY_HOLDER, workshop).build(_SPEC | {"project": project}, LEAD, f"Comité, projet {project}")
     team = [people.id["lea"], people.id["tom"]]
-    provide(site, KEY_HOLDER, SPACE, "Décompensations cardiaques évitables", folder / "datamarts" / made.row.folder, team)
+    provide(
+        site, KEY_HOLDER, SPACE, "Décompensations cardiaques évitables", folder / "datamarts" / made.row.folder, team
+    )
     out = folders_of(site, SPACE).out
     for name, text in _TABLES.items():
         (out / name).write_text(text)
     airlock = Airlock(site, people.account(LEAD))
-    for name, purpose in (("effectifs.csv", "Tableau 1 de l’article"), ("issues.csv", "Tableau 2"), ("ages.csv", "Figure 1")):
+    for name, purpose in (
+        ("effectifs.csv", "Tableau 1 de l’article"),
+        ("issues.csv", "Tableau 2"),
+        ("ages.csv", "Figure 1"),
+    ):
         airlock.hand_in(SPACE, [name], purpose)
     Airlock(site, people.account(METHOD)).decide(2, True, "Effectifs arrondis, aucune petite case.")
 
@@ -400,5 +458,10 @@ def _oversight(people: People) -> None:
     )  # fmt: skip
     put(state, KEY_HOLDER, public)
     register(state, "datamart P12", "datamart", ["research", "project:P12"], site.snapshot().version)
-    said = {"name": "Yseult Dupratelle", "birth": "1954", "contact": "yseult@example.org", "message": "Je refuse la réutilisation de mes données."}
+    said = {
+        "name": "Yseult Dupratelle",
+        "birth": "1954",
+        "contact": "yseult@example.org",
+        "message": "Je refuse la réutilisation de mes données.",
+    }
     ask_publicly(state, "opposition", "warehouse", said)
