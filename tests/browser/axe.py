@@ -23,7 +23,7 @@ def violations(page: Page, rules: Sequence[str] = ()) -> Found:
     if not page.evaluate("typeof axe === 'object'"):
         page.evaluate(Axe().axe_script)
     found: list[Any] = page.evaluate(_RUN, list(rules))
-    return [tuple(one) for one in found]
+    return [(rule, impact, where) for rule, impact, where in found]
 
 
 def in_the_dark(page: Page) -> Found:

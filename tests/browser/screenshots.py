@@ -1,7 +1,7 @@
-"""Pictures of every page: `python -m tests.browser.screenshots FOLDER [NAME...]`.
+"""Pictures of every page: `python -m tests.browser.screenshots DOCS [NAME...]`.
 
-Drives a portal on the whole small site and writes FOLDER/<page>-<language>-<theme>.png, with 256 colours: the pages of
-every day in both languages and themes, the others in French and light, and in English and dark.
+Drives a portal on the whole small site and writes DOCS/images/<page>-<language>-<theme>.png, with 256 colours: the pages
+of every day in both languages and themes, the others in French and light, and in English and dark. Then DOCS/screenshots.md.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
+from tests.browser.captions import document
 from tests.browser.serving import ARGUMENTS, chromium, served
 from tests.browser.whole_site import ENGINEER, PAGES, QUESTION, Opened, Whole, whole
 
@@ -33,20 +34,29 @@ def name_of(route: str) -> str:
     return "-".join(part for part in parts.split("/") if part and "{" not in part)
 
 
+def looks(route: str) -> tuple[tuple[str, str], ...]:
+    """Languages and themes in which a page is pictured."""
+    return ALWAYS if route in NAMES else TWICE
+
+
+def file_of(route: str, language: str, theme: str) -> str:
+    """The name of a picture."""
+    return f"{name_of(route)}-{language}-{theme}.png"
+
+
 def photograph(made: Whole, base: str, browser: Browser, folder: Path, names: list[str]) -> None:
     """Write the pictures of the pages of these names; of all pages without a name."""
     folder.mkdir(parents=True, exist_ok=True)
     for language, theme in ALWAYS:
         pages: dict[str, Page] = {}
         for route, opened in PAGES.items():
-            name = name_of(route)
-            if (names and name not in names) or ((language, theme) not in TWICE and route not in NAMES):
+            if (names and name_of(route) not in names) or (language, theme) not in looks(route):
                 continue
             if opened.login not in pages:
                 pages[opened.login] = _window(made, base, browser, opened.login, language, theme)
             page = pages[opened.login]
             _open(page, base + made.address(opened), opened)
-            _shoot(page, folder / f"{name}-{language}-{theme}.png", full=route == "/cohort")
+            _shoot(page, folder / file_of(route, language, theme), full=route == "/cohort")
         for page in pages.values():
             page.context.close()
 
@@ -89,16 +99,18 @@ def _shoot(page: Page, where: Path, full: bool) -> None:
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("docs", type=Path)
     parser.add_argument("names", nargs="*")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as kept, sync_playwright() as playwright:
         made = whole(Path(kept))
         browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
         with served(made.site) as base:
-            photograph(made, base, browser, options.folder, options.names)
+            photograph(made, base, browser, options.docs / "images", options.names)
         browser.close()
         made.site.state.close()
+    text = document(lambda route: [(*look, file_of(route, *look)) for look in looks(route)])
+    (options.docs / "screenshots.md").write_text(text, "utf-8")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from tests.browser.axe import in_the_dark, violations
+from tests.browser.captions import SAID
 from tests.browser.serving import Portal, Watch, served
 from tests.browser.whole_site import PAGES, Whole, whole
 from tests.unit.portal.routes import routes
@@ -90,6 +91,7 @@ def visitors(browser: Browser, portal: Portal, everything: Whole) -> Iterator[Vi
 def test_no_page_is_forgotten(portal: Portal) -> None:
     answered = {path for method, path, _ in routes(create_app(portal.site)) if method == "GET"}
     assert answered - PAGES.keys() - NO_PAGES.keys() == set(), "walk it in whole_site.PAGES, or say why not in NO_PAGES"
+    assert SAID.keys() == PAGES.keys(), "a sentence in captions.SAID for docs/screenshots.md"
     assert (PAGES.keys() | NO_PAGES.keys()) - answered == set(), "these are gone"
 
 
