@@ -123,6 +123,10 @@ SAID: dict[str, tuple[str, str]] = {
         "Committee room · Salle du comité",
         "Interests declared before anything is voted; votes seen by those who vote.",
     ),
+    "/projects/{number}/datamart": (
+        "Asking for a datamart · Demander un entrepôt de projet",
+        "Of what the project was granted and nothing more; built where the key is.",
+    ),
     "/projects/{number}/data": (
         "Data that a project brings · Données apportées",
         "Declared, accepted, handed in; read, linked and set aside, counted row by row.",

@@ -46,7 +46,6 @@ LEAD, MATE, ENGINEER, METHOD = "researcher", "clinician", "data_engineer", "meth
 OFFICER, DIM, CHIEF, MEMBER = "data_protection_officer", "dim_physician", "administrator", "committee_member"
 ANNE, BRUNO, CHLOE = "anne", "bruno", "chloe"  # reviewers, and the one who settles
 QUESTION = "CIM10:I50 âge>=50 SAUF CIM10:K74.6"
-SPACE = 1  # number of the workspace
 
 
 @dataclass(frozen=True)
@@ -95,11 +94,12 @@ PAGES: dict[str, Opened] = {
     "/projects/{number}": Opened("/projects/{asked}", METHOD),
     "/projects/{number}/committee": Opened("/projects/{judged}/committee", MEMBER),
     "/projects/{number}/data": Opened("/projects/{open}/data"),
+    "/projects/{number}/datamart": Opened("/projects/{open}/datamart"),
     "/projects/{number}/data/files/{file}": Opened("/projects/{open}/data/files/2"),
     "/datamarts": Opened("/datamarts"),
     "/datamarts/{number}": Opened("/datamarts/1"),
     "/spaces": Opened("/spaces", LEAD),
-    "/spaces/{project}": Opened("/spaces/1", LEAD),
+    "/spaces/{project}": Opened("/spaces/{space}", LEAD),
     "/airlock": Opened("/airlock", METHOD),
     "/airlock/{number}": Opened("/airlock/1", METHOD),
     "/catalogue": Opened("/catalogue", DIM),
@@ -151,7 +151,7 @@ def whole(folder: Path, language: str = "fr") -> Whole:
     _cohorts(people)
     numbers |= _reviews(people)
     _own_data(people, numbers["open"])
-    _work(people, folder, numbers["open"])
+    numbers["space"] = str(_work(people, numbers["open"]))
     _care(people)
     _oversight(people)
     snapshot = site.snapshot()
@@ -418,15 +418,13 @@ _TABLES = {
 }
 
 
-def _work(people: People, folder: Path, project: str) -> None:
+def _work(people: People, project: str) -> int:
+    """The number of the workspace."""
     site = people.site
-    workshop = Workshop(SiteKey("k", bytes(32)), folder / "datamarts", site.warehouse.snapshot)
+    workshop = Workshop(SiteKey("k", bytes(32)), site.folder / "datamarts", site.warehouse.snapshot)
     made = Datamarts(site, KEY_HOLDER, workshop).build(_SPEC | {"project": project}, LEAD, f"Comité, projet {project}")
-    team = [people.id["lea"], people.id["tom"]]
-    provide(
-        site, KEY_HOLDER, SPACE, "Décompensations cardiaques évitables", folder / "datamarts" / made.row.folder, team
-    )
-    out = folders_of(site, SPACE).out
+    space = provide(site, KEY_HOLDER, project, made.row.id).project
+    out = folders_of(site, space).out
     for name, text in _TABLES.items():
         (out / name).write_text(text)
     airlock = Airlock(site, people.account(LEAD))
@@ -435,8 +433,9 @@ def _work(people: People, folder: Path, project: str) -> None:
         ("issues.csv", "Tableau 2"),
         ("ages.csv", "Figure 1"),
     ):
-        airlock.hand_in(SPACE, [name], purpose)
+        airlock.hand_in(space, [name], purpose)
     Airlock(site, people.account(METHOD)).decide(2, True, "Effectifs arrondis, aucune petite case.")
+    return space
 
 
 def _care(people: People) -> None:
