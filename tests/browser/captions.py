@@ -124,7 +124,7 @@ SAID: dict[str, tuple[str, str]] = {
         "Interests declared before anything is voted; votes seen by those who vote.",
     ),
     "/projects/{number}/datamart": (
-        "Asking for a datamart · Demander un entrepôt de projet",
+        "Asking for a datamart · Demander un datamart",
         "Of what the project was granted and nothing more; built where the key is.",
     ),
     "/projects/{number}/data": (
