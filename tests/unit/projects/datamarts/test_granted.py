@@ -165,7 +165,7 @@ def test_a_wish_of_somebody_else_is_acknowledged_and_nothing_is_built_anew(
     made = engineer.build(asked(number), "researcher", "")
     other = next(n for n in bench.site.snapshot().population() if n not in BitMap.deserialize(made.row.members))
     declare(bench.site.state, bench.site.warehouse, KEY_HOLDER, Wish(other, "research", "opposition", bench.site.snapshot().today()))
-    assert bench.shelf.refresh_due("a patient objected") == []
+    assert bench.shelf.refresh_due("a patient objected").made == []
     (done,) = bench.site.state.rights.tombstones(owed=False)
     assert done.acknowledged is not None and done.outcome == "nobody in it"
 
