@@ -160,12 +160,17 @@ class OwnData:
         if len(columns_of(look)) > MOST_SHOWN:
             raise UsageError("The file has too many columns for this page.", hint="estran project data import SITE")
         sealed = boxes.close(door, packed(content, dictionary, links))
-        return self._book.hand_in(number, form, self.actor.login, self.actor.account_id, sealed, look)
+        file = self._book.hand_in(number, form, self.actor.login, self.actor.account_id, sealed, look)
+        if not file:
+            raise UsageError("This data set is ended already.")
+        return file
 
     def map(self, number: int, recipe: Recipe) -> None:
         """Say what the columns of a file are: it is read next; UsageError when that does not fit."""
         _, _, found = self.file(number)
         self.ready(found.data_id, f"map file:{number}")
+        if not found.look:
+            raise UsageError("This file was mapped already.")
         look = orjson.loads(found.look)
         items = {
             one["column"]: Item(one["column"], Kind(one["kind"]), one["label"], identifies=one["identifies"])
