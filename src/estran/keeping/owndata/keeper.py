@@ -22,6 +22,7 @@ from estran.projects import rights
 from estran.projects.actors import KEY_HOLDER, Actor
 from estran.projects.audit import permit
 from estran.projects.following import NewsKind
+from estran.projects.gate import rules_of
 from estran.projects.life.machine import Stage
 from estran.projects.life.opening import project_of
 from estran.projects.owndata import OwnData, ending
@@ -185,16 +186,17 @@ class OwnDataKeeper:
 
     def refresh(self, data: int) -> int:
         """Have a store follow the newest snapshot: rows of patients who objected or were erased go, merged patients have
-        their new pseudonym. How many rows went; the responsible is told, the register of recipients acknowledged."""
+        their new pseudonym. How many rows went; the responsible is told unless very few are held, the register of recipients acknowledged."""
         with self._alone(data), self._vault() as vault:
             row = self._fresh(data)
-            before = Content.loads(row.content).rows
+            held = Content.loads(row.content)
             after = self._rewrite(vault, row)
         owed = [one.id for one in rights.due(self._site.state, ending.recipient(data))]
-        gone = before - after.rows
+        gone = held.rows - after.rows
         if owed:
             rights.acknowledge(self._site.state, ending.recipient(data), owed, f"rows removed: {gone}")
-        if gone:
+        people = max((one.patients for one in held.tables.values()), default=0)
+        if gone and people >= rules_of(self._site.settings).floor:  # of fewer, the notice would tell who objected
             self._tell(row, NewsKind.OWN_REMOVED)
         return gone
 

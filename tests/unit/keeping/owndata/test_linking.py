@@ -131,8 +131,31 @@ def test_an_opposition_removes_the_rows_and_is_acknowledged(bench: Bench) -> Non
     assert set(bench.held("fevg")) == {"IPP3"} and not due(state, f"own-data {bench.data}")
     with bench.site.vault() as vault:
         assert wish.patient_id not in vault.own.of(bench.data).values()
-    assert "own-removed" in {one.kind for one in state.news.recent(bench.play.id["lea"])}
+    assert "own-removed" not in {one.kind for one in state.news.recent(bench.play.id["lea"])}  # two people: it would tell who
     assert bench.bring(CSV, uses=USES).aside["no-patient"] == 3
+
+
+def test_the_team_cannot_tell_from_counts_who_is_known_or_objected(bench: Bench) -> None:
+    def told() -> list[tuple[int, int] | None]:
+        (listed,) = bench.desk("lea").of(bench.project)[1]
+        assert listed.rows is None and listed.files[0].reasons == {}
+        counts = listed.files[0].counts
+        assert counts and counts["read"] and counts["superseded"] is None and counts["aside"] is None
+        return [(one.value, one.below) if (one := line.counts and line.counts["linked"]) else None for line in listed.files]
+
+    uses = {"ipp": "patient", "k": "key", "v": "number"}
+    for who in ("IPP0", "NOBODY"):  # known or not, however many rows
+        bench.bring("ipp;k;v\n" + "".join(f"{who};{row};1\n" for row in range(100)), uses=uses)
+    assert told() == [(0, 10), (0, 10)]
+    thirteen = [f"IPP{n};x;1\n" for n in range(1, 14)]
+    bench.bring("ipp;k;v\n" + "".join(thirteen), uses=uses)
+    bench.bring("ipp;k;v\nIPP0;x;1\n" + "".join(thirteen), uses=uses)
+    before = told()
+    assert before[0] == before[1] and before[0] and before[0][0] >= 10
+    oppose(bench.site.warehouse, kit.patient_of(bench.site, "IPP0"), "research", bench.site.today())
+    assert bench.keeper.refresh(bench.data) == 101 and told() == before
+    news = {one.kind for one in bench.site.state.news.recent(bench.play.id["lea"])}
+    assert "own-removed" in news  # one of fourteen
 
 
 def test_a_later_file_takes_away_who_objected_in_between(bench: Bench) -> None:
