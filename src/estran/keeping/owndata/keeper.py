@@ -67,7 +67,7 @@ class OwnDataKeeper:
         for one in self._book.waiting():
             try:
                 outcome = self._read(one)
-            except Exception as error:  # one file must not keep the others waiting
+            except Exception as error:  # noqa: BLE001 - one file must not keep the others waiting
                 self._book.finish(one.id, problem=_said(error))
                 yield f"own data: file {one.id} not read. {_said(error)}"
             else:
@@ -178,7 +178,7 @@ class OwnDataKeeper:
             if row.state == OwnState.ACCEPTED and row.snapshot and row.snapshot != newest:
                 try:
                     gone = self.refresh(row.id)
-                except Exception as error:  # wishes about the other data sets are obeyed all the same
+                except Exception as error:  # noqa: BLE001 - wishes about the other data sets are obeyed all the same
                     yield f"own data: data set {row.id} not followed. {_said(error)}"
                     continue
                 if gone:
@@ -218,13 +218,13 @@ class OwnDataKeeper:
             try:
                 if row.state != OwnState.ENDED and (why := self._over(row)):
                     yield f"own data: data set {row.id} destroyed{why}"
-            except Exception as error:  # the others end all the same
+            except Exception as error:  # noqa: BLE001 - the others end all the same
                 yield f"own data: data set {row.id} not destroyed. {_said(error)}"
         ended = [row.id for row in self._book.all() if row.state == OwnState.ENDED and row.snapshot]
         try:
             if ended:
                 self._forget(ended)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - what was done is told all the same
             yield f"own data: links of ended data sets not erased. {_said(error)}"
 
     def _over(self, row: OwnDataRow) -> str:

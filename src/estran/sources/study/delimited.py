@@ -183,7 +183,7 @@ def _looked(opened: Input) -> tuple[int, list[Look]]:
                 if pc.all(pc.match_substring_regex(column, form), min_count=0).as_py()
             }  # fmt: skip
     if any(_is_value(name, forms[name].values() if filled[name] else ()) for name in names):
-        raise InputRefused("The first line must name the columns.", hint="names, and no value of anybody")
+        raise InputRefused("The first line must name the columns.")
     kinds = (Kind.FLAG, Kind.DATE, Kind.NUMBER)
     guess = {n: next((k for k in kinds if filled[n] and k in forms[n]), Kind.WORDS) for n in names}
     return rows, [Look(name, filled[name], guess[name]) for name in names]
