@@ -10,6 +10,8 @@ from pathlib import Path
 from estran.app import Site, create_site, key_path_of
 from estran.settings import Settings
 from estran.state import StateDatabase
+from estran.state.schema import secret
+from estran.state.transactions import writing
 from estran.warehouse import Warehouse
 
 _KEPT: dict[object, tempfile.TemporaryDirectory[str]] = {}
@@ -17,7 +19,7 @@ _KEPT: dict[object, tempfile.TemporaryDirectory[str]] = {}
 
 def site(directory: Path, settings: Settings) -> Site:
     """A new empty site; two of the same settings have the same key."""
-    made = _made(("site", repr(settings)), lambda folder: create_site(folder / "site", settings))
+    made = _made(("site", repr(settings)), lambda folder: steady(create_site(folder / "site", settings).state))
     shutil.copytree(made / "site", directory, dirs_exist_ok=True)
     shutil.copy2(key_path_of(made / "site"), key_path_of(directory))
     return Site(directory, settings, key_path_of(directory))
@@ -32,9 +34,16 @@ def warehouse(directory: Path, settings: Settings) -> Warehouse:
 
 def state(path: Path) -> StateDatabase:
     """A new application database, with every migration done."""
-    made = _made("state", lambda folder: StateDatabase.open(folder / "state.sqlite").close())
+    made = _made("state", lambda folder: steady(StateDatabase.open(folder / "state.sqlite")))
     shutil.copy2(made / "state.sqlite", path)
     return StateDatabase.open(path)
+
+
+def steady(state: StateDatabase) -> None:
+    """The same noise at every run, so that a test which reads a noisy count passes always or never; closes it."""
+    with writing(state.engine) as connection:
+        connection.execute(secret.insert().values(name="disclosure", value=bytes(32)))
+    state.close()
 
 
 def _made(name: object, make: Callable[[Path], object]) -> Path:

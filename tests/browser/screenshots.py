@@ -1,120 +1,116 @@
-"""Pictures of every page: `python -m tests.browser.screenshots ADDRESS LOGIN PASSWORD FOLDER [--document N] [--patient N]`.
+"""Pictures of every page: `python -m tests.browser.screenshots DOCS [NAME...]`.
 
-Drives a portal that is being served; writes FOLDER/<page>-<language>-<theme>.png. The cohort pictured is given
-with --question, in the text form. The account's language and theme are left as they were found last.
+Drives a portal on the whole small site and writes DOCS/images/<page>-<language>-<theme>.png, with 256 colours: the pages
+of every day in both languages and themes, the others in French and light, and in English and dark. Then DOCS/screenshots.md.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+import re
+import tempfile
 from pathlib import Path
-from urllib.parse import quote
 
+from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
-from tests.browser.serving import ARGUMENTS, chromium, sign_in
+from tests.browser.captions import document
+from tests.browser.serving import ARGUMENTS, chromium, served
+from tests.browser.whole_site import ENGINEER, PAGES, QUESTION, Opened, Whole, whole
 
-LANGUAGES, THEMES = ("fr", "en"), ("light", "dark")
 SCREEN = {"width": 1440, "height": 900}
-QUESTION = "CIM10:I50 (CIM10:E11 OU LOINC:4548-4>=6.5) âge>=50 SAUF CIM10:K74.6"
+NAMES = {
+    "/": "home", "/sign-in": "sign-in", "/search": "search", "/cohort": "cohort", "/cohort/patients": "patients", "/cohorts": "saved",
+    "/documents/{document_id}": "document", "/patients/{patient_id}": "timeline", "/feeds": "feeds",
+}  # fmt: skip
+TWICE = (("fr", "light"), ("en", "dark"))
+ALWAYS = (*TWICE, ("fr", "dark"), ("en", "light"))
 
 
-def pages(words: str, document: int, patient: int) -> Iterator[tuple[str, str]]:
-    """Name and address of each page."""
-    yield from [
-        ("home", "/"), ("search", f"/search?q={quote(words)}"), ("cohort", "/cohort"), ("patients", "/cohort/patients"),
-        ("saved", "/cohorts"), ("document", f"/documents/{document}?q={quote(words)}"), ("timeline", f"/patients/{patient}"),
-        ("feeds", "/feeds"),
-    ]  # fmt: skip
+def name_of(route: str) -> str:
+    """The name of a page's pictures: /projects/{number}/committee is projects-committee, /projects/{number} projects-one."""
+    if route in NAMES:
+        return NAMES[route]
+    parts = re.sub(r"(/\{[^}]*\})+$", "/one", route)
+    return "-".join(part for part in parts.split("/") if part and "{" not in part)
 
 
-def settle(page: Page, name: str) -> None:
-    if name == "cohort":
-        page.wait_for_selector("#total")
-    if name == "timeline":
-        page.wait_for_selector("patient-timeline[data-painted]")
-    page.evaluate("document.fonts.ready")
-    page.wait_for_timeout(300)
+def looks(route: str) -> tuple[tuple[str, str], ...]:
+    """Languages and themes in which a page is pictured."""
+    return ALWAYS if route in NAMES else TWICE
 
 
-def choose(page: Page, base: str, language: str, theme: str) -> None:
-    """Set language and theme in the account menu."""
-    page.goto(base + "/")
-    for field, value in (("language", language), ("theme", theme)):
-        page.locator("#account summary").click()
-        page.locator(f"button[name={field}][value={value}]").click()
-        page.wait_for_load_state()
+def file_of(route: str, language: str, theme: str) -> str:
+    """The name of a picture."""
+    return f"{name_of(route)}-{language}-{theme}.png"
 
 
-def ask(page: Page, base: str, question: str, name: str) -> None:
-    """Put the question on the desk and save it once, so that the list of cohorts has something to show."""
+def photograph(made: Whole, base: str, browser: Browser, folder: Path, names: list[str]) -> None:
+    """Write the pictures of the pages of these names; of all pages without a name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for language, theme in ALWAYS:
+        pages: dict[str, Page] = {}
+        for route, opened in PAGES.items():
+            if (names and name_of(route) not in names) or (language, theme) not in looks(route):
+                continue
+            if opened.login not in pages:
+                pages[opened.login] = _window(made, base, browser, opened.login, language, theme)
+            page = pages[opened.login]
+            _open(page, base + made.address(opened), opened)
+            _shoot(page, folder / file_of(route, language, theme), full=route == "/cohort")
+        for page in pages.values():
+            page.context.close()
+
+
+def _window(made: Whole, base: str, browser: Browser, login: str, language: str, theme: str) -> Page:
+    scheme = "dark" if theme == "dark" else "light"
+    context = browser.new_context(viewport=SCREEN, locale=language, color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+    if login:
+        made.enter(context, base, login, language, theme)
+    page = context.new_page()
+    if login == ENGINEER:
+        _ask(page, base)
+    return page
+
+
+def _ask(page: Page, base: str) -> None:
+    """Put a question on the desk, so that the cohort builder has something to show."""
     page.goto(base + "/cohort")
     page.locator("#as-text summary").click()
-    page.fill("#question", question)
+    page.fill("#question", QUESTION)
     page.locator("form[action='/cohort/text'] button").click()
-    page.wait_for_load_state()
-    page.goto(base + "/cohorts")
-    if page.locator("section.card").count() == 0:
-        page.goto(base + "/cohort")
-        page.wait_for_selector("#total")
-        page.locator("#save").click()
-        page.fill("#cohort-name", name)
-        page.fill("#cohort-note", "Première version, pour l'étude de faisabilité")
-        page.locator("#saving .main").click()
-        page.wait_for_load_state()
+    page.wait_for_selector("#total")
 
 
-def photograph(base: str, login: str, password: str, folder: Path, options: argparse.Namespace) -> list[Path]:
-    """Write the pictures; returns where they are."""
-    folder.mkdir(parents=True, exist_ok=True)
-    written: list[Path] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
-        written += list(doors(browser, base, folder))
-        page = browser.new_context(viewport=SCREEN, locale="fr-FR").new_page()
-        page.goto(base + "/sign-in")
-        sign_in(page, base, login, password)
-        ask(page, base, options.question, options.name)
-        for language in LANGUAGES:
-            for theme in THEMES:
-                choose(page, base, language, theme)
-                for name, path in pages(options.words, options.document, options.patient):
-                    page.goto(base + path)
-                    settle(page, name)
-                    written.append(shoot(page, folder / f"{name}-{language}-{theme}.png", name == "cohort"))
-        browser.close()
-    return written
+def _open(page: Page, address: str, opened: Opened) -> None:
+    page.goto(address)
+    page.wait_for_selector(opened.wait)
+    page.evaluate("document.fonts.ready")
+    page.wait_for_timeout(200)
 
 
-def doors(browser: Browser, base: str, folder: Path) -> Iterator[Path]:
-    """The sign-in page, which follows the browser's language and theme."""
-    for language in LANGUAGES:
-        for theme in THEMES:
-            context = browser.new_context(viewport=SCREEN, locale=language, color_scheme=theme)
-            page = context.new_page()
-            page.goto(base + "/sign-in")
-            page.evaluate("document.fonts.ready")
-            yield shoot(page, folder / f"sign-in-{language}-{theme}.png")
-            context.close()
-
-
-def shoot(page: Page, where: Path, whole: bool = False) -> Path:
-    page.screenshot(path=str(where), full_page=whole)
-    return where
+def _shoot(page: Page, where: Path, full: bool) -> None:
+    page.screenshot(path=str(where), full_page=full)
+    with Image.open(where) as picture:
+        small = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    small.save(where, optimize=True)
+    print(where, flush=True)
 
 
 def main() -> None:
+    """The command."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("address", "login", "password", "folder"):
-        parser.add_argument(name)
-    parser.add_argument("--document", type=int, default=0)
-    parser.add_argument("--patient", type=int, default=1)
-    parser.add_argument("--words", default="insuffisance cardiaque")
-    parser.add_argument("--question", default=QUESTION)
-    parser.add_argument("--name", default="Insuffisance cardiaque et diabète")
+    parser.add_argument("docs", type=Path)
+    parser.add_argument("names", nargs="*")
     options = parser.parse_args()
-    for path in photograph(options.address.rstrip("/"), options.login, options.password, Path(options.folder), options):
-        print(path)
+    with tempfile.TemporaryDirectory() as kept, sync_playwright() as playwright:
+        made = whole(Path(kept))
+        browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
+        with served(made.site) as base:
+            photograph(made, base, browser, options.docs / "images", options.names)
+        browser.close()
+        made.site.state.close()
+    text = document(lambda route: [(*look, file_of(route, *look)) for look in looks(route)])
+    (options.docs / "screenshots.md").write_text(text, "utf-8")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from tests import fresh
 
 from estran.model.feeds import Feed
 from estran.model.tables import TABLES
@@ -175,7 +176,7 @@ def _written(language: str, patients: int) -> tempfile.TemporaryDirectory[str]:
     warehouse = Warehouse.create(folder / "warehouse", settings)
     with warehouse.writer() as writer:
         writer.commit(hospital(patients))
-    state = StateDatabase.open(folder / "state.sqlite")
+    state = fresh.state(folder / "state.sqlite")
     for role in Role:
         create_account(state, KEY_HOLDER, str(role), PASSWORD, role, language)
     Sealing.with_key(Site(folder, settings, state, warehouse), bytes(32))

@@ -1,4 +1,4 @@
-"""Passkeys with Chromium's own authenticator, one-time codes, and the pages of accounts, in a browser."""
+"""Passkeys with Chromium's own authenticator and one-time codes, in a browser."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from tests.browser.serving import Opener, Portal, Watch, sign_in
+from tests.browser.serving import Portal, Watch, sign_in
 from tests.browser.small_site import PASSWORD
 from tests.browser.test_pages import serious
 
@@ -85,11 +85,3 @@ def test_one_time_codes_are_set_up_from_the_picture_and_asked(portal: Portal, pa
     page.fill("#code", code_at(secret, int(time.time() // PERIOD)))
     page.keyboard.press("Enter")
     page.wait_for_url(portal.base + "/")
-
-
-@pytest.mark.parametrize(("language", "theme"), [("fr", "light"), ("en", "dark")])
-@pytest.mark.parametrize("path", [HERE, "/people", "/people/viewer"])
-def test_pages_of_accounts_are_accessible(open_page: Opener, path: str, language: str, theme: str) -> None:
-    page = open_page(path, login="administrator" if path != HERE else "data_engineer", language=language, theme=theme)
-    assert page.locator("html").get_attribute("lang") == language
-    assert serious(page) == []

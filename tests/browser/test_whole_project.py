@@ -329,11 +329,11 @@ def closing(stage: Stage, here: str, number: str) -> None:
     do(lead, "output", kind="publication", title="L’âge de l’insuffisance cardiaque", reference="doi:10.1000/1", day="2026-06-01", found=FOUND)
     engineer = stage.page("ingenieure", here)
     expect(engineer.locator("#do-destroy")).to_contain_text("Datamarts dont les fichiers sont encore là : 1.")
-    assert stage.keys() == ["datamarts -1, workspace -0"]
+    assert stage.keys() == ["datamarts -1, own data -0, workspace -0"]
     engineer.reload()
     do(engineer, "archive", what="Protocole et code", how="Archives, cote 7", day="2046-01-01")
     expect(engineer.locator("#do-destroy")).to_contain_text("Les fichiers de l’espace de travail sont encore là")
-    assert stage.keys() == ["datamarts -0, workspace -1"]
+    assert stage.keys() == ["datamarts -0, own data -0, workspace -1"]
     engineer.reload()
     do(engineer, "destroy", what="Datamarts et espace de travail", how="Par l’entrepôt", day="2026-06-02")
     ends = engineer.locator("section:has(#ends)")

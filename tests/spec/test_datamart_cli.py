@@ -53,10 +53,10 @@ def test_the_life_of_a_datamart(
     again = run("build", str(folder / "manifest.json"), *REASON)
     assert again["manifest"]["reproducible"] == made["manifest"]["reproducible"] and again["for"] == "anne"
     assert [one["number"] for one in run("list")["datamarts"]] == [again["number"], made["number"]]
-    assert run("verify", str(made["number"]), "--rebuild") == {"whole": True, "wrong": [], "same": True, "withdrawn": False}
+    assert run("verify", str(made["number"]), "--rebuild") == {"whole": True, "wrong": [], "same": True, "withdrawn": False, "own_changed": False}
     assert run("trace", str(folder / "csv" / "facts.csv"))["suspects"][0]["recipient"] == "anne"
     assert run("trace", str(folder / "csv" / "patients.csv"), code=1)["suspects"][0]["named"] is False
-    assert run("refresh", "--due", *REASON) == {"datamarts": []}
+    assert run("refresh", "--due", *REASON) == {"datamarts": [], "destroyed": [], "problems": []}
     assert run("expire")["destroyed"] == []
     gone = run("expire", "--now", str(made["number"]), "--certificates", str(tmp_path / "kept"))["destroyed"]
     assert gone[0]["datamart"] == made["number"] and not folder.exists()

@@ -13,7 +13,7 @@ from tests.spec import site_kit as kit
 
 from estran.app import Site
 from estran.keeping.work import work
-from estran.model.errors import NotAllowed, UsageError
+from estran.model.errors import NotAllowed, StoreError, UsageError
 from estran.projects import letters_of_care, rights
 from estran.projects.actors import KEY_HOLDER, Actor, Role
 from estran.projects.opposition import declare, erase
@@ -85,6 +85,23 @@ def test_letters_are_written_for_the_key_holder_alone(site: Site, tmp_path: Path
     (listed,) = site.state.letters.lists()
     assert (listed.letters, listed.sent) == (3, TODAY)
     assert not scanner.scan(site.directory, scanner.Wanted(words=["dupratelle", "kervadec"]))
+
+
+def test_letters_of_a_list_that_failed_are_not_listed(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, who = tmp_path / "out" / "letters.csv", sorted(site.snapshot().population())
+    out.parent.mkdir()
+    listed = site.state.letters.lists()
+    with site.vault() as vault:
+        traits = vault.traits
+        monkeypatch.setattr(vault, "traits", lambda patient: traits(patient) if patient == who[0] else 1 // 0)
+        with pytest.raises(ZeroDivisionError):
+            letters_of_care.write_list(site.state, KEY_HOLDER, vault, who, "reuse", "post", out, site.directory)
+        assert site.state.letters.told("reuse") == {} and list(out.parent.iterdir()) == []
+        monkeypatch.undo()
+        monkeypatch.setattr(site.state.letters, "next_number", lambda: 1_000)  # another list came in between
+        with pytest.raises(StoreError, match="meanwhile"):
+            letters_of_care.write_list(site.state, KEY_HOLDER, vault, who, "reuse", "post", out, site.directory)
+    assert site.state.letters.lists() == listed and list(out.parent.iterdir()) == []
 
 
 def test_who_came_of_age_is_informed_again(site: Site, tmp_path: Path) -> None:

@@ -60,18 +60,22 @@ def refresh(
     key: KeyOpt = None,
     json: JsonOpt = False,
 ) -> None:
-    """Build a datamart anew on the newest snapshot."""
+    """Build a datamart anew on the newest snapshot; with --due, exit code 1 when one could not be, which is then destroyed."""
     shelf = _shelf(site, key)
     if due == (numbered is not None):
         raise typer.BadParameter("name a datamart, or say --due")
     if numbered is not None:
         _tell(site, shelf.refresh(numbered, reason), json)
         return
-    made = shelf.refresh_due(reason)
+    done = shelf.refresh_due(reason)
     if json:
-        emit({"datamarts": [_row(one) for one in made]})
-        return
-    console.print(f"{number(len(made))} datamarts were refreshed.")
+        emit({"datamarts": [_row(one) for one in done.made], "destroyed": [one.row.id for one in done.gone], "problems": done.problems})
+    else:
+        console.print(f"{number(len(done.made))} datamarts were refreshed, {number(len(done.gone))} destroyed.")
+        for problem in done.problems:
+            console.print(problem, markup=False)
+    if done.problems:
+        raise typer.Exit(1)
 
 
 def listing(site: SiteArg, key: KeyOpt = None, json: JsonOpt = False) -> None:

@@ -6,7 +6,7 @@ import signal
 import time
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Protocol
+from typing import Annotated
 
 import typer
 
@@ -18,13 +18,14 @@ from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, errors, num
 from estran.keeping.auditing import AuditKeeper
 from estran.keeping.datamarts import DatamartKeeper
 from estran.keeping.following import FollowKeeper
+from estran.keeping.guard import Guarded
 from estran.keeping.lists import ListKeeper
 from estran.keeping.originals import OriginalKeeper
 from estran.keeping.owndata.keeper import OwnDataKeeper
 from estran.keeping.rights import RightsKeeper
 from estran.keeping.screening import ScreeningKeeper
 from estran.keeping.work import work
-from estran.model.errors import CheckFailed, EstranError, InputRefused
+from estran.model.errors import CheckFailed, InputRefused, told
 from estran.model.feeds import Feed
 from estran.projects import feeds as health
 from estran.projects.actors import KEY_HOLDER
@@ -88,8 +89,8 @@ def run(
         errors.print("No feed of estran.toml says how often to look (every = '10min'): only work asked for is done.")
     stop, keepers = _Stop(), _keepers(opened)
     while not stop.asked:
-        for told in (line for keeper in keepers for line in keeper.look()):
-            (errors if json else console).print(told, highlight=False, markup=False)
+        for said in (line for keeper in keepers for line in keeper.look()):
+            (errors if json else console).print(said, highlight=False, markup=False)
         for job in work(opened.state, opened.loading, opened.datamarts):
             if json:
                 emit({"work": job.kind, "argument": job.argument})
@@ -99,24 +100,19 @@ def run(
             if watch.due() and not stop.asked:
                 watch.look()
         if once:
-            raise typer.Exit(4 if any(watch.failed for watch in watches) else 0)
+            raise typer.Exit(4 if any(one.failed for one in watches) or any(one.failed for one in keepers) else 0)
         time.sleep(_LOOK)
 
 
-class _Keeper(Protocol):
-    """Looks whether there is something to do, does it, and tells."""
-
-    def look(self) -> list[str]: ...
-
-
-def _keepers(site: Site) -> tuple[_Keeper, ...]:
+def _keepers(site: Site) -> list[Guarded]:
     """What this process does by itself besides the feeds."""
     lists = ListKeeper(site, site.key.subkey("lists"), site.vault)
     rights = RightsKeeper(site.state, site.warehouse)
     follow, screening = FollowKeeper(ReadingRoom(site)), ScreeningKeeper(site.state)
     own, originals = OwnDataKeeper(site, site.key, site.vault), OriginalKeeper(site, site.loading)
     marts = DatamartKeeper(site, site.datamarts(KEY_HOLDER))  # after the wishes, which it carries out
-    return AuditKeeper(site.audit_seal), rights, marts, follow, lists, screening, own, originals
+    seal = AuditKeeper(site.audit_seal)
+    return [Guarded(one) for one in (seal, rights, marts, follow, lists, screening, own, originals)]
 
 
 class _Stop:
@@ -184,8 +180,8 @@ class _Watch:
         except InputRefused as error:
             errors.print(f"{self._feed.name}: {error.what} {error.where}", markup=False)
             self.failed = True
-        except (EstranError, OSError) as error:
-            what = error.what if isinstance(error, EstranError) else f"{error.strerror}."
+        except Exception as error:  # noqa: BLE001 (whatever it is, the other feeds go on; its text may hold values)
+            what = f"{error.strerror}." if isinstance(error, OSError) else told(error)
             errors.print(f"{self._feed.name}: {what} It is tried again.", markup=False)
             self.failed = True
             return
@@ -197,8 +193,8 @@ class _Watch:
             if self._json:
                 emit({"feed": self._feed.name, "files": len(fresh)} | sums)
             else:
-                told = " ".join(f"{name} {count}" for name, count in sums.items())
-                console.print(f"{self._feed.name}: {len(fresh)} files, {told}", highlight=False)
+                counts = " ".join(f"{name} {count}" for name, count in sums.items())
+                console.print(f"{self._feed.name}: {len(fresh)} files, {counts}", highlight=False)
         self._loaded |= {path: states[path] for path in paths}
 
 

@@ -226,7 +226,7 @@ def _row(one: Listed) -> dict[str, Any]:
         "tables": {name: {"rows": kept.rows, "columns": kept.names} for name, kept in one.content.tables.items()},
         "files": [
             {"file": line.file.id, "form": line.file.form, "problem": line.file.problem,
-             **{name: line.counts[name].value if line.counts else "" for name in ("read", "linked", "superseded", "aside")},
+             **{name: shown.value if line.counts and (shown := line.counts[name]) else "" for name in ("read", "linked", "superseded", "aside")},
              "reasons": dict(line.reasons)}
             for line in one.files
         ],

@@ -99,10 +99,13 @@ class OwnLinks:
                 self.put(review.data, {review.subject: review.identity})
 
     def drop(self, data: int, subjects: Iterable[int]) -> None:
-        """Forget whose these subjects are."""
+        """Forget whose these subjects are, and whom they resemble."""
+        pairs = [(data, subject) for subject in subjects]
         with self._store.transaction():
-            sql = "DELETE FROM own_link WHERE data_no = ? AND subject = ?"
-            self._store.write_many(sql, ((data, subject) for subject in subjects))
+            for table in TABLES:
+                self._store.write_many(f"DELETE FROM {table} WHERE data_no = ? AND subject = ?", pairs)
+            if pairs:
+                self._store.forget()
 
     def end(self, data: int) -> None:
         """Forget everything about a data set."""

@@ -6,11 +6,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from estran.model.errors import EstranError, UsageError
+from estran.model.errors import EstranError, UsageError, told
 from estran.projects.actors import KEY_HOLDER, Actor
 from estran.projects.closing import end_data
 from estran.projects.datamarts import holding
-from estran.projects.datamarts.shelf import Datamarts
+from estran.projects.datamarts.shelf import Datamarts, Listed, Pass
 from estran.projects.rights_desk import actor_of
 from estran.projects.site import SiteServices
 from estran.state import Job, StateDatabase
@@ -18,6 +18,7 @@ from estran.state import Job, StateDatabase
 Shelves = Callable[[Actor], Datamarts]
 WHY = "a patient objected or was erased"
 _LOOK_EVERY = 3600.0  # seconds between two looks when nothing changed
+_TRY_AGAIN = 300.0  # seconds before what went wrong is tried again
 
 
 def build_asked(state: StateDatabase, shelves: Shelves, job: Job) -> str:
@@ -44,17 +45,28 @@ class DatamartKeeper:
 
     def __init__(self, site: SiteServices, shelf: Datamarts) -> None:
         self._site, self._shelf = site, shelf
-        self._seen, self._next = -1, 0.0
+        self._seen, self._next, self._again = -1, 0.0, 0.0
 
     def look(self) -> list[str]:
         """Do what is due; a sentence for each thing done or gone wrong, which is tried again."""
-        version = self._site.snapshot().version
-        if version == self._seen and time.monotonic() < self._next and not holding.owes(self._site.state):
+        version, moment = self._site.snapshot().version, time.monotonic()
+        if moment < self._again or (version == self._seen and moment < self._next and not holding.owes(self._site.state)):
             return []
+        expired, problems = self._expire()
         try:
-            made, gone = self._shelf.refresh_due(WHY), self._shelf.expire(unfinished=False)
+            done = self._shelf.refresh_due(WHY)
         except EstranError as error:
-            return [f"datamarts: {error.what} {error.where}".strip()]
-        self._seen, self._next = version, time.monotonic() + _LOOK_EVERY
-        told = [f"datamarts: {one.row.id} replaces one that somebody left" for one in made]
-        return told + [f"datamarts: {one.row.id} destroyed, {one.due or 'over'}" for one in gone]
+            done = Pass(problems=[told(error)])
+        problems += done.problems
+        self._seen, self._next = version, moment + _LOOK_EVERY
+        self._again = moment + _TRY_AGAIN if problems else 0.0
+        said = [f"datamarts: {problem}" for problem in problems]
+        said += [f"datamarts: {one.row.id} replaces one that somebody left" for one in done.made]
+        return said + [f"datamarts: {one.row.id} destroyed, {one.due or 'over'}" for one in (*done.gone, *expired)]
+
+    def _expire(self) -> tuple[list[Listed], list[str]]:
+        """Those whose time is over go first: nothing else that goes wrong may keep them."""
+        try:
+            return self._shelf.expire(unfinished=False), []
+        except (EstranError, OSError) as error:
+            return [], [f"time over: {told(error)}"]

@@ -56,5 +56,7 @@ class OriginalKeeper:
         whose, outside = reached(self._site, actor, asked.document_id)
         target = Target(f"look up original:{asked.id} document:{asked.document_id}", patients=whose, outside=outside)
         permit(self._site.state, actor, Action.ORIGINAL, target, query=asked.reason, snapshot=snapshot.version)
+        if not whose:
+            raise UsageError("The document may not be seen any more.")
         with self._loading() as parts:
             return boxes.close(asked.public, carried_pdf(parts, Carrier(**row)))

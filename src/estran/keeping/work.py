@@ -9,7 +9,7 @@ from estran.catalog import measuring
 from estran.catalog.quality import failures
 from estran.keeping.datamarts import build_asked, end_project, refresh_asked
 from estran.keeping.rights import carry_wish_out, find_person
-from estran.model.errors import EstranError, UsageError
+from estran.model.errors import EstranError, UsageError, told
 from estran.projects.actors import Actor
 from estran.projects.datamarts.shelf import DatamartJob, Datamarts
 from estran.projects.life.desk import END_DATA
@@ -37,6 +37,8 @@ def work(
             state.jobs.end(job.id, outcome, failed=False)
         except EstranError as error:
             state.jobs.end(job.id, error.what, failed=True)
+        except Exception as error:  # noqa: BLE001 (or it would be taken again at each start; its text may hold values)
+            state.jobs.end(job.id, told(error), failed=True)
         done.append(job)
     return done
 

@@ -58,3 +58,8 @@ class StoreError(EstranError):
     """The site is busy, damaged, or its key does not fit."""
 
     exit_code = 6
+
+
+def told(error: Exception) -> str:
+    """What may be said of an error: ours in full, of any other its kind only, since its text may hold values."""
+    return f"{error.what} {error.where}".strip() if isinstance(error, EstranError) else type(error).__name__

@@ -9,10 +9,11 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from estran.identity import traits as folding
 from estran.model.errors import StoreError, UsageError
@@ -75,25 +76,45 @@ def write_list(
 ) -> Written:  # fmt: skip
     """Write names and addresses of those to be informed to a new file that only its owner reads.
 
-    UsageError when the file is inside the site or exists already, or the channel is unknown.
+    Nobody counts as listed before all of the file is on the disk. UsageError when the file is inside the site or exists
+    already, or the channel is unknown; StoreError when it cannot be written.
     """
     permit(state, actor, Action.IDENTITIES, Target(f"letters:{notice} {channel}", patients=tuple(patients)))
     if channel not in CHANNELS:
         raise UsageError("There is no such channel.", hint=", ".join(CHANNELS))
     if out.resolve().is_relative_to(site.resolve()):
         raise UsageError("Names are never kept inside the site.", where=str(out), hint="name a file elsewhere")
-    try:
-        handle = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise UsageError("This file is there already.", where=str(out), hint="name a new file") from None
-    except OSError:
-        raise StoreError("The list cannot be written there.", where=str(out)) from None
-    number = state.letters.keep(notice, channel, patients)
-    with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
+    if out.exists():
+        raise UsageError("This file is there already.", where=str(out), hint="name a new file")
+    number, part = state.letters.next_number(), out.with_name(out.name + ".part")
+    with _new_file(part) as stream:
         writer = csv.writer(stream)
         writer.writerow(COLUMNS)
         writer.writerows([number, notice, channel, *row] for row in _rows(vault, patients))
+    if not state.letters.keep(number, notice, channel, patients):
+        part.unlink()
+        raise StoreError("Another list was written meanwhile.", hint="try again")
+    part.rename(out)
     return Written(number, len(patients), out)
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[TextIO]:
+    """A file that only its owner reads, on the disk at the end, gone when anything fails before."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise UsageError("This file is there already.", where=str(path), hint="name a new file") from None
+    except OSError:
+        raise StoreError("The list cannot be written there.", where=str(path)) from None
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+    except BaseException:
+        path.unlink()
+        raise
 
 
 def sent(state: StateDatabase, actor: Actor, list_no: int, day: dt.date) -> int:

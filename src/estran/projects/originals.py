@@ -25,9 +25,11 @@ LASTS = dt.timedelta(minutes=15)
 
 def reached(site: SiteServices, actor: Actor, document_id: int) -> tuple[tuple[int, ...], bool]:
     """Whose a document is, and whether this person may not come near it: it lies outside their perimeter, and the
-    patient's record is not open to them for care."""
+    patient's record is not open to them for care. A document of who had their texts closed is nobody's, as one that is
+    not there."""
     snapshot = site.snapshot()
     whose = patient_of(snapshot, document_id) if 0 <= document_id < 2**31 else ()
+    whose = () if any(map(snapshot.silent, whose)) else whose
     if actor.perimeter.whole or any(map(Care(site, actor).opens, whose)):
         return whose, False
     return whose, not patient_of(snapshot.within(actor.perimeter), document_id) if whose else True

@@ -70,27 +70,31 @@ class DatamartBook:
             row = connection.execute(datamart.select().where(datamart.c.id == (key[0] if key else 0))).one()
         return DatamartRow(**row._mapping)
 
-    def begin(self, number: int, snapshot: int) -> None:
-        """A build that was asked for begins, of this snapshot."""
-        self._set(number, state=MartState.BUILDING.value, snapshot=snapshot)
+    def begin(self, number: int, snapshot: int) -> bool:
+        """A build that was asked for begins, of this snapshot; False when it is not waiting any more."""
+        waiting = datamart.c.state.in_([MartState.ASKED.value, MartState.BUILDING.value])
+        return self._set(number, waiting, state=MartState.BUILDING.value, snapshot=snapshot)
 
-    def finish(self, number: int, members: bytes, manifest: str) -> None:
-        """The build is whole."""
-        self._set(number, state=MartState.LIVE.value, members=members, manifest=manifest)
+    def finish(self, number: int, members: bytes, manifest: str) -> bool:
+        """The build is whole; False when it was destroyed meanwhile: what was built must go too."""
+        under_way = datamart.c.state == MartState.BUILDING.value
+        return self._set(number, under_way, state=MartState.LIVE.value, members=members, manifest=manifest)
 
-    def abandon(self, number: int) -> None:
-        """The build failed: nothing of it is there."""
+    def abandon(self, number: int) -> bool:
+        """The build failed: nothing of it is there; False when it was destroyed meanwhile."""
         unfinished = sa.and_(datamart.c.id == number, datamart.c.state.in_([MartState.ASKED.value, MartState.BUILDING.value]))
         with writing(self._engine) as connection:
-            connection.execute(datamart.delete().where(unfinished))
+            return connection.execute(datamart.delete().where(unfinished)).rowcount == 1
 
-    def delete(self, number: int, certificate: str) -> None:
-        """Its files are gone."""
-        self._set(number, state=MartState.DELETED.value, members=b"", deleted=now(), certificate=certificate)
+    def delete(self, number: int, certificate: str) -> bool:
+        """Its files are gone; False when they were already: the first certificate stays."""
+        there = datamart.c.state != MartState.DELETED.value
+        return self._set(number, there, state=MartState.DELETED.value, members=b"", deleted=now(), certificate=certificate)
 
-    def _set(self, number: int, **values: object) -> None:
+    def _set(self, number: int, condition: sa.ColumnElement[bool], **values: object) -> bool:
         with writing(self._engine) as connection:
-            connection.execute(datamart.update().where(datamart.c.id == number).values(**values))
+            one = sa.and_(datamart.c.id == number, condition)
+            return connection.execute(datamart.update().where(one).values(**values)).rowcount == 1
 
     def find(self, number: int) -> DatamartRow | None:
         """One build; None when there is none of this number."""

@@ -138,6 +138,7 @@ class OwnDataBook:
         self._set(number, state=OwnState.ENDED.value, content="{}", ended=now(), certificate=certificate)
         gone = {"sealed": None, "ended": now(), "problem": "The data set was ended."}
         with writing(self._engine) as connection:
+            connection.execute(own_file.update().where(own_file.c.data_id == number).values(look=""))
             connection.execute(
                 own_file.update().where(own_file.c.data_id == number, own_file.c.ended.is_(None)).values(**gone)
             )
@@ -166,11 +167,14 @@ class OwnDataBook:
     # Files
 
     def hand_in(self, data: int, form: str, login: str, account_id: int | None, sealed: bytes | None, look: str) -> int:
-        """A file that waits for its mapping; its number."""
+        """A file that waits for its mapping; its number, or 0 when the data set is not accepted, or was ended meanwhile."""
         values = {
             "data_id": data, "form": form, "login": login, "account_id": account_id, "asked": now(), "sealed": sealed, "look": look,
         }  # fmt: skip
-        with writing(self._engine) as connection:
+        accepted = sa.and_(own_data.c.id == data, own_data.c.state == OwnState.ACCEPTED.value)
+        with writing(self._engine) as connection:  # one writer at a time: nobody ends it between the two
+            if connection.scalar(sa.select(own_data.c.id).where(accepted)) is None:
+                return 0
             key = connection.execute(own_file.insert().values(**values)).inserted_primary_key
         return int(key[0]) if key else 0
 
@@ -187,7 +191,7 @@ class OwnDataBook:
 
     def finish(self, number: int, *, outcome: str = "", problem: str = "") -> None:
         """Note what became of a file; its bytes go."""
-        values = {"sealed": None, "ended": now(), "outcome": outcome, "problem": problem}
+        values = {"sealed": None, "look": "", "ended": now(), "outcome": outcome, "problem": problem}
         with writing(self._engine) as connection:
             connection.execute(own_file.update().where(own_file.c.id == number).values(**values))
 

@@ -147,22 +147,31 @@ class LetterList:
     letters: int
 
 
+_LAST = sa.select(sa.func.coalesce(sa.func.max(letter.c.list_no), 0))
+
+
 class Letters:
     """Who was to be told what, by which channel, and when it was sent."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
 
-    def keep(self, notice: str, channel: str, patients: Iterable[int]) -> int:
-        """Enter a list; returns its number."""
+    def next_number(self) -> int:
+        """The number that the next list has."""
+        with reading(self._engine) as connection:
+            return int(connection.execute(_LAST).scalar_one()) + 1
+
+    def keep(self, number: int, notice: str, channel: str, patients: Iterable[int]) -> bool:
+        """Enter a list under its number; False when another one has it by now."""
         moment = now()
         with writing(self._engine) as connection:
-            last = connection.execute(sa.select(sa.func.coalesce(sa.func.max(letter.c.list_no), 0))).scalar_one()
-            common = {"list_no": int(last) + 1, "notice": notice, "channel": channel, "listed": moment}
+            if connection.execute(_LAST).scalar_one() + 1 != number:
+                return False
+            common = {"list_no": number, "notice": notice, "channel": channel, "listed": moment}
             rows = [common | {"patient_id": int(patient)} for patient in patients]
             if rows:
                 connection.execute(letter.insert(), rows)
-        return int(last) + 1
+        return True
 
     def sent(self, list_no: int, day: dt.date) -> int:
         """The letters of a list went out on this day; how many were waiting."""

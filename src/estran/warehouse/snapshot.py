@@ -229,6 +229,10 @@ class Snapshot:
         """Patients whose texts nobody may read, whatever else may be shown of them."""
         return self.refused(("texts",))
 
+    def silent(self, patient_id: int) -> bool:
+        """Whether nobody may read texts of this patient, in any scope: care too."""
+        return patient_id in self._silent
+
     def opposed(self) -> BitMap:
         """Patients whom no read may show, in any scope."""
         return self._opposed.copy()

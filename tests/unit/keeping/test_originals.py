@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import sqlite3
+from pathlib import Path
 
 import pytest
 from tests.spec import site_kit as kit
@@ -17,7 +18,7 @@ from estran.model.errors import NotAllowed, UsageError
 from estran.model.perimeter import WHOLE, Perimeter
 from estran.projects.actors import KEY_HOLDER, Actor, Role
 from estran.projects.care import Care
-from estran.projects.originals import Originals
+from estran.projects.originals import Originals, reached
 from estran.projects.sign_in import create_account
 from estran.sources.pipeline.carried import Carrier, carried_pdf
 from estran.state import AuditFilter
@@ -167,3 +168,25 @@ def test_an_opposition_closes_what_was_ready(site: Site) -> None:
     oppose(site.warehouse, kit.patient_of(site, "IPP1"), "research", site.today())
     with pytest.raises(NotAllowed):
         desk(site).read(*asked)
+
+
+def test_texts_that_nobody_may_read_are_not_handed_over_as_originals(site: Site, tmp_path: Path) -> None:
+    (letter := tmp_path / "IPP2_N2_20240105_CRC.pdf").write_bytes(LETTER)
+    kit.load(site, "hl7v2", kit.write_messages(tmp_path / "in.hl7", kit.adt("A28", "20240101080000", kit.pid("IPP2", "LE GALL", "Yann", "19500102", "M"))))
+    kit.load(site, "report", letter)
+    patient = kit.patient_of(site, "IPP2")
+    ((number,),) = kit.rows(site, f"select document_id from document where patient_id = {patient}")
+    ready = desk(site).ask(number, WHY)
+    keeper(site).look()
+    asked = desk(site).ask(number, WHY)
+    assert ready and asked and desk(site).read(*ready) == LETTER
+    oppose(site.warehouse, patient, "texts", site.today())
+    assert site.snapshot().silent(patient) and site.snapshot().sees(patient)
+    assert reached(site, KEY_HOLDER, number) == ((), False)
+    keeper(site).look()
+    refused = site.state.originals.find(asked[0])
+    assert refused and refused.problem and refused.sealed is None
+    with pytest.raises(NotAllowed, match="within your perimeter"):
+        desk(site).read(*ready)
+    with pytest.raises(NotAllowed, match="within your perimeter"):
+        desk(site).ask(number, WHY)

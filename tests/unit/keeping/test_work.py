@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
 from tests.spec import site_kit as kit
 
 from estran.app import Site
 from estran.keeping.work import work
 from estran.projects.operations import JobKind
+from estran.sources.pipeline.run import Parts
 
 
 def test_work_is_done_in_the_order_it_was_asked_for(site: Site) -> None:
@@ -31,3 +34,13 @@ def test_work_that_died_on_the_way_is_taken_up_again(site: Site) -> None:
     assert site.state.jobs.take() is not None  # and the process dies
     assert len(work(site.state, site.loading, site.datamarts)) == 1
     assert site.state.jobs.recent()[0].failed is False
+
+
+def test_an_error_of_any_kind_ends_its_own_job_and_says_no_value(site: Site) -> None:
+    def loading() -> AbstractContextManager[Parts]:
+        raise ValueError("a name of a patient")
+
+    site.state.jobs.ask(JobKind.RETRY, "", "engineer")
+    assert len(work(site.state, loading, site.datamarts)) == 1
+    (job,) = site.state.jobs.recent(1)
+    assert (job.failed, job.outcome) == (True, "ValueError") and site.state.jobs.take() is None

@@ -134,7 +134,7 @@ def test_relatives_are_named_in_the_trail_and_refused_to_who_reads_no_record(sit
 
 
 def test_a_patient_is_told_by_what_is_rare_in_the_site(site: Site) -> None:
-    mine = desk(site, Role.DATA_ENGINEER)
+    mine = desk(site)
     found = mine.timeline(0)
     assert found
     words = mine.explorer.words(found)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -31,6 +33,21 @@ def test_no_withheld_part_follows_from_the_whole(sizes: list[int]) -> None:
     if hidden and hidden != counts.keys():
         assert sum(counts[part] for part in hidden) >= FLOOR
         assert all(width(counts, hidden, part) > 0 for part in hidden)
+
+
+def test_how_often_a_small_part_follows_for_who_knows_the_rule_and_exact_numbers() -> None:
+    """As the module says it: the choice of what goes with small parts tells something of its own."""
+    views: dict[tuple[int, tuple[int | None, ...]], list[tuple[int, ...]]] = {}
+    for sizes in itertools.product(range(9), repeat=4):
+        hidden = withheld(dict(zip("abcd", sizes, strict=True)), 3)
+        view = tuple(None if part in hidden else size for part, size in zip("abcd", sizes, strict=True))
+        if sum(sizes) >= 3:
+            views.setdefault((sum(sizes), view), []).append(sizes)
+    follows = [
+        view for (_, view), able in views.items()
+        if any(size is None and len({one[n] for one in able}) == 1 and able[0][n] < 3 for n, size in enumerate(view))
+    ]  # fmt: skip
+    assert (len(views), len(follows)) == (2333, 128)
 
 
 @pytest.mark.parametrize(

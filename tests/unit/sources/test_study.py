@@ -96,3 +96,24 @@ def test_a_dictionary_is_one_or_is_refused() -> None:
     with pytest.raises(InputRefused, match="not a data dictionary"):
         read_dictionary(b"a,b\n1,2\n")
     assert plain_name("IG.Démographie-1") == "ig_demographie_1" and plain_name("1é") == "v_1e"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "IPP0;MARTIN;ANNE;1950-01-11;35\nIPP2;LEFEBVRE;LUCIE;1950-03-13;44\n",
+        "MARTIN;ANNE;11/01/1950\nLEFEBVRE;LUCIE;\n",
+        "MARTIN;06 12 34 56 78\nLEFEBVRE;unknown\n",
+        "MARTIN;IPP0\nLEFEBVRE;IPP12\n",
+        "MARTIN;oui\nLEFEBVRE;non\n",
+    ],
+)
+def test_values_are_not_taken_for_names_of_columns(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text(text)
+    with pytest.raises(InputRefused, match="must name the columns") as refused:
+        look_at(path)
+    assert "MARTIN" not in str(refused.value)
+    path.write_text("ipp;nom;naissance;fevg;v1;risk___1\n" + "IPP0;MARTIN;1950-01-11;35;x;0\n")
+    kinds = [one.kind for one in look_at(path)[1]]
+    assert kinds == [Kind.WORDS, Kind.WORDS, Kind.DATE, Kind.NUMBER, Kind.WORDS, Kind.FLAG]

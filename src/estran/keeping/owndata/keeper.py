@@ -22,6 +22,7 @@ from estran.projects import rights
 from estran.projects.actors import KEY_HOLDER, Actor
 from estran.projects.audit import permit
 from estran.projects.following import NewsKind
+from estran.projects.gate import rules_of
 from estran.projects.life.machine import Stage
 from estran.projects.life.opening import project_of
 from estran.projects.owndata import OwnData, ending
@@ -56,9 +57,9 @@ class OwnDataKeeper:
         try:
             if self._book.door() != self._opener.public:
                 self._book.put_door(self._opener.public)
-            return [*self._read_waiting(), *self._end_over(), *self._refresh_all()]
         except EstranError as error:
             return [f"own data: {error.what}"]
+        return [*self._read_waiting(), *self._end_over(), *self._refresh_all()]
 
     # Files
 
@@ -66,9 +67,9 @@ class OwnDataKeeper:
         for one in self._book.waiting():
             try:
                 outcome = self._read(one)
-            except EstranError as error:
-                self._book.finish(one.id, problem=error.what)
-                yield f"own data: file {one.id} not read. {error.what}"
+            except Exception as error:  # noqa: BLE001 - one file must not keep the others waiting
+                self._book.finish(one.id, problem=_said(error))
+                yield f"own data: file {one.id} not read. {_said(error)}"
             else:
                 yield f"own data: file {one.id} read, {outcome.linked} rows linked of {outcome.read}"
 
@@ -77,7 +78,7 @@ class OwnDataKeeper:
         account = self._site.state.accounts.by_id(one.account_id or 0)
         if account is None or account.disabled:
             raise NotAllowed("This account is disabled.")
-        row = OwnData(self._site, Actor.of(account)).ready(one.data_id, f"read file:{one.id}")
+        row = OwnData(self._site, Actor.of(account).bounded(self._site.state)).ready(one.data_id, f"read file:{one.id}")
         with unpacked(Form(one.form), self._opener.open(one.sealed or b"")) as parts:
             return self._take(row, one.id, Form(one.form), parts, read_recipe(orjson.loads(one.recipe)))
 
@@ -89,11 +90,13 @@ class OwnDataKeeper:
         parts = handed(form, path, dictionary, links)
         Plan(form, recipe, parts.items, table_of_links=bool(links))
         number = self._book.hand_in(data, form, KEY_HOLDER.login, None, None, parts.look)
+        if not number:
+            raise UsageError("This data set is ended already.")
         self._book.map(number, recipe.model_dump_json())
         try:
             return number, self._take(row, number, form, parts, recipe)
-        except EstranError as error:
-            self._book.finish(number, problem=error.what)
+        except Exception as error:
+            self._book.finish(number, problem=_said(error))
             raise
 
     def _take(self, row: OwnDataRow, number: int, form: Form, parts: Handed, recipe: Recipe) -> Outcome:
@@ -173,52 +176,73 @@ class OwnDataKeeper:
         newest = self._site.snapshot().version
         for row in self._book.all():
             if row.state == OwnState.ACCEPTED and row.snapshot and row.snapshot != newest:
-                gone = self.refresh(row.id)
+                try:
+                    gone = self.refresh(row.id)
+                except Exception as error:  # noqa: BLE001 - wishes about the other data sets are obeyed all the same
+                    yield f"own data: data set {row.id} not followed. {_said(error)}"
+                    continue
                 if gone:
                     yield f"own data: {gone} rows of data set {row.id} removed, as their patients asked"
 
     def refresh(self, data: int) -> int:
         """Have a store follow the newest snapshot: rows of patients who objected or were erased go, merged patients have
-        their new pseudonym. How many rows went; the responsible is told, the register of recipients acknowledged."""
+        their new pseudonym. How many rows went; the responsible is told unless very few are held, the register of recipients acknowledged."""
         with self._alone(data), self._vault() as vault:
             row = self._fresh(data)
-            before = Content.loads(row.content).rows
+            held = Content.loads(row.content)
             after = self._rewrite(vault, row)
         owed = [one.id for one in rights.due(self._site.state, ending.recipient(data))]
-        gone = before - after.rows
+        gone = held.rows - after.rows
         if owed:
             rights.acknowledge(self._site.state, ending.recipient(data), owed, f"rows removed: {gone}")
-        if gone:
+        people = max((one.patients for one in held.tables.values()), default=0)
+        if gone and people >= rules_of(self._site.settings).floor:  # of fewer, the notice would tell who objected
             self._tell(row, NewsKind.OWN_REMOVED)
         return gone
 
     def _rewrite(self, vault: Vault, row: OwnDataRow) -> Content:
-        """The tables anew, of those who may be held now; links of the others are forgotten."""
+        """The tables anew, of those who may be held now; links and doubts of the others are forgotten."""
         snapshot, store = self._site.snapshot().version, OwnStore(self._site, self._key, row.id)
         who, content = pseudonyms(self._site, self._key, vault, row), Content.loads(row.content)
         if digest_of(who) != content.who:
             tables = {name: store.write(kept, None, (), who).kept for name, kept in content.tables.items()}
             content = Content(tables, digest_of(who))
         store.commit(self._site.state, row.id, content, snapshot)
-        vault.own.drop(row.id, set(vault.own.of(row.id)) - set(who["_subject"].to_pylist()))
+        known = {*vault.own.of(row.id), *(one.subject for one in vault.own.doubts(row.id))}
+        vault.own.drop(row.id, known - set(who["_subject"].to_pylist()))
         return content
 
     def _end_over(self) -> Iterator[str]:
         """Data sets whose time or whose project is over; links of those that ended elsewhere."""
         for row in self._book.all():
-            project = project_of(self._site.state, row.project)
-            if row.state != OwnState.ENDED and project is not None and project.stage in _OVER:
-                ending.end(self._site, row.project)
-                yield f"own data: data set {row.id} destroyed with its project"
-            elif row.state != OwnState.ENDED and row.until < now().date():
-                ending.destroy(self._site, row, KEY_HOLDER, "its time is over")
-                yield f"own data: data set {row.id} destroyed, its time is over"
+            try:
+                if row.state != OwnState.ENDED and (why := self._over(row)):
+                    yield f"own data: data set {row.id} destroyed{why}"
+            except Exception as error:  # noqa: BLE001 - the others end all the same
+                yield f"own data: data set {row.id} not destroyed. {_said(error)}"
         ended = [row.id for row in self._book.all() if row.state == OwnState.ENDED and row.snapshot]
-        if ended:
-            with self._vault() as vault:
-                for data in ended:
-                    vault.own.end(data)
-                    self._book.forgotten(data)
+        try:
+            if ended:
+                self._forget(ended)
+        except Exception as error:  # noqa: BLE001 - what was done is told all the same
+            yield f"own data: links of ended data sets not erased. {_said(error)}"
+
+    def _over(self, row: OwnDataRow) -> str:
+        """Destroy a data set whose time or project is over, and say which; "" when neither is."""
+        project = project_of(self._site.state, row.project)
+        if project is not None and project.stage in _OVER:
+            ending.end(self._site, row.project)
+            return " with its project"
+        if row.until < now().date():
+            ending.destroy(self._site, row, KEY_HOLDER, "its time is over")
+            return ", its time is over"
+        return ""
+
+    def _forget(self, ended: list[int]) -> None:
+        with self._vault() as vault:
+            for data in ended:
+                vault.own.end(data)
+                self._book.forgotten(data)
 
     def _tell(self, row: OwnDataRow, what: NewsKind) -> None:
         """The responsible of the project and whoever declared: the project's number, no count."""
@@ -226,3 +250,8 @@ class OwnDataKeeper:
         declared = self._site.state.accounts.find(row.declared_by)
         for account in {project.lead if project else 0, declared.id if declared else 0} - {0}:
             self._site.state.news.tell(account, what, row.project)
+
+
+def _said(error: Exception) -> str:
+    """What may be told of an error: its sentence when it is one of ours, else its kind, for a message may quote a value."""
+    return error.what if isinstance(error, EstranError) else f"Unexpected error: {type(error).__name__}."

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyroaring import BitMap
 
 from estran.identity.deid import redact_all
 from estran.identity.keys import SiteKey
@@ -18,6 +19,7 @@ from estran.identity.traits import Known
 from estran.identity.vault import Vault
 from estran.keeping.owndata.subjects import Finder, Found, Gathered, links_of
 from estran.keeping.owndata.whose import allowed, digest_of, pseudonyms
+from estran.projects.gate import ProtectedGate, rules_of
 from estran.projects.owndata.handing import Handed
 from estran.projects.owndata.outcome import Outcome
 from estran.projects.owndata.recipe import Plan
@@ -77,6 +79,7 @@ class FileReading:
         """Links and doubts to the vault."""
         own, data = self._vault.own, self._row.id
         self._hashes = {name: own.subject(data, name) for name in found}
+        self.outcome.told = self._told(found)
         held = own.of(data)
         with self._vault.transaction():
             own.put(
@@ -92,6 +95,14 @@ class FileReading:
         patients = dict(zip(sure, self._vault.patient_of(list(sure.values())).tolist(), strict=True)) if sure else {}
         known = self._vault.known(set(patients.values()))
         self._known = {name: known[patient] for name, patient in patients.items()}
+
+    def _told(self, found: Mapping[str, Found]) -> list[int]:
+        """What the gate answers about the patients of a file, so that a file about one person, and the same file without
+        them, tell nothing of that person."""
+        sure = [one.identity for one in found.values() if one.identity >= 0 and not one.why]
+        patients = BitMap(self._vault.patient_of(np.array(sure, np.int32)).tolist()) if sure else BitMap()
+        shown = ProtectedGate(self._site.state, rules_of(self._site.settings), None).answers({"": patients})[""].shown
+        return [shown.value, shown.below, shown.margin]
 
     def _same(self, held: int, found: int) -> bool:
         """Whether two identities are one patient."""

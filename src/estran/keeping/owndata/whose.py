@@ -23,9 +23,12 @@ def allowed(site: SiteServices, project: str) -> BitMap:
 
 
 def pseudonyms(site: SiteServices, key: SiteKey, vault: Vault, row: OwnDataRow) -> pa.Table:
-    """`_subject` and `_patient` of every subject that is linked to somebody allowed, or that waits for a decision (null)."""
+    """`_subject` and `_patient` of every subject that is linked to somebody allowed, or that waits for a decision about
+    somebody allowed (null)."""
     may, links = allowed(site, row.project), vault.own.of(row.id)
-    waiting = [one.subject for one in vault.own.doubts(row.id) if one.subject not in links]
+    doubts = [one for one in vault.own.doubts(row.id) if one.subject not in links]
+    resembled = vault.patient_of(np.array([one.identity for one in doubts], np.int32)).tolist() if doubts else []
+    waiting = [one.subject for one, patient in zip(doubts, resembled, strict=True) if patient in may]
     subjects = np.array(list(links), np.int64)
     patients = vault.patient_of(np.array(list(links.values()), np.int32)) if links else np.zeros(0, np.int32)
     keep = np.isin(patients, np.array(may, np.int64))

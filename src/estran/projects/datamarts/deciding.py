@@ -22,6 +22,8 @@ from estran.state.datamarts import DatamartRow
 ALWAYS = frozenset({Demographic.SEX, Demographic.AGE, Demographic.DIED, Demographic.INDEX_DATE})
 DEMOGRAPHIC = "DEMOGRAPHIC"
 
+LEAST_REASON = 10  # characters of why the key holder goes without the committee
+
 
 def may_build(state: StateDatabase, spec: Spec, recipient: str, expires: dt.datetime) -> Decision:
     """Whether this datamart is what an open project was granted, for somebody in its team who signed the charter."""
@@ -83,7 +85,7 @@ def permit_build(
     if decision.allowed and granted.allowed:
         decision = granted
     elif decision.allowed and at_command_line(actor):
-        if len(reason.strip()) < 10:
+        if len(reason.strip()) < LEAST_REASON:
             raise UsageError(f"Building without the committee needs a reason. {granted.reason}", hint='--reason "why, and who decided"')
         decision = Decision(True, f"{decision.reason} Without the committee: {reason.strip()[:500]}")
     elif decision.allowed:

@@ -79,11 +79,15 @@ def owes(state: StateDatabase) -> bool:
     return bool(found) and any(name_of(row) in found for row in state.datamarts.all() if row.state == MartState.LIVE)
 
 
-def acknowledge(state: StateDatabase, row: DatamartRow, outcome: str) -> None:
-    """The build obeyed all that it owed."""
-    done = [one.id for one in owed(state).get(name_of(row), [])]
-    if done:
-        rights.acknowledge(state, name_of(row), done, outcome)
+def owed_by(state: StateDatabase, row: DatamartRow) -> list[int]:
+    """Numbers of the tombstones that a build owes now: taken before it is judged, so that no later one is among them."""
+    return [one.id for one in owed(state).get(name_of(row), [])]
+
+
+def acknowledge(state: StateDatabase, row: DatamartRow, numbers: list[int], outcome: str) -> None:
+    """The build obeyed these tombstones."""
+    if numbers:
+        rights.acknowledge(state, name_of(row), numbers, outcome)
 
 
 def end(state: StateDatabase, row: DatamartRow) -> None:

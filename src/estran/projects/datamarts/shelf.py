@@ -6,7 +6,7 @@ import datetime as dt
 import hashlib
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,13 @@ import orjson
 from pyroaring import BitMap
 
 from estran.identity.keys import SiteKey
-from estran.model.errors import UsageError
+from estran.model.errors import EstranError, UsageError, told
 from estran.projects.actors import Actor
 from estran.projects.audit import permit
 from estran.projects.datamarts import holding, tracing
+from estran.projects.datamarts.alone import alone, busy
 from estran.projects.datamarts.build import Work, build
-from estran.projects.datamarts.deciding import permit_build, target_of
+from estran.projects.datamarts.deciding import LEAST_REASON, permit_build, target_of
 from estran.projects.datamarts.manifest import FILE, Manifest, Withdrawn, describe, pinned, sha256
 from estran.projects.datamarts.members import choose
 from estran.projects.datamarts.own import about_own, open_own
@@ -35,6 +36,8 @@ from estran.state import Tombstone
 from estran.state.datamarts import DatamartRow, MartState
 from estran.state.transactions import now
 from estran.warehouse import Snapshot
+
+_WITHDRAWN = "a patient objected or was erased"
 
 
 class DatamartJob(StrEnum):
@@ -84,6 +87,15 @@ class Proof:
     def whole(self) -> bool:
         """Whether nothing is wrong; what an opposition or the project's own data changed is not."""
         return not self.wrong and (self.same is not False or self.withdrawn or self.own_changed)
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What came of looking at every datamart: those built anew, those destroyed, and a sentence for each that went wrong."""
+
+    made: list[Listed] = field(default_factory=list)
+    gone: list[Listed] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
 
 
 class Datamarts:
@@ -148,32 +160,63 @@ class Datamarts:
 
     def replace(self, number: int, reason: str, why: str) -> Listed:
         """A refresh until the same day in place of a build: its workspace goes on with the new files, the old ones are
-        destroyed."""
-        old = self._find(number)
-        until = old.expires if old.expires > now() else None
-        made = self._build(read_spec(orjson.loads(old.spec)), self._site.snapshot(), old.recipient, reason, until)
-        holding.acknowledge(self._site.state, old, f"replaced by datamart {made.row.id}")
-        self._site.state.spaces.move(*(str((self._tools.folder / one.folder).resolve()) for one in (old, made.row)))
-        self.destroy(number, f"replaced by build {made.row.number}: {why}")
+        destroyed. UsageError when its files are destroyed, or its time is over."""
+        old = self._refreshable(number)
+        with alone(self._tools.folder, number):
+            owed = holding.owed_by(self._site.state, old)  # before the build: a later wish is not obeyed by it
+            source, snapshot = read_spec(orjson.loads(old.spec)), self._site.snapshot()
+            made = self._build(source, snapshot, old.recipient, reason, old.expires)
+            if self._find(number).state != MartState.LIVE:  # destroyed beside the build: nothing is to replace it
+                self.destroy(made.row.id, "what it was to replace was destroyed")
+                raise _destroyed()
+            holding.acknowledge(self._site.state, old, owed, f"replaced by datamart {made.row.id}")
+            self._site.state.spaces.move(*(str((self._tools.folder / one.folder).resolve()) for one in (old, made.row)))
+            self.destroy(number, f"replaced by build {made.row.number}: {why}")
         return made
 
-    def refresh_due(self, reason: str) -> list[Listed]:
-        """Build anew those in which somebody objected or was erased, and destroy what they replace; those of a project
-        that is not open any more are destroyed. Everybody's wishes are acknowledged."""
-        made, known = list[Listed](), holding.enrolled(self._site.state)
+    def _refreshable(self, number: int) -> DatamartRow:
+        row = self._find(number)
+        if row.state != MartState.LIVE:
+            raise _destroyed()
+        if row.expires <= now():
+            raise UsageError("The time of this datamart is over: it is not refreshed any more.")
+        return row
+
+    def refresh_due(self, reason: str) -> Pass:
+        """Build anew those in which somebody objected or was erased, and destroy what they replace; destroy those that
+        cannot be built anew, and those of a project that is not open any more. Everybody's wishes are acknowledged.
+        One that goes wrong leaves the others be."""
+        done, state = Pass(), self._site.state
+        if len(reason.strip()) < LEAST_REASON:  # or each would be refused, and be destroyed for that
+            raise UsageError("Building from here needs a reason.", hint='--reason "why, and who decided"')
+        known = holding.enrolled(state)
+        for row in self._book.all():
+            if row.state == MartState.LIVE and holding.name_of(row) not in known:  # older, or its process died
+                holding.enrol(state, row, row.snapshot)
+        owed = holding.owed(state)  # before they are judged: what comes later waits for the next pass
         for one in self.all():
-            if one.row.state != MartState.LIVE:
-                continue
-            if holding.name_of(one.row) not in known:  # built before it was registered, or its process died
-                holding.enrol(self._site.state, one.row, one.row.snapshot)
-                one = self.one(one.row.id)
-            if one.due != "withdrawn":
-                holding.acknowledge(self._site.state, one.row, "nobody in it")
-            elif holding.over(self._site.state, one.row.project):
-                self.destroy(one.row.id, f"project {one.row.project} is closed")
-            else:
-                made.append(self.replace(one.row.id, reason, "a patient objected or was erased"))
-        return made
+            if one.row.state == MartState.LIVE and one.due != "expired":
+                judged = [wish.id for wish in owed.get(holding.name_of(one.row), [])]
+                try:
+                    self._carry_out(one, judged, reason, done)
+                except Exception as error:  # noqa: BLE001 (whatever it is, patients are to be taken out of the others)
+                    done.problems.append(f"{one.row.id} {told(error)}")
+        return done
+
+    def _carry_out(self, one: Listed, judged: list[int], reason: str, done: Pass) -> None:
+        number, project = one.row.id, one.row.project
+        if holding.over(self._site.state, project):
+            done.gone.append(self.destroy(number, f"project {project} is closed"))
+        elif one.due != "withdrawn":
+            holding.acknowledge(self._site.state, one.row, judged, "nobody in it")
+        else:
+            try:
+                done.made.append(self.replace(number, reason, _WITHDRAWN))
+            except EstranError as error:  # the duty is to take the patient out, not to have a datamart
+                if busy(self._tools.folder, number) or self._find(number).state != MartState.LIVE:
+                    raise
+                done.problems.append(f"{number} {told(error)}")
+                done.gone.append(self.destroy(number, f"{_WITHDRAWN}, and it cannot be built anew: {error.what}"))
 
     # Asking for a build on a page, and building what was asked for
 
@@ -189,27 +232,27 @@ class Datamarts:
 
     def ask_refresh(self, number: int) -> None:
         """Have a datamart replaced by a build of the newest snapshot."""
-        row = self._find(number)
         permit(self._site.state, self.actor, Action.BUILD_DATAMART, Target(f"refresh datamart:{number}"))
-        if row.state != MartState.LIVE:
-            raise UsageError("The files of this datamart are destroyed already.")
+        self._refreshable(number)
         self._site.state.jobs.ask(DatamartJob.REFRESH, str(number), self.actor.login)
 
     def build_asked(self, number: int) -> Listed:
         """Build what was asked for on a page, decided anew; what may not be built any more is forgotten."""
-        row, snapshot = self._find(number), self._site.snapshot()
-        if row.state not in (MartState.ASKED, MartState.BUILDING):
-            raise UsageError("This datamart is built already.")
-        source = read_spec(orjson.loads(row.spec))
-        try:
-            permit_build(
-                self._site.state, self.actor, source.frozen(), row.recipient, snapshot.version, row.expires, ""
-            )
-        except BaseException:
-            self._book.abandon(row.id)
-            raise
-        self._book.begin(row.id, snapshot.version)
-        return self._make(self._find(row.id), source, snapshot)
+        with alone(self._tools.folder, number):
+            row, snapshot = self._find(number), self._site.snapshot()
+            if row.state not in (MartState.ASKED, MartState.BUILDING):
+                raise UsageError("This datamart is built already.")
+            source = read_spec(orjson.loads(row.spec))
+            try:
+                permit_build(
+                    self._site.state, self.actor, source.frozen(), row.recipient, snapshot.version, row.expires, ""
+                )
+            except BaseException:
+                self._book.abandon(row.id)
+                raise
+            if not self._book.begin(row.id, snapshot.version):
+                raise _destroyed()
+            return self._make(self._find(row.id), source, snapshot)
 
     def _build(
         self, source: SpecFile, snapshot: Snapshot, recipient: str, reason: str, until: dt.datetime | None = None
@@ -217,7 +260,9 @@ class Datamarts:
         spec, recipient = source.frozen(), _recipient(recipient)
         expires = until or now() + dt.timedelta(days=spec.days)
         permit_build(self._site.state, self.actor, spec, recipient, snapshot.version, expires, reason)
-        return self._make(self._reserve(source, snapshot, recipient, expires, MartState.BUILDING), source, snapshot)
+        row = self._reserve(source, snapshot, recipient, expires, MartState.BUILDING)
+        with alone(self._tools.folder, row.id):
+            return self._make(row, source, snapshot)
 
     def _reserve(
         self, source: SpecFile, snapshot: Snapshot, recipient: str, expires: dt.datetime, state: MartState
@@ -238,11 +283,14 @@ class Datamarts:
                 row.expires, self._withdrawn(self._earlier(row), gone),
             )  # fmt: skip
             build(work, tools.folder / row.folder, about | {"own": about_own(work.own)})
-        except BaseException:
-            self._book.abandon(row.id)
+            manifest = (tools.folder / row.folder / FILE).read_text("utf-8")
+        except BaseException as error:
+            if not self._book.abandon(row.id) and isinstance(error, Exception):
+                raise _destroyed_meanwhile() from None
             raise
-        manifest = (tools.folder / row.folder / FILE).read_text("utf-8")
-        self._book.finish(row.id, bytes(work.members.bitmap.serialize()), manifest)
+        if not self._book.finish(row.id, bytes(work.members.bitmap.serialize()), manifest):
+            _remove(tools.folder / row.folder)
+            raise _destroyed_meanwhile()
         holding.enrol(state, row, newest.version)
         return _listed(self._find(row.id), BitMap(), {})
 
@@ -297,19 +345,24 @@ class Datamarts:
         return Proof(wrong, again["reproducible"] == one.manifest["reproducible"], left, changed)
 
     def expire(self, *, unfinished: bool = True) -> list[Listed]:
-        """Destroy the files of every datamart whose time is over, and what an interrupted build left."""
-        due = [one for one in self.all() if one.due == "expired" or (unfinished and one.due == "unfinished")]
+        """Destroy the files of every datamart whose time is over, and what an interrupted build left; a build in progress
+        goes on."""
+        due = [one for one in self.all() if one.due == "expired" or (unfinished and self._interrupted(one))]
         return [self.destroy(one.row.id, one.due) for one in due]
+
+    def _interrupted(self, one: Listed) -> bool:
+        return one.due == "unfinished" and not busy(self._tools.folder, one.row.id)
 
     def destroy(self, number: int, why: str) -> Listed:
         """Remove the files of a datamart; its row keeps the certificate."""
         row = self._find(number)
         permit(self._site.state, self.actor, Action.BUILD_DATAMART, Target(f"destroy datamart:{row.id} {why}"))
         if row.state == MartState.DELETED:
-            raise UsageError("The files of this datamart are destroyed already.")
-        folder = self._tools.folder / row.folder
-        _remove(folder)
-        self._book.delete(row.id, _certificate(row, self.actor, why))
+            raise _destroyed()
+        under_way = row.state == MartState.BUILDING and busy(self._tools.folder, number)
+        _remove(self._tools.folder / row.folder, under_way=under_way)
+        if not self._book.delete(row.id, _certificate(row, self.actor, why)):
+            raise _destroyed()
         holding.end(self._site.state, row)
         return self._listed([self._find(row.id)])[0]
 
@@ -324,6 +377,14 @@ class Datamarts:
         """For whom a file that was found was made."""
         permit(self._site.state, self.actor, Action.BUILD_DATAMART, Target(f"trace:{path.name}"))
         return tracing.trace(path, self._book.all(), lambda project: Marks(ProjectKey.of(self._tools.key, project)))
+
+
+def _destroyed() -> UsageError:
+    return UsageError("The files of this datamart are destroyed already.")
+
+
+def _destroyed_meanwhile() -> UsageError:
+    return UsageError("This datamart was destroyed while it was built.")
 
 
 def _recipient(given: str) -> str:
@@ -355,11 +416,11 @@ def _wrong(folder: Path, manifest: Manifest, kept: str) -> list[str]:
     return wrong + [path for path in sorted(said.keys() & there.keys()) if sha256(there[path]) != said[path]]
 
 
-def _remove(folder: Path) -> None:
-    """The folder, and whatever a build that was cut short left beside it."""
+def _remove(folder: Path, *, under_way: bool = False) -> None:
+    """The folder, and whatever a build that was cut short left beside it; one under way removes what it adds meanwhile."""
     for left in [folder, *folder.parent.glob(f".{folder.name}.*")]:
         if left.exists():
-            shutil.rmtree(left)
+            shutil.rmtree(left, ignore_errors=under_way)
 
 
 def _certificate(row: DatamartRow, actor: Actor, why: str) -> str:

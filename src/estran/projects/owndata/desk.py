@@ -14,7 +14,7 @@ from estran.identity import boxes
 from estran.model.errors import InputRefused, NotAllowed, UsageError
 from estran.projects.actors import Actor
 from estran.projects.audit import permit
-from estran.projects.gate import Shown, gate_of
+from estran.projects.gate import Shown
 from estran.projects.life.hands import concerned
 from estran.projects.life.machine import Stage
 from estran.projects.life.opening import open_project, project_of
@@ -50,11 +50,13 @@ class Ground(StrEnum):
 class FileLine:
     """A file and what became of its rows, as the person may see it; `counts` is None until it was read.
 
-    read = linked + superseded + set aside. `reasons` are for those who take data.
+    Who reads patients one by one sees rows (read = linked + superseded + set aside) and `reasons`. Others see the rows
+    read and, as `linked`, what the result gate answers about the patients found: rows of one person may be many, and
+    counts of them would tell whether that person is known here.
     """
 
     file: OwnFileRow
-    counts: Mapping[str, Shown] | None
+    counts: Mapping[str, Shown | None] | None
     reasons: Mapping[str, int]
 
 
@@ -66,7 +68,7 @@ class Listed:
     content: Content
     files: tuple[FileLine, ...]
     takes: bool  # whether the person may accept it and read its files
-    rows: Shown
+    rows: Shown | None  # None when it is not told: a difference between two days would tell that somebody objected
     certificate: Mapping[str, Any] | None
 
 
@@ -105,20 +107,20 @@ class OwnData:
 
     def _listed(self, project: Project, row: OwnDataRow) -> Listed:
         takes = decide(self.actor, Action.TAKE_DATA, Target(parties=project.members)).allowed
-        content, gate = Content.loads(row.content), gate_of(self.actor, self._state, self._site.settings)
+        content = Content.loads(row.content)
         exact = takes and decide(self.actor, Action.PATIENTS).allowed
         files = tuple(self._line(one, exact) for one in self._book.files(row.id))
-        rows = Shown(content.rows) if exact else gate.show(content.rows, f"own-data/{row.id}/rows")
+        rows = Shown(content.rows) if exact else None
         return Listed(row, content, files, takes, rows, orjson.loads(row.certificate) if row.certificate else None)
 
     def _line(self, one: OwnFileRow, exact: bool) -> FileLine:
         if not one.outcome:
             return FileLine(one, None, {})
-        found, gate = Outcome.loads(one.outcome), gate_of(self.actor, self._state, self._site.settings)
+        found = Outcome.loads(one.outcome)
         if exact:
             return FileLine(one, {name: Shown(count) for name, count in found.counts.items()}, found.aside)
-        counts = {name: gate.show(count, f"own-file/{one.id}/{name}") for name, count in found.counts.items()}
-        return FileLine(one, counts | {"read": Shown(found.read)}, {})
+        told = Shown(*found.told) if found.told else None
+        return FileLine(one, {"read": Shown(found.read), "linked": told, "superseded": None, "aside": None}, {})
 
     # The responsible
 
@@ -160,12 +162,17 @@ class OwnData:
         if len(columns_of(look)) > MOST_SHOWN:
             raise UsageError("The file has too many columns for this page.", hint="estran project data import SITE")
         sealed = boxes.close(door, packed(content, dictionary, links))
-        return self._book.hand_in(number, form, self.actor.login, self.actor.account_id, sealed, look)
+        file = self._book.hand_in(number, form, self.actor.login, self.actor.account_id, sealed, look)
+        if not file:
+            raise UsageError("This data set is ended already.")
+        return file
 
     def map(self, number: int, recipe: Recipe) -> None:
         """Say what the columns of a file are: it is read next; UsageError when that does not fit."""
         _, _, found = self.file(number)
         self.ready(found.data_id, f"map file:{number}")
+        if not found.look:
+            raise UsageError("This file was mapped already.")
         look = orjson.loads(found.look)
         items = {
             one["column"]: Item(one["column"], Kind(one["kind"]), one["label"], identifies=one["identifies"])

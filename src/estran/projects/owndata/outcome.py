@@ -38,13 +38,18 @@ WHY: Mapping[str, str] = {
 
 @dataclass
 class Outcome:
-    """Counts of rows, and the lines that were set aside with their table."""
+    """Counts of rows, and the lines that were set aside with their table.
+
+    `told` is what the result gate answers about the set of patients who were linked (value, below, margin): all that
+    is told to who may not read patients one by one.
+    """
 
     read: int = 0
     linked: int = 0
     superseded: int = 0
     aside: dict[str, int] = field(default_factory=dict)
     lines: list[tuple[int, str, str, str]] = field(default_factory=list)  # line, table, field, why
+    told: list[int] = field(default_factory=list)
 
     @property
     def set_aside(self) -> int:
@@ -64,7 +69,7 @@ class Outcome:
 
     def decided(self, lines: Iterable[int], *, accepted: bool) -> Outcome:
         """The same once somebody decided about doubtful rows on these lines."""
-        left, now = Counter(lines), Outcome(self.read, self.linked, self.superseded, dict(self.aside))
+        left, now = Counter(lines), Outcome(self.read, self.linked, self.superseded, dict(self.aside), told=self.told)
         moved = left.total()
         for line, table, column, why in self.lines:
             if why == "doubtful" and left[line]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -158,6 +159,7 @@ class Look:
 
 _DATE = r"^\s*(\d{4}-\d{1,2}-\d{1,2}([T ].*)?|\d{1,2}[/.-]\d{1,2}[/.-]\d{4})\s*$"
 _NUMBER = r"^\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?\s*$"
+_DIGITS = r"^\s*[\d .:/_-]*\d[\d .:/_-]*\s*$"  # digits and what stands between them: numbers of persons, telephones
 _FLAG = r"^\s*(?i:0|1|y|n|o|yes|no|oui|non|true|false)\s*$"
 
 
@@ -169,17 +171,29 @@ def look_at(path: Path) -> tuple[int, list[Look]]:
 
 def _looked(opened: Input) -> tuple[int, list[Look]]:
     names, rows = opened.schema.names, 0
-    filled, fits = dict.fromkeys(names, 0), {name: {Kind.FLAG, Kind.DATE, Kind.NUMBER} for name in names}
+    forms = {name: {Kind.FLAG: _FLAG, Kind.DATE: _DATE, Kind.NUMBER: _NUMBER, Kind.CODE: _shape(name)} for name in names}
+    filled = dict.fromkeys(names, 0)
     for block in opened.blocks(names):
         rows += len(block)
         for name in names:
             column = block.table[name].drop_null()
             filled[name] += len(column)
-            for kind, form in ((Kind.FLAG, _FLAG), (Kind.DATE, _DATE), (Kind.NUMBER, _NUMBER)):
-                if kind in fits[name] and not pc.all(pc.match_substring_regex(column, form), min_count=0).as_py():
-                    fits[name].discard(kind)
-    guess = {
-        n: next((k for k in (Kind.FLAG, Kind.DATE, Kind.NUMBER) if filled[n] and k in fits[n]), Kind.WORDS)
-        for n in names
-    }
+            forms[name] = {
+                kind: form for kind, form in forms[name].items()
+                if pc.all(pc.match_substring_regex(column, form), min_count=0).as_py()
+            }  # fmt: skip
+    if any(_is_value(name, forms[name].values() if filled[name] else ()) for name in names):
+        raise InputRefused("The first line must name the columns.")
+    kinds = (Kind.FLAG, Kind.DATE, Kind.NUMBER)
+    guess = {n: next((k for k in kinds if filled[n] and k in forms[n]), Kind.WORDS) for n in names}
     return rows, [Look(name, filled[name], guess[name]) for name in names]
+
+
+def _shape(name: str) -> str:
+    """What looks like a column's own name but for its digits; nothing does when it has none."""
+    return "^" + re.sub(r"\d+", r"\\d+", f"(?i:{re.escape(name)})") + "$" if re.search(r"\d", name) else r"[^\s\S]"
+
+
+def _is_value(name: str, forms: Iterable[str]) -> bool:
+    """Whether what should name a column is a value: a day, digits, or what all the values below are (`forms`) too."""
+    return any(re.search(form, name) for form in (_DATE, _NUMBER, _DIGITS, *forms))

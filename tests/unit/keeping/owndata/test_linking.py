@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 import pytest
 from tests.spec import site_kit as kit
 from tests.unit.keeping.owndata.conftest import DECLARED, Bench
 from tests.unit.opposing import oppose
 
+from estran.keeping.owndata.reading import FileReading
 from estran.model.errors import InputRefused, NotAllowed, UsageError
 from estran.projects.actors import KEY_HOLDER
 from estran.projects.life.machine import Step
 from estran.projects.opposition import declare
 from estran.projects.owndata import end
-from estran.projects.owndata.outcome import csv_of
+from estran.projects.owndata.outcome import Outcome, csv_of
 from estran.projects.owndata.recipe import Form, read_recipe
 from estran.projects.owndata.store import folder_of
 from estran.projects.rights import due
@@ -109,6 +111,16 @@ def test_somebody_is_found_by_name_with_a_score_and_a_doubt_waits(bench: Bench) 
         bench.keeper.settle(bench.data, doubt.number, accepted=False)
 
 
+def test_rows_of_a_doubtful_subject_go_with_the_patient_whom_they_resemble(bench: Bench) -> None:
+    rows = "nom;prenom;naissance;fevg\nMartin;Anne;11/01/1950;30\nLefevre;Lucile;13/03/1950;40\n"
+    uses = {"nom": "family", "prenom": "given", "naissance": "birth", "fevg": "number"}
+    bench.bring(rows, link="person", dates="dmy", uses=uses)
+    (doubt,) = bench.keeper.doubts(bench.data)
+    oppose(bench.site.warehouse, doubt.identity, "research", bench.site.today())
+    assert bench.keeper.refresh(bench.data) == 1
+    assert bench.held("fevg") == {"IPP0": [30.0]} and bench.keeper.doubts(bench.data) == []
+
+
 def test_an_opposition_removes_the_rows_and_is_acknowledged(bench: Bench) -> None:
     bench.bring(CSV, uses=USES)
     state = bench.site.state
@@ -119,8 +131,31 @@ def test_an_opposition_removes_the_rows_and_is_acknowledged(bench: Bench) -> Non
     assert set(bench.held("fevg")) == {"IPP3"} and not due(state, f"own-data {bench.data}")
     with bench.site.vault() as vault:
         assert wish.patient_id not in vault.own.of(bench.data).values()
-    assert "own-removed" in {one.kind for one in state.news.recent(bench.play.id["lea"])}
+    assert "own-removed" not in {one.kind for one in state.news.recent(bench.play.id["lea"])}  # two people: it would tell who
     assert bench.bring(CSV, uses=USES).aside["no-patient"] == 3
+
+
+def test_the_team_cannot_tell_from_counts_who_is_known_or_objected(bench: Bench) -> None:
+    def told() -> list[tuple[int, int] | None]:
+        (listed,) = bench.desk("lea").of(bench.project)[1]
+        assert listed.rows is None and listed.files[0].reasons == {}
+        counts = listed.files[0].counts
+        assert counts and counts["read"] and counts["superseded"] is None and counts["aside"] is None
+        return [(one.value, one.below) if (one := line.counts and line.counts["linked"]) else None for line in listed.files]
+
+    uses = {"ipp": "patient", "k": "key", "v": "number"}
+    for who in ("IPP0", "NOBODY"):  # known or not, however many rows
+        bench.bring("ipp;k;v\n" + "".join(f"{who};{row};1\n" for row in range(100)), uses=uses)
+    assert told() == [(0, 10), (0, 10)]
+    thirteen = [f"IPP{n};x;1\n" for n in range(1, 14)]
+    bench.bring("ipp;k;v\n" + "".join(thirteen), uses=uses)
+    bench.bring("ipp;k;v\nIPP0;x;1\n" + "".join(thirteen), uses=uses)
+    before = told()
+    assert before[0] == before[1] and before[0] and before[0][0] >= 10
+    oppose(bench.site.warehouse, kit.patient_of(bench.site, "IPP0"), "research", bench.site.today())
+    assert bench.keeper.refresh(bench.data) == 101 and told() == before
+    news = {one.kind for one in bench.site.state.news.recent(bench.play.id["lea"])}
+    assert "own-removed" in news  # one of fourteen
 
 
 def test_a_later_file_takes_away_who_objected_in_between(bench: Bench) -> None:
@@ -128,6 +163,66 @@ def test_a_later_file_takes_away_who_objected_in_between(bench: Bench) -> None:
     oppose(bench.site.warehouse, kit.patient_of(bench.site, "IPP0"), "research", bench.site.today())
     outcome = bench.bring("ipp;fevg\nIPP0;30\n", uses={"ipp": "patient", "fevg": "number"})
     assert outcome.aside == {"no-patient": 1} and set(bench.held("fevg")) == {"IPP3"}
+
+
+def test_a_damaged_data_set_does_not_keep_the_others_waiting(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.bring(CSV, uses=USES)
+    first, bench.data = bench.data, bench.desk("lea").declare(bench.project, DECLARED)
+    bench.desk("dan").answer(bench.data, "", accepted=True)
+    bench.bring(CSV, uses=USES)  # the newest is looked at first
+    for path in folder_of(bench.site, bench.data).rglob("*.land"):
+        path.unlink()
+    oppose(bench.site.warehouse, kit.patient_of(bench.site, "IPP0"), "research", bench.site.today())
+    told = bench.keeper.look()
+    assert any(f"data set {bench.data} not followed" in line for line in told)
+    assert f"own data: 2 rows of data set {first} removed, as their patients asked" in told
+    bench.data = first
+    assert set(bench.held("fevg")) == {"IPP3"}
+    ended = bench.desk("lea").declare(bench.project, DECLARED)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left beside IPP0")
+
+    monkeypatch.setattr("estran.projects.owndata.ending.destroy", full)
+    monkeypatch.setattr("estran.keeping.owndata.keeper.now", lambda: dt.datetime.now(dt.UTC) + dt.timedelta(days=500))
+    told = bench.keeper.look()
+    assert [line for line in told if "not destroyed" in line] == [
+        f"own data: data set {one} not destroyed. Unexpected error: OSError." for one in (ended, ended - 1, first)
+    ]
+
+
+def test_a_file_that_fails_in_an_unknown_way_is_finished_and_the_next_one_read(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.keeper.look()
+    desk, seen = bench.desk("dan"), []
+    for _ in range(2):
+        number = desk.hand_in(bench.data, "csv", b"ipp;fevg\nIPP0;35\n")
+        desk.map(number, read_recipe({"uses": {"ipp": "patient", "fevg": "number"}}))
+        seen.append(number)
+    read = FileReading.read
+
+    def first_fails(self: FileReading, *given: Any) -> Outcome:
+        if self._number == seen[0]:
+            raise ValueError("IPP0")
+        return read(self, *given)
+
+    monkeypatch.setattr(FileReading, "read", first_fails)
+    told = bench.keeper.look()
+    assert told[0] == f"own data: file {seen[0]} not read. Unexpected error: ValueError."
+    assert told[1].startswith(f"own data: file {seen[1]} read, 1 rows linked")
+    failed = bench.site.state.own_data.file(seen[0])
+    assert failed and (failed.sealed, failed.look) == (None, "")
+    assert failed.problem == "Unexpected error: ValueError."
+    with pytest.raises(UsageError, match="mapped already"):
+        desk.map(seen[0], read_recipe({"uses": {"ipp": "patient", "fevg": "number"}}))
+    waiting = desk.hand_in(bench.data, "csv", b"ipp;fevg\nIPP0;35\n")
+    with pytest.raises(UsageError, match="must name the columns"):
+        desk.hand_in(bench.data, "csv", b"MARTIN;1950-01-11\nDURAND;1950-01-12\n")
+    desk.end(bench.data, "published")
+    gone = bench.site.state.own_data.file(waiting)
+    assert gone and gone.look == "" and gone.ended
+    assert bench.site.state.own_data.hand_in(bench.data, "csv", "dan", None, b"x", "{}") == 0
 
 
 def test_closing_destroys_the_store_and_leaves_a_certificate(bench: Bench) -> None:

@@ -165,7 +165,7 @@ def test_a_wish_of_somebody_else_is_acknowledged_and_nothing_is_built_anew(
     made = engineer.build(asked(number), "researcher", "")
     other = next(n for n in bench.site.snapshot().population() if n not in BitMap.deserialize(made.row.members))
     declare(bench.site.state, bench.site.warehouse, KEY_HOLDER, Wish(other, "research", "opposition", bench.site.snapshot().today()))
-    assert bench.shelf.refresh_due("a patient objected") == []
+    assert bench.shelf.refresh_due("a patient objected").made == []
     (done,) = bench.site.state.rights.tombstones(owed=False)
     assert done.acknowledged is not None and done.outcome == "nobody in it"
 
@@ -221,3 +221,29 @@ def test_the_page_offers_what_was_granted_under_names_that_a_table_can_have(engi
         granting.spec_of(offered, dataclasses.replace(chosen, columns={"potassium": "last"}))
     with pytest.raises(NotAllowed, match="does not include"):
         granting.offer(bench.site.state, Actor.of(researcher), number)
+
+
+def test_what_a_closed_project_still_holds_is_swept(engineer: Datamarts, number: str, bench: Bench) -> None:
+    made = engineer.build(asked(number), "researcher", "")
+    step(bench.site.state, number, "close", reason="Over.")
+    (told,) = DatamartKeeper(bench.site, bench.shelf).look()
+    assert told == f"datamarts: {made.row.id} destroyed, over"
+    assert "is closed" in bench.shelf.one(made.row.id).row.certificate
+
+
+def test_expiry_goes_on_when_another_goes_wrong(
+    engineer: Datamarts, number: str, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = engineer.build(asked(number, days=1), "researcher", "")
+    left = engineer.build(asked(number, name="left"), "researcher", "")
+    oppose(bench, left)
+    later = dt.datetime.now(dt.UTC) + dt.timedelta(days=2)
+    monkeypatch.setattr("estran.projects.datamarts.shelf.now", lambda: later)
+
+    def fails(*_: object) -> None:
+        raise UsageError("It has no such column.")
+
+    monkeypatch.setattr("estran.projects.datamarts.shelf.open_own", fails)
+    keeper = DatamartKeeper(bench.site, bench.shelf)
+    assert len(keeper.look()) == 3 and keeper.look() == []
+    assert {bench.shelf.one(one.row.id).row.state for one in (over, left)} == {MartState.DELETED}

@@ -19,7 +19,7 @@ from estran.identity.keys import SiteKey
 from estran.model.errors import NotAllowed, UsageError
 from estran.model.tables import TABLES
 from estran.projects.actors import Actor, Role
-from estran.projects.datamarts.shelf import Listed
+from estran.projects.datamarts.shelf import Listed, Pass
 from estran.release.rekey import ProjectKey
 from estran.state.datamarts import MartState
 from estran.warehouse import Changes
@@ -96,11 +96,11 @@ def test_who_objects_is_gone_from_every_file_and_the_new_manifest_says_so(
 def test_what_is_due_is_replaced_and_what_it_replaces_destroyed(bench: Bench, build: Build) -> None:
     first = build(whole())
     oppose(bench.site.warehouse, member(bench, first)[0], "warehouse", YESTERDAY)
-    (made,) = bench.shelf.refresh_due(REASON)
+    (made,) = bench.shelf.refresh_due(REASON).made
     assert made.row.number == 2
     assert not (bench.folder / first.row.folder).exists()
     assert bench.shelf.one(first.row.id).row.state == MartState.DELETED
-    assert bench.shelf.refresh_due(REASON) == []
+    assert bench.shelf.refresh_due(REASON) == Pass()
 
 
 def test_a_build_that_fails_leaves_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
