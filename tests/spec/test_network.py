@@ -167,7 +167,6 @@ def test_a_waiting_member_gets_a_job_at_once(hub: Served) -> None:
     agent.close()
 
 
-@pytest.mark.slow
 def test_faults_neither_lose_nor_change_nor_let_in_anything() -> None:
     """A few faults; the long run is `python -m tests.hub_faults --faults 500`."""
     command = [sys.executable, "-m", "tests.hub_faults", "--faults", "16", "--patience", "300"]
