@@ -1,0 +1,117 @@
+"""The course of a run as the hub leads it: what is asked, what comes of the answers, which model stands.
+
+A candidate becomes the model when at least half of the sites find it no worse than the one before, on patients of theirs that taught
+neither. Otherwise the hub goes back, takes half the step, and after three refusals in a row ends with the model that stands: what a
+poisoned site can do is to end a run early, not to bring a bad model in against the votes of the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from estran.analysis.learning.learner import Learner, State
+from estran.analysis.learning.measures import BARS, Performance, of_histogram
+from estran.analysis.learning.plan import FEWEST_SITES, Plan
+from estran.analysis.learning.robust import robust_mean
+from estran.analysis.learning.rows import Floats
+from estran.analysis.learning.site import LEARNERS
+
+REFUSALS = 3
+LOSSES = 5  # rounds in a row that no sum came of
+
+
+@dataclass(frozen=True)
+class Round:
+    """What is kept of a round: `sites` that took part in the sum, `votes` for and against when there was a candidate."""
+
+    number: int
+    sites: int
+    votes: tuple[int, int] | None = None
+    accepted: bool | None = None
+    seconds: float = 0.0
+
+
+@dataclass
+class Course:
+    """One run. `standing` is the model that was accepted last, `state` what is being worked on."""
+
+    plan: Plan
+    rounds: list[Round] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.learner: Learner = LEARNERS[self.plan.model]
+        self.standing: State = self.learner.start(self.plan)
+        self.state = self.standing
+        self.refused = self.put = self.lost = 0
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is to be asked any more."""
+        if self.refused >= REFUSALS or self.put >= self.plan.most_rounds or self.lost >= LOSSES:
+            return True
+        return self.learner.over(self.standing)
+
+    def take(self, mean: Floats | None, sites: int, seconds: float = 0.0) -> bool:
+        """Go on from the mean over `sites` sites; whether a candidate is to be put to the vote. A round without a sum, or of too few
+        sites, changes nothing."""
+        self.rounds.append(Round(len(self.rounds) + 1, sites, seconds=seconds))
+        if mean is None or sites < FEWEST_SITES or not self._plausible(mean):
+            self.lost += 1
+            return False
+        self.lost, first = 0, self.learner.whole(self.state) and not self.put and self.plan.model == "trees"
+        self.state = self.learner.step(self.plan, self.state, mean, sites)
+        # The first round of trees only counts: there is nothing to vote on yet.
+        return self.learner.whole(self.state) and not (first and self.state["at"][0] == 0)
+
+    def take_each(self, updates: Sequence[Floats], seconds: float = 0.0) -> bool:
+        """The same, of updates in the clear: robust aggregation."""
+        few = len(updates) < FEWEST_SITES
+        return self.take(None if few else robust_mean(self.plan, list(updates)), len(updates), seconds)
+
+    def _plausible(self, mean: Floats) -> bool:
+        """A mean of numbers within the bound is within it, but for the rounding of the secure sum."""
+        return bool(np.isfinite(mean).all() and np.abs(mean).max() <= self.learner.bound(self.plan) * 1.001 + 1e-3)
+
+    def decide(self, votes: Sequence[bool]) -> bool:
+        """Let the candidate stand, or go back; whether it stands."""
+        self.put += 1
+        accepted = len(votes) >= FEWEST_SITES and 2 * sum(votes) >= len(votes)
+        told = self.rounds[-1]
+        self.rounds[-1] = Round(told.number, told.sites, (sum(votes), len(votes) - sum(votes)), accepted, told.seconds)
+        if accepted:
+            self.standing, self.refused = self.state, 0
+        else:
+            self.refused += 1
+            self.standing = self.learner.backed(self.standing)
+            self.state = self.standing
+        return accepted
+
+    def figures(self, picture: Floats) -> Performance | None:
+        """Of all sites together, out of the mean of their pictures."""
+        return of_histogram(picture.reshape(2, BARS))
+
+    def told(self) -> list[dict[str, Any]]:
+        """The rounds as a card tells them."""
+        return [
+            {"round": one.number, "sites": one.sites, "for": one.votes[0] if one.votes else None, "against": one.votes[1] if one.votes else None,
+             "accepted": one.accepted, "seconds": round(one.seconds, 1)} for one in self.rounds
+        ]  # fmt: skip
+
+
+Answers = Callable[[State, int], list[Floats]]
+
+
+def rehearse(plan: Plan, answers: Answers, votes: Callable[[State, State], list[bool]]) -> Course:
+    """A run in one process, without any protection: for tests, and to know beforehand what a run gives."""
+    course = Course(plan)
+    while not course.over:
+        said = answers(course.state, len(course.rounds) + 1)
+        mean = np.mean(said, axis=0) if said else None
+        put = course.take_each(said) if not plan.secure else course.take(mean, len(said))
+        if put:
+            course.decide(votes(course.standing, course.state))
+    return course

@@ -1,0 +1,48 @@
+"""What one site does in a run: its part of a sum, its vote on a candidate, its own figures. The one place where rows are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from estran.analysis.learning.learner import Learner, State, share
+from estran.analysis.learning.logistic import Logistic
+from estran.analysis.learning.measures import FEWEST, histogram, loss, of_histogram
+from estran.analysis.learning.network import Network
+from estran.analysis.learning.plan import Plan
+from estran.analysis.learning.rows import Floats, Split
+from estran.analysis.learning.trees import Trees
+
+LEARNERS: Mapping[str, Learner] = {"logistic": Logistic(), "trees": Trees(), "network": Network()}
+
+
+def contribution(plan: Plan, state: State, split: Split) -> Floats:
+    """The site's vector of a round, none of its numbers beyond the bound of the model. Noise is drawn from the system's own dice."""
+    learner = LEARNERS[plan.model]
+    bound = learner.bound(plan)
+    return np.clip(learner.local(plan, state, split.train, np.random.default_rng()), -bound, bound)
+
+
+def vote(plan: Plan, before: State, candidate: State, split: Split) -> bool:
+    """Whether the candidate is no worse than the model before on patients of this site that taught neither."""
+    learner, held = LEARNERS[plan.model], split.held
+    was, now = (loss(held.y, learner.scores(plan, one, held.x)) for one in (before, candidate))
+    return bool(now <= was + plan.tolerance)
+
+
+def picture(plan: Plan, state: State, split: Split) -> Floats:
+    """The site's part of the histogram from which the figures of all sites together are read."""
+    held = split.held
+    scores = LEARNERS[plan.model].scores(plan, state, held.x)
+    return histogram(held.y, scores).ravel() * share(plan, held)
+
+
+def figures(plan: Plan, state: State, split: Split) -> dict[str, float] | None:
+    """The site's own figures, to three decimals; None when they would be of fewer than ten cases or others."""
+    held = split.held
+    cases = held.y.sum()
+    if min(cases, len(held) - cases) < FEWEST:
+        return None
+    found = of_histogram(histogram(held.y, LEARNERS[plan.model].scores(plan, state, held.x)))
+    return None if found is None else found.rounded()
