@@ -1,8 +1,9 @@
 """The course of a run as the hub leads it: what is asked, what comes of the answers, which model stands.
 
 A candidate becomes the model when at least half of the sites find it no worse than the one before, on patients of theirs that taught
-neither. Otherwise the hub goes back, takes half the step, and after three refusals in a row ends with the model that stands: what a
-poisoned site can do is to end a run early, not to bring a bad model in against the votes of the others.
+neither. Otherwise the hub takes half the step out of the same sum, and after three refusals in a row ends with the model that stands:
+what a poisoned site can do is to end a run early, not to bring a bad model in against the votes of the others. No sum is asked for
+twice of one and the same model: two sums that differ by a site would tell of that site.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ class Course:
     def __post_init__(self) -> None:
         self.learner: Learner = LEARNERS[self.plan.model]
         self.standing: State = self.learner.start(self.plan)
-        self.state = self.standing
+        self.state = self._before = self.standing
+        self._mean, self._sites = np.zeros(0), 0
         self.refused = self.put = self.lost = 0
 
     @property
@@ -62,10 +64,9 @@ class Course:
         if mean is None or sites < FEWEST_SITES or not self._plausible(mean):
             self.lost += 1
             return False
-        self.lost, first = 0, self.learner.whole(self.state) and not self.put and self.plan.model == "trees"
+        self.lost, self._before, self._mean, self._sites = 0, self.state, mean, sites
         self.state = self.learner.step(self.plan, self.state, mean, sites)
-        # The first round of trees only counts: there is nothing to vote on yet.
-        return self.learner.whole(self.state) and not (first and self.state["at"][0] == 0)
+        return self.learner.whole(self.state)
 
     def take_each(self, updates: Sequence[Floats], seconds: float = 0.0) -> bool:
         """The same, of updates in the clear: robust aggregation."""
@@ -77,18 +78,17 @@ class Course:
         return bool(np.isfinite(mean).all() and np.abs(mean).max() <= self.learner.bound(self.plan) * 1.001 + 1e-3)
 
     def decide(self, votes: Sequence[bool]) -> bool:
-        """Let the candidate stand, or go back; whether it stands."""
-        self.put += 1
+        """Let the candidate stand, or make a more careful one; whether the vote is over. Without a vote nothing stands."""
         accepted = len(votes) >= FEWEST_SITES and 2 * sum(votes) >= len(votes)
         told = self.rounds[-1]
         self.rounds[-1] = Round(told.number, told.sites, (sum(votes), len(votes) - sum(votes)), accepted, told.seconds)
         if accepted:
-            self.standing, self.refused = self.state, 0
-        else:
-            self.refused += 1
-            self.standing = self.learner.backed(self.standing)
-            self.state = self.standing
-        return accepted
+            self.standing, self.refused, self.put = self.state, 0, self.put + 1
+            return True
+        self.refused += 1
+        self._before = self.learner.backed(self._before)
+        self.state = self.learner.step(self.plan, self._before, self._mean, self._sites)
+        return self.refused >= REFUSALS
 
     def figures(self, picture: Floats) -> Performance | None:
         """Of all sites together, out of the mean of their pictures."""
@@ -111,7 +111,7 @@ def rehearse(plan: Plan, answers: Answers, votes: Callable[[State, State], list[
     while not course.over:
         said = answers(course.state, len(course.rounds) + 1)
         mean = np.mean(said, axis=0) if said else None
-        put = course.take_each(said) if not plan.secure else course.take(mean, len(said))
-        if put:
-            course.decide(votes(course.standing, course.state))
+        put = course.take(mean, len(said)) if plan.secure else course.take_each(said)
+        while put and not course.decide(votes(course.standing, course.state)):
+            pass
     return course

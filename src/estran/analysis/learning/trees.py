@@ -59,7 +59,8 @@ class Trees:
         return made
 
     def whole(self, state: State) -> bool:
-        return _at(state)[1] == 0
+        stage, level = _at(state)
+        return stage > 0 and level == 0
 
     def over(self, state: State) -> bool:
         return False
