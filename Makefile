@@ -4,16 +4,18 @@
 PYTHON ?= python3
 VENV := .venv
 LAB := .venv-workspace
+FLOWER := .venv-flower
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DEMO ?= demo-site
 PORT ?= 8000
 
-.PHONY: setup dev demo test check fmt bench browser workspace screenshots clean
+.PHONY: setup dev demo test check fmt bench browser workspace flower screenshots clean
 
 setup: $(VENV)/.ready
 workspace: $(LAB)/.ready
 	@sh scripts/workspace.sh
+flower: $(FLOWER)/.ready
 dev: $(VENV)/.ready-dev
 
 $(VENV)/bin/python:
@@ -32,6 +34,11 @@ $(VENV)/.ready-dev: $(VENV)/.ready requirements-dev.lock
 $(LAB)/.ready: requirements-workspace.lock
 	$(PYTHON) -m venv $(LAB)
 	$(LAB)/bin/python -m pip --disable-pip-version-check --quiet install -r requirements-workspace.lock
+	@touch $@
+
+$(FLOWER)/.ready: requirements-flower.lock
+	$(PYTHON) -m venv $(FLOWER)
+	$(FLOWER)/bin/python -m pip --disable-pip-version-check --quiet install -r requirements-flower.lock
 	@touch $@
 
 demo: setup
@@ -59,4 +66,4 @@ fmt: dev
 	$(BIN)/ruff check --fix src tests benchmarks
 
 clean:
-	rm -rf $(VENV) $(LAB) demo-site demo-site.key .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(LAB) $(FLOWER) demo-site demo-site.key .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -9,7 +9,7 @@ twice of one and the same model: two sums that differ by a site would tell of th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,8 @@ from estran.analysis.learning.learner import Learner, State
 from estran.analysis.learning.measures import BARS, Performance, of_histogram
 from estran.analysis.learning.plan import FEWEST_SITES, Plan
 from estran.analysis.learning.robust import robust_mean
-from estran.analysis.learning.rows import Floats
-from estran.analysis.learning.site import LEARNERS
+from estran.analysis.learning.rows import Floats, Split
+from estran.analysis.learning.site import LEARNERS, contribution, no_worse
 
 REFUSALS = 3
 LOSSES = 5  # rounds in a row that no sum came of
@@ -115,3 +115,19 @@ def rehearse(plan: Plan, answers: Answers, votes: Callable[[State, State], list[
         while put and not course.decide(votes(course.standing, course.state)):
             pass
     return course
+
+
+def alone(plan: Plan, split: Split) -> State:
+    """The model that a site learns of its own rows; nobody is told of it, so it needs no noise."""
+    own = replace(plan, privacy=None)
+    learner = LEARNERS[own.model]
+    state, put = learner.start(own), 0
+    while put < own.most_rounds and not learner.over(state):
+        state = learner.step(own, state, contribution(own, state, split), 1)
+        put += learner.whole(state)
+    return state
+
+
+def worth_it(plan: Plan, final: State, split: Split) -> bool:
+    """The last vote: whether the common model is, for this site's patients, no worse than its own."""
+    return no_worse(plan, alone(plan, split), final, split)

@@ -8,12 +8,13 @@ import numpy as np
 
 from estran.analysis.learning.learner import Learner, State, share
 from estran.analysis.learning.logistic import Logistic
-from estran.analysis.learning.measures import FEWEST, histogram, loss, of_histogram
+from estran.analysis.learning.measures import FEWEST, auc, histogram, loss, of_histogram
 from estran.analysis.learning.network import Network
 from estran.analysis.learning.plan import Plan
 from estran.analysis.learning.rows import Floats, Split
 from estran.analysis.learning.trees import Trees
 
+_ORDER = 4  # the AUC of a site swings more than its log loss
 LEARNERS: Mapping[str, Learner] = {"logistic": Logistic(), "trees": Trees(), "network": Network()}
 
 
@@ -25,10 +26,19 @@ def contribution(plan: Plan, state: State, split: Split) -> Floats:
 
 
 def vote(plan: Plan, before: State, candidate: State, split: Split) -> bool:
-    """Whether the candidate is no worse than the model before on patients of this site that taught neither."""
+    """Whether this site lets the candidate pass."""
+    return no_worse(plan, before, candidate, split)
+
+
+def no_worse(plan: Plan, before: State, candidate: State, split: Split) -> bool:
+    """Whether a model is no worse than another on patients of this site that taught neither: in log loss and, where there are cases enough
+    to tell, in the order in which it puts them."""
     learner, held = LEARNERS[plan.model], split.held
-    was, now = (loss(held.y, learner.scores(plan, one, held.x)) for one in (before, candidate))
-    return bool(now <= was + plan.tolerance)
+    was, now = (learner.scores(plan, one, held.x) for one in (before, candidate))
+    if loss(held.y, now) > loss(held.y, was) + plan.tolerance:
+        return False
+    few = min(held.y.sum(), len(held) - held.y.sum()) < FEWEST
+    return few or auc(held.y, now) >= auc(held.y, was) - _ORDER * plan.tolerance
 
 
 def picture(plan: Plan, state: State, split: Split) -> Floats:

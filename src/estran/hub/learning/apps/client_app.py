@@ -17,6 +17,7 @@ from flwr.common import parameters_to_ndarrays
 from flwr.compat.common import recorddict_compat as compat
 
 from estran.analysis.learning import site
+from estran.analysis.learning.course import worth_it
 from estran.analysis.learning.rows import Split, rows_of, split
 from estran.hub.learning.apps import masks
 from estran.hub.learning.apps.agreed import plan, unpacked
@@ -55,14 +56,14 @@ def train(message: Any, context: Any) -> Any:
 
 
 def evaluate(message: Any, context: Any) -> Any:
-    """The site's vote on a candidate; with one model alone, the site's own figures."""
+    """The site's vote on a candidate; of the last model, the site's own figures and the last vote."""
     records, rows = message.content.array_records, _rows()
     candidate = unpacked(PLAN, records["candidate"].to_numpy_ndarrays())
     if "standing" in records:
         standing = unpacked(PLAN, records["standing"].to_numpy_ndarrays())
         told: dict[str, float] = {"vote": float(site.vote(PLAN, standing, candidate, rows))}
     else:
-        told = site.figures(PLAN, candidate, rows) or {}
+        told = (site.figures(PLAN, candidate, rows) or {}) | {"vote": float(worth_it(PLAN, candidate, rows))}
     return Message(RecordDict({"told": MetricRecord(told)}), reply_to=message)
 
 

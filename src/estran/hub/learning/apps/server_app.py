@@ -28,7 +28,7 @@ from estran.hub.learning.apps.agreed import packed, plan
 OUT = "ESTRAN_LEARNING_OUT"  # environment: the folder of the run
 PICTURE = "picture"
 _SECONDS = float(os.environ.get("ESTRAN_LEARNING_WAIT", "120"))  # for one answer; then a site is lost to the round
-_LOOK = 0.05  # seconds between two looks for answers, where Flower sleeps three
+_LOOK = 0.25  # seconds between two looks for answers, where Flower sleeps three
 secagg.pseudo_rand_gen = masks.mask
 http_grid.time = SimpleNamespace(time=time.time, sleep=lambda _: time.sleep(_LOOK))
 PLAN = plan()
@@ -129,9 +129,11 @@ class Leader:
         picture = self._sum(self.course.standing, PICTURE)[0] if PLAN.secure else None
         figures = None if picture is None else self.course.figures(picture)
         each = self._told(candidate=self.course.standing)
-        self._keep(
-            {"over": True, "all": None if figures is None else figures.rounded(), "each": {str(node): told or None for node, told in each.items()}}
-        )
+        votes = [told.pop("vote", 0.0) > 0.5 for told in each.values()]
+        self._keep({
+            "over": True, "all": None if figures is None else figures.rounded(), "each": {str(node): told or None for node, told in each.items()},
+            "last_vote": [sum(votes), len(votes) - sum(votes)], "released": 2 * sum(votes) >= len(votes) >= masks.FEWEST_SITES,
+        })  # fmt: skip
 
     def _keep(self, more: dict[str, Any] | None = None) -> None:
         """The model and the rounds, whole or not at all."""

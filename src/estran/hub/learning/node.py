@@ -1,0 +1,71 @@
+"""A site's node: a private folder with the table of the run, which goes when the run does."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import socket
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from estran.analysis.learning.plan import Plan
+from estran.analysis.learning.rows import rows_of, split
+from estran.hub.learning import flower, signing
+from estran.model.errors import UsageError
+
+_TABLE = "table.npz"
+
+
+@dataclass(frozen=True)
+class Node:
+    """What was made ready; `public` is the key that the hub registers."""
+
+    folder: Path
+    public: str
+
+    @classmethod
+    def prepare(cls, folder: Path, job: Mapping[str, Any], columns: Mapping[str, npt.ArrayLike], until: float) -> Node:
+        """Lay down the table and the keys of a run, in a folder of mode 0700; UsageError when the table is not the plan's, or too small.
+        `until`: seconds since 1970 after which the node ends by itself."""
+        plan = read_plan(job.get("plan"))
+        try:
+            split(plan, rows_of(plan, columns))
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+        folder.mkdir(mode=0o700, parents=True)
+        np.savez(folder / _TABLE, **{name: np.asarray(columns[name], np.float64) for name in (plan.outcome, *(one.name for one in plan.columns))})
+        (folder / "door.pem").write_text(str(job["certificate"]), "ascii")
+        (folder / "secret").touch(mode=0o600)
+        (folder / "secret").write_bytes(secrets.token_bytes(32))
+        told = {
+            "bundle": job["bundle"], "hub": job["address"], "port": _free(), "certificate": str(folder / "door.pem"),
+            "key": str(folder / "node.key"), "secret": str(folder / "secret"), "table": str(folder / _TABLE), "until": until,
+        }  # fmt: skip
+        (folder / "node.json").write_text(json.dumps(told), "ascii")
+        return cls(folder, signing.node_key(folder / "node.key"))
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start it: it goes on by itself, and ends when the hub is gone for a minute or its time is over."""
+        more = {"ESTRAN_LEARNING_TABLE": str(self.folder / _TABLE)}
+        return flower.start("node.py", [str(self.folder / "node.json")], self.folder / "home", self.folder / "node.log", more)
+
+
+def read_plan(told: Any) -> Plan:
+    """The plan in a job; UsageError with what is wrong."""
+    try:
+        return Plan.read(told)
+    except (ValueError, TypeError) as error:
+        raise UsageError(str(error)) from None
+
+
+def _free() -> int:
+    """A port of the loopback, for the node's own processes."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
