@@ -25,15 +25,32 @@ COLUMNS = (
     Column("albumin", 10, 55), Column("sodium", 110, 160), Column("stays", 0, 10),
 )  # fmt: skip
 # Patients, mean age, part of emergencies, how often CRP is measured (albumin less often).
-MIX = ((2400, 71, 0.7, 0.9), (1600, 62, 0.4, 0.8), (900, 45, 0.2, 0.4), (700, 78, 0.8, 0.7), (400, 55, 0.3, 0.6), (300, 82, 0.9, 0.5))
+MIX = (
+    (2400, 71, 0.7, 0.9),
+    (1600, 62, 0.4, 0.8),
+    (900, 45, 0.2, 0.4),
+    (700, 78, 0.8, 0.7),
+    (400, 55, 0.3, 0.6),
+    (300, 82, 0.9, 0.5),
+)
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "logistic": ("Logistic regression", {"model": "logistic"}),
     "trees": ("Gradient-boosted trees, 8 × 4 of depth 3", {"model": "trees"}),
     "network": ("Neural network, 16 hidden", {"model": "network"}),
-    "private8": ("Logistic by averaging, ε = 8, δ = 1e-5", {"model": "network", "hidden": 0, "rounds": 6, "privacy": Privacy(8.0, 1e-5)}),
-    "private3": ("Logistic by averaging, ε = 3, δ = 1e-5", {"model": "network", "hidden": 0, "rounds": 6, "privacy": Privacy(3.0, 1e-5)}),
+    "private8": (
+        "Logistic by averaging, ε = 8, δ = 1e-5",
+        {"model": "network", "hidden": 0, "rounds": 6, "privacy": Privacy(8.0, 1e-5)},
+    ),
+    "private3": (
+        "Logistic by averaging, ε = 3, δ = 1e-5",
+        {"model": "network", "hidden": 0, "rounds": 6, "privacy": Privacy(3.0, 1e-5)},
+    ),
 }
-POISONED = (("secure", {}), ("trimmed", {"aggregation": "trimmed", "exposure_accepted": True}), ("krum", {"aggregation": "krum", "exposure_accepted": True}))
+POISONED = (
+    ("secure", {}),
+    ("trimmed", {"aggregation": "trimmed", "exposure_accepted": True}),
+    ("krum", {"aggregation": "krum", "exposure_accepted": True}),
+)
 Table = dict[str, np.ndarray]
 
 
@@ -55,7 +72,13 @@ def _site(dice: np.random.Generator, patients: int, age: float, acute: float, me
     odds = -4.4 + 0.35 * frail + 0.9 * np.log(creatinine / 80) * (1 + 0.4 * frail) + 0.25 * np.log(crp) * (albumin < 36)
     odds += 0.22 * np.maximum(11 - haemoglobin, 0) + 0.10 * np.abs(sodium - 139) + 0.25 * stays
     died = (dice.random(patients) < 1 / (1 + np.exp(-odds))).astype(float)
-    for values, often in ((crp, measured), (albumin, measured - 0.2), (creatinine, 0.95), (haemoglobin, 0.95), (sodium, 0.95)):
+    for values, often in (
+        (crp, measured),
+        (albumin, measured - 0.2),
+        (creatinine, 0.95),
+        (haemoglobin, 0.95),
+        (sodium, 0.95),
+    ):
         values[dice.random(patients) > often] = np.nan
     return {
         "age": ages, "creatinine": creatinine, "crp": crp, "haemoglobin": haemoglobin, "albumin": albumin, "sodium": sodium, "stays": stays,
@@ -97,7 +120,9 @@ def _pooled_rows(plan: Plan, given: list[Table]) -> Rows:
 
 def compared(plan: Plan) -> dict[str, Any]:
     """The AUC of the same model on the pooled rows, and on each site's own."""
-    secure = plan_of(**{name: value for name, value in vars(plan).items() if name in ("model", "rounds", "hidden", "privacy")})
+    secure = plan_of(
+        **{name: value for name, value in vars(plan).items() if name in ("model", "rounds", "hidden", "privacy")}
+    )
     own = tables()
     return {
         "pooled": auc_of(secure, learned(secure, [_pooled(own)]).standing),
@@ -128,12 +153,20 @@ def run(work: Path, quiet: Callable[[], None]) -> None:
         plan, clock = plan_of(**more), time.process_time()
         course = learned(plan, tables())
         spent = time.process_time() - clock
-        found["models"][name] = {"auc": auc_of(plan, course.standing), **compared(plan), "rounds": len(course.rounds), "cpu_s": spent}
+        found["models"][name] = {
+            "auc": auc_of(plan, course.standing),
+            **compared(plan),
+            "rounds": len(course.rounds),
+            "cpu_s": spent,
+        }
         print(f"  {name}: {found['models'][name]}", flush=True)
     for name, more in POISONED:
         for strength in (1.0, 10.0):
             value, course = poisoned(plan_of(model="network", hidden=0, **more), strength=strength)
-            found["poisoned"][f"{name} {strength:g}"] = {"auc": value, "refused": sum(one.accepted is False for one in course.rounds)}
+            found["poisoned"][f"{name} {strength:g}"] = {
+                "auc": value,
+                "refused": sum(one.accepted is False for one in course.rounds),
+            }
     (work / RESULT).write_text(json.dumps(found, indent=1))
 
 
@@ -146,7 +179,16 @@ def tell(found: dict[str, Any]) -> list[str]:
         ]
         for name, one in found["models"].items()
     ]  # fmt: skip
-    head = ["Model", "federated, AUC", "pooled", "difference", "best site alone", "worst site alone", "rounds", "CPU s, all sites"]
+    head = [
+        "Model",
+        "federated, AUC",
+        "pooled",
+        "difference",
+        "best site alone",
+        "worst site alone",
+        "rounds",
+        "CPU s, all sites",
+    ]
     bad = [[name, f"{one['auc']:.4f}", str(one["refused"])] for name, one in found["poisoned"].items()]
     sizes = ", ".join(f"{patients:,}" for patients, *_ in MIX)
     return [

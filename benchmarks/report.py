@@ -7,7 +7,17 @@ import math
 from pathlib import Path
 from typing import Any
 
-from benchmarks import datamart, facts_run, federated, ingest_run, learning, questions, region, region_report, region_run
+from benchmarks import (
+    datamart,
+    facts_run,
+    federated,
+    ingest_run,
+    learning,
+    questions,
+    region,
+    region_report,
+    region_run,
+)
 from benchmarks.tables import table
 
 Found = dict[str, Any]

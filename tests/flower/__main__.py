@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 
 import numpy as np
+from benchmarks.learning import auc_of, compared, plan_of, tables
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from benchmarks.learning import auc_of, compared, plan_of, tables
 from estran.analysis.learning.site import LEARNERS
 from estran.hub.learning import flower
 from estran.hub.learning.apps.agreed import FILE_NAME
@@ -35,7 +35,11 @@ def main() -> int:
     """Run, look, tell."""
     asked = _arguments()
     if os.geteuid() == 0 and not os.environ.get("ESTRAN_APART"):
-        return subprocess.run(["unshare", "-n", sys.executable, "-m", "tests.flower", *sys.argv[1:]], env={**os.environ, "ESTRAN_APART": "1"}).returncode
+        return subprocess.run(
+            ["unshare", "-n", sys.executable, "-m", "tests.flower", *sys.argv[1:]],
+            env={**os.environ, "ESTRAN_APART": "1"},
+            check=False,
+        ).returncode
     apart = bool(os.environ.get("ESTRAN_APART"))
     if apart:
         _network()
@@ -54,7 +58,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.flower", description=__doc__)
     parser.add_argument("--model", choices=("logistic", "trees", "network"), default="logistic")
     parser.add_argument("--rounds", type=int, default=0)
-    parser.add_argument("--exposed", action="store_true", help="robust aggregation: the search must find what the sites said")
+    parser.add_argument(
+        "--exposed", action="store_true", help="robust aggregation: the search must find what the sites said"
+    )
     parser.add_argument("--lose", action=argparse.BooleanOptionalAction, default=True, help="lose one site per round")
     parser.add_argument("--control", action="store_true", help="show that packets to the outside would be seen")
     parser.add_argument("--minutes", type=float, default=30)
@@ -81,7 +87,9 @@ def _telemetry(folder: Path) -> int:
     before = _packets()
     loud = flower.environment(folder) | {"FLWR_TELEMETRY_ENABLED": "1", "FLWR_DISABLE_UPDATE_CHECK": ""}
     program = [flower.python().parent / "flower-superlink", "--insecure", "--port", "19999"]
-    with subprocess.Popen(program, env=loud, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True) as process:
+    with subprocess.Popen(
+        program, env=loud, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as process:
         end = time.monotonic() + 60
         while _packets() == before and time.monotonic() < end:
             time.sleep(0.5)
@@ -90,14 +98,22 @@ def _telemetry(folder: Path) -> int:
 
 
 def _run(folder: Path, asked: argparse.Namespace) -> dict:
-    extra = {"aggregation": "trimmed", "exposure_accepted": True, "model": "network", "hidden": 0} if asked.exposed else {"model": asked.model}
+    extra = (
+        {"aggregation": "trimmed", "exposure_accepted": True, "model": "network", "hidden": 0}
+        if asked.exposed
+        else {"model": asked.model}
+    )
     plan = plan_of(**extra, rounds=asked.rounds)
     began, port = time.monotonic(), 19443
     wire = Wire(port, folder / "wire.bin")
-    run = Run.create(folder / "run", plan, Ed25519PrivateKey.generate(), f"127.0.0.1:{wire.port}", f"127.0.0.1:{port}", _spies())
+    run = Run.create(
+        folder / "run", plan, Ed25519PrivateKey.generate(), f"127.0.0.1:{wire.port}", f"127.0.0.1:{port}", _spies()
+    )
     nodes = {}
     for number, table in enumerate(tables()):
-        nodes[f"site{number}"] = Node.prepare(folder / f"site{number}", run.job(), table, time.time() + 60 * asked.minutes)
+        nodes[f"site{number}"] = Node.prepare(
+            folder / f"site{number}", run.job(), table, time.time() + 60 * asked.minutes
+        )
         if asked.lose:
             (folder / f"site{number}" / "place").write_text(f"{number} {len(tables())}")
     led, started = run.lead({name: node.public for name, node in nodes.items()}), []
@@ -108,7 +124,11 @@ def _run(folder: Path, asked: argparse.Namespace) -> dict:
     finally:
         for process in (*started, led.link):
             flower.stop(process, 5)
-    seen = {"server app": (run.folder / "seen.bin").read_bytes(), "memory": held, "wire": (folder / "wire.bin").read_bytes()}
+    seen = {
+        "server app": (run.folder / "seen.bin").read_bytes(),
+        "memory": held,
+        "wire": (folder / "wire.bin").read_bytes(),
+    }
     bound = LEARNERS[plan.model].bound(plan)
     said = [np.load(path) for path in sorted(folder.glob("site*/said-*.npy"))]
     wanted = [piece for one in said for piece in secrecy.traces(one, bound)]
@@ -145,7 +165,9 @@ def _verdict(told: dict, asked: argparse.Namespace) -> int:
         wrong += [] if abs(told["auc"] - told["compared"]["pooled"]) <= 0.01 else ["far from the pooled model"]
         wrong += [] if told["auc"] > max(told["compared"]["alone"]) else ["a site alone does as well"]
     if asked.lose:
-        wrong += [] if all(one[0] == len(tables()) - 1 for one in told["rounds"]) else ["not one site lost in each round"]
+        wrong += (
+            [] if all(one[0] == len(tables()) - 1 for one in told["rounds"]) else ["not one site lost in each round"]
+        )
     wrong += ["packets to the outside"] if told.get("packets_to_outside") else []
     wrong += ["the counter counts nothing"] if asked.control and not told.get("packets_with_telemetry") else []
     wrong += ["tables left behind"] if told["tables_left"] else []

@@ -15,7 +15,9 @@ def traces(said: np.ndarray, bound: float) -> list[bytes]:
     steps = np.round((np.clip(said, -bound, bound) + bound) / (2 * bound) * TARGET).astype(np.int64)
     found = []
     for values, plain in ((said, 0), (steps, TARGET // 2)):
-        odd = [n for n in range(len(values) - 3) if (values[n : n + 4] != plain).all() and len(set(values[n : n + 4])) == 4]
+        odd = [
+            n for n in range(len(values) - 3) if (values[n : n + 4] != plain).all() and len(set(values[n : n + 4])) == 4
+        ]
         found += [values[n : n + 4].tobytes() for n in odd[:: max(1, len(odd) // 4)][:4]]
     return found
 

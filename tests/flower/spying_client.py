@@ -7,10 +7,9 @@ import os
 from pathlib import Path
 
 import numpy as np
+from estran.hub.learning.apps.genuine_client_app import made
 from flwr.common import parameters_to_ndarrays
 from flwr.compat.common import recorddict_compat as compat
-
-from estran.hub.learning.apps.genuine_client_app import made
 
 
 def spy(message, context, go_on):

@@ -6,9 +6,8 @@ import os
 import pickle
 from pathlib import Path
 
-from flwr.superlink.grid import HttpGrid
-
 from estran.hub.learning.apps.genuine_server_app import app as genuine
+from flwr.superlink.grid import HttpGrid
 
 _receive = HttpGrid.send_and_receive
 _OUT = Path(os.environ["ESTRAN_LEARNING_OUT"])

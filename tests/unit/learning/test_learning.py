@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
 from benchmarks.learning import auc_of, compared, learned, plan_of, tables
+
 from estran.analysis.learning.course import Course
 from estran.analysis.learning.measures import BARS, auc, histogram, of_histogram
 from estran.analysis.learning.plan import Plan, Privacy
@@ -81,7 +81,12 @@ def test_with_a_budget_every_answer_is_noisy_and_clipped():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"aggregation": "krum"}, {"aggregation": "trimmed", "model": "network"}, {"privacy": Privacy(1.0), "model": "trees"}, {"name": "../x"}],
+    [
+        {"aggregation": "krum"},
+        {"aggregation": "trimmed", "model": "network"},
+        {"privacy": Privacy(1.0), "model": "trees"},
+        {"name": "../x"},
+    ],
 )
 def test_a_plan_that_exposes_or_makes_no_sense_is_refused(wrong):
     with pytest.raises(ValueError, match=r"\w"):
@@ -131,14 +136,27 @@ def test_masks_cancel_and_hang_on_the_whole_secret():
 
 
 def test_a_site_refuses_settings_and_lists_that_would_lay_it_bare():
-    good = {"sample_num": 6, "share_num": 6, "threshold": 5, "clipping_range": 1.0, "target_range": masks.TARGET, "mod_range": masks.WORD, "max_weight": 1.0}
+    good = {
+        "sample_num": 6,
+        "share_num": 6,
+        "threshold": 5,
+        "clipping_range": 1.0,
+        "target_range": masks.TARGET,
+        "mod_range": masks.WORD,
+        "max_weight": 1.0,
+    }
     masks.refuse_setup(good, 1.0)
     for wrong in ({"threshold": 2}, {"sample_num": 2, "share_num": 2}, {"clipping_range": 8.0}, {"mod_range": 2**23}):
         with pytest.raises(ValueError, match="settings"):
             masks.refuse_setup(good | wrong, 1.0)
     everybody = [1, 2, 3, 4, 5, 6]
     masks.refuse_opening([1, 2, 3, 4, 5], [6], everybody, 1, 6)
-    for active, lost in (([1, 2, 3, 4, 5, 6], [6]), ([1, 2, 3, 4], [5, 6]), ([1, 2, 3, 4, 5], []), ([2, 3, 4, 5, 6], [1])):
+    for active, lost in (
+        ([1, 2, 3, 4, 5, 6], [6]),
+        ([1, 2, 3, 4], [5, 6]),
+        ([1, 2, 3, 4, 5], []),
+        ([2, 3, 4, 5, 6], [1]),
+    ):
         with pytest.raises(ValueError, match="sites"):
             masks.refuse_opening(active, lost, everybody, 1, 6)
 

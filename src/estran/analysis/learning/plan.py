@@ -100,7 +100,9 @@ class Plan:
 
     def _check_modes(self) -> None:
         if self.aggregation != SECURE and not self.exposure_accepted:
-            raise ValueError("Robust aggregation shows the hub each site's update: write exposure_accepted = true to have it so.")
+            raise ValueError(
+                "Robust aggregation shows the hub each site's update: write exposure_accepted = true to have it so."
+            )
         if self.aggregation != SECURE and self.model != "network":
             raise ValueError("Robust aggregation is for networks (hidden = 0 is a logistic regression).")
         if self.privacy is not None and self.model != "network":

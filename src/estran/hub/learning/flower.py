@@ -27,7 +27,9 @@ def python() -> Path:
     places = [Path(named)] if named else [folder / "bin" / "python" for folder in folders]
     found = next((place for place in places if (place.parent / "flower-superlink").is_file()), None)
     if found is None:
-        raise UsageError("Learning over several sites needs Flower.", hint="make flower, or name its Python in ESTRAN_FLOWER_PYTHON")
+        raise UsageError(
+            "Learning over several sites needs Flower.", hint="make flower, or name its Python in ESTRAN_FLOWER_PYTHON"
+        )
     return found.absolute()
 
 
@@ -41,14 +43,25 @@ def environment(home: Path, more: Mapping[str, str] | None = None) -> dict[str, 
 def call(script: str, *arguments: str, home: Path) -> str:
     """Run one of the apps' scripts to its end, and what it wrote; StoreError when it went wrong."""
     done = subprocess.run(  # noqa: S603 (our own script)
-        [python(), APPS / script, *arguments], env=environment(home), capture_output=True, text=True, check=False, timeout=300
+        [python(), APPS / script, *arguments],
+        env=environment(home),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
     )
     if done.returncode:
-        raise StoreError("Flower could not do this.", where=script, hint=done.stderr.strip().splitlines()[-1][:200] if done.stderr.strip() else "")
+        raise StoreError(
+            "Flower could not do this.",
+            where=script,
+            hint=done.stderr.strip().splitlines()[-1][:200] if done.stderr.strip() else "",
+        )
     return done.stdout
 
 
-def start(script: str, arguments: Sequence[str], home: Path, log: Path, more: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+def start(
+    script: str, arguments: Sequence[str], home: Path, log: Path, more: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
     """Start one of the apps' scripts in a session of its own; what it says goes to `log`."""
     with log.open("ab") as out:
         return subprocess.Popen(  # noqa: S603 (our own script)

@@ -39,7 +39,13 @@ class Node:
         except ValueError as error:
             raise UsageError(str(error)) from None
         folder.mkdir(mode=0o700, parents=True)
-        np.savez(folder / _TABLE, **{name: np.asarray(columns[name], np.float64) for name in (plan.outcome, *(one.name for one in plan.columns))})
+        np.savez(
+            folder / _TABLE,
+            **{
+                name: np.asarray(columns[name], np.float64)
+                for name in (plan.outcome, *(one.name for one in plan.columns))
+            },
+        )
         (folder / "door.pem").write_text(str(job["certificate"]), "ascii")
         (folder / "secret").touch(mode=0o600)
         (folder / "secret").write_bytes(secrets.token_bytes(32))
@@ -53,7 +59,9 @@ class Node:
     def start(self) -> subprocess.Popen[bytes]:
         """Start it: it goes on by itself, and ends when the hub is gone for a minute or its time is over."""
         more = {"ESTRAN_LEARNING_TABLE": str(self.folder / _TABLE)}
-        return flower.start("node.py", [str(self.folder / "node.json")], self.folder / "home", self.folder / "node.log", more)
+        return flower.start(
+            "node.py", [str(self.folder / "node.json")], self.folder / "home", self.folder / "node.log", more
+        )
 
 
 def read_plan(told: Any) -> Plan:

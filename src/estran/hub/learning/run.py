@@ -32,13 +32,19 @@ class Run:
     signature: str
 
     @classmethod
-    def create(cls, folder: Path, plan: Plan, key: Ed25519PrivateKey, address: str, bind: str, instead: Sequence[str] = ()) -> Run:
+    def create(
+        cls, folder: Path, plan: Plan, key: Ed25519PrivateKey, address: str, bind: str, instead: Sequence[str] = ()
+    ) -> Run:
         """Make and sign the bundle; UsageError when a run of this name is there. `instead`: FILE=PLACE in the bundle, to replace it."""
         if folder.exists():
-            raise UsageError("A run of this name is there already.", where=str(folder), hint="give the plan another name")
+            raise UsageError(
+                "A run of this name is there already.", where=str(folder), hint="give the plan another name"
+            )
         folder.mkdir(mode=0o700, parents=True)
         (folder / "plan.json").write_text(json.dumps(plan.told(), ensure_ascii=False, indent=1), "utf-8")
-        digest = flower.call("pack.py", str(folder / "bundle.fab"), str(folder / "plan.json"), *instead, home=folder / "home").strip()
+        digest = flower.call(
+            "pack.py", str(folder / "bundle.fab"), str(folder / "plan.json"), *instead, home=folder / "home"
+        ).strip()
         signing.door_certificate(folder, address.rsplit(":", 1)[0])
         (folder / "operator").touch(mode=0o600)
         (folder / "operator").write_text(secrets.token_hex(32), "ascii")
@@ -67,7 +73,9 @@ class Run:
     def lead(self, nodes: Mapping[str, str], more: Mapping[str, str] | None = None) -> Led:
         """Open the door, let in the nodes (member and public key), and start; UsageError under three sites."""
         if len(nodes) < FEWEST_SITES:
-            raise UsageError(f"A model is learned over {FEWEST_SITES} sites at least.", hint="wait until more sites have said yes")
+            raise UsageError(
+                f"A model is learned over {FEWEST_SITES} sites at least.", hint="wait until more sites have said yes"
+            )
         host, port = self.bind.rsplit(":", 1)
         arguments = [
             str(self.folder / "operator"), "--ssl-certfile", str(self.folder / "door.pem"), "--ssl-keyfile", str(self.folder / "key.pem"),
@@ -113,7 +121,11 @@ class Led:
         end = time.monotonic() + seconds
         while not (found := self.run.course())["over"]:
             if self.link.poll() is not None or time.monotonic() > end:
-                raise StoreError("The run did not come to its end.", where=str(self.run.folder / "link.log"), hint="the last model that stood is kept")
+                raise StoreError(
+                    "The run did not come to its end.",
+                    where=str(self.run.folder / "link.log"),
+                    hint="the last model that stood is kept",
+                )
             time.sleep(_LOOK)
         return found
 

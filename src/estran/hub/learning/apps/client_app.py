@@ -12,8 +12,16 @@ from typing import Any
 
 import numpy as np
 from flwr.clientapp import ClientApp
-from flwr.common import Code, FitRes, Message, MetricRecord, RecordDict, Status, ndarrays_to_parameters
-from flwr.common import parameters_to_ndarrays
+from flwr.common import (
+    Code,
+    FitRes,
+    Message,
+    MetricRecord,
+    RecordDict,
+    Status,
+    ndarrays_to_parameters,
+    parameters_to_ndarrays,
+)
 from flwr.compat.common import recorddict_compat as compat
 
 from estran.analysis.learning import site
@@ -26,7 +34,9 @@ from estran.hub.learning.apps.ledger import Ledger
 TABLE = "ESTRAN_LEARNING_TABLE"  # environment: the site's table, as numpy writes it
 PICTURE = "picture"
 _STATE, _CONFIGS = "secaggplus_state", "secaggplus_configs"
-secagg: Any = importlib.import_module("flwr.client.mod.secure_aggregation.secaggplus_mod")  # its package shows the function alone
+secagg: Any = importlib.import_module(
+    "flwr.client.mod.secure_aggregation.secaggplus_mod"
+)  # its package shows the function alone
 secagg.pseudo_rand_gen = masks.mask
 PLAN = plan()
 
@@ -73,7 +83,7 @@ def guarded(message: Any, context: Any, go_on: Any) -> Any:
         if message.metadata.message_type == "train" and PLAN.secure:
             _refuse(message, context)
         return go_on(message, context)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (whatever it is, no value may travel)
         raise RuntimeError(f"The site did not do this step ({type(error).__name__}).") from None
 
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import flwr.client.mod  # noqa: F401 (loaded before the forks, as are the next three)
-import flwr.clientapp  # noqa: F401
+import flwr.client.mod
+import flwr.clientapp
 import flwr.compat.common.recorddict_compat  # noqa: F401
 import numpy as np  # noqa: F401
 from flwr.supercore.constant import ExecutorType, TaskType
@@ -97,7 +97,9 @@ def _execute(told: dict[str, Any], bell: int, parent: int) -> None:
     secret = Path(told["secret"]).read_bytes()
     _wait(bell)
     where = f"127.0.0.1:{told['port']}"
-    superexec.run_superexec(where, insecure=True, superexec_auth_secret=secret, parent_pid=parent, executor_type=ExecutorType.SUBPROCESS)
+    superexec.run_superexec(
+        where, insecure=True, superexec_auth_secret=secret, parent_pid=parent, executor_type=ExecutorType.SUBPROCESS
+    )
     os._exit(0)
 
 

@@ -9,7 +9,14 @@ from pathlib import Path
 
 from flwr.cli.build import build_fab_from_files
 
-_PACKAGES = ("estran", "estran/analysis", "estran/analysis/learning", "estran/hub", "estran/hub/learning", "estran/hub/learning/apps")
+_PACKAGES = (
+    "estran",
+    "estran/analysis",
+    "estran/analysis/learning",
+    "estran/hub",
+    "estran/hub/learning",
+    "estran/hub/learning/apps",
+)
 _WHOLE = ("estran/analysis/learning", "estran/hub/learning/apps")
 _OUTSIDE = ("pack.py", "node.py", "link.py", "lead.py")
 _ABOUT = """[project]
@@ -30,7 +37,10 @@ clientapp = "estran.hub.learning.apps.client_app:app"
 
 def bundle(root: Path, plan: str, instead: dict[str, Path]) -> bytes:
     """The bundle of the packages below `root` and a plan; `instead` replaces some of its files."""
-    files: dict[str, bytes | Path] = {"pyproject.toml": _ABOUT.encode(), "estran/hub/learning/apps/plan.json": plan.encode()}
+    files: dict[str, bytes | Path] = {
+        "pyproject.toml": _ABOUT.encode(),
+        "estran/hub/learning/apps/plan.json": plan.encode(),
+    }
     for package in _PACKAGES:
         found = (root / package).glob("*.py") if package in _WHOLE else [root / package / "__init__.py"]
         files |= {f"{package}/{path.name}": path for path in found if path.name not in _OUTSIDE}

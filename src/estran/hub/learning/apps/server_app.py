@@ -11,7 +11,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from flwr.common import ArrayRecord, ConfigRecord, FitIns, Message, RecordDict, ndarrays_to_parameters, parameters_to_ndarrays
+from flwr.common import (
+    ArrayRecord,
+    ConfigRecord,
+    FitIns,
+    Message,
+    RecordDict,
+    ndarrays_to_parameters,
+    parameters_to_ndarrays,
+)
 from flwr.compat.common import recorddict_compat as compat
 from flwr.server.compat.legacy_context import LegacyContext
 from flwr.server.workflow import SecAggPlusWorkflow
@@ -73,7 +81,9 @@ class Leader:
         while not course.over:
             began = time.monotonic()
             put = self._secure(began) if PLAN.secure else self._exposed(began)
-            while put and not course.decide([one["vote"] > 0.5 for one in self._told(standing=course.standing, candidate=course.state).values()]):
+            while put and not course.decide(
+                [one["vote"] > 0.5 for one in self._told(standing=course.standing, candidate=course.state).values()]
+            ):
                 pass
             self._keep()
         self._finish()
@@ -119,10 +129,14 @@ class Leader:
     def _told(self, **models: State) -> dict[int, dict[str, float]]:
         """What each site says of one or two models."""
         content = RecordDict({name: ArrayRecord(packed(state)) for name, state in models.items()})
-        return {one.metadata.src_node_id: dict(one.content.metric_records["told"]) for one in self._ask("evaluate", content)}
+        return {
+            one.metadata.src_node_id: dict(one.content.metric_records["told"]) for one in self._ask("evaluate", content)
+        }
 
     def _ask(self, kind: str, content: Any) -> list[Any]:
-        sent = [Message(content, dst_node_id=node, message_type=kind, group_id=str(self._round)) for node in self._nodes()]
+        sent = [
+            Message(content, dst_node_id=node, message_type=kind, group_id=str(self._round)) for node in self._nodes()
+        ]
         return [one for one in self._grid.send_and_receive(sent, timeout=_SECONDS) if not one.has_error()]
 
     def _finish(self) -> None:
