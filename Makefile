@@ -46,7 +46,8 @@ check: dev
 
 test:
 	$(MAKE) -j2 check browser workspace
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+	# three on two cores: a third of the time a test waits for a disk, a browser or another process
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 browser:
 	@sh scripts/browser.sh
