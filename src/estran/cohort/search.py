@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from estran.model.errors import StoreError, UsageError
@@ -118,12 +119,16 @@ def _documents(snapshot: Snapshot, hits: Sequence[Hit]) -> dict[int, tuple[Any, 
         wanted.setdefault(hit.patient_id, []).append(hit.document_id)
     found: dict[int, tuple[Any, ...]] = {}
     for patient, numbers in wanted.items():
-        these = pc.field("document_id").isin(numbers)
-        texts = snapshot.patient_rows("text", patient, ("document_id", "text")).filter(these)
-        said = dict(zip(*texts.to_pydict().values(), strict=True))
-        for number, *told in zip(*snapshot.patient_rows("document", patient, _SHOWN).filter(these).to_pydict().values(), strict=True):
+        said = dict(_rows(snapshot, "text", patient, ("document_id", "text"), numbers))
+        for number, *told in _rows(snapshot, "document", patient, _SHOWN, numbers):
             found[number] = (*told, said.get(number))
     return found
+
+
+def _rows(snapshot: Snapshot, table: str, patient: int, columns: tuple[str, ...], numbers: list[int]) -> Iterable[Any]:
+    rows = snapshot.patient_rows(table, patient, columns)
+    kept = rows.filter(pc.is_in(rows.column("document_id"), pa.array(numbers, pa.int32())))
+    return zip(*kept.to_pydict().values(), strict=True)
 
 
 def _found(query: TextQuery, hit: Hit, row: tuple[Any, ...], units: dict[int, str]) -> FoundDocument:

@@ -47,6 +47,7 @@ class ConceptShelf:
         self._lock = threading.Lock()
         self._counts: dict[int, int] = {}
         self._looked_up: dict[int, Concept | None] = {}
+        self._of_codes: dict[tuple[str, str], Concept | None] = {}
 
     @cached_property
     def _held(self) -> set[int]:
@@ -126,13 +127,16 @@ class ConceptShelf:
 
     def of_codes(self, codes: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Concept]:
         """What is known of these (vocabulary, code) pairs."""
-        wanted = sorted(set(codes))
-        if not wanted:
-            return {}
-        marks = ", ".join("(?, ?)" for _ in wanted)
-        values = [part for pair in wanted for part in pair]
-        rows = fetch(self._snapshot, f"SELECT * FROM concept WHERE (vocabulary, code) IN ({marks})", values)
-        return {(r["vocabulary"], r["code"]): _concept(r) for r in rows}
+        asked, known = set(codes), self._of_codes
+        if wanted := sorted(asked - known.keys()):
+            marks = ", ".join("(?, ?)" for _ in wanted)
+            values = [part for pair in wanted for part in pair]
+            rows = fetch(self._snapshot, f"SELECT * FROM concept WHERE (vocabulary, code) IN ({marks})", values)
+            read: dict[tuple[str, str], Concept | None] = {(r["vocabulary"], r["code"]): _concept(r) for r in rows}
+            known = known | dict.fromkeys(wanted) | read
+            with self._lock:
+                self._of_codes = known if len(known) < _KEPT else {}
+        return {pair: found for pair in asked if (found := known.get(pair)) is not None}
 
     def of_ids(self, ids: Iterable[int]) -> dict[int, Concept]:
         """What is known of these concept ids. Answers are kept: timelines ask for the same few thousand."""
