@@ -1,4 +1,4 @@
-"""`python -m benchmarks [facts|ingest|region|datamart|all|render]`: measure, keep the results, write docs/benchmarks.md."""
+"""`python -m benchmarks [facts|ingest|region|datamart|federated|all|render]`: measure, keep the results, write docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from benchmarks import datamart, facts_run, ingest_run, machine, region, region_run, report
+from benchmarks import datamart, facts_run, federated, ingest_run, machine, region, region_run, report
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
@@ -37,6 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
         region_run.run(asked.work, sizes, asked.at_once, keep=asked.keep, reuse=asked.reuse, quiet=quiet)
     if asked.what in ("datamart", "all"):
         datamart.run(max(asked.facts), asked.work, asked.keep, asked.reuse, quiet)
+    if asked.what in ("federated", "all"):
+        federated.run(asked.work, quiet)
     report.write(asked.work, DOCUMENT)
     print(f"written: {DOCUMENT.relative_to(ROOT)}")
     return 0
@@ -44,7 +46,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("what", nargs="?", default="all", choices=["all", "facts", "ingest", "region", "datamart", "render", "one"])
+    parser.add_argument(
+        "what",
+        nargs="?",
+        default="all",
+        choices=["all", "facts", "ingest", "region", "datamart", "federated", "render", "one"],
+    )
     parser.add_argument("--facts", type=int, nargs="+", default=[1_000_000, 10_000_000, 100_000_000], metavar="N")
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "estran-bench", metavar="DIR")
     parser.add_argument("--postgres", type=int, default=10_000_000, help="facts to load there; 0: leave it out")

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from benchmarks import datamart, facts_run, ingest_run, questions, region, region_report, region_run
+from benchmarks import datamart, facts_run, federated, ingest_run, questions, region, region_report, region_run
 from benchmarks.tables import table
 
 Found = dict[str, Any]
@@ -29,8 +29,8 @@ _ROWS = [
 
 def write(work: Path, document: Path) -> None:
     """Write the document from what there is."""
-    known = (facts_run, ingest_run, region, region_run, datamart)
-    facts, loads, made, regions, marts = (_read(work / m.RESULT) for m in known)
+    known = (facts_run, ingest_run, region, region_run, datamart, federated)
+    facts, loads, made, regions, marts, models = (_read(work / m.RESULT) for m in known)
     parts = [_HEAD]
     if facts:
         parts += [_machine("Facts", facts), *_questions(facts), *_peers(facts), *_slopes(facts), *_storage(facts)]
@@ -40,6 +40,8 @@ def write(work: Path, document: Path) -> None:
         parts += [_machine("The synthetic region", regions or made), *region_report.tell(made, regions)]
     if marts:
         parts += [_machine("A datamart", marts), *datamart.tell(marts)]
+    if models:
+        parts += [_machine("Federated statistics", models), *federated.tell(models)]
     document.write_text("\n".join([*parts, _METHOD]))
 
 
@@ -310,6 +312,10 @@ seconds are those of two busy cores. A feed's figures are those of its own load,
 `MB` are those of its raw files (10^6 bytes), `facts` and `documents` what the snapshot gained. The memory is the most that a process held; the
 ceiling adds the two largest. pyomop, in an environment of its own, gets up to 5,000 FHIR resources of Nantes, adapted to what it reads
 (references to Patient resources made for it, an onset for each condition), with its defaults: SQLite and no vocabulary.
+
+**Federated statistics.** Every round goes through the masks (X25519, HKDF, ChaCha20, sums modulo 2^128) and the safeguards of a
+site; `busiest site` adds up its part of all rounds. Bytes are those of the masked arrays of one site over all rounds. The peer fits
+the pooled rows of the same six sites in the same process (statsmodels: GLM to a tolerance of 1e-12, PHReg).
 
 To measure again: `make bench`, or `python -m benchmarks facts --facts 1000000` for a small scale; `python -m benchmarks render`
 writes this page again from kept results.

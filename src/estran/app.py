@@ -19,6 +19,7 @@ from estran.warehouse import Snapshot, Warehouse
 
 if TYPE_CHECKING:  # each command imports only what it needs: everything together takes seconds
     from estran.identity.keys import SiteKey
+    from estran.identity.linkage import LinkageTokens
     from estran.identity.vault import Vault
     from estran.projects.actors import Actor
     from estran.projects.datamarts.shelf import Datamarts, Workshop
@@ -96,6 +97,17 @@ class Site:
         from estran.projects.datamarts.shelf import Datamarts
 
         return Datamarts(self, actor, self.workshop)
+
+    def secret(self, purpose: str) -> bytes:
+        """Key material of this site for one purpose."""
+        return self.key.subkey(purpose)
+
+    def linkage_tokens(self, key: bytes, *, with_ins: bool) -> LinkageTokens:
+        """Tokens of everybody in the vault, under a network's key; made once per snapshot."""
+        from estran.identity.linkage import kept_tokens
+
+        with self.vault() as vault:
+            return kept_tokens(self.directory / "vault", self.key, self.snapshot().version, vault, key, with_ins=with_ins)
 
     @contextlib.contextmanager
     def vault(self) -> Iterator[Vault]:

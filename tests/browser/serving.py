@@ -18,6 +18,7 @@ from tests.browser.small_site import PASSWORD, Site
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
+from estran.hub.book import HubBook
 from estran.portal.server import create_app
 from estran.projects.site import SiteServices
 
@@ -47,9 +48,9 @@ class Portal:
 class served:
     """Serve a site on a free port of the loopback, in a thread."""
 
-    def __init__(self, site: SiteServices) -> None:
+    def __init__(self, site: SiteServices, hub: HubBook | None = None) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
-        config = uvicorn.Config(create_app(site), log_level="warning", server_header=False)
+        config = uvicorn.Config(create_app(site, hub), log_level="warning", server_header=False)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
 

@@ -58,8 +58,17 @@ _PARTS: dict[str, dict[str, str]] = {  # module -> its commands, and what each i
     "datamart": {
         "datamart": "Datamarts: minimal, re-keyed extracts for one project and one recipient.",
     },
+    "export": {
+        "export": "Write the site, or the datamart of a project, in a foreign format: whole or not at all.",
+        "unpack": "Open a sealed export, and prove every file by its manifest.",
+        "catalogue": "Write what the site holds as a HealthDCAT-AP catalogue; every count is protected.",
+    },
     "review": {
         "review": "Chart review: lists of patients to judge, forms, agreement, results.",
+    },
+    "hub": {
+        "hub": "Networks of sites: one question to many, answers protected at each.",
+        "agent": "Answer a network's questions: the agent goes to the hub, nothing comes in.",
     },
     "people": {
         "user": "Accounts of the portal.",

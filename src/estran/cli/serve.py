@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
+import sys
 import time
 from importlib import resources
 from pathlib import Path
@@ -47,12 +49,14 @@ def serve(
     """Open the portal. It reads the warehouse only; the key is not needed."""
     import uvicorn  # what only this command needs is loaded here
 
+    from estran.hub.house import is_hub, open_book
     from estran.portal.server import create_app
 
     opened = house.open_site(site)
     console.print(f"Portal: http://{host}:{port}  (Ctrl+C ends it)", highlight=False)
+    hub = open_book(site) if is_hub(site) else None
     uvicorn.run(
-        create_app(opened), host=host, port=port, log_level="warning", access_log=False, server_header=False,
+        create_app(opened, hub), host=host, port=port, log_level="warning", access_log=False, server_header=False,
         timeout_keep_alive=_KEPT_OPEN,
     )  # fmt: skip
 
@@ -66,16 +70,22 @@ def demo(
     region: Annotated[bool, typer.Option("--region", help="Invent the hospitals of a region instead, and open the first.")] = False,
     patients: Annotated[int, typer.Option(help="People in the region.", min=1)] = 300,
     sites: Annotated[int, typer.Option(help="Hospitals of the region to load, 1 to 6.", min=1, max=6)] = 1,
+    hub: Annotated[bool, typer.Option("--hub", help="Join the six hospitals of a region by a hub, and open that.")] = False,
+    hub_port: Annotated[int, typer.Option(help="Port of the hub's door to its sites.")] = 8443,
     json: JsonOpt = False,
 ) -> None:
     """Build a site from the samples that the package ships, or from an invented region, and open it."""
-    if region:
+    if hub:
+        from estran.cli.network_demo import demo_network  # likewise
+
+        site = demo_network(site, patients, hub_port, quiet=json)
+    elif region:
         from estran.cli.region import demo_region  # here, for its words are long to compile
 
         site = demo_region(site, patients, sites, quiet=json)
-    if region or (site / "estran.toml").is_file():
+    if region or hub or (site / "estran.toml").is_file():
         password = _new_password(house.open_site(site))
-        if not region:
+        if not region and not hub:
             console.print(f"{site} is there already: opening it.")
     else:
         password = _build(site, quiet=json)
@@ -84,8 +94,19 @@ def demo(
     console.print(
         f"\nSign in at [bold]http://127.0.0.1:{port}[/] as [bold]{LOGIN}[/] with [bold]{password}[/]", highlight=False
     )
-    if serve_it:
+    if not serve_it:
+        return
+    agents = []
+    if hub:
+        from estran.cli.network_demo import serve_network
+
+        agents = serve_network(site, hub_port)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the agents end too
+    try:
         serve(site, port=port)
+    finally:
+        for agent in agents:
+            agent.terminate()
 
 
 def _build(site: Path, *, quiet: bool) -> str:

@@ -53,6 +53,13 @@ def write_csv(source: Path, target: Path) -> None:
             writer.write_batch(batch)
 
 
+def csv_of_parquet(folder: Path) -> None:
+    """Every Parquet file of a folder as CSV in its place."""
+    for path in sorted(folder.glob("*.parquet")):
+        write_csv(path, path.with_suffix(".csv"))
+        path.unlink()
+
+
 def write_duckdb(tables: Mapping[str, Path], target: Path) -> None:
     """Parquet files as the tables of one DuckDB database, in the order of their rows."""
     with _connected(target, tables) as connection:

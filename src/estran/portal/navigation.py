@@ -58,6 +58,7 @@ GROUPS = (
     )),
     Group(_("Data"), (
         Door("/catalogue", _("Catalogue"), Action.CATALOGUE, ("/quality", "/official")),
+        Door("/network", _("Network"), Action.ASK_HUB),
         Door("/steering", _("Steering"), Action.STEERING),
         Door("/feeds", _("Feeds"), Action.FEEDS),
     )),

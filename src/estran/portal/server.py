@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from estran.hub.book import HubBook
 from estran.model.errors import EstranError, NotAllowed, UsageError
 from estran.portal.limits import RateLimit
 from estran.portal.pages import STATIC, render
@@ -32,6 +33,7 @@ from estran.portal.routes import (
     feeds,
     home,
     lists,
+    network,
     originals,
     owndata,
     patients,
@@ -63,10 +65,11 @@ log = logging.getLogger(__name__)
 _FILES = re.compile(r"/projects/[^/]+/data/\d+/files")
 
 
-def create_app(site: SiteServices) -> FastAPI:
-    """The portal of an open site. It fetches nothing from any other host, and offers no generated API pages."""
+def create_app(site: SiteServices, hub: HubBook | None = None) -> FastAPI:
+    """The portal of an open site, with the pages of its network when it is a `hub`. It fetches nothing from any other host, and offers no generated API pages."""
     app = FastAPI(title="Estran", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan(site))
     app.state.room = ReadingRoom(site)
+    app.state.hub = hub
     app.state.limit = RateLimit(site.settings.api_requests_per_minute)
     app.state.workspaces = Workspaces(site)
     app.state.door = Door(site, app.state.workspaces)
@@ -76,7 +79,7 @@ def create_app(site: SiteServices) -> FastAPI:
     rooms = (
         home, sign_in, account, search, cohorts, saved, concepts, documents, patients, feeds, audit, care, ways_in,
         people, owndata, project_data, projects, datamarts, spaces, rights, transparency, catalog, steering, reviews,
-        reviewing, adjudicating, every_day, lists, explore, originals, api,
+        reviewing, adjudicating, every_day, lists, explore, originals, network, api,
     )
     for room in rooms:
         app.include_router(room.router)

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import Depends, Request
+from fastapi import Depends, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from estran.hub.desk import HubDesk
 from estran.portal import security
 from estran.portal.language import LANGUAGES, Language, language, preferred
 from estran.portal.pages import render
@@ -55,6 +56,14 @@ class Visitor:
     def settings(self) -> Settings:
         return room_of(self.request).site.settings
 
+    @property
+    def network(self) -> HubDesk:
+        """The desk of the network that this hub joins; 404 where there is none."""
+        hub = self.request.app.state.hub
+        if hub is None:
+            raise HTTPException(404)
+        return HubDesk(self.desk.state, hub, self.desk.actor)
+
     def insist(self) -> None:
         """SignInNeeded unless the person signed in lately: before what opens or shuts the ways in."""
         if now() - self.session.created > FRESH:
@@ -67,6 +76,8 @@ class Visitor:
     def page(self, template: str, status: int = 200, **context: Any) -> HTMLResponse:
         """A page in the person's language and theme."""
         allowed = {action.value for action in Action if decide(self.desk.actor, action).allowed}
+        if self.request.app.state.hub is None:
+            allowed -= {Action.ASK_HUB, Action.RUN_HUB}
         text = render(
             template, self.spoken.code, me=self.account, csrf=self.session.csrf, theme=self.account.theme, allowed=allowed, bounds=self.desk.perimeter,
             site=self.desk.site_name, path=self.request.url.path, unread=self.desk.every_day.unread(), partial="hx-request" in self.request.headers, **context,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from estran.portal.language import Language
 from estran.portal.life_words import LIFE
+from estran.portal.words_network import NETWORK
 from estran.portal.words_own import OWN
 from estran.portal.words_rights import RIGHTS
 
@@ -111,7 +112,7 @@ _HOUSE: dict[str, dict[str, str]] = {
         "workspace": _("Work in a workspace"), "provide": _("Provide a workspace"),
         "hand-in": _("Hand in to the airlock"), "release": _("Decide at the airlock"), "rights": _("Rights of patients"),
         "find-person": _("Find a person by hospital number"), "identities": _("Write names for the care side"),
-        "registry": _("Registry sheet"),
+        "registry": _("Registry sheet"), "export": _("Export in a foreign format"),
     },
     "datamart": {
         "live": _("available"), "deleted": _("destroyed"), "asked": _("asked for"), "building": _("under way"), "unfinished": _("unfinished"),
@@ -176,7 +177,7 @@ def _together(*books: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, st
     return found
 
 
-WORDS = _together(_HOUSE, LIFE, RIGHTS, OWN)
+WORDS = _together(_HOUSE, LIFE, RIGHTS, OWN, NETWORK)
 
 
 _UNITS = {"Cel": "°C", "mm[Hg]": "mmHg", "[IU]/L": "UI/L", "{ratio}": "", "1": ""}

@@ -47,6 +47,7 @@ class Action(StrEnum):
     ACCOUNTS = "accounts"  # other people's accounts: create, change, disable, reset, end sessions
     DATAMARTS = "datamarts"  # see a datamart: what it holds, for whom, until when
     BUILD_DATAMART = "build-datamart"  # have a datamart built, refreshed, proved, traced or destroyed
+    EXPORT = "export"  # write the whole site, or the datamart of a project, in a foreign format
     WORKSPACE = "workspace"  # the workspace of one's project: start, stop, work in it
     PROVIDE = "provide"  # give a project's team its workspace and datamart
     HAND_IN = "hand-in"  # ask that files leave the workspace of one's project, and fetch those released to oneself
@@ -56,6 +57,9 @@ class Action(StrEnum):
     CONSULT = "consult"  # advise on a project of others
     JUDGE = "judge"  # give an opinion or a vote that one was called for
     PRESIDE = "preside"  # conclude a session of the committee that one presides
+    ASK_HUB = "ask-hub"  # put a question to the sites of the network that this hub joins, and see what they answer
+    RUN_HUB = "run-hub"  # invite sites to the network, take them out of it, see what their agents said
+    HUB_COUNT = "hub-count"  # as a hub: have a question counted by this site, for the network
     RUN_PROJECTS = "run-projects"  # handle projects of others: pre-select, call, file pieces, open, close
     OWN_DATA = "own-data"  # declare data that a project of one's own brings, with its legal ground
     TAKE_DATA = "take-data"  # accept the data that a project of others brings, read its files, see which lines were set aside

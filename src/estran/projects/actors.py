@@ -26,7 +26,11 @@ class Role(StrEnum):
     DATA_PROTECTION_OFFICER = "data_protection_officer"
     AUDITOR = "auditor"
     HUB_OPERATOR = "hub_operator"  # keeps the hub that joins the sites running
+    HUB = "hub"  # another organisation's hub, asking over the network; nobody signs in as it
     VIEWER = "viewer"
+
+
+PERSONS = tuple(role for role in Role if role is not Role.HUB)  # roles that an account of somebody may have
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ _PROJECTS: Grants = {
 # A datamart is seen by the person for whom it was made, whatever the role that came with.
 _SEEN = frozenset({Action.DATAMARTS})
 _DATAMARTS: Grants = {
-    Role.DATA_ENGINEER: _SEEN | {Action.BUILD_DATAMART},
+    Role.DATA_ENGINEER: _SEEN | {Action.BUILD_DATAMART, Action.EXPORT},
     Role.METHODOLOGIST: _SEEN,
     Role.RESEARCHER: _SEEN,
     Role.CLINICIAN: _SEEN,
@@ -112,12 +112,23 @@ _EVERY_DAY: Grants = {
     Role.CLINICIAN: frozenset({Action.SCREEN, Action.ORIGINAL}),
 }
 
-_SUBJECTS: tuple[Grants, ...] = (_HOUSE, _PROJECTS, _DATAMARTS, _WORKSPACES, _RIGHTS, _QUALITY, _REVIEWS, _EVERY_DAY)
+# Whoever may ask what one hospital holds may ask a network; the answers are the sites' own, protected there.
+_NETWORK: Grants = {
+    Role.DATA_ENGINEER: frozenset({Action.ASK_HUB}),
+    Role.METHODOLOGIST: frozenset({Action.ASK_HUB}),
+    Role.RESEARCHER: frozenset({Action.ASK_HUB}),
+    Role.HUB_OPERATOR: frozenset({Action.ASK_HUB, Action.RUN_HUB}),
+    Role.HUB: frozenset({Action.HUB_COUNT}),
+}
+
+_SUBJECTS: tuple[Grants, ...] = (_HOUSE, _PROJECTS, _DATAMARTS, _WORKSPACES, _RIGHTS, _QUALITY, _REVIEWS, _EVERY_DAY, _NETWORK)
 
 
 def _of(role: Role) -> frozenset[Action]:
     if role is Role.OWNER:
         return frozenset(Action)
+    if role is Role.HUB:
+        return _NETWORK[role]  # no person: no account of one's own either
     return _OWN.union(*(subject.get(role, frozenset()) for subject in _SUBJECTS))
 
 

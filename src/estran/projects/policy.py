@@ -131,6 +131,13 @@ def _project_refusal(actor: Actor, rights: frozenset[Action], action: Action, ta
     return ""
 
 
+def _export_refusal(actor: Actor, _: frozenset[Action], action: Action, target: Target) -> str:
+    """The whole site leaves by the hand of whoever holds its key; what belongs to a project has an owner."""
+    if action is Action.EXPORT and target.owner_id is None and actor.role is not Role.OWNER:
+        return "Only a key holder exports a whole site."
+    return ""
+
+
 def _team_refusal(actor: Actor, _: frozenset[Action], action: Action, target: Target) -> str:
     """Somebody in the team of a project, or outside of it."""
     own = target.owner_id is not None and target.owner_id == actor.account_id
@@ -141,4 +148,4 @@ def _team_refusal(actor: Actor, _: frozenset[Action], action: Action, target: Ta
     return ""
 
 
-_REFUSALS = (_listed_refusal, _personal_refusal, _account_refusal, _project_refusal, _team_refusal)
+_REFUSALS = (_listed_refusal, _personal_refusal, _account_refusal, _project_refusal, _team_refusal, _export_refusal)

@@ -232,8 +232,11 @@ def hl7_vocabulary(system_id: str, authority: str) -> str:
 
 @lru_cache(maxsize=1024)
 def omop_vocabulary(vocabulary_id: str) -> str:
-    """House name of an OMOP `vocabulary_id`."""
-    return _OMOP.get(vocabulary_id.strip().upper()) or local_vocabulary(vocabulary_id)
+    """House name of an OMOP `vocabulary_id`; one that an export of ours wrote, the house's own name, is itself."""
+    name = vocabulary_id.strip()
+    if name.startswith(LOCAL) or name in RANK:
+        return name
+    return _OMOP.get(name.upper()) or local_vocabulary(vocabulary_id)
 
 
 def local_vocabulary(name: str) -> str:

@@ -14,7 +14,7 @@ from estran.portal import perimeter_form
 from estran.portal.reasons import told
 from estran.portal.visitor import Poster, Reader, Visitor
 from estran.projects import bounding, people
-from estran.projects.actors import Role
+from estran.projects.actors import PERSONS, Role
 from estran.projects.policy import WITHIN
 from estran.projects.sign_in import create_account
 from estran.state import Account, LoginTaken
@@ -108,14 +108,14 @@ def link(who: Poster, login: str, subject: Field = "") -> Response:
 
 def _shown(who: Visitor, found: people.Person, given: perimeter_form.Given, said: str = "", status: int = 200) -> Response:
     return who.page(
-        "person.html", status, person=found, roles=list(Role), issuer=who.settings.oidc_issuer, given=given, said=said,
+        "person.html", status, person=found, roles=PERSONS, issuer=who.settings.oidc_issuer, given=given, said=said,
         kinds=list(DocumentKind), units=who.desk.wards(), needs=Role(found.account.role) in WITHIN,
     )  # fmt: skip
 
 
 def _list(who: Visitor, status: int = 200, refusal: str = "", login: str = "") -> Response:
     found = people.listed(who.desk.state, who.desk.actor, who.settings)
-    return who.page("people.html", status, people=found, roles=list(Role), refusal=refusal, login=login[:120])
+    return who.page("people.html", status, people=found, roles=PERSONS, refusal=refusal, login=login[:120])
 
 
 def _account(who: Visitor, login: str) -> Account:
@@ -128,7 +128,7 @@ def _account(who: Visitor, login: str) -> Account:
 
 
 def _role(text: str) -> Role:
-    if text not in set(Role):
+    if text not in PERSONS:
         raise UsageError("There is no such role.")
     return Role(text)
 

@@ -5,10 +5,9 @@ Parquet files come first, in bounded memory; every other format is made of them,
 
 from __future__ import annotations
 
-import os
-import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,9 @@ import duckdb
 import pyarrow as pa
 
 from estran.exchange import fhir, omop
+from estran.exchange.holding import Holding, of_datamart
 from estran.exchange.tables import write_csv, write_duckdb, write_parquet
+from estran.exchange.whole import whole_folder
 from estran.projects.datamarts import tables as sql
 from estran.projects.datamarts.columns import columns
 from estran.projects.datamarts.manifest import FILE, Manifest, dumps, with_files, with_tables
@@ -46,10 +47,7 @@ class Work:
 
 def build(work: Work, target: Path, manifest: Manifest) -> Manifest:
     """Make the folder `target`, whole or not at all; returns the manifest with its tables and files."""
-    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-    draft.mkdir(mode=0o700)
-    try:
+    with whole_folder(target) as draft:
         tables = _tables(work, draft / "parquet")
         manifest = with_tables(manifest, tables, shown(work.own))
         for form in work.spec.formats:
@@ -58,12 +56,6 @@ def build(work: Work, target: Path, manifest: Manifest) -> Manifest:
             shutil.rmtree(draft / "parquet")
         manifest = with_files(manifest, draft)
         (draft / FILE).write_text(dumps(manifest), "utf-8")
-        _settle(draft)
-        draft.rename(target)
-        _flush(target.parent)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
     return manifest
 
 
@@ -119,34 +111,19 @@ def _csv(tables: Tables, folder: Path, manifest: Manifest) -> None:
 
 
 def _omop(tables: Tables, folder: Path, manifest: Manifest) -> None:
-    omop.write(tables, folder / "omop", _about(manifest))
+    with _holding(tables, manifest) as holding:
+        omop.write(holding, folder / "omop")
 
 
 def _fhir(tables: Tables, folder: Path, manifest: Manifest) -> None:
-    fhir.write(tables, folder / "fhir")
+    with _holding(tables, manifest) as holding:
+        fhir.write(holding, folder / "fhir")
 
 
-def _about(manifest: Mapping[str, Any]) -> omop.About:
-    created = str(manifest["snapshot"]["created"])[:10]
-    return omop.About(str(manifest["site"]), f"{manifest['project']}/{manifest['name']}", created)
+def _holding(tables: Tables, manifest: Mapping[str, Any]) -> AbstractContextManager[Holding]:
+    return of_datamart(tables, str(manifest["site"]), f"{manifest['project']}/{manifest['name']}", manifest["snapshot"])
 
 
 _WRITERS: dict[Form, Callable[[Tables, Path, Manifest], None]] = {
     Form.PARQUET: _parquet, Form.DUCKDB: _duckdb, Form.CSV: _csv, Form.OMOP: _omop, Form.FHIR: _fhir,
 }  # fmt: skip
-
-
-def _settle(folder: Path) -> None:
-    """Force every file and folder to the disk, readable by their owner only."""
-    for path in sorted(folder.rglob("*"), reverse=True):
-        path.chmod(0o700 if path.is_dir() else 0o600)
-        _flush(path)
-    _flush(folder)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

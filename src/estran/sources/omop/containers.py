@@ -1,4 +1,4 @@
-"""Where tables come from: a delimited file, a zip of them, or a DuckDB file, plain or gzipped."""
+"""Where tables come from: a delimited file, a zip of them, a Parquet file, or a DuckDB file, plain or gzipped."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from typing import IO, BinaryIO, Protocol, cast
 
 import duckdb
 import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from estran.model.errors import InputRefused
 from estran.sources.omop.blocks import TABLE_SHIFT, Block, in_order
@@ -20,10 +23,14 @@ from estran.sources.omop.content import hash_columns
 from estran.sources.omop.delimited import Forms, read_blocks, read_header
 from estran.sources.omop.layout import KEYS, ORDER, PLACE
 from estran.sources.unnamed import unnamed
+from estran.terminology.systems import LOCAL, local_vocabulary
 
 _TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
 _DUCKDB_SUFFIXES = (".duckdb", ".ddb", ".db")
 _ROWS = 200_000
+# Keys in the metadata of the Parquet files that our own exports write: that they are ours; the house's own names of
+# vocabularies whose name is too long for OMOP.
+MARK, NAMES = b"estran", b"estran.vocabularies"
 _PLAIN_TYPES = {
     "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "FLOAT", "DOUBLE", "DATE",
     "TIMESTAMP", "VARCHAR",
@@ -34,6 +41,8 @@ class Table(Protocol):
     """A table somewhere in a file."""
 
     name: str  # lower case, as the model names it
+    ours: bool  # an export of Estran wrote it
+    vocabularies: dict[str, str]  # long names of vocabularies, by what the file calls them
 
     def columns(self) -> list[str]:
         """Column names in lower case."""
@@ -45,12 +54,14 @@ class Table(Protocol):
 
 
 def suffix_of(name: str) -> str:
-    """csv, zip, duckdb, or '' when the name does not look like a source; `.gz` aside."""
+    """csv, parquet, zip, duckdb, or '' when the name does not look like a source; `.gz` aside."""
     lower = PurePosixPath(name.lower().removesuffix(".gz"))
     if lower.name.startswith(".") or "__macosx" in lower.parts:
         return ""
     if lower.suffix in _TEXT_SUFFIXES:
         return "csv"
+    if lower.suffix == ".parquet":
+        return "" if name.lower().endswith(".gz") else "parquet"
     return "duckdb" if lower.suffix in _DUCKDB_SUFFIXES else "zip" if lower.suffix == ".zip" else ""
 
 
@@ -64,10 +75,10 @@ def table_of(name: str) -> str:
 def open_tables(path: Path, name: str) -> Iterator[list[Table]]:
     """The tables of the file at `path`, in reading order; InputRefused when it cannot be read."""
     kind = suffix_of(name)
-    opener = {"csv": _open_text, "zip": _open_zip, "duckdb": _open_duckdb}.get(kind)
+    opener = {"csv": _open_text, "parquet": _open_parquet, "zip": _open_zip, "duckdb": _open_duckdb}.get(kind)
     if opener is None:
         raise InputRefused(
-            "This file is neither delimited text, nor a zip of it, nor a DuckDB file.",
+            "This file is neither delimited text, nor a zip of it, nor Parquet, nor a DuckDB file.",
             where=PurePosixPath(name).name, hint="give a folder of CSV files, a .zip or a .duckdb file",
         )  # fmt: skip
     with opener(path, name) as tables:
@@ -76,6 +87,9 @@ def open_tables(path: Path, name: str) -> Iterator[list[Table]]:
 
 class TextTable:
     """A delimited file; `base` is the number of its first record."""
+
+    ours = False
+    vocabularies: dict[str, str] = {}  # noqa: RUF012 (nobody writes it)
 
     def __init__(self, name: str, opened: Callable[[], BinaryIO], base: int) -> None:
         self._open, self._base = opened, base
@@ -149,8 +163,68 @@ def _recognised(name: str, columns: list[str]) -> str:
     return found[0] if len(found) == 1 else name
 
 
+class ParquetTable:
+    """A Parquet file, typed as it is there; its records are numbered from 0."""
+
+    def __init__(self, name: str, file: pq.ParquetFile) -> None:
+        self._file = file
+        self._names = [one.lower() for one in file.schema_arrow.names]
+        self.name = _recognised(name, self._names)
+        told = file.schema_arrow.metadata or {}
+        self.ours, self.vocabularies = MARK in told, _names(told.get(NAMES, b"{}"))
+
+    def columns(self) -> list[str]:
+        return self._names
+
+    def blocks(self, keep: list[str], forms: Forms | None = None) -> Iterator[Block]:
+        first = 0
+        for batch in self._file.iter_batches(_ROWS):
+            columns = [_plain(column) for column in batch.columns]
+            table = pa.Table.from_arrays(columns, self._names)
+            numbers = np.arange(first, first + len(table), dtype=np.int64)
+            first += len(table)
+            yield Block(table.select(keep), numbers, hash_columns(table), None, np.zeros(len(table), dtype=np.int8))
+
+
+def _names(told: bytes) -> dict[str, str]:
+    """Names of local vocabularies by what the file calls them; none when they are not written as the house writes them."""
+    try:
+        found = orjson.loads(told)
+    except orjson.JSONDecodeError:
+        return {}
+    pairs = found.items() if isinstance(found, dict) else ()
+    return {
+        short: name
+        for short, name in pairs
+        if isinstance(name, str) and local_vocabulary(name.removeprefix(LOCAL)) == name
+    }
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    """The column in one of the types that the queries know."""
+    kind = column.type
+    if pa.types.is_timestamp(kind):
+        return column.cast(pa.timestamp("us"), safe=False) if kind.tz is None else column.cast(pa.string())
+    simple = (
+        pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_date32(kind) or pa.types.is_string(kind)
+    )
+    return column if simple else column.cast(pa.string())
+
+
+@contextmanager
+def _open_parquet(path: Path, name: str) -> Iterator[list[Table]]:
+    try:
+        with pq.ParquetFile(path) as file:
+            yield [ParquetTable(table_of(name), file)]
+    except (pa.ArrowException, OSError) as error:
+        raise InputRefused("The file is not Parquet that can be read.", where=PurePosixPath(name).name) from error
+
+
 class DuckTable:
     """A table of a DuckDB file, typed as it is there."""
+
+    ours = False
+    vocabularies: dict[str, str] = {}  # noqa: RUF012 (nobody writes it)
 
     def __init__(self, con: duckdb.DuckDBPyConnection, source: str, name: str, place: int, view: bool) -> None:
         self._con, self._base = con, place << TABLE_SHIFT
@@ -184,7 +258,9 @@ class DuckTable:
         )
         for first in range(0, last + 1, _ROWS):
             where = f"rowid >= {first} AND rowid < {first + _ROWS}"
-            table = self._con.sql(f"SELECT {columns}, rowid AS _place FROM {self._source} WHERE {where}").to_arrow_table()
+            table = self._con.sql(
+                f"SELECT {columns}, rowid AS _place FROM {self._source} WHERE {where}"
+            ).to_arrow_table()
             if len(table):
                 table = in_order(table, "_place")
                 numbers = self._base + table["_place"].to_numpy().astype(np.int64)
@@ -217,7 +293,9 @@ def _attached(con: duckdb.DuckDBPyConnection, path: Path, name: str) -> Iterator
     try:
         con.execute(f"ATTACH '{file}' AS source (READ_ONLY)")
     except duckdb.Error as error:
-        raise InputRefused("The file is not a DuckDB database that can be opened.", where=PurePosixPath(name).name) from error
+        raise InputRefused(
+            "The file is not a DuckDB database that can be opened.", where=PurePosixPath(name).name
+        ) from error
     yield con.sql(
         "SELECT table_schema, table_name, table_type FROM information_schema.tables "
         "WHERE table_catalog = 'source' ORDER BY lower(table_name), table_schema"

@@ -12,14 +12,17 @@ from pathlib import Path
 from estran.model.errors import InputRefused
 from estran.sources.omop.containers import Table, open_tables, suffix_of, table_of
 
+_ONE_TABLE = ("csv", "parquet")  # a file is one table
 _NAMES = ("cdm_source_abbreviation", "cdm_source_name")
 
 
 def database_of(path: Path) -> str:
     """A short name of the database that the file at `path` is part of; "" when nothing tells."""
     places = [path]
-    if suffix_of(path.name) == "csv":
-        places = sorted(p for p in path.parent.iterdir() if suffix_of(p.name) == "csv" and table_of(p.name) == "cdm_source")
+    if suffix_of(path.name) in _ONE_TABLE:
+        places = sorted(
+            p for p in path.parent.iterdir() if suffix_of(p.name) in _ONE_TABLE and table_of(p.name) == "cdm_source"
+        )
     for place in places:
         try:
             with open_tables(place, place.name) as tables:

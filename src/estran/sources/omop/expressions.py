@@ -94,7 +94,9 @@ class Query:
             self._wrong(clock, f"{alias}_ts", _MOMENT)
             text = _quoted(clock)
             zoned = f"ends_with({text}, 'Z') OR (length({text}) > 19 AND regexp_matches({text}, {_OFFSET}))"
-            self.columns[f"{alias}_z"] = f"CASE WHEN {zoned} THEN epoch_us(TRY_CAST({_quoted(clock)} AS TIMESTAMPTZ)) END"
+            self.columns[f"{alias}_z"] = (
+                f"CASE WHEN {zoned} THEN epoch_us(TRY_CAST({_quoted(clock)} AS TIMESTAMPTZ)) END"
+            )
         else:
             self.columns[f"{alias}_z"] = "NULL::BIGINT"
         self._range(alias, day or clock or date)
@@ -112,7 +114,9 @@ class Query:
         wrong += f" OR coalesce({alias}_ts::DATE NOT BETWEEN {low} AND {high}, FALSE)"
         self.check(wrong, column, "malformed", f"The {column} is not between 1830 and 2200.")
 
-    def _cast(self, alias: str, column: str | None, required: bool, says: str, sql: Callable[[str | None], str]) -> None:
+    def _cast(
+        self, alias: str, column: str | None, required: bool, says: str, sql: Callable[[str | None], str]
+    ) -> None:
         name = self.name(column)
         self.columns[alias] = sql(name)
         if name and pa.types.is_string(self.schema.field(name).type):

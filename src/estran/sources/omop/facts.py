@@ -30,12 +30,16 @@ def fact_query(schema: pa.Schema, table: FactTable) -> Query:
     query.text("word", table.source_value)
     query.columns["word"] = f"CASE WHEN coalesce(concept, 0) = 0 THEN {query.columns['word']} END"
     query.moment("start", table.start, table.start_time, required=True)
+    if table.start_time:
+        query.columns["stamped"] = "start_ts IS NOT NULL"
     if table.end:
         query.moment("stop", table.end, table.end_time)
     _value_query(query, table)
     for alias, choice in (("status", table.status), ("role", table.role)):
         if choice:
             query.integer(alias, choice[0])
+    if table.role_words:
+        query.text("role_word", table.role_words[0])
     for place, attribute in enumerate(table.attributes):
         _attribute_query(query, place, attribute)
     if table.concept:
@@ -99,8 +103,10 @@ def _facts(rows: pa.Table, table: FactTable, codes: Codes, context: Context) -> 
     count = len(rows)
     columns = empty_columns(FACTS, count)
     columns |= {"document": pa.array(np.arange(count, dtype=np.int32))}
-    zeros = {name: pa.array(np.zeros(count, FACTS.field(name).type.to_pandas_dtype())) for name in ("fact_no", "context")}
-    columns |= zeros | dated(rows, context.zone) | _values(rows, table, codes, context)
+    zeros = {
+        name: pa.array(np.zeros(count, FACTS.field(name).type.to_pandas_dtype())) for name in ("fact_no", "context")
+    }
+    columns |= zeros | dated(rows, context.zone, context.months) | _values(rows, table, codes, context)
     columns["code"] = _fact_codes(rows, table, codes, context)
     columns["origin"] = pa.array(np.full(count, int(table.origin), np.int8))
     if table.status:
@@ -109,17 +115,24 @@ def _facts(rows: pa.Table, table: FactTable, codes: Codes, context: Context) -> 
         columns["status"] = zeros["context"]
     if table.role:
         columns["role"] = mapped(rows["role"], table.role[1], None, pa.string())
+    if table.role_words:
+        said = mapped(rows["role_word"], {word: word for word in table.role_words[1]}, None, pa.string())
+        columns["role"] = pc.coalesce(said, columns["role"])
     return pa.table(columns, schema=FACTS)
 
 
-def dated(rows: pa.Table, zone: str) -> dict[str, pa.Array]:
-    """Start, end and precision of the rows."""
+def dated(rows: pa.Table, zone: str, months: bool = False) -> dict[str, pa.Array]:
+    """Start, end and precision of the rows; with `months`, a start that is not `stamped` is known by its month only."""
     start, minute = moment_columns(rows, "start", zone)
     count = len(rows)
     end, end_minute = pa.nulls(count, pa.date32()), pa.nulls(count, pa.int16())
     if "stop_d" in rows.column_names:
         end, end_minute = moment_columns(rows, "stop", zone)
-    precision = pc.if_else(minute.is_valid(), pa.scalar(Precision.MINUTE, pa.int8()), pa.scalar(Precision.DAY, pa.int8()))
+    precision = pc.if_else(
+        minute.is_valid(), pa.scalar(Precision.MINUTE, pa.int8()), pa.scalar(Precision.DAY, pa.int8())
+    )
+    if months and "stamped" in rows.column_names:
+        precision = pc.if_else(one(rows["stamped"]), precision, pa.scalar(Precision.MONTH, pa.int8()))
     names = ("start_date", "start_minute", "end_date", "end_minute", "precision")
     return dict(zip(names, (start, minute, end, end_minute, precision), strict=True))
 
@@ -169,9 +182,7 @@ def _attributes(rows: pa.Table, table: FactTable, codes: Codes) -> pa.Table:
     return pa.concat_tables(found)
 
 
-def _attribute_rows(
-    values: pa.Array, which: npt.NDArray[np.int64], attribute: Attribute, codes: Codes
-) -> pa.Table:
+def _attribute_rows(values: pa.Array, which: npt.NDArray[np.int64], attribute: Attribute, codes: Codes) -> pa.Table:
     code = codes.add(Code("ESTRAN", attribute.code, attribute.label))
     columns = empty_columns(ATTRIBUTES, len(values))
     columns |= {"document": pa.array(which.astype(np.int32)), "fact_no": pa.array(np.zeros(len(values), np.int32))}

@@ -20,6 +20,7 @@ CONDITION_ROLE = (
     | dict.fromkeys((32907, 32908, 32909, 32910), ASSOCIATED)
     | dict.fromkeys((32891, 32894, 32897, 32911), CAUSE_OF_DEATH)
 )
+PMSI_ROLES = frozenset({"DP", "DR", "DAS", "DAD"})  # places of a diagnosis in a French hospital stay
 CONDITION_STATUS = {32899: FactStatus.PRELIMINARY}
 COMPARATORS = {
     4172703: Comparator.EQ, 4171756: Comparator.LT, 4171754: Comparator.LE, 4172704: Comparator.GT,
@@ -48,7 +49,7 @@ FACT_TABLES = {
             source_value="condition_source_value", start="condition_start_date",
             start_time="condition_start_datetime", end="condition_end_date", end_time="condition_end_datetime",
             status=("condition_status_concept_id", _ints(CONDITION_STATUS), int(FactStatus.FINAL)),
-            role=("condition_status_concept_id", CONDITION_ROLE),
+            role=("condition_status_concept_id", CONDITION_ROLE), role_words=("condition_status_source_value", PMSI_ROLES),
         ),
         FactTable(
             "drug_exposure", "drug_exposure_id", DocumentKind.PRESCRIPTION, "Médicament", "drug",

@@ -27,6 +27,7 @@ class Context:
     zone: str
     authority: str  # system of patient and stay numbers
     units: Mapping[int, str]  # OMOP unit concept → UCUM
+    months: bool = False  # an export of ours: an event without a datetime is known by its month only
 
 
 def empty_columns(schema: pa.Schema, count: int) -> dict[str, pa.Array]:

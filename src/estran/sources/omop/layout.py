@@ -102,6 +102,7 @@ class FactTable:
     high: str | None = None
     status: tuple[str, dict[int, int], int] | None = None  # column, status by concept, otherwise
     role: tuple[str, dict[int, str]] | None = None  # column, role by concept
+    role_words: tuple[str, frozenset[str]] | None = None  # column of the source's own word, words taken as they are
     visit: bool = True
     origin: Origin = Origin.CODED
     attributes: tuple[Attribute, ...] = ()
@@ -112,13 +113,16 @@ class FactTable:
             self.key, self.start, self.concept, self.start_time, self.end, self.end_time, self.source_concept,
             self.source_value, self.number, self.value_concept, self.operator, self.unit_concept, self.unit_source,
             self.low, self.high, self.status and self.status[0], self.role and self.role[0],
+            self.role_words and self.role_words[0],
         )  # fmt: skip
         several = (*self.texts, *(a.column for a in self.attributes), "person_id", "visit_occurrence_id")
         return {column for column in (*single, *several) if column}
 
     def forms(self) -> dict[str, pa.DataType]:
         """What each column that is not text should hold."""
-        kinds = {a.column: pa.float64() if a.form == "number" else pa.int64() for a in self.attributes if a.form != "text"}
+        kinds = {
+            a.column: pa.float64() if a.form == "number" else pa.int64() for a in self.attributes if a.form != "text"
+        }
         whole = (
             "person_id", "visit_occurrence_id", self.key, self.concept, self.source_concept, self.value_concept,
             self.operator, self.unit_concept, self.status and self.status[0], self.role and self.role[0],

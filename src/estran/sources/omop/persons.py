@@ -20,7 +20,8 @@ from estran.sources.schemas import FACTS
 from estran.terminology.systems import local_vocabulary
 
 _SEXES = {8507: Sex.MALE, 8532: Sex.FEMALE, 8521: Sex.OTHER}
-_WRITTEN_SEXES = {"m": Sex.MALE, "male": Sex.MALE, "h": Sex.MALE, "f": Sex.FEMALE, "female": Sex.FEMALE}
+_WRITTEN_SEXES = {"m": Sex.MALE, "male": Sex.MALE, "h": Sex.MALE, "f": Sex.FEMALE, "female": Sex.FEMALE,
+                  "other": Sex.OTHER}  # fmt: skip
 _LANGUAGES = {4180186: "en", 4180190: "fr", 4182347: "en", 4182511: "es", 4182504: "de", 4182507: "it"}
 _NOTE_KINDS = {
     44814637: DocumentKind.DISCHARGE, 44814638: DocumentKind.DISCHARGE, 44814640: DocumentKind.CONSULTATION,
@@ -134,6 +135,7 @@ def note_batch(con: duckdb.DuckDBPyConnection, block: Block, context: Context) -
     query.integer("visit", "visit_occurrence_id")
     query.moment("start", "note_date", "note_datetime", required=True)
     query.text("title", "note_title")
+    query.text("own", "note_source_value")
     query.columns["body"] = '"note_text"' if query.name("note_text") else "NULL::VARCHAR"
     query.check("body IS NULL", "note_text", "missing", "The note has no text.")
     for alias in ("note_type_concept_id", "note_class_concept_id", "language_concept_id"):
@@ -147,9 +149,8 @@ def note_batch(con: duckdb.DuckDBPyConnection, block: Block, context: Context) -
     kind = mapped(rows["v_note_class_concept_id"], kinds, None, pa.string())
     by_type = mapped(rows["v_note_type_concept_id"], kinds, str(DocumentKind.OTHER), pa.string())
     given = {"record": records, "patient": who.patient, "stay": who.stay, "text": one(rows["body"])}
-    given |= {"kind": pc.coalesce(kind, by_type), "title": one(rows["title"])}
+    own = mapped(rows["own"], {str(kind): str(kind) for kind in DocumentKind}, None, pa.string())
+    given |= {"kind": pc.coalesce(kind, own, by_type), "title": one(rows["title"])}
     given["lang"] = mapped(rows["v_language_concept_id"], _LANGUAGES, None, pa.string())
     batch.documents = document_table(rows, given, "", pa.table(dated(rows, context.zone)))
     return batch
-
-

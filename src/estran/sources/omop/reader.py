@@ -64,7 +64,8 @@ class OmopReader:
         con = duckdb.connect(config={"autoinstall_known_extensions": "false"})
         try:
             with open_tables(path, PurePosixPath(name.replace("\\", "/")).name) as tables:
-                context = Context(self.zone, self.authority, self._units(con, tables))
+                ours = any(table.ours for table in tables)
+                context = Context(self.zone, self.authority, self._units(con, tables), ours)
                 for table in tables:
                     yield from self._table(con, table, tables, context, wanted)
         finally:
@@ -97,6 +98,8 @@ class OmopReader:
             return partial(fact_batch, table=FACT_TABLES[name], context=context)
         if name in _META:
             return vocabularies.meta_runner(name)
+        if name == "concept":
+            return partial(vocabularies.concept_batch, names=table.vocabularies)
         if name in _WITH_CONTEXT:
             return partial(_WITH_CONTEXT[name], context=context)
         if name == "concept_relationship":
@@ -114,7 +117,6 @@ _WITH_CONTEXT: dict[str, Callable[..., Batch]] = {
     "visit_detail": stays.detail_batch,
 }
 _VOCABULARY: dict[str, vocabularies.Runner] = {
-    "concept": vocabularies.concept_batch,
     "concept_ancestor": vocabularies.ancestor_batch,
     "concept_synonym": vocabularies.synonym_batch,
     "source_to_concept_map": vocabularies.source_map_batch,

@@ -16,6 +16,7 @@ from estran.sources.records import Batch, UnitKey
 from estran.sources.schemas import MOVEMENTS, STAY_EVENTS
 
 _LEVEL = "service"
+STILL_HERE = "still patient"  # discharged_to_source_value of a visit that goes on
 _KINDS = {
     9201: StayKind.VENUE, 262: StayKind.VENUE, 8717: StayKind.VENUE, 32037: StayKind.VENUE, 38004515: StayKind.VENUE,
     581379: StayKind.VENUE, 581383: StayKind.VENUE, 9203: StayKind.EMERGENCY, 8870: StayKind.EMERGENCY,
@@ -33,8 +34,10 @@ def visit_batch(con: duckdb.DuckDBPyConnection, block: Block, context: Context) 
     query.integer("visit", "visit_occurrence_id", required=True)
     query.check("visit = 0", "visit_occurrence_id", "malformed", "Visit 0 means no visit.")
     _dates(query, "visit")
+    query.columns["stamped"] = "start_ts IS NOT NULL"
     query.integer("concept", "visit_concept_id")
     query.integer("unit", "care_site_id")
+    query.text("own", "visit_source_value")
     query.text("entry", "admitted_from_source_value", "admitted_from_concept_id")
     query.text("exit", "discharged_to_source_value", "discharged_to_concept_id")
     result = query.run(con, block)
@@ -44,10 +47,13 @@ def visit_batch(con: duckdb.DuckDBPyConnection, block: Block, context: Context) 
     batch.patients, batch.stays = who.patients, who.stays
     unit, batch.units = _units(rows["unit"], context)
     columns = {name: pa.nulls(len(rows), STAY_EVENTS.field(name).type) for name in STAY_EVENTS.names}
-    columns |= {"record": records, "stay": who.stay, "unit": unit} | dated(rows, context.zone)
+    columns |= {"record": records, "stay": who.stay, "unit": unit} | dated(rows, context.zone, context.months)
     kinds = {concept: str(kind) for concept, kind in _KINDS.items()}
-    columns["kind"] = mapped(rows["concept"], kinds, None, pa.string())
+    # A source that writes our own word for the kind says more than the visit concept.
+    own = mapped(rows["own"], {str(kind): str(kind) for kind in StayKind}, None, pa.string())
+    columns["kind"] = pc.coalesce(own, mapped(rows["concept"], kinds, None, pa.string()))
     columns["entry_mode"], columns["exit_mode"] = _stated(rows["entry"]), _stated(rows["exit"])
+    _not_ended(columns)
     columns["status"] = pc.if_else(columns["end_date"].is_valid(), "finished", "active")
     batch.stay_events = pa.table(columns, schema=STAY_EVENTS)
     return batch
@@ -104,6 +110,13 @@ def _units(column: pa.ChunkedArray, context: Context) -> tuple[pa.Array, list[Un
 
 def _unit_code(care_site: int, context: Context) -> str:
     return f"{context.authority}:{care_site}"
+
+
+def _not_ended(columns: dict[str, pa.Array]) -> None:
+    """The model wants an end of every visit: that of one which goes on is the day of the extraction, and no end."""
+    here = pc.fill_null(pc.equal(columns["exit_mode"], STILL_HERE), False)
+    for name in ("end_date", "end_minute", "exit_mode"):
+        columns[name] = pc.if_else(here, pa.scalar(None, columns[name].type), columns[name])
 
 
 def _stated(column: pa.ChunkedArray) -> pa.Array:

@@ -6,7 +6,8 @@ concept (SNOMED:74474003) above it at distance 0, so that a question in SNOMED f
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import duckdb
 import numpy as np
@@ -63,8 +64,10 @@ def meta_runner(name: str) -> Runner:
     return run
 
 
-def concept_batch(con: duckdb.DuckDBPyConnection, block: Block) -> Batch:
-    """CONCEPT: two concepts per row when its vocabulary is one that other sources use."""
+def concept_batch(
+    con: duckdb.DuckDBPyConnection, block: Block, names: Mapping[str, str] = MappingProxyType({})
+) -> Batch:
+    """CONCEPT: two concepts per row when its vocabulary is one that other sources use, or one of `names`."""
     query = Query(block.table.schema)
     query.integer("id", "concept_id", required=True)
     for alias, column in (("label", "concept_name"), ("own", "concept_code"), ("standing", "standard_concept")):
@@ -80,7 +83,7 @@ def concept_batch(con: duckdb.DuckDBPyConnection, block: Block) -> Batch:
     kind = mapped(rows["domain"], _KINDS, "other", pa.string())
     standard = pc.fill_null(pc.equal(one(rows["standing"]), "S"), False)
     ours = _concepts(omop, codes, label, kind, _from(rows), _to(rows), standard)
-    native = _native(rows)
+    native = _native(rows, names)
     own = native.is_valid()
     twins = ours.filter(own)
     for name, column in (("vocabulary", native), ("code", one(rows["own"]))):
@@ -243,11 +246,14 @@ def _omop(like: pa.Array) -> pa.Array:
     return pa.repeat("OMOP", len(like))
 
 
-def _native(rows: pa.Table) -> pa.Array:
+def _native(rows: pa.Table, given: Mapping[str, str]) -> pa.Array:
     """House name of each concept's own vocabulary; null when no other source would use it."""
     _, names = encode(rows["vocabulary"])
-    house = {name: omop_vocabulary(name) for name in names}
-    usable = {name: ours for name, ours in house.items() if is_standard(ours) and ours != "OMOP"}
+    house = {name: given.get(name) or omop_vocabulary(name) for name in names}
+    usable = {
+        name: ours for name, ours in house.items()
+        if (is_standard(ours) or ours == name or name in given) and ours != "OMOP"
+    }  # fmt: skip
     native = mapped(rows["vocabulary"], usable, None, pa.string())
     return pc.if_else(one(rows["own"]).is_valid(), native, pa.scalar(None, pa.string()))
 

@@ -1,0 +1,212 @@
+"""A member at work: ask the hub for a job, keep it, do it, keep the answer, hand it in until the hub has it.
+
+Killed at any moment it goes on where it was: a job is on disk before it is done, an answer before it is told, and
+both sides know a message they have seen.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import fcntl
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from estran import __version__
+from estran.hub.agent.counting import prepare
+from estran.hub.agent.kinds import KINDS
+from estran.hub.agent.ledger import Answer, Job, Ledger
+from estran.hub.agent.membership import Channel, open_reply
+from estran.hub.agent.place import Handle, Place
+from estran.hub.wire import Message, Refused, seal
+from estran.model.errors import EstranError, NotAllowed, StoreError, UsageError
+
+log = logging.getLogger(__name__)
+_LIFE = dt.timedelta(minutes=10)
+_KINDS_TOLD = 100
+_TRIES = 20  # a full disk, or a busy database, passes
+Clock = Callable[[], dt.datetime]
+
+
+class AtWork(StoreError):
+    """Another process is the agent of this member already."""
+
+
+class Agent:
+    """One member of one network. `every`: seconds between two visits, told to the hub so that it knows when to worry."""
+
+    rests = (1.0, 60.0)  # seconds between two tries when the hub cannot be reached: the first, and the longest
+
+    def __init__(
+        self, place: Place, channel: Channel, clock: Clock = lambda: dt.datetime.now(dt.UTC), *, every: float = 0.0
+    ) -> None:
+        self.place, self.ledger = place, Ledger(place.folder)
+        self._channel, self._clock, self._every = channel, clock, every
+        self._kinds = KINDS[place.membership.kind]
+        self._tries: dict[str, int] = {}
+        self._prepared: int | None = None
+
+    def close(self) -> None:
+        """Let go of the hub and of the file."""
+        self._channel.close()
+        self.ledger.close()
+
+    def once(self) -> int:
+        """Do and hand in all that waits, here and at the hub; how many answers the hub has taken.
+
+        ConnectionError when the hub cannot be reached; what was done is kept for the next time.
+        """
+        with self._alone():
+            told = self._settle()
+            while self._fetch(0.0):
+                told += self._settle()
+            return told
+
+    def run(self, stop: threading.Event, wait: float = 20.0) -> None:
+        """Stay with the hub until told to stop; rest between two tries when it cannot be reached."""
+        rest = self.rests[0]
+        with self._alone():
+            while not stop.is_set():
+                try:
+                    self._settle()
+                    self._prepare()
+                    self._fetch(wait)
+                    rest = self.rests[0]
+                except Exception as error:  # noqa: BLE001 (a full disk or a broken file must not end the agent)
+                    log.warning("%s", _word(error))
+                    stop.wait(rest)
+                    rest = min(rest * 2, self.rests[1])
+
+    def _prepare(self) -> None:
+        """When there is a new snapshot."""
+        version = None if self.place.site is None else self.place.site.snapshot().version
+        if version != self._prepared:
+            prepare(self.place)
+            self._prepared = version
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Two agents of one member would take turns at its sequence; AtWork when there is one already."""
+        with (self.place.folder / "agent.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise AtWork("Another agent of this site is at work.", hint="end it first") from None
+            yield
+
+    # One round
+
+    def _fetch(self, wait: float) -> bool:
+        """Ask for a job, and keep it; False when there is none."""
+        body = {
+            "release": __version__, "kinds": list(self._kinds)[:_KINDS_TOLD], "wait": wait, "every": self._every,
+            "holding": self.ledger.holding(),
+        }  # fmt: skip
+        reply, proof = self._say(f"/task/nextjob/{self.place.membership.member}", "nextjob", body)
+        if reply.kind != "job":
+            return False
+        try:
+            told = reply.body
+            job = Job(
+                str(told["uuid"]),
+                str(told["kind"]),
+                dict(told["task"]),
+                str(told["project"]),
+                float(told["expires"]),
+                reply.files,
+            )
+        except (KeyError, TypeError, ValueError):
+            raise Refused("malformed", "The hub gave a job that cannot be read.") from None
+        return self.ledger.take(job, proof)
+
+    def _settle(self) -> int:
+        """Do what waits, then hand in what the hub has not acknowledged; how many it has now."""
+        for job in self.ledger.waiting():
+            answer = self._done(job)
+            if answer is not None:
+                self.ledger.answer(job.id, answer)
+        told = 0
+        for job_id, answer in self.ledger.untold():
+            self._tell(job_id, answer)
+            told += 1
+        return told
+
+    def _tell(self, job: str, answer: Answer) -> None:
+        member = self.place.membership.member
+        # The shape of Hutch Bunny's result, with the states of ours.
+        body = {
+            "uuid": job, "status": answer.state, "collection_id": member, "message": answer.said, "queryResult": answer.body,
+        }  # fmt: skip
+        reply, _ = self._say(f"/task/result/{job}/{member}", "result", body, answer)
+        if reply.kind == "receipt" and reply.body.get("uuid") == job:
+            self.ledger.told(job)
+
+    def _done(self, job: Job) -> Answer | None:
+        """What comes of a job; None to try again at the next round, when the site itself is in trouble."""
+        handle = self._kinds.get(job.kind)
+        if handle is None:
+            known = ", ".join(self._kinds)
+            return Answer(
+                "unsupported",
+                f"This member (Estran {__version__}) knows no job of the kind '{job.kind[:40]}'; it knows {known}.",
+            )
+        if job.expires and self._hub_time().timestamp() > job.expires:
+            return Answer("refused", "The job came too late.")
+        if self.place.rules.asks(job.kind) and not self.ledger.approved(job.id):
+            return Answer("approval", "Somebody of the site must say yes first.")
+        return self._handled(handle, job)
+
+    def _handled(self, handle: Handle, job: Job) -> Answer | None:
+        try:
+            return handle(self.place, job)
+        except NotAllowed as error:
+            return Answer("refused", error.what)
+        except UsageError as error:
+            return Answer("unsupported", str(error))
+        except EstranError as error:
+            log.error("job %s: %s", job.id, error.what)
+        except Exception as error:  # noqa: BLE001 (whatever it is, no value of a record may travel)
+            log.error("job %s: %s", job.id, type(error).__name__)
+        self._tries[job.id] = self._tries.get(job.id, 0) + 1
+        if self._tries[job.id] < _TRIES:
+            return None
+        return Answer("failed", "The site could not answer: an error of its own, which it knows of.")
+
+    # Talking
+
+    def _say(self, path: str, kind: str, body: dict[str, Any], answer: Answer | None = None) -> tuple[Message, bytes]:
+        """Say something to the hub: its reply, believed on its signature, and the reply as it came. A hub that finds
+        the clock wrong, or the number, tells its own: that one holds, and the same is said once more."""
+        reply, data = self._said(path, kind, body, answer)
+        if reply.kind == "refusal" and reply.body.get("code") in ("expired", "reordered"):
+            self.ledger.count_from(int(reply.body.get("last", 0)))
+            reply, data = self._said(path, kind, body, answer)
+        if reply.kind == "refusal":
+            raise Refused(str(reply.body.get("code", "")), str(reply.body.get("message", "The hub refused.")))
+        return reply, data
+
+    def _said(self, path: str, kind: str, body: dict[str, Any], answer: Answer | None) -> tuple[Message, bytes]:
+        member, now = self.place.membership, self._hub_time()
+        message = Message(
+            kind, member.network, member.member, "hub", self.ledger.next_sequence(), now, now + _LIFE, body,
+            answer.files if answer else (),
+        )  # fmt: skip
+        data = self._channel.carry(path, seal(message, self.place.identity.key))
+        reply = open_reply(data, message, member.hub_key)
+        self.ledger.set_offset((reply.issued - self._clock()).total_seconds())
+        if reply.kind != "refusal":
+            self.ledger.heard(reply.sequence)
+        return reply, data
+
+    def _hub_time(self) -> dt.datetime:
+        """The present by the hub's clock, as it was last told."""
+        return self._clock() + dt.timedelta(seconds=self.ledger.offset)
+
+
+def _word(error: Exception) -> str:
+    """What went wrong, in words that hold no value of a record."""
+    if isinstance(error, EstranError):
+        return error.what
+    return str(error) if isinstance(error, ConnectionError) else type(error).__name__

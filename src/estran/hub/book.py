@@ -1,0 +1,403 @@
+"""What a hub remembers: its members, the questions put to them, the jobs of each, what each answered.
+
+Everything is on disk before anybody is told; a message that was taken once is never taken again.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import secrets
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from sqlite3 import Row
+from typing import Any
+
+import orjson
+
+from estran.hub.database import Database
+from estran.hub.keys import Public
+from estran.hub.wire import File, Message, Refused
+from estran.model.errors import UsageError
+
+FILE_NAME = "hub.sqlite"
+_VERSION = 1
+_SCHEMA = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE member (
+  id TEXT PRIMARY KEY, name TEXT NOT NULL, kind TEXT NOT NULL, profile TEXT NOT NULL DEFAULT '', entities TEXT NOT NULL DEFAULT '[]',
+  certificate TEXT NOT NULL DEFAULT '', fingerprint TEXT NOT NULL DEFAULT '', box TEXT NOT NULL DEFAULT '',
+  state TEXT NOT NULL, invited REAL NOT NULL, joined REAL, seen REAL, release TEXT NOT NULL DEFAULT '',
+  kinds TEXT NOT NULL DEFAULT '[]', every REAL NOT NULL DEFAULT 0, received INTEGER NOT NULL DEFAULT 0,
+  sent INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+CREATE TABLE invitation (
+  fingerprint TEXT PRIMARY KEY, member TEXT NOT NULL REFERENCES member (id), certificate TEXT NOT NULL,
+  expires REAL NOT NULL, used REAL) WITHOUT ROWID;
+CREATE TABLE nonce (member TEXT, nonce TEXT, at REAL NOT NULL, PRIMARY KEY (member, nonce)) WITHOUT ROWID;
+CREATE TABLE question (
+  id TEXT PRIMARY KEY, asked REAL NOT NULL, login TEXT NOT NULL, title TEXT NOT NULL, query TEXT NOT NULL,
+  body TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX question_asked ON question (asked);
+CREATE TABLE job (
+  id TEXT PRIMARY KEY, question TEXT REFERENCES question (id), member TEXT NOT NULL REFERENCES member (id), kind TEXT NOT NULL,
+  body TEXT NOT NULL, created REAL NOT NULL, expires REAL NOT NULL, taken REAL, state TEXT NOT NULL, answered REAL,
+  said TEXT NOT NULL DEFAULT '', answer TEXT NOT NULL DEFAULT '{}', digest TEXT NOT NULL DEFAULT '') WITHOUT ROWID;
+CREATE INDEX job_member ON job (member, state, created);
+CREATE INDEX job_question ON job (question);
+CREATE TABLE file (
+  job TEXT REFERENCES job (id), side TEXT, number INTEGER, name TEXT NOT NULL, data BLOB NOT NULL,
+  PRIMARY KEY (job, side, number)) WITHOUT ROWID;
+CREATE TABLE refusal (member TEXT, code TEXT, times INTEGER NOT NULL, last REAL NOT NULL, PRIMARY KEY (member, code)) WITHOUT ROWID
+"""
+OPEN = ("queued", "taken", "approval")  # states of a job that still waits for its answer
+_NONCES_KEPT = 86_400.0  # seconds, far beyond the window in which a message is looked at
+
+
+@dataclass(frozen=True)
+class Member:
+    """A site, a linkage unit; `state` is invited, active or withdrawn. `every`: seconds between two of its visits."""
+
+    id: str
+    name: str
+    kind: str
+    profile: str
+    entities: tuple[str, ...]
+    public: Public | None
+    state: str
+    joined: float | None
+    seen: float | None
+    release: str
+    kinds: tuple[str, ...]
+    every: float
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """A job as the hub keeps it. `state`: queued, taken, approval, ok, refused, unsupported, failed or expired."""
+
+    id: str
+    question: str | None
+    member: str
+    kind: str
+    body: dict[str, Any]
+    created: float
+    expires: float
+    taken: float | None
+    state: str
+    answered: float | None
+    said: str
+    answer: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question put to the network; `query` is the question's JSON."""
+
+    id: str
+    asked: float
+    login: str
+    title: str
+    query: str
+    body: dict[str, Any]
+
+    @property
+    def moment(self) -> dt.datetime:
+        """When it was asked."""
+        return dt.datetime.fromtimestamp(self.asked, dt.UTC)
+
+
+class HubBook:
+    """The hub's file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.db = Database(folder / FILE_NAME, _SCHEMA, _VERSION)
+
+    def close(self) -> None:
+        """Give the file back."""
+        self.db.close()
+
+    def meta(self, name: str) -> str:
+        """A word kept under a name; "" when there is none."""
+        found = self.db.one("SELECT value FROM meta WHERE name = ?", (name,))
+        return "" if found is None else str(found[0])
+
+    def set_meta(self, values: dict[str, str]) -> None:
+        """Keep words under their names."""
+        with self.db.writing():
+            for item in values.items():
+                self.db.write("INSERT OR REPLACE INTO meta VALUES (?, ?)", item)
+
+    # Members
+
+    def invite(self, name: str, kind: str, certificate: str, fingerprint: str, now: float, expires: float) -> str:
+        """A member to be, and the certificate it may join with; its id. UsageError when it is a member already."""
+        member = slug(name)
+        with self.db.writing():
+            known = self.member(member)
+            if known is not None and known.state == "active":
+                raise UsageError("This site is a member already.", where=known.name)
+            self.db.write(
+                "INSERT INTO member (id, name, kind, state, invited) VALUES (?, ?, ?, 'invited', ?) "
+                "ON CONFLICT (id) DO UPDATE SET name = excluded.name, kind = excluded.kind, state = 'invited', invited = excluded.invited",
+                (member, name, kind, now),
+            )
+            self.db.write(
+                "INSERT INTO invitation VALUES (?, ?, ?, ?, NULL)", (fingerprint, member, certificate, expires)
+            )
+        return member
+
+    def invitation(self, fingerprint: str, now: float) -> tuple[str, str] | None:
+        """Member and certificate of an invitation that still holds."""
+        found = self.db.one(
+            "SELECT member, certificate FROM invitation WHERE fingerprint = ? AND expires > ?", (fingerprint, now)
+        )
+        return None if found is None else (str(found[0]), str(found[1]))
+
+    def join(self, invitation: str, member: str, public: Public, body: dict[str, Any], now: float) -> None:
+        """An invited member says who it is, once: the same again changes nothing, another is Refused."""
+        with self.db.writing():
+            known = self.member(member)
+            if known is not None and known.state == "active" and known.public == public:
+                return
+            if known is None or known.state != "invited":
+                raise Refused("uninvited", "This invitation was used by another.")
+            self.db.write("UPDATE invitation SET used = ? WHERE fingerprint = ?", (now, invitation))
+            self.db.write(
+                "UPDATE member SET state = 'active', certificate = ?, fingerprint = ?, box = ?, joined = ?, seen = ?, profile = ?, "
+                "entities = ?, received = 0, sent = 0 WHERE id = ?",
+                (public.certificate, public.fingerprint, public.box, now, now, str(body.get("profile", ""))[:20],
+                 _json(_names(body.get("entities"), 50)), member),
+            )  # fmt: skip
+
+    def withdraw(self, member: str) -> bool:
+        """A member is one no more; False when it was none."""
+        with self.db.writing():
+            self.db.write("DELETE FROM invitation WHERE member = ?", (member,))
+            return bool(
+                self.db.write("UPDATE member SET state = 'withdrawn' WHERE id = ? AND state <> 'withdrawn'", (member,))
+            )
+
+    def member(self, member: str) -> Member | None:
+        """A member, whatever its state."""
+        found = self.db.one("SELECT * FROM member WHERE id = ?", (member,))
+        return None if found is None else _member(found)
+
+    def members(self, kind: str = "", *, active: bool = False) -> list[Member]:
+        """Members by name."""
+        found = map(_member, self.db.rows("SELECT * FROM member ORDER BY name"))
+        return [one for one in found if (not kind or one.kind == kind) and (not active or one.state == "active")]
+
+    def certificates(self, now: float) -> list[str]:
+        """Those with which a handshake may end: of members, and of invitations that still hold."""
+        rows = self.db.rows(
+            "SELECT certificate FROM member WHERE state = 'active' UNION "
+            "SELECT certificate FROM invitation WHERE expires > ?", (now,)
+        )  # fmt: skip
+        return [str(row[0]) for row in rows]
+
+    # Messages
+
+    def take(self, message: Message, now: float) -> None:
+        """Note that a message of a member was taken; Refused when it, or a later one, was before."""
+        with self.db.writing():
+            found = self.db.one("SELECT received FROM member WHERE id = ?", (message.sender,))
+            if self.db.one("SELECT 1 FROM nonce WHERE member = ? AND nonce = ?", (message.sender, message.nonce)):
+                raise Refused("replayed", "This very message was taken before.")
+            if found is None or message.sequence <= found[0]:
+                last = 0 if found is None else int(found[0])
+                raise Refused("reordered", "A later message of this sender was taken before.", last)
+            self.db.write(
+                "UPDATE member SET received = ?, seen = ? WHERE id = ?", (message.sequence, now, message.sender)
+            )
+            self.db.write("INSERT INTO nonce VALUES (?, ?, ?)", (message.sender, message.nonce, now))
+            self.db.write("DELETE FROM nonce WHERE at < ?", (now - _NONCES_KEPT,))
+
+    def describe(self, member: str, body: dict[str, Any]) -> None:
+        """What a member says of itself at a visit: its release, the kinds of jobs it knows, how often it comes."""
+        every = body.get("every")
+        with self.db.writing():
+            self.db.write(
+                "UPDATE member SET release = ?, kinds = ?, every = ? WHERE id = ?",
+                (str(body.get("release", ""))[:40], _json(_names(body.get("kinds"), 100)),
+                 float(every) if isinstance(every, int | float) else 0.0, member),
+            )  # fmt: skip
+
+    def next_sequence(self, member: str) -> int:
+        """A number for the next message to a member, never given twice."""
+        with self.db.writing():
+            self.db.write("UPDATE member SET sent = sent + 1 WHERE id = ?", (member,))
+            found = self.db.one("SELECT sent FROM member WHERE id = ?", (member,))
+        return 0 if found is None else int(found[0])
+
+    def refused(self, member: str, code: str, now: float) -> None:
+        """Count a message that was not taken; `member` is "" when nobody knows whose it was."""
+        with self.db.writing():
+            self.db.write(
+                "INSERT INTO refusal VALUES (?, ?, 1, ?) ON CONFLICT (member, code) DO UPDATE SET times = times + 1, last = excluded.last",
+                (member, code, now),
+            )
+
+    def refusals(self) -> list[tuple[str, str, int]]:
+        """Member, reason and number of the messages that were not taken."""
+        rows = self.db.rows("SELECT member, code, times FROM refusal ORDER BY last DESC")
+        return [(str(row[0]), str(row[1]), int(row[2])) for row in rows]
+
+    # Questions and jobs
+
+    def ask(
+        self,
+        question: Question,
+        jobs: Sequence[tuple[str, str, dict[str, Any]]],
+        expires: float,
+        files: Sequence[File] = (),
+    ) -> None:
+        """Keep a question and one job (member, kind, body) for each who is asked, at once."""
+        with self.db.writing():
+            self.db.write(
+                "INSERT INTO question VALUES (?, ?, ?, ?, ?, ?)",
+                (question.id, question.asked, question.login, question.title, question.query, _json(question.body)),
+            )
+            for member, kind, body in jobs:
+                self.add_job(question.id, member, kind, body, question.asked, expires, files)
+
+    def add_job(
+        self, question: str | None, member: str, kind: str, body: dict[str, Any], now: float, expires: float,
+        files: Iterable[File] = (),
+    ) -> str:  # fmt: skip
+        """Queue one more job; its id."""
+        job = secrets.token_hex(16)
+        with self.db.writing():
+            self.db.write(
+                "INSERT INTO job (id, question, member, kind, body, created, expires, state) VALUES (?, ?, ?, ?, ?, ?, ?, 'queued')",
+                (job, question, member, kind, _json(body), now, expires),
+            )
+            self._keep_files(job, "job", files)
+        return job
+
+    def next_job(self, member: str, holding: Collection[str], now: float) -> tuple[JobRecord, tuple[File, ...]] | None:
+        """The oldest job for a member that it does not hold already; those past their time end first."""
+        waiting = (
+            "SELECT * FROM job WHERE member = ? AND state IN ('queued', 'taken') AND expires > ? ORDER BY created, id"
+        )
+        with self.db.writing():
+            self._expire(member, now)
+            for row in self.db.rows(waiting, (member, now)):
+                if row["id"] not in holding:
+                    self.db.write(
+                        "UPDATE job SET state = 'taken', taken = coalesce(taken, ?) WHERE id = ?", (now, row["id"])
+                    )
+                    return _job(row), self.files(row["id"], "job")
+        return None
+
+    def has_job(self, member: str, holding: Collection[str]) -> bool:
+        """Whether a job waits that the member does not hold; changes nothing."""
+        rows = self.db.rows("SELECT id FROM job WHERE member = ? AND state IN ('queued', 'taken')", (member,))
+        return any(row[0] not in holding for row in rows)
+
+    def answer(
+        self, member: str, job: str, state: str, said: str, body: dict[str, Any], files: Sequence[File], now: float
+    ) -> str:
+        """Keep what a member answered: "kept", "again" (the same once more) or "other" (another than the first, which
+        stays); Refused when it was not asked."""
+        digest = answer_digest(state, said, body, files)
+        with self.db.writing():
+            found = self.db.one("SELECT state, digest FROM job WHERE id = ? AND member = ?", (job, member))
+            if found is None:
+                raise Refused("unasked", "This member was given no such job.")
+            if found["state"] not in OPEN and found["digest"]:
+                return "again" if found["digest"] == digest else "other"
+            if found["state"] == "expired":
+                return "late"
+            final = state != "approval"
+            self.db.write(
+                "UPDATE job SET state = ?, said = ?, answer = ?, answered = ?, digest = ? WHERE id = ?",
+                (state, said, _json(body), now if final else None, digest if final else "", job),
+            )
+            self._keep_files(job, "answer", files)
+        return "kept"
+
+    def question(self, question: str) -> Question | None:
+        """A question by its id."""
+        found = self.db.one("SELECT * FROM question WHERE id = ?", (question,))
+        return None if found is None else _question(found)
+
+    def questions(self, login: str = "", limit: int = 50) -> list[Question]:
+        """The last questions, the newest first: of one person, or of all."""
+        rows = self.db.rows("SELECT * FROM question WHERE ? IN ('', login) ORDER BY asked DESC LIMIT ?", (login, limit))
+        return [_question(row) for row in rows]
+
+    def jobs(self, question: str, kind: str = "") -> list[JobRecord]:
+        """The jobs of a question, in the order they were made."""
+        rows = self.db.rows(
+            "SELECT * FROM job WHERE question = ? AND ? IN ('', kind) ORDER BY created, id", (question, kind)
+        )
+        return [_job(row) for row in rows]
+
+    def files(self, job: str, side: str) -> tuple[File, ...]:
+        """The files that went with a job ("job") or came with its answer ("answer")."""
+        rows = self.db.rows("SELECT name, data FROM file WHERE job = ? AND side = ? ORDER BY number", (job, side))
+        return tuple(File(str(row[0]), bytes(row[1])) for row in rows)
+
+    def forget_files(self, job: str, side: str) -> None:
+        """Drop files that were of use once."""
+        with self.db.writing():
+            self.db.write("DELETE FROM file WHERE job = ? AND side = ?", (job, side))
+
+    def _keep_files(self, job: str, side: str, files: Iterable[File]) -> None:
+        for number, one in enumerate(files):
+            self.db.write("INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?)", (job, side, number, one.name, one.data))
+
+    def _expire(self, member: str, now: float) -> None:
+        past = "state IN ('queued', 'taken', 'approval') AND expires <= ?"
+        self.db.write(f"UPDATE job SET state = 'expired' WHERE member = ? AND {past}", (member, now))
+
+
+def answer_digest(state: str, said: str, body: dict[str, Any], files: Sequence[File]) -> str:
+    """What stands for an answer: equal for equal answers only."""
+    parts = [state, said, body, [[one.name, one.digest] for one in files]]
+    return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def slug(name: str) -> str:
+    """The id of a member: its name in small letters, digits and hyphens; UsageError when nothing is left."""
+    import unicodedata
+
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    found = "-".join("".join(c if c.isalnum() else " " for c in plain).split())[:60]
+    if not found or found == "hub":
+        raise UsageError("A member needs a name of letters or digits, other than 'hub'.")
+    return found
+
+
+def seconds(moment: dt.datetime) -> float:
+    """A moment as seconds since 1970, as this file keeps it."""
+    return moment.timestamp()
+
+
+def _names(value: Any, most: int) -> list[str]:
+    """Names that a member gave, as many and as long as is sensible."""
+    return [str(name)[:120] for name in value][:most] if isinstance(value, list) else []
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+def _member(row: Row) -> Member:
+    public = Public(row["certificate"], row["box"]) if row["certificate"] else None
+    return Member(
+        row["id"], row["name"], row["kind"], row["profile"], tuple(orjson.loads(row["entities"])), public, row["state"],
+        row["joined"], row["seen"], row["release"], tuple(orjson.loads(row["kinds"])), row["every"],
+    )  # fmt: skip
+
+
+def _job(row: Row) -> JobRecord:
+    return JobRecord(
+        row["id"], row["question"], row["member"], row["kind"], orjson.loads(row["body"]), row["created"], row["expires"],
+        row["taken"], row["state"], row["answered"], row["said"], orjson.loads(row["answer"]),
+    )  # fmt: skip
+
+
+def _question(row: Row) -> Question:
+    return Question(row["id"], row["asked"], row["login"], row["title"], row["query"], orjson.loads(row["body"]))

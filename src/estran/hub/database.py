@@ -1,0 +1,93 @@
+"""One durable SQLite file: what a hub, or a site's agent, must not lose when the power goes."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from estran.model.errors import StoreError
+
+_PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "busy_timeout = 10000")
+
+
+class Database:
+    """Rows by name. Used from several threads and processes; one writes at a time."""
+
+    def __init__(self, path: Path, schema: str, version: int) -> None:
+        """Open or make the file; StoreError when it cannot be, or was written by another release."""
+        self.path = path
+        self._lock = threading.RLock()
+        with self._told():
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._db.row_factory = sqlite3.Row
+            for pragma in _PRAGMAS:
+                self._db.execute(f"PRAGMA {pragma}")
+        with self.writing():
+            found = self.one("PRAGMA user_version")
+            if found is not None and found[0] not in (0, version):
+                raise StoreError("This file was written by another version of Estran.", where=str(path))
+            if found is not None and found[0] == 0:
+                for statement in schema.split(";\n"):
+                    self.write(statement)
+                self.write(f"PRAGMA user_version = {version}")
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """All or nothing, on disk at the end; an inner block belongs to the outer one."""
+        with self._lock, self._told():
+            if self._db.in_transaction:
+                yield
+                return
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._db.rollback()
+                raise
+            self._commit()
+
+    def _commit(self) -> None:
+        try:
+            self._db.execute("COMMIT")
+        except BaseException:
+            self._db.rollback()
+            raise
+
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
+        """All rows of a query."""
+        with self._lock, self._told():
+            return self._db.execute(sql, values).fetchall()
+
+    def one(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Row | None:
+        """The first row of a query, if any."""
+        with self._lock, self._told():
+            found: sqlite3.Row | None = self._db.execute(sql, values).fetchone()
+            return found
+
+    def write(self, sql: str, values: Sequence[Any] = ()) -> int:
+        """Run a statement; how many rows it changed."""
+        with self._lock, self._told():
+            return self._db.execute(sql, values).rowcount
+
+    def version(self) -> tuple[int, int]:
+        """Changes when anybody has written: another connection, or this one."""
+        found = self.one("PRAGMA data_version")
+        return 0 if found is None else int(found[0]), self._db.total_changes
+
+    def close(self) -> None:
+        """Give the file back."""
+        with self._lock:
+            self._db.close()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """SQLite's own words hold no value of a row."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            hint = "make room on the disk" if "full" in str(error) else "check that the folder is writable"
+            raise StoreError(f"The network's file cannot be used: {error}.", where=str(self.path), hint=hint) from None

@@ -1,0 +1,215 @@
+"""What the answers to one question make together: each site's state and count, and the distinct total with its error.
+
+Counts of sites are never added up in silence: a patient whom two hospitals know would be counted twice. The total comes
+from the linkage unit, or from united sketches; where neither covers a site, bounds are all that is said of it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from estran.hub.agent.counting import SKETCH, TOKENS
+from estran.hub.book import HubBook, JobRecord, Member
+from estran.hub.wire import File
+from estran.projects.gate import Shown
+from estran.release.sketch import WORST_ERROR, Estimate, Sketch, united
+
+LATE_AFTER = 5.0  # seconds without an answer after which a site is called late
+_DOWN_AFTER = 45.0  # seconds without a visit after which a site that stays with the hub is called down
+_STEP = 5  # estimates are rounded as counts are
+Now = Callable[[], float]
+
+
+@dataclass(frozen=True)
+class SiteAnswer:
+    """One site. `state`: answered, waiting, late, down, refused, approval, unsupported, failed or expired.
+
+    `seconds` from question to answer; `shown` and what follows only when answered.
+    """
+
+    member: str
+    name: str
+    state: str
+    said: str = ""
+    seconds: float | None = None
+    shown: Shown | None = None
+    elapsed_ms: float | None = None
+    unknown: tuple[str, ...] = ()
+    entities: tuple[dict[str, Any], ...] = ()
+    has: frozenset[str] = field(default_factory=frozenset)
+
+
+@dataclass(frozen=True)
+class Total:
+    """Distinct patients of the sites `covers` names. `method`: linkage, sketch, bounds (only `low` and `high` are
+    said), one (a single site), or none. The interval holds nineteen times out of twenty, errors of linkage apart."""
+
+    method: str
+    covers: tuple[str, ...]
+    low: int
+    high: int
+    shown: Shown | None = None
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """A question as it stands now."""
+
+    sites: tuple[SiteAnswer, ...]
+    total: Total
+
+    @property
+    def answered(self) -> int:
+        """How many sites gave a count."""
+        return sum(site.state == "answered" for site in self.sites)
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing more is to come without somebody doing something."""
+        return not any(site.state in ("waiting", "late", "down", "approval") for site in self.sites)
+
+
+def gather(book: HubBook, question: str, now: Now = time.time) -> Gathered:
+    """Where a question stands."""
+    moment, jobs = now(), book.jobs(question, "count")
+    members = {member.id: member for member in book.members()}
+    sites = sorted((_site(book, members[job.member], job, moment) for job in jobs), key=lambda one: one.name)
+    given = [site for site in sites if site.state == "answered"]
+    return Gathered(tuple(sites), _total(book, question, given, jobs))
+
+
+def advance(book: HubBook, question: str, now: Now = time.time, *, patient: bool = True) -> str | None:
+    """Have the linkage unit count, once all that are not late have answered (or at once, unless `patient`) and it has
+    not yet for so many; the id of the job, if one was made."""
+    record, unit = book.question(question), next(iter(book.members("linkage", active=True)), None)
+    if record is None or unit is None or not record.body.get("distinct", True):
+        return None
+    with book.db.writing():  # two processes may look at once
+        found = gather(book, question, now)
+        ready = {site.member for site in found.sites if TOKENS in site.has}
+        if found.total.method == "sketch":
+            return None
+        if len(ready) < 2 or (patient and any(site.state == "waiting" for site in found.sites)):
+            return None
+        if any(set(job.body.get("sites", ())) >= ready for job in book.jobs(question, "link")):
+            return None
+        counts = {job.member: job for job in book.jobs(question, "count")}
+        sealed = ((site, _file(book, counts[site], TOKENS)) for site in sorted(ready))
+        files = [File(f"{TOKENS}/{site}", data) for site, data in sealed if data is not None]
+        floor = max((int(counts[site].answer.get("floor", 0)) for site in ready), default=0)
+        expires = max(job.expires for job in counts.values())
+        return book.add_job(question, unit.id, "link", {"sites": sorted(ready), "floor": floor}, now(), expires, files)
+
+
+def _site(book: HubBook, member: Member, job: JobRecord, now: float) -> SiteAnswer:
+    if job.state != "ok":
+        return SiteAnswer(
+            member.id,
+            member.name,
+            _open_state(member, job, now),
+            job.said,
+            None if job.answered is None else job.answered - job.created,
+        )
+    body = job.answer
+    shown = _shown(body)
+    if shown is None:
+        return SiteAnswer(member.id, member.name, "failed", "The answer holds no count.")
+    return SiteAnswer(
+        member.id, member.name, "answered", job.said, (job.answered or now) - job.created, shown, _number(body.get("elapsed_ms")),
+        tuple(str(code)[:200] for code in body.get("unknown", ()))[:50],
+        tuple(one for one in body.get("entities", ()) if isinstance(one, dict))[:50],
+        frozenset(one.name for one in book.files(job.id, "answer")),
+    )  # fmt: skip
+
+
+def _open_state(member: Member, job: JobRecord, now: float) -> str:
+    if job.state not in ("queued", "taken"):
+        return "expired" if job.state == "expired" else job.state
+    if job.expires <= now:
+        return "expired"
+    patience = max(_DOWN_AFTER, 3 * member.every)
+    if job.state == "queued" and (member.seen is None or now - member.seen > patience):
+        return "down"
+    return "late" if now - job.created > max(LATE_AFTER, member.every) else "waiting"
+
+
+def _shown(body: dict[str, Any]) -> Shown | None:
+    values = [body.get(name, 0) for name in ("count", "below", "margin")]
+    if any(type(value) is not int or value < 0 for value in values):
+        return None
+    return Shown(*values)
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
+
+
+# The total
+
+
+def _total(book: HubBook, question: str, given: Sequence[SiteAnswer], jobs: Sequence[JobRecord]) -> Total:
+    if not given:
+        return Total("none", (), 0, 0)
+    if len(given) == 1:
+        low, high = _bounds(given)
+        return Total("one", (given[0].name,), low, high, given[0].shown)
+    linked = _linked(book, question, given)
+    return _sketched(book, given, jobs) or linked or Total("bounds", (), *_bounds(given))
+
+
+def _sketched(book: HubBook, given: Sequence[SiteAnswer], jobs: Sequence[JobRecord]) -> Total | None:
+    """From united sketches, when every site that answered sent one."""
+    if not all(SKETCH in site.has for site in given):
+        return None
+    of = {job.member: job for job in jobs}
+    found = [_file(book, of[site.member], SKETCH) for site in given]
+    estimate = united([Sketch.load(data) for data in found if data is not None]).estimate()
+    if not estimate.error <= WORST_ERROR:
+        return None
+    low, high = estimate.interval
+    return Total(
+        "sketch",
+        tuple(site.name for site in given),
+        low,
+        high,
+        Shown(_rounded(estimate), margin=high - _rounded(estimate)),
+    )
+
+
+def _rounded(estimate: Estimate) -> int:
+    return round(estimate.value / _STEP) * _STEP
+
+
+def _linked(book: HubBook, question: str, given: Sequence[SiteAnswer]) -> Total | None:
+    """The last total of the linkage unit; with bounds for sites that answered and are not in it."""
+    told = [job for job in book.jobs(question, "link") if job.state == "ok"]
+    shown = _shown(told[-1].answer) if told else None
+    if shown is None:
+        return None
+    inside = set(told[-1].body.get("sites", ()))
+    covered = tuple(site.name for site in given if site.member in inside)
+    low, high = _interval(shown)
+    others = [site for site in given if site.member not in inside]
+    if not others:
+        return Total("linkage", covered, low, high, shown)
+    more = _bounds(others)
+    return Total("bounds", covered, max(low, more[0]), high + more[1], shown)
+
+
+def _interval(shown: Shown) -> tuple[int, int]:
+    if shown.below:
+        return 0, shown.below - 1
+    return max(0, shown.value - shown.margin), shown.value + shown.margin
+
+
+def _bounds(sites: Sequence[SiteAnswer]) -> tuple[int, int]:
+    """At least the largest site, at most all of them apart."""
+    every = [_interval(site.shown) for site in sites if site.shown is not None]
+    return max(low for low, _ in every), sum(high for _, high in every)
+
+
+def _file(book: HubBook, job: JobRecord, name: str) -> bytes | None:
+    return next((one.data for one in book.files(job.id, "answer") if one.name == name), None)

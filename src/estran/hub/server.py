@@ -1,0 +1,112 @@
+"""The hub's door on the network: HTTPS with TLS 1.3 and a pinned certificate on both sides. Hospitals come to it;
+it never goes to them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Callable
+
+from aiohttp import web
+
+from estran.hub.book import seconds
+from estran.hub.keys import fingerprint
+from estran.hub.office import Office, Taken, reply_to
+from estran.hub.tls import admit, server_context
+from estran.hub.wire import LONGEST, MEDIA_TYPE, Refused
+from estran.model.errors import EstranError
+
+log = logging.getLogger(__name__)
+LONGEST_WAIT = 25.0  # seconds for which a member that asks for a job is kept waiting
+_LOOK_EVERY = 0.02
+_STATUS = {"malformed": 400, "kind": 404, "version": 426, "unasked": 409}
+Answered = Callable[[Taken], None]
+
+
+class Door:
+    """One open door. `answered` is called after each answer that was taken."""
+
+    def __init__(self, office: Office, answered: Answered) -> None:
+        self._office, self._answered = office, answered
+        self._known = set(office.book.certificates(seconds(office.clock())))
+        self._context = server_context(office.identity, self._known)
+        self._changed = asyncio.Event()
+
+    async def serve(self, host: str, port: int, ready: Callable[[int], None] = lambda port: None) -> None:
+        """Answer until cancelled; `ready` is told the port."""
+        app = web.Application(client_max_size=LONGEST)
+        # The two paths are those at which Hutch Bunny polls and hands in; each is the same door here.
+        app.add_routes(
+            [web.post(path, self._take) for path in ("/join", "/task/nextjob/{member}", "/task/result/{job}/{member}")]
+        )
+        runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        await runner.setup()
+        site = web.TCPSite(runner, host, port, ssl_context=self._context, shutdown_timeout=1)
+        await site.start()
+        ready(runner.addresses[0][1])
+        try:
+            await self._watch()
+        finally:
+            await runner.cleanup()
+
+    async def _watch(self) -> None:
+        """Wake who waits when another process wrote, and let new members in."""
+        book, seen = self._office.book, (-1, -1)
+        while True:
+            if (version := book.db.version()) != seen:
+                seen = version
+                self._wake()
+            await asyncio.sleep(_LOOK_EVERY)
+
+    def _wake(self) -> None:
+        every = set(self._office.book.certificates(seconds(self._office.clock())))
+        admit(self._context, every - self._known)
+        self._known |= every
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def _take(self, request: web.Request) -> web.Response:
+        data = await request.read()
+        try:
+            taken = self._office.take(data, _certificate(request))
+            if taken.message.kind == "nextjob":
+                await self._wait(taken)
+            reply = reply_to(self._office, taken)
+        except Refused as error:
+            return _answer(self._office.refusal(data, error), _STATUS.get(error.code, 403))
+        except EstranError as error:
+            log.error("%s: %s", type(error).__name__, error.what)  # nothing was acknowledged: the member comes again
+            return web.Response(status=503)
+        if taken.message.kind in ("result", "join"):
+            self._after(taken)
+        return _answer(reply, 200)
+
+    def _after(self, taken: Taken) -> None:
+        try:
+            self._answered(taken)
+        except EstranError as error:
+            log.error("%s: %s", type(error).__name__, error.what)
+        self._wake()
+
+    async def _wait(self, taken: Taken) -> None:
+        """Until there is a job, or the member has waited as long as it asked to."""
+        asked = taken.message.body.get("wait", 0)
+        loop = asyncio.get_running_loop()
+        end = loop.time() + min(float(asked) if isinstance(asked, int | float) else 0.0, LONGEST_WAIT)
+        while self._office.waits(taken) and loop.time() < end:
+            try:
+                await asyncio.wait_for(self._changed.wait(), end - loop.time())
+            except TimeoutError:
+                return
+
+
+def _certificate(request: web.Request) -> str:
+    """The fingerprint of the certificate that this connection came with."""
+    found = None if request.transport is None else request.transport.get_extra_info("ssl_object")
+    given = found.getpeercert(binary_form=True) if isinstance(found, ssl.SSLObject) else None
+    return "" if given is None else fingerprint(given)
+
+
+def _answer(data: bytes, status: int) -> web.Response:
+    return web.Response(body=data, status=status, content_type=MEDIA_TYPE)

@@ -1,0 +1,36 @@
+"""The words of the network of sites."""
+
+from __future__ import annotations
+
+
+def _(message: str) -> str:
+    """Marks a message for extraction."""
+    return message
+
+
+NETWORK: dict[str, dict[str, str]] = {
+    "role": {"hub": _("Hub of another organisation")},
+    "action": {
+        "ask-hub": _("Ask the network"), "run-hub": _("Run the network"), "hub-count": _("Count for a hub"),
+    },
+    "member_state": {"invited": _("invited"), "active": _("member"), "withdrawn": _("taken out")},
+    "site_state": {
+        "answered": _("answered"), "waiting": _("waiting"), "late": _("late"), "down": _("cannot be reached"),
+        "refused": _("refused"), "approval": _("needs a yes at the site"), "unsupported": _("cannot read the question"),
+        "failed": _("failed"), "expired": _("too late"),
+    },
+    "total": {
+        "linkage": _("counted by the linkage unit"), "sketch": _("estimated from sketches"),
+        "bounds": _("bounds only: what is common to the sites is not known"), "one": _("one site only"), "none": _("no answer yet"),
+    },
+}
+
+# What agents say, of this release or another; shown in the reader's language where it is known.
+SAID = (
+    _("The rules of this site do not allow this kind of question."),
+    _("Somebody of the site must say yes first."),
+    _("The site could not answer: an error of its own, which it knows of."),
+    _("The job came too late."),
+    _("The answer holds no count."),
+    _("This member (Estran {1}) knows no job of the kind '{2}'; it knows {3}."),
+)

@@ -1,0 +1,116 @@
+"""A network in a folder: a hub, small hospitals that share patients, a linkage unit. Nobody in it exists."""
+
+from __future__ import annotations
+
+import datetime as dt
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from estran.hub import house as hubs
+from estran.hub.agent.agent import Agent
+from estran.hub.agent.counting import keep_linkage_key
+from estran.hub.agent.membership import Channel, Local, Membership, join, read
+from estran.hub.agent.place import Place
+from estran.hub.agent.rules import Rules, write_rules
+from estran.hub.keys import Identity
+from estran.hub.office import Office, answer_to, utc
+from estran.identity.linkage import LinkageTokens
+from estran.projects.desk import ReadingRoom
+from estran.projects.network import hub_actor
+from tests.browser.small_site import PATIENTS, Site, build
+
+KEY = bytes(range(32))
+Clock = Callable[[], dt.datetime]
+
+
+@dataclass
+class Hospital(Site):
+    """A small site as an agent finds it. Patients from `first` on are its own; those before, everybody's."""
+
+    first: int = PATIENTS
+
+    @property
+    def directory(self) -> Path:
+        return self.folder
+
+    def secret(self, purpose: str) -> bytes:
+        return (purpose + str(self.folder)).encode().ljust(64, b"-")[:32]
+
+    def linkage_tokens(self, key: bytes, *, with_ins: bool) -> LinkageTokens:
+        patients = np.arange(PATIENTS, dtype=np.int32)
+        persons = np.where(
+            patients < self.first, patients, patients + zlib.crc32(self.folder.name.encode()) % 997 * 1000
+        )
+        rows = [np.random.default_rng(int(person)).bytes(16) for person in persons]
+        traits = np.frombuffer(b"".join(rows), np.uint8).reshape(-1, 16)
+        return LinkageTokens(patients, np.zeros_like(traits), traits)
+
+
+@dataclass
+class Network:
+    """What the tests work with; `places` by id of the member."""
+
+    house: hubs.HubHouse
+    clock: Clock = utc
+    places: dict[str, Place] = field(default_factory=dict)
+
+    @property
+    def office(self) -> Office:
+        return Office(self.house.book, self.house.identity, self.clock)
+
+    def local(self) -> Local:
+        return Local(lambda data: answer_to(self.office, data, None)[1])
+
+    def agent(self, member: str, channel: Channel | None = None, clock: Clock | None = None) -> Agent:
+        return Agent(self.places[member], channel or self.local(), clock or self.clock)
+
+    def run(self, *members: str) -> None:
+        for member in members or self.places:
+            made = self.agent(member)
+            made.once()
+            made.close()
+
+    def invite(self, name: str, kind: str = "site") -> hubs.Invitation:
+        return hubs.invite(self.house.book, self.house.identity.public.certificate, name, kind, self.clock())
+
+
+def network(folder: Path, url: str = "https://127.0.0.1:1", clock: Clock = utc) -> Network:
+    """A hub with its linkage unit, and no site yet."""
+    (folder / "hub").mkdir(parents=True)
+    made = Network(hubs.create(folder / "hub", "Essai", url, b"hub", "Invented patients."), clock)
+    unit = _joined(made, folder / "linkage", "Linkage", "linkage", None)
+    made.places[unit[1].member] = Place(unit[1], Identity.open(unit[0] / "keys"), unit[0])
+    return made
+
+
+def add_hospital(
+    made: Network,
+    folder: Path,
+    name: str,
+    *,
+    first: int = PATIENTS,
+    key: bytes | None = KEY,
+    rules: Rules | None = None,
+) -> Hospital:
+    """One more hospital in the network; `first` is where its own patients begin."""
+    built = build(folder / name)
+    site = Hospital(built.folder, built.settings, built.state, built.warehouse, first=first)
+    kept, member = _joined(made, folder / name, name, "site", b"site")
+    write_rules(kept, rules or Rules())
+    if key is not None:
+        keep_linkage_key(site, kept, key, member.network)
+    actor = hub_actor(site.state, member.network)
+    identity = Identity.open(kept / "keys", b"site")
+    made.places[member.member] = Place(member, identity, kept, None, ReadingRoom(site), site, actor)
+    return site
+
+
+def _joined(made: Network, directory: Path, name: str, kind: str, password: bytes | None) -> tuple[Path, Membership]:
+    invitation = made.invite(name, kind)
+    folder = directory / "networks" / invitation.network
+    join(invitation, folder, password, lambda _: made.local(), now=made.clock)
+    return folder, read(folder)

@@ -1,0 +1,15 @@
+"""One network for the tests of this folder: two hospitals that share patients, and a linkage unit."""
+
+from __future__ import annotations
+
+import pytest
+from tests.network_kit import Network, add_hospital, network
+
+
+@pytest.fixture(scope="session")
+def net(tmp_path_factory: pytest.TempPathFactory) -> Network:
+    folder = tmp_path_factory.mktemp("network")
+    made = network(folder)
+    add_hospital(made, folder, "angers", first=300)
+    add_hospital(made, folder, "brest", first=300)
+    return made
