@@ -283,7 +283,7 @@ def _cohorts(people: People) -> None:
     desk.every_day.share(kept.cohort_id, METHOD, "")
     run_due(people.room)
     lists, me = people.state.patient_lists, people.account(ENGINEER).account_id or 0
-    lists.put_door(Opener(bytes(range(32))).public)
+    lists.door.put(Opener(bytes(range(32))).public)
     desk.lists.hand_in(
         "Essai de phase III, inclus", "number", "CHU", b"ipp\n" + b"\n".join(b"8%06d" % n for n in range(40))
     )
@@ -381,7 +381,7 @@ _DATA = "\n".join(
 
 
 def _own_data(people: People, project: str) -> None:
-    people.state.own_data.put_door(Opener(bytes(range(32))).public)
+    people.state.own_data.door.put(Opener(bytes(range(32))).public)
     declared = OwnDeclaration(
         "Registre d’échographies", "Équipe de cardiologie, 2019-2024", "MR-003", "2026-17", "Lettre de janvier à chaque patient",
         dt.date.fromisoformat(_day(400)),
