@@ -30,6 +30,8 @@ from tests.browser.whole_site import (
     Whole,
 )
 
+from estran.projects.rights_desk import RightsJob
+
 At = Callable[[str, str], Keys]
 LATER = f"0606{dt.date.today().year + 1}"  # typed alike where the day comes first and where the month does
 
