@@ -41,6 +41,11 @@ class Records:
         """Those at some places."""
         return Records(self.ins[places], self.traits[places])
 
+    def with_unknown(self, more: int) -> Records:
+        """With so many more that have no token."""
+        none = np.zeros((more, SIZE), np.uint8)
+        return Records(*(np.concatenate([one, none]) for one in (self.ins, self.traits))) if more else self
+
     def numbers(self) -> npt.NDArray[np.uint64]:
         """One number per record, for sketches: of the traits, which every site writes; of the INS where they lack."""
         chosen = np.where(_present(self.traits)[:, None], self.traits, self.ins)
@@ -74,9 +79,9 @@ def _permuted(tokens: Tokens, key: bytes) -> Tokens:
 
 def pack(records: Records, seed: bytes) -> bytes:
     """What a site hands to the linkage unit: a seed for the noise, then the records in an order that tells nothing."""
-    rows = np.concatenate([records.ins, records.traits], axis=1)
-    order = np.lexsort(rows.T)
-    return seed + np.ascontiguousarray(rows[order]).tobytes()
+    rows = np.ascontiguousarray(np.concatenate([records.ins, records.traits], axis=1))
+    order = np.lexsort(rows.view(np.uint64).T)
+    return seed + rows[order].tobytes()
 
 
 def unpack(data: bytes) -> tuple[Records, bytes]:

@@ -125,8 +125,8 @@ def _ranks(tokens: UInt64s, cap: int) -> UInt8s:
 
 def _fewest_per_cell(everybody: UInt64s, buckets: int) -> int:
     """The least number of patients of the site behind a value of a bucket."""
-    counts = np.zeros((buckets, CAP + 1), np.int64)
-    np.add.at(counts, (_bucket(everybody, buckets), _ranks(everybody, CAP)), 1)
+    cells = _bucket(everybody, buckets) * (CAP + 1) + _ranks(everybody, CAP)
+    counts = np.bincount(cells, minlength=buckets * (CAP + 1)).reshape(buckets, CAP + 1)
     return int(counts[:, 1:].min())
 
 

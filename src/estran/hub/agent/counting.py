@@ -16,9 +16,11 @@ from pyroaring import BitMap
 
 from estran.cohort.language import json as question_json
 from estran.cohort.query import And, Node, StayCriterion
+from estran.hub.agent import parcel
 from estran.hub.agent.ledger import Answer, Job
+from estran.hub.agent.parcel import sealed_place
 from estran.hub.agent.place import AgentSite, Place
-from estran.hub.agent.rules import Rules
+from estran.hub.agent.rules import FLOOR, Rules
 from estran.hub.keys import Public
 from estran.hub.wire import File
 from estran.identity.keys import Cipher
@@ -93,14 +95,16 @@ def _together(every: list[Shown]) -> Shown:
     if len(every) == 1:
         return every[0]
     told = [one for one in every if not one.below]
-    if not told:
-        return every[0]
+    if not told:  # fewer than ten here and fewer than ten there may be eighteen
+        return Shown(0, below=1 + sum(one.below - 1 for one in every))
     spread = max(one.margin for one in told) * len(told) ** 0.5
     return Shown(sum(one.value for one in told), margin=round(spread) + sum(one.below for one in every if one.below))
 
 
 def prepare(place: Place) -> None:
-    """Have the tokens of a new snapshot made before anybody asks: of many patients it takes a while."""
+    """Open a new snapshot, and have its tokens made, before anybody asks: of many patients it takes a while."""
+    if place.room is not None and place.actor is not None:
+        NetworkClerk(place.room, place.actor, floor=FLOOR, quota=0).warm()
     key = linkage_key(place)
     if key is not None and place.site is not None:
         place.site.linkage_tokens(key, with_ins=place.membership.identifiers == "ins")
@@ -122,13 +126,15 @@ def _files(place: Place, job: Job, given: list[_Part]) -> tuple[File, ...]:
     # The set answered for may be an older one: who opposed since is not in it any more.
     selected = BitMap.union(*(part.counted.patients for part in given if part.counted is not None)) & everybody
     places = _places(tokens.patients, selected)
-    if all(part.rules.sketches for part in given):
+    if len(places) == len(selected) and all(part.rules.sketches for part in given):
         files += _sketch(held, places, _places(tokens.patients, everybody))
     if all(part.rules.tokens for part in given) and place.membership.linkage_unit:
         seed = seed_of(place.site.secret("linkage-seed"), digest(selected))
-        packed = pack(keyed(held.of(places), key, job.question), seed)
-        unit = Public(place.membership.certificate, place.membership.linkage_unit)
-        files.append(File(TOKENS, unit.seal(packed, sealed_place(place.membership.network, job.question))))
+        chosen = held.of(places).with_unknown(len(selected) - len(places))
+        packed = pack(keyed(chosen, key, job.question), seed)
+        member = place.membership
+        unit, where = Public(member.certificate, member.linkage_unit), sealed_place(member.network, job.question)
+        files.append(File(TOKENS, parcel.make(packed, unit, key, where, member.member)))
     return tuple(files)
 
 
@@ -142,12 +148,10 @@ def _sketch(held: Records, places: np.ndarray[Any, Any], everybody: np.ndarray[A
 
 def _places(patients: np.ndarray[Any, Any], wanted: BitMap) -> np.ndarray[Any, Any]:
     """Where the wanted patients are in a sorted list of patients."""
-    return np.flatnonzero(np.isin(patients, np.frombuffer(wanted.to_array(), np.uint32).astype(np.int64)))
-
-
-def sealed_place(network: str, question: str) -> str:
-    """What tokens are sealed for: of another question they do not open."""
-    return f"{network}/{question}/tokens"
+    numbers = np.frombuffer(wanted.to_array(), np.uint32).astype(patients.dtype)
+    places = np.searchsorted(patients, numbers)
+    places = places[places < len(patients)]
+    return places[patients[places] == numbers[: len(places)]]
 
 
 def linkage_key(place: Place) -> bytes | None:
