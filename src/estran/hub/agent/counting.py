@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from pyroaring import BitMap
 
 from estran.cohort.language import json as question_json
@@ -29,7 +30,7 @@ from estran.projects.gate import Shown
 from estran.projects.network import NetworkClerk, NetworkCount
 from estran.release.disclosure import digest
 from estran.release.linkage import Records, keyed, pack, seed_of
-from estran.release.sketch import safe_sketch
+from estran.release.sketch import Crowd, safe_sketch
 
 KEY_FILE = "linkage.key"
 SKETCH, TOKENS = "sketch", "tokens"
@@ -106,44 +107,61 @@ def prepare(place: Place) -> None:
     if place.room is not None and place.actor is not None:
         NetworkClerk(place.room, place.actor, floor=FLOOR, quota=0).warm()
     key = linkage_key(place)
-    if key is not None and place.site is not None:
-        place.site.linkage_tokens(key, with_ins=place.membership.identifiers == "ins")
+    if key is not None:
+        _people(place, key)
 
 
 # What it takes to count distinct patients
 
 
+@dataclass(frozen=True)
+class _People:
+    """Everybody whom the hub may be told of, and the tokens of all patients, by growing number."""
+
+    everybody: BitMap
+    patients: npt.NDArray[np.int32]
+    records: Records
+    numbers: npt.NDArray[np.uint64]
+    known: npt.NDArray[np.bool_]
+    crowd: Crowd
+
+
+def _people(place: Place, key: bytes) -> _People | None:
+    """Read once per snapshot; None where there is no patient."""
+    if place.site is None or place.room is None or place.actor is None:
+        return None
+    clerk, kept = NetworkClerk(place.room, place.actor, floor=FLOOR, quota=0), place.kept
+    if kept.version != clerk.version:
+        tokens = place.site.linkage_tokens(key, with_ins=place.membership.identifiers == "ins")
+        held, everybody = Records(tokens.ins, tokens.traits), clerk.everybody()
+        numbers, known, places = held.numbers(), held.known(), _places(tokens.patients, everybody)
+        crowd = Crowd(numbers[places[known[places]]])
+        kept.people, kept.version = _People(everybody, tokens.patients, held, numbers, known, crowd), clerk.version
+    people: _People = kept.people
+    return people
+
+
 def _files(place: Place, job: Job, given: list[_Part]) -> tuple[File, ...]:
     """A sketch and sealed tokens, each where the rules and the keys are there for it."""
     key = linkage_key(place)
-    if key is None or place.site is None or place.room is None or place.actor is None:
+    people = None if key is None else _people(place, key)
+    if key is None or people is None or place.site is None:
         return ()
-    tokens = place.site.linkage_tokens(key, with_ins=place.membership.identifiers == "ins")
-    held, files = Records(tokens.ins, tokens.traits), []
-    everybody = NetworkClerk(
-        place.room, place.actor, floor=given[0].rules.floor, quota=given[0].rules.quota
-    ).everybody()
+    files: list[File] = []
     # The set answered for may be an older one: who opposed since is not in it any more.
-    selected = BitMap.union(*(part.counted.patients for part in given if part.counted is not None)) & everybody
-    places = _places(tokens.patients, selected)
-    if len(places) == len(selected) and all(part.rules.sketches for part in given):
-        files += _sketch(held, places, _places(tokens.patients, everybody))
+    selected = BitMap.union(*(part.counted.patients for part in given if part.counted is not None)) & people.everybody
+    places = _places(people.patients, selected)
+    unknown = len(selected) - len(places)  # no token at all, not even an empty one
+    if all(part.rules.sketches for part in given) and not unknown and people.known[places].all():
+        made = safe_sketch(people.numbers[places], people.crowd)
+        files += [] if made is None else [File(SKETCH, made.dump())]
     if all(part.rules.tokens for part in given) and place.membership.linkage_unit:
         seed = seed_of(place.site.secret("linkage-seed"), digest(selected))
-        chosen = held.of(places).with_unknown(len(selected) - len(places))
-        packed = pack(keyed(chosen, key, job.question), seed)
+        packed = pack(keyed(people.records.of(places).with_unknown(unknown), key, job.question), seed)
         member = place.membership
         unit, where = Public(member.certificate, member.linkage_unit), sealed_place(member.network, job.question)
         files.append(File(TOKENS, parcel.make(packed, unit, key, where, member.member)))
     return tuple(files)
-
-
-def _sketch(held: Records, places: np.ndarray[Any, Any], everybody: np.ndarray[Any, Any]) -> list[File]:
-    known = held.known()
-    if not known[places].all():
-        return []  # somebody without a token would be left out
-    made = safe_sketch(held.of(places).numbers(), held.of(everybody[known[everybody]]).numbers())
-    return [] if made is None else [File(SKETCH, made.dump())]
 
 
 def _places(patients: np.ndarray[Any, Any], wanted: BitMap) -> np.ndarray[Any, Any]:
