@@ -18,7 +18,7 @@ from estran.model.errors import UsageError
 from estran.projects.gate import Shown
 from estran.release.sketch import WORST_ERROR, Estimate, Sketch, united
 
-LATE_AFTER = 1.5  # seconds without an answer after which a site is called late
+LATE_AFTER = 1.2  # seconds without an answer after which a site is called late
 _DOWN_AFTER = 45.0  # seconds without a visit after which a site that stays with the hub is called down
 _GONE_AFTER = 3.0  # the same, for a site that hung up while it waited for a job: who only starts anew is back by then
 _LARGEST = LONGEST // 2  # bytes of tokens that one job of the linkage unit may carry

@@ -4,6 +4,7 @@ it never goes to them."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import ssl
 from collections.abc import Callable
@@ -34,7 +35,7 @@ class Door:
         self._context = server_context(office.identity, self._known)
         self._turns: Turns[bytes] = Turns(office.book.db)
         self._waiting: dict[str, tuple[Taken, asyncio.Event]] = {}  # by nonce
-        self._closing = False
+        self._closing, self._written = False, asyncio.Event()
 
     async def serve(self, host: str, port: int, ready: Callable[[int], None] = lambda port: None) -> None:
         """Answer until cancelled; `ready` is told the port."""
@@ -62,7 +63,9 @@ class Door:
             if (version := book.db.version()) != seen:
                 seen = version
                 self._wake()
-            await asyncio.sleep(_LOOK_EVERY)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._written.wait(), _LOOK_EVERY)
+            self._written.clear()
 
     def _wake(self) -> None:
         every = set(self._office.book.certificates(seconds(self._office.clock())))
@@ -103,7 +106,7 @@ class Door:
             self._answered(taken)
         except EstranError as error:
             log.error("%s: %s", type(error).__name__, error.what)
-        self._wake()
+        self._written.set()
 
     async def _wait(self, taken: Taken) -> None:
         """Until there is a job, or the member has waited as long as it asked to."""

@@ -98,10 +98,16 @@ def distinct(sites: Sequence[Records]) -> int:
     named, described = ins != 0, traits != 0
     lone = traits[~named & described]  # no INS: one patient per traits, unless somebody with an INS has them
     return (
-        len(np.unique(ins[named]))
+        _different(ins[named])
         + len(np.setdiff1d(lone, traits[named & described]))
         + int((~named & ~described).sum())
     )
+
+
+def _different(words: npt.NDArray[np.uint64]) -> int:
+    """How many different ones there are."""
+    ordered = np.sort(words)
+    return int(np.count_nonzero(ordered[1:] != ordered[:-1])) + min(1, len(ordered))
 
 
 def protected_distinct(sites: Sequence[tuple[Records, bytes]], rules: Rules) -> Shown:
