@@ -26,8 +26,8 @@ from tests.browser.serving import ARGUMENTS, chromium
 
 from estran.hub.house import open_book
 
-TEXTS = ("âge>=60", "sexe=F", "CIM10:I10", "âge>=40 ET sexe=M", "CIM10:I50", "CIM10:E11 OU CIM10:I10", "âge>=75", "sexe=M",
-         "CIM10:I10 ET âge>=50", "CIM10:E11 SAUF CIM10:I50")  # fmt: skip
+TEXTS = ("âge>=60", "sexe=F", "CIM10:I10", "âge>=40 ET sexe=M", "ATC:N02BE01", "CIM10:I10 OU CIM10:A09.0", "CCAM:DEQP003",
+         "LOINC:787-2 SAUF ATC:C09AA05", "CIM10:I10 ET âge>=50", "ATC:B01AB05")  # fmt: skip
 _PASSWORD = "marée haute à minuit"
 _SEEN = {
     "four answered": "document.querySelectorAll('#answers tbody .badge.good').length >= 4",
