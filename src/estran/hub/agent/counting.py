@@ -169,7 +169,8 @@ def _places(patients: np.ndarray[Any, Any], wanted: BitMap) -> np.ndarray[Any, A
     numbers = np.frombuffer(wanted.to_array(), np.uint32).astype(patients.dtype)
     places = np.searchsorted(patients, numbers)
     places = places[places < len(patients)]
-    return places[patients[places] == numbers[: len(places)]]
+    found: np.ndarray[Any, Any] = places[patients[places] == numbers[: len(places)]]
+    return found
 
 
 def linkage_key(place: Place) -> bytes | None:
