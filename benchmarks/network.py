@@ -29,17 +29,21 @@ Found = dict[str, Any]
 
 def run(work: Path, quiet: Callable[[], None], sizes: tuple[int, ...] = SIZES) -> None:
     """Every size, then the largest again with sites that hold their answers; the figures stay in `work`."""
-    found: Found = {"machine": machine.describe(), "sites": SITES, "runs": {}}
-    for patients in sizes:
+    found: Found = {"machine": machine.describe(), "sites": SITES, "times": TIMES, "runs": {}}
+
+    def keep(name: str, one: Found) -> None:
+        found["runs"][name] = one
+        (work / RESULT).write_text(json.dumps(found, indent=1))
+
+    for patients in sorted(sizes):
         region = build(work, patients, SITES)
         quiet()
-        found["runs"][f"{patients}"] = _run(region, patients, 0.0)
-        if patients == max(sizes):
-            quiet()
-            found["runs"]["held"] = _run(region, patients, HELD)
-            quiet()
-            found["plain"] = network_plain.measure(region, _questions(), _told, PASSWORD)
-        (work / RESULT).write_text(json.dumps(found, indent=1))
+        keep(f"{patients}", _run(region, patients, 0.0))
+    quiet()
+    keep("held", _run(region, patients, HELD))
+    quiet()
+    found["plain"] = network_plain.measure(region, _questions(), _told, PASSWORD)
+    keep("held", found["runs"]["held"])
 
 
 def _questions() -> dict[str, list[str]]:
@@ -139,13 +143,13 @@ def tell(found: Found) -> list[str]:
         for name, one in found["runs"].items() for kind in _KINDS
     ]  # fmt: skip
     plain = [
-        ["plain queue", _KINDS[kind], *(_ms(found["plain"][kind], n) for n in ("slowest", "answered", "over")),
-         f"{found['plain'][kind]['over']['worst']:,.0f}"] for kind in _KINDS
-    ]  # fmt: skip
+        ["plain queue", _KINDS[kind], *(_ms(one, n) for n in ("slowest", "answered", "over")), f"{one['over']['worst']:,.0f}"]
+        for kind, one in found.get("plain", {}).items()
+    ]
     loads = ", ".join(f"{one['load']}" for one in found["runs"].values())
     memory = max(one["memory_mb"] for one in found["runs"].values())
     return [
-        f"{found['sites']} sites, a linkage unit and a hub, each a process; milliseconds, the median of {TIMES} questions to all sites, "
+        f"{found['sites']} sites, a linkage unit and a hub, each a process; milliseconds, the median of {found['times']} questions to all sites, "
         f"and the worst. Target: the hub knows all counts less than {TARGET_MS} ms after the slowest site's own time.\n",
         table(head, rows),
         f"Load: {loads}. All processes together held {memory:,} MB at most.\n",

@@ -135,6 +135,28 @@ def test_while_sites_come_late_the_linkage_unit_counts_now_and_then(net: Network
     net.run("linkage")
 
 
+def test_tokens_go_once_they_have_served(net: Network) -> None:
+    question, book = ask(net, "âge>=0"), net.house.book
+    net.run("angers", "brest")
+    assert advance(book, question) and book.sizes(question, "tokens") > 0
+    net.run("linkage")
+    total = stand(net, question).total
+    (link,) = book.jobs(question, "link")
+    after_answer(book, link.id)
+    assert book.sizes(question, "tokens") == 0 and book.files(link.id, "job") == ()
+    assert stand(net, question).total == total and total.method == "linkage"
+    assert advance(book, question) is None
+
+
+def test_files_of_questions_that_are_over_go_with_the_next_question(net: Network) -> None:
+    over = ask(net, HEART, "brest")
+    net.run("brest")
+    net.house.book.db.write("UPDATE job SET expires = 1 WHERE question = ?", (over,))
+    ask(net, HEART, "brest")
+    assert net.house.book.sizes(over, "tokens") == 0 and states(net, over) == {"brest": "answered"}
+    net.run("brest")
+
+
 def test_too_many_tokens_for_one_message_give_bounds(net: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     question = ask(net, "âge>=0")
     net.run("angers", "brest")
