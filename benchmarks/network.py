@@ -153,11 +153,11 @@ def tell(found: Found) -> list[str]:
         f"and the worst. Target: the hub knows all counts less than {TARGET_MS} ms after the slowest site's own time.\n",
         table(head, rows),
         f"Load: {loads}. All processes together held {memory:,} MB at most.\n",
-        "The plain queue over the sites of the last rows (HTTPS, JSON, long polls, all in memory; no signature, no disk, no distinct patients):\n",
-        table(head[:6], plain),
+        *([_PLAIN, table(head[:6], plain)] if plain else []),
     ]
 
 
+_PLAIN = "The plain queue over the sites of the last rows (HTTPS, JSON, long polls, all in memory; no signature, no disk, no distinct patients):\n"
 _KINDS = {"new": "new", "again": "the same again"}
 
 
