@@ -25,7 +25,7 @@ from estran.hub.agent.membership import Invitation, Local, Membership, folder_of
 from estran.hub.agent.place import Place
 from estran.hub.agent.rules import Rules, write_rules
 from estran.hub.desk import HubDesk
-from estran.hub.gathering import Gathered, advance
+from estran.hub.gathering import Gathered, advance, after_answer
 from estran.hub.keys import Identity
 from estran.hub.office import Office, answer_to
 from estran.hub.server import Door
@@ -168,15 +168,8 @@ def serve(
         else:
             console.print(f"Door: https://{host}:{found}  (Ctrl+C ends it)", highlight=False)
 
-    door = Door(opened.office, lambda taken: _advance(opened.office, taken.message.body.get("uuid")))
+    door = Door(opened.office, lambda taken: after_answer(opened.book, str(taken.message.body.get("uuid"))))
     asyncio.run(door.serve(host, port, ready))
-
-
-def _advance(office: Office, job: Any) -> None:
-    """After an answer, see whether the linkage unit is to count."""
-    found = office.book.db.one("SELECT question FROM job WHERE id = ?", (str(job),))
-    if found is not None and found[0]:
-        advance(office.book, str(found[0]))
 
 
 def ask(
