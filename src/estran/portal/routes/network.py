@@ -22,7 +22,7 @@ from estran.portal.visitor import Poster, Reader, Visitor
 
 router = APIRouter()
 _SOON, _LATER = 400, 5_000  # milliseconds between two looks: while sites are expected, and when they are only missed
-_BUILT, _TEXT = "built", "text"
+_BUILT, TEXT = "built", "text"
 
 
 @router.get("/network")
@@ -43,19 +43,19 @@ def _page(who: Visitor, status: int = 200, said: str = "", text: str = "", title
 @router.post("/network")
 def ask(
     who: Poster,
-    source: Annotated[str, Form()] = _TEXT,
+    source: Annotated[str, Form()] = TEXT,
     text: Annotated[str, Form()] = "",
     title: Annotated[str, Form()] = "",
 ) -> Response:
     try:
-        query, name = _asked(who, source, text)
+        query, name = asked_question(who, source, text)
         question = who.network.ask(query, title or name)
     except UsageError as error:
         return _page(who, 422, told(who.spoken, error), text, title)
     return who.go(f"/network/{question}")
 
 
-def _asked(who: Visitor, source: str, text: str) -> tuple[Node, str]:
+def asked_question(who: Visitor, source: str, text: str) -> tuple[Node, str]:
     """The question that was chosen and what it is called: written, being built, or a saved version."""
     if source == _BUILT:
         return build(load(who)).query, ""
