@@ -28,7 +28,9 @@ from estran.projects.actors import KEY_HOLDER
 _LOOK_EVERY = 0.05
 _Words = Annotated[
     str,
-    typer.Option(help="Between commas: age, sex, died; NAME = CODES, then last, mean…, a unit, days as -365..0; NAME = age 40/65."),
+    typer.Option(
+        help="Between commas: age, sex, died; NAME = CODES, then last, mean…, a unit, days as -365..0; NAME = age 40/65."
+    ),
 ]
 _LanguageOpt = Annotated[str, typer.Option(help="Of the tables: en or fr.")]
 
