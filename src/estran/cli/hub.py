@@ -24,11 +24,13 @@ from estran.hub.agent.link import Link
 from estran.hub.agent.membership import Invitation, Local, Membership, folder_of, join, read
 from estran.hub.agent.place import Place
 from estran.hub.agent.rules import Rules, write_rules
+from estran.hub.conducting import Conductor
 from estran.hub.desk import HubDesk
 from estran.hub.gathering import Gathered, advance, after_answer
 from estran.hub.keys import Identity
 from estran.hub.office import Office, answer_to
 from estran.hub.server import Door
+from estran.hub.studies import Studies
 from estran.model.errors import EstranError, UsageError
 from estran.projects.actors import KEY_HOLDER
 from estran.projects.desk import ReadingRoom
@@ -59,6 +61,9 @@ def register(app: typer.Typer) -> None:
     group.command(epilog="Example: estran hub withdraw ouest chu-d-angers")(withdraw)
     group.command("linkage-key", epilog="Example: estran hub linkage-key ouest.linkage")(linkage_key)
     group.command("agent", epilog="Example: estran hub agent mysite --once")(agent)
+    from estran.cli import hub_statistics  # it takes the group from here
+
+    hub_statistics.register()
     app.add_typer(group, name="hub")
     app.command("agent", epilog="Example: estran agent mysite --once")(agent)
 
@@ -168,7 +173,16 @@ def serve(
         else:
             console.print(f"Door: https://{host}:{found}  (Ctrl+C ends it)", highlight=False)
 
-    door = Door(opened.office, lambda taken: after_answer(opened.book, str(taken.message.body.get("uuid"))))
+    studies = Studies(opened.folder)
+    Conductor(opened.book, studies).advance_all()
+
+    def heard(taken: Taken) -> None:
+        """After an answer, go on with the study it is of, or see whether the linkage unit is to count."""
+        job = str(taken.message.body.get("uuid"))
+        Conductor(opened.book, studies).answered(job)
+        after_answer(opened.book, job)
+
+    door = Door(opened.office, heard)
     asyncio.run(door.serve(host, port, ready))
 
 
@@ -388,9 +402,10 @@ def place_of(site: Path, network: str = "", key: Path | None = None) -> Place:
 def jobs(site: SiteArg, network: NetworkOpt = "", json: JsonOpt = False) -> None:
     """What the network asked of this site, and what was answered."""
     ledger = Ledger(folder_of(site, network))
-    held = [{"job": one.job.id, "kind": one.job.kind, "state": one.state, "said": one.said} for one in ledger.held()]
+    every = ledger.held()
+    held = [{"job": one.job.id, "kind": one.job.kind, "state": one.state, "said": one.said} for one in every]
     if json:
-        emit({"jobs": held})
+        emit({"jobs": [{**row, "task": one.job.body} for row, one in zip(held, every, strict=True)]})
         return
     table("", ("job", "kind", "state", ""), [tuple(row.values()) for row in held])
 
@@ -434,14 +449,14 @@ def _run_embedded(opened: hubs.HubHouse, hub: Path, asked: str) -> None:
     units = [path for path in folders if not (path / "estran.toml").is_file()]
     for path in folders:
         if path not in units:
-            _run_once(opened.office, path)
+            run_once(opened.office, path)
     if units:
         advance(opened.book, asked, patient=False)
     for path in units:
-        _run_once(opened.office, path)
+        run_once(opened.office, path)
 
 
-def _run_once(office: Office, path: Path) -> None:
+def run_once(office: Office, path: Path) -> None:
     """One agent, without a network; what it cannot do is told, and shows in the answers."""
     try:
         made = Agent(place_of(path), Local(lambda data: answer_to(office, data, None)[1]))

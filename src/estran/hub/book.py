@@ -345,6 +345,19 @@ class HubBook:
         )
         return [_job(row) for row in rows]
 
+    def job(self, job: str) -> JobRecord | None:
+        """A job by its id."""
+        found = self.db.one("SELECT * FROM job WHERE id = ?", (job,))
+        return None if found is None else _job(found)
+
+    def give_up(self, job: str) -> None:
+        """Wait for an answer no longer: one that comes late is not kept, and what came is dropped."""
+        with self.db.writing():
+            self.db.write(
+                "UPDATE job SET state = 'expired' WHERE id = ? AND state IN ('queued', 'taken', 'approval')", (job,)
+            )
+            self.db.write("DELETE FROM file WHERE job = ?", (job,))
+
     def files(self, job: str, side: str) -> tuple[File, ...]:
         """The files that went with a job ("job") or came with its answer ("answer")."""
         rows = self.db.rows("SELECT name, data FROM file WHERE job = ? AND side = ? ORDER BY number", (job, side))

@@ -76,12 +76,10 @@ class NetworkClerk:
         for text in _OPENING:
             self._view.answers.run(parse(text))
 
-    def count(self, query: Node, target: str) -> NetworkCount:
+    def count(self, query: Node, target: str, action: Action = Action.HUB_COUNT) -> NetworkCount:
         """How many patients a question selects; UsageError when it names cohorts, which are of another house."""
         asked = Target(target, names_patients=names_patients(query), patients=named_patients(query))
-        permit(
-            self._state, self.actor, Action.HUB_COUNT, asked, query=question_json.dumps(query), snapshot=self.version
-        )
+        permit(self._state, self.actor, action, asked, query=question_json.dumps(query), snapshot=self.version)
         if any(isinstance(node, CohortRef) for _, node in walk(query)):
             raise UsageError("A question to a network names no saved cohort.", hint="send the criteria themselves")
         outcome = self._view.answers.run(query)

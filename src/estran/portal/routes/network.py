@@ -25,7 +25,7 @@ router = APIRouter()
 # Milliseconds between two looks: at first, while sites are expected, and when they are only missed.
 _FIRST, _SOON, _LATER = 150, 400, 5_000
 _AT_FIRST = 3.0  # seconds
-_BUILT, _TEXT = "built", "text"
+_BUILT, TEXT = "built", "text"
 
 
 @router.get("/network")
@@ -46,19 +46,19 @@ def _page(who: Visitor, status: int = 200, said: str = "", text: str = "", title
 @router.post("/network")
 def ask(
     who: Poster,
-    source: Annotated[str, Form()] = _TEXT,
+    source: Annotated[str, Form()] = TEXT,
     text: Annotated[str, Form()] = "",
     title: Annotated[str, Form()] = "",
 ) -> Response:
     try:
-        query, name = _asked(who, source, text)
+        query, name = asked_question(who, source, text)
         question = who.network.ask(query, title or name)
     except UsageError as error:
         return _page(who, 422, told(who.spoken, error), text, title)
     return who.go(f"/network/{question}")
 
 
-def _asked(who: Visitor, source: str, text: str) -> tuple[Node, str]:
+def asked_question(who: Visitor, source: str, text: str) -> tuple[Node, str]:
     """The question that was chosen and what it is called: written, being built, or a saved version."""
     if source == _BUILT:
         return build(load(who)).query, ""
