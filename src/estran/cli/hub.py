@@ -28,7 +28,7 @@ from estran.hub.conducting import Conductor
 from estran.hub.desk import HubDesk
 from estran.hub.gathering import Gathered, advance, after_answer
 from estran.hub.keys import Identity
-from estran.hub.office import Office, answer_to
+from estran.hub.office import Office, Taken, answer_to
 from estran.hub.server import Door
 from estran.hub.studies import Studies
 from estran.model.errors import EstranError, UsageError

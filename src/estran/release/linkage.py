@@ -130,7 +130,7 @@ def _words(tokens: Tokens) -> npt.NDArray[np.uint64]:
 class _Nothing(Book):
     """No set was answered before: totals of a linkage unit are not anchored, the sets of the sites are."""
 
-    def near(self, size: int, margin: int) -> Sequence[Answer]:
+    def near(self, sizes: object, margin: int) -> Sequence[Answer]:
         return ()
 
     def keep(self, answered: object) -> Sequence[Answer]:

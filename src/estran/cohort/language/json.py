@@ -72,7 +72,7 @@ def encode(value: Any) -> Any:
 
 
 @cache
-def _shape(kind: type[Part]) -> tuple[tuple[str, Any], ...]:
+def _shape(kind: type[Any]) -> tuple[tuple[str, Any], ...]:
     """Names and defaults of the fields of a part; looking them up each time took most of the time."""
     return tuple((field.name, field.default) for field in fields(kind))
 
