@@ -12,7 +12,6 @@ import types
 import typing
 from dataclasses import MISSING, fields
 from enum import Enum, IntEnum
-from functools import cache
 from typing import Any
 
 import orjson
@@ -71,10 +70,14 @@ def encode(value: Any) -> Any:
     return value.isoformat() if isinstance(value, dt.date) else value
 
 
-@cache
+_SHAPES: dict[type[Any], tuple[tuple[str, Any], ...]] = {}
+
+
 def _shape(kind: type[Any]) -> tuple[tuple[str, Any], ...]:
     """Names and defaults of the fields of a part; looking them up each time took most of the time."""
-    return tuple((field.name, field.default) for field in fields(kind))
+    if kind not in _SHAPES:
+        _SHAPES[kind] = tuple((field.name, field.default) for field in fields(kind))
+    return _SHAPES[kind]
 
 
 def context_name(context: Context) -> str:
