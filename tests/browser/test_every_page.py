@@ -27,6 +27,8 @@ NO_PAGES = {
     "/cohort/counts": "part of /cohort, there when its total is", "/cohort/patients/{patient_id}/why": "part of /cohort/patients: test_building",
     "/concepts": "part of /cohort: test_building", "/concepts/tree": "part of /cohort: test_every_day",
     "/originals/{number}/state": "part of /originals/{number}",
+    "/network": "a hub's: test_network", "/network/{question}": "a hub's: test_network",
+    "/network/{question}/answers": "part of /network/{question}",
     "/network/statistics": "a hub's: test_network_statistics", "/network/statistics/{study}": "a hub's: test_network_statistics",
     "/network/statistics/{study}/now": "part of /network/statistics/{study}",
     "/spaces/{project}/lab": "a frame around a notebook that runs: test_workspace",
