@@ -260,7 +260,6 @@ def test_data_of_a_project_are_declared_accepted_handed_in_and_mapped(at: At, ev
     taker.press("section:has(#d-2) summary:has-text('Déposer')")
     taker.hand_in("#file-2", "mesures.csv", b"ipp;visite;force\n8000022;V1;31\n")
     taker.go("section:has(#d-2) form[action$='/files'] button")
-    taker.go("section:has(#d-2) tbody a")
     taker.choose("#use-2", "number")
     taker.go("main form button.main")
     expect(taker.page.locator("section:has(#d-2) tbody")).to_contain_text("en attente")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from tests.browser.axe import violations
 from tests.browser.serving import Watch, served, sign_in
 from tests.browser.small_site import Site, build
 from tests.network_kit import Network, add_hospital, network
@@ -60,6 +61,7 @@ def test_a_study_is_asked_followed_and_shown(
     watch.on(page, base)
     sign_in(page, base, "researcher")
     page.goto(base + "/network/statistics")
+    assert violations(page) == []
     page.select_option("#method", "survival")
     expect(page.locator("#horizon")).to_be_visible()
     expect(page.locator("#outcome")).to_be_hidden()
@@ -77,11 +79,13 @@ def test_a_study_is_asked_followed_and_shown(
     expect(page.locator("#study .badge.some")).to_have_count(4)
     play(made, page, "Suivi")
     expect(page.locator("figure.drawn svg path.line")).to_have_count(2)
+    assert violations(page) == []
     expect(page.locator("#study")).to_contain_text({"fr": "survie", "en": "survival"}[language])
     given = {"variables": "age\nsex\nheart = CIM10:I50", "outcome": "heart", "term": "age"}
     ask(page, base, "meta", text="âge>=0", title="Forest", **given)
     play(made, page, "Forest")
     expect(page.locator("figure.drawn svg rect.mark")).to_have_count(4)
+    assert violations(page) == []
     page.goto(base + "/network/statistics")
     page.fill("#text", "âge>=0")
     page.fill("#variables", "surname")
