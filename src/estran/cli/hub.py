@@ -15,6 +15,7 @@ import typer
 
 from estran import app as house
 from estran.cli.ask import QuestionArg, question
+from estran.cli.recording import recorded
 from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, errors, number, table
 from estran.hub import house as hubs
 from estran.hub.agent.agent import Agent, AtWork
@@ -32,6 +33,7 @@ from estran.hub.office import Office, Taken, answer_to
 from estran.hub.server import Door
 from estran.hub.studies import Studies
 from estran.model.errors import EstranError, UsageError
+from estran.projects.actions import Action
 from estran.projects.actors import KEY_HOLDER
 from estran.projects.desk import ReadingRoom
 from estran.projects.gate import Shown
@@ -114,6 +116,7 @@ def invite(
 ) -> None:
     """Invite a member: a file, good once and for two weeks. Invite the linkage unit first."""
     opened = opened_house(hub, key)
+    recorded(house.open_site(hub, key), Action.RUN_HUB, f"invitation of {name[:80]}")
     invitation = hubs.invite(opened.book, opened.identity.public.certificate, name, kind, dt.datetime.now(dt.UTC))
     path = out or Path(f"{name}.invitation".replace("/", "-"))
     invitation.write(path)
@@ -315,6 +318,8 @@ def join_network(
     """Join a network: make this member's keys, tell the hub, write the rules to be read and changed."""
     asked = Invitation.read(invitation)
     opened = house.open_site(site, key) if asked.kind == "site" else None
+    if opened is not None:
+        recorded(opened, Action.RUN_HUB, f"join network:{asked.network}")
     folder = site / "networks" / asked.network
     office = opened_house(hub).office if hub else None
 
@@ -418,6 +423,8 @@ def approve(
     json: JsonOpt = False,
 ) -> None:
     """Say yes, or no, to a job that waits for it; the agent does the rest."""
+    if (site / "estran.toml").is_file():  # a linkage unit has no trail: it holds nothing of anybody
+        recorded(house.open_site(site), Action.RUN_HUB, f"{'no' if refuse else 'yes'} to network job:{job[:80]}")
     if not Ledger(folder_of(site, network)).decide(job, yes=not refuse, said=refuse[:500]):
         raise UsageError("No job of this id waits for a word.", hint="estran hub jobs SITE")
     said = "Refused." if refuse else "Approved: the agent answers at its next round."

@@ -15,6 +15,7 @@ from estran.analysis.federated.methods import METHODS
 from estran.analysis.federated.telling import tell
 from estran.cli.ask import question
 from estran.cli.hub import HubArg, NetworkOpt, embedded, group, opened_house, run_once
+from estran.cli.recording import recorded
 from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, table
 from estran.hub import house as hubs
 from estran.hub.agent.membership import folder_of
@@ -23,6 +24,7 @@ from estran.hub.asking import Choices, read_study
 from estran.hub.studies import Studies
 from estran.hub.study_desk import PATIENCE, Seen, StudyDesk
 from estran.model.errors import UsageError
+from estran.projects.actions import Action
 from estran.projects.actors import KEY_HOLDER
 
 _LOOK_EVERY = 0.05
@@ -146,6 +148,8 @@ def peers(
     json: JsonOpt = False,
 ) -> None:
     """The hospitals with which this site has computed: fingerprints to compare by telephone, and to write into `peers`."""
+    if forget:
+        recorded(house.open_site(site), Action.RUN_HUB, f"forget network member:{forget[:80]}")
     book = StudyBook(folder_of(site, network))
     if forget and not book.forget(forget):
         raise UsageError("This site has met no such member.", hint="estran hub peers SITE")
