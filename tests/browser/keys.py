@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from playwright.sync_api import FilePayload, Locator, Page
+from playwright.sync_api import FilePayload, Locator, Page, TimeoutError
 
 MOST = 400  # steps of Tab: more than any page of this site has
 _WAY = """node => {
@@ -82,9 +82,17 @@ class Keys:
     def hand_in(self, where: str, name: str, content: bytes) -> None:
         """Choose a file in the dialog that the keyboard opens."""
         self.reach(where)
-        with self.page.expect_file_chooser() as opened:
-            self.page.keyboard.press("Enter")
-        opened.value.set_files(FilePayload(name=Path(name).name, mimeType="text/csv", buffer=content))
+        file = FilePayload(name=Path(name).name, mimeType="text/csv", buffer=content)
+        for last in (False, False, True):  # on a busy machine a dialog may open before the browser was told to hand it over
+            try:
+                with self.page.expect_file_chooser(timeout=10_000) as opened:
+                    self.page.keyboard.press("Enter")
+            except TimeoutError:
+                if last:
+                    raise
+            else:
+                opened.value.set_files(file)
+                return
 
     def step(self, name: str, **given: str | bool) -> None:
         """Take a step of a project in its own form: fields are written, chosen or ticked by what they are."""
