@@ -11,7 +11,7 @@ LATER := --no-compile
 DEMO ?= demo-site
 PORT ?= 8000
 
-.PHONY: setup dev demo test check fmt bench browser workspace screenshots clean
+.PHONY: setup dev demo test check around fmt bench browser workspace screenshots clean
 
 setup: $(VENV)/.ready
 workspace: $(LAB)/.ready
@@ -45,9 +45,12 @@ check: dev
 	$(BIN)/lint-imports
 
 test:
-	$(MAKE) -j2 check browser workspace
+	$(MAKE) -j2 check around
 	# three on two cores: a third of the time a test waits for a disk, a browser or another process
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
+
+around:
+	$(MAKE) -j1 browser workspace  # one after the other: both may call apt-get
 
 browser:
 	@sh scripts/browser.sh
