@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -72,12 +73,12 @@ class Invitation:
         path.write_bytes(orjson.dumps(asdict(self), option=orjson.OPT_INDENT_2))
 
 
-class Channel:
+class Channel(ABC):
     """How messages get to the hub. `Local` calls it, `estran.hub.agent.link.Link` goes over the network."""
 
+    @abstractmethod
     def carry(self, path: str, data: bytes) -> bytes:
         """The reply to a message; OSError when the hub cannot be reached."""
-        raise NotImplementedError
 
     def close(self) -> None:
         """Let go of what is open."""
