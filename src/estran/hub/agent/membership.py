@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import shutil
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
@@ -73,10 +72,9 @@ class Invitation:
         path.write_bytes(orjson.dumps(asdict(self), option=orjson.OPT_INDENT_2))
 
 
-class Channel(ABC):
+class Channel(Protocol):
     """How messages get to the hub. `Local` calls it, `estran.hub.agent.link.Link` goes over the network."""
 
-    @abstractmethod
     def carry(self, path: str, data: bytes) -> bytes:
         """The reply to a message; OSError when the hub cannot be reached."""
 
@@ -89,6 +87,9 @@ class Local(Channel):
 
     def __init__(self, answer: Callable[[bytes], bytes]) -> None:
         self._answer = answer
+
+    def close(self) -> None:
+        """Nothing is open."""
 
     def carry(self, path: str, data: bytes) -> bytes:
         return self._answer(data)
