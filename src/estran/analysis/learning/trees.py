@@ -43,7 +43,7 @@ class Trees:
             for column in _columns(plan, tree, rows.x.shape[1]):
                 place = node * plan.bins + bins[:, column]
                 parts += [np.bincount(place, one, 2**level * plan.bins) for one in (slope, bend)]
-        return np.concatenate(parts) * share(plan, rows)
+        return np.asarray(np.concatenate(parts) * share(plan, rows), np.float64)
 
     def step(self, plan: Plan, state: State, mean: Floats, sites: int) -> State:
         stage, level = _at(state)

@@ -39,13 +39,10 @@ class Node:
         except ValueError as error:
             raise UsageError(str(error)) from None
         folder.mkdir(mode=0o700, parents=True)
-        np.savez(
-            folder / _TABLE,
-            **{
-                name: np.asarray(columns[name], np.float64)
-                for name in (plan.outcome, *(one.name for one in plan.columns))
-            },
-        )
+        table: dict[str, Any] = {
+            name: np.asarray(columns[name], np.float64) for name in (plan.outcome, *(one.name for one in plan.columns))
+        }
+        np.savez(folder / _TABLE, **table)
         (folder / "door.pem").write_text(str(job["certificate"]), "ascii")
         (folder / "secret").touch(mode=0o600)
         (folder / "secret").write_bytes(secrets.token_bytes(32))

@@ -44,7 +44,7 @@ def bundle(root: Path, plan: str, instead: dict[str, Path]) -> bytes:
     for package in _PACKAGES:
         found = (root / package).glob("*.py") if package in _WHOLE else [root / package / "__init__.py"]
         files |= {f"{package}/{path.name}": path for path in found if path.name not in _OUTSIDE}
-    return build_fab_from_files(files | instead)[0]
+    return bytes(build_fab_from_files(files | instead)[0])
 
 
 def main() -> None:

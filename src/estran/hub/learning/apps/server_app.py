@@ -151,7 +151,8 @@ class Leader:
 
     def _keep(self, more: dict[str, Any] | None = None) -> None:
         """The model and the rounds, whole or not at all."""
-        np.savez(self._out / "model.new.npz", **self.course.standing)
+        standing: dict[str, Any] = self.course.standing
+        np.savez(self._out / "model.new.npz", **standing)
         (self._out / "model.new.npz").replace(self._out / "model.npz")
         told = {"rounds": self.course.told(), "over": False} | (more or {})
         (self._out / "course.new").write_text(json.dumps(told), "utf-8")
