@@ -88,7 +88,7 @@ def _site(dice: np.random.Generator, patients: int, age: float, acute: float, me
 
 def plan_of(**more: Any) -> Plan:
     """Death from age, laboratory values and earlier stays."""
-    return Plan("benchmark", "demo", "risk", "died", COLUMNS, **more)
+    return Plan("benchmark", "died", COLUMNS, **more)
 
 
 def learned(plan: Plan, given: list[Table]) -> courses.Course:

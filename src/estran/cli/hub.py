@@ -63,9 +63,10 @@ def register(app: typer.Typer) -> None:
     group.command(epilog="Example: estran hub withdraw ouest chu-d-angers")(withdraw)
     group.command("linkage-key", epilog="Example: estran hub linkage-key ouest.linkage")(linkage_key)
     group.command("agent", epilog="Example: estran hub agent mysite --once")(agent)
-    from estran.cli import hub_statistics  # it takes the group from here
+    from estran.cli import hub_learning, hub_statistics  # they take the group from here
 
     hub_statistics.register()
+    hub_learning.register()
     app.add_typer(group, name="hub")
     app.command("agent", epilog="Example: estran agent mysite --once")(agent)
 

@@ -15,6 +15,7 @@ from estran.cohort.query import Node, leading
 from estran.model.errors import NotAllowed
 from estran.projects.audit import permit
 from estran.projects.datamarts.analysis import PATIENT, Wanted, analysis_table
+from estran.projects.gate import Shown
 from estran.projects.network import NetworkClerk
 from estran.projects.policy import Action, Target
 
@@ -29,11 +30,16 @@ class StatisticsClerk(NetworkClerk):
 
     def table(self, query: Node, wanted: Wanted, target: str) -> pa.Table:
         """The columns of the patients who answer a question; NotAllowed when they are too few."""
+        return self.counted_table(query, wanted, target)[1]
+
+    def counted_table(self, query: Node, wanted: Wanted, target: str) -> tuple[Shown, pa.Table]:
+        """The same, and how many they are, as it may be told."""
         counted = self.count(query, target, Action.HUB_STATISTICS)
         if counted.shown.below:
             raise NotAllowed(f"Fewer than {self._floor} patients of this site answer the question.")
         index = self._view.answers.run(query).index_dates if leading(query) is not None else {}
-        return analysis_table(self._view.snapshot, query, wanted, counted.patients & self.everybody(), index)
+        patients = counted.patients & self.everybody()
+        return counted.shown, analysis_table(self._view.snapshot, query, wanted, patients, index)
 
     def again(self, table: pa.Table, target: str) -> None:
         """Have one more round of the same rows recorded; NotAllowed when somebody in them is not there any more."""

@@ -90,9 +90,9 @@ class Course:
         self.state = self.learner.step(self.plan, self._before, self._mean, self._sites)
         return self.refused >= REFUSALS
 
-    def figures(self, picture: Floats) -> Performance | None:
-        """Of all sites together, out of the mean of their pictures."""
-        return of_histogram(picture.reshape(2, BARS))
+    def figures(self, picture: Floats, sites: int) -> Performance | None:
+        """Of these sites together, out of the mean of their pictures."""
+        return of_histogram(picture.reshape(2, BARS) * self.plan.largest * sites)
 
     def told(self) -> list[dict[str, Any]]:
         """The rounds as a card tells them."""

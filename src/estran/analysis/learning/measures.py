@@ -6,6 +6,7 @@ Histograms of several sites add up, so the figures of all sites together are fou
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from math import sqrt
 
 import numpy as np
 
@@ -17,10 +18,12 @@ FEWEST = 10  # cases, and others, below which a site tells no figure
 
 @dataclass(frozen=True)
 class Performance:
-    """`auc`: area under the ROC curve; `brier`: mean squared error of the probability; `observed` and `expected`: mean outcome and
+    """`auc`: area under the ROC curve, with its 95 % confidence interval from `low` to `high`; `brier`: mean squared error of the probability; `observed` and `expected`: mean outcome and
     mean probability; `loss`: mean log loss."""
 
     auc: float
+    low: float
+    high: float
     brier: float
     loss: float
     observed: float
@@ -49,20 +52,35 @@ def histogram(y: Floats, p: Floats) -> Floats:
 
 
 def of_histogram(bars: Floats) -> Performance | None:
-    """The figures of a histogram, each bar being of its middle; None without cases or without others."""
+    """The figures of a histogram of patients, each bar being of its middle; None without cases or without others."""
     others, cases = np.maximum(bars[0], 0), np.maximum(bars[1], 0)
     if others.sum() <= 0 or cases.sum() <= 0:
         return None
-    below = np.cumsum(others) - others / 2
     p = 1 / (1 + np.exp(-((np.arange(BARS) + 0.5) / BARS * 16 - 8)))
     every = others.sum() + cases.sum()
+    area, low, high = _area(others, cases)
     return Performance(
-        float((cases * below).sum() / (cases.sum() * others.sum())),
+        area,
+        low,
+        high,
         float((cases * (1 - p) ** 2 + others * p**2).sum() / every),
         float(-(cases * np.log(p) + others * np.log(1 - p)).sum() / every),
         float(cases.sum() / every),
         float(((cases + others) * p).sum() / every),
     )
+
+
+def _area(others: Floats, cases: Floats) -> tuple[float, float, float]:
+    """Area under the ROC curve with its 95 % confidence interval (DeLong, DeLong and Clarke-Pearson, 1988)."""
+    below = (np.cumsum(others) - others / 2) / others.sum()
+    above = 1 - (np.cumsum(cases) - cases / 2) / cases.sum()
+    area = float((cases * below).sum() / cases.sum())
+    spread = sum(
+        float((many * (place - area) ** 2).sum()) / max(float(many.sum()) - 1, 1.0) / float(many.sum())
+        for many, place in ((cases, below), (others, above))
+    )
+    half = 1.959964 * sqrt(spread)
+    return area, max(0.0, area - half), min(1.0, area + half)
 
 
 def loss(y: Floats, p: Floats) -> float:

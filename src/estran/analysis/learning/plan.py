@@ -55,15 +55,12 @@ class Privacy:
 class Plan:
     """A plan.
 
-    `project` and `datamart` name the accepted project and its table at each site, `outcome` a column of 0 and 1. `rounds`: models
-    put to the vote at most (0: the usual number of the model). `largest`: rows by which a site weighs at most. `held`: part of the
+    `outcome` is a column of 0 and 1. `rounds`: models put to the vote at most (0: the usual number of the model). `largest`: rows by which a site weighs at most. `held`: part of the
     patients of a site that only validates. `clip`: longest change of the network's weights that a site may ask for. `tolerance`: by
     how much (log loss) a candidate may be worse than the model before at a site that lets it pass.
     """
 
     name: str
-    project: str
-    datamart: str
     outcome: str
     columns: tuple[Column, ...]
     model: str = "logistic"

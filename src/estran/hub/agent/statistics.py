@@ -26,6 +26,7 @@ from estran.cohort.query import And, Node, StayCriterion
 from estran.hub.agent.counting import linkage_key
 from estran.hub.agent.ledger import Answer, Job
 from estran.hub.agent.place import Place
+from estran.hub.agent.rules import Rules as SiteRule
 from estran.hub.agent.study_book import Attempt, StudyBook
 from estran.hub.study import (
     AGAIN,
@@ -46,6 +47,7 @@ from estran.model.errors import CheckFailed, NotAllowed, UsageError
 from estran.projects.datamarts.analysis import read_wanted
 from estran.projects.network_statistics import StatisticsClerk
 
+Willing = tuple[tuple[str, SiteRule], ...]
 _SECRET = 32
 _LONGEST = 7 * 86_400.0
 
@@ -98,13 +100,9 @@ class _Member:
     @cached_property
     def clerk(self) -> StatisticsClerk:
         """Reads for the hub, by the strictest of the rules; NotAllowed when nobody here is willing."""
-        rules = [one for _, one in self._willing()]
-        if self.place.room is None or self.place.actor is None:
-            raise UsageError("There are no patients here.")
-        floor, quota = max(one.floor for one in rules), min(one.quota for one in rules)
-        return StatisticsClerk(self.place.room, self.place.actor, floor=floor, quota=quota)
+        return clerk_of(self.place, self._willing())
 
-    def _willing(self) -> tuple[tuple[str, Any], ...]:
+    def _willing(self) -> Willing:
         found = self.place.rules.willing(KIND)
         if not found:
             raise NotAllowed("The rules of this site do not allow this kind of question.")
@@ -115,10 +113,7 @@ class _Member:
 
     def own(self, asked: Asked) -> Node:
         """The question, of the patients of those legal entities that are willing."""
-        willing = self._willing()
-        units = tuple(dict.fromkeys(unit for _, rules in willing for unit in rules.units))
-        part = bool(units) and all(rules.units for _, rules in willing)
-        return And((self.query(asked), StayCriterion(units=units))) if part else self.query(asked)
+        return of_willing(self.query(asked), self._willing())
 
     def target(self, study: str, asked: Asked, what: str = "") -> str:
         said = f"network:{self.place.membership.network} study:{study} {asked.method}"
@@ -210,6 +205,21 @@ class _Member:
         secret = masking.take(attempt.party, keys_of(attempt.roster), sealed, _name(attempt).encode())
         self.book.keep_secret(attempt.study, attempt.number, secret)
         return secret
+
+
+def clerk_of(place: Place, willing: Willing) -> StatisticsClerk:
+    """Reads for the hub, by the strictest of the rules; UsageError where there are no patients."""
+    if place.room is None or place.actor is None:
+        raise UsageError("There are no patients here.")
+    floor, quota = max(one.floor for _, one in willing), min(one.quota for _, one in willing)
+    return StatisticsClerk(place.room, place.actor, floor=floor, quota=quota)
+
+
+def of_willing(query: Node, willing: Willing) -> Node:
+    """A question, of the patients of those legal entities that are willing."""
+    units = tuple(dict.fromkeys(unit for _, rules in willing for unit in rules.units))
+    part = bool(units) and all(rules.units for _, rules in willing)
+    return And((query, StayCriterion(units=units))) if part else query
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from estran.analysis.learning.rows import rows_of, split
 from estran.hub.learning import flower, signing
 from estran.model.errors import UsageError
 
-_TABLE = "table.npz"
+_TABLE, _END = "table.npz", "end"
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Node:
     """What was made ready; `public` is the key that the hub registers."""
 
     folder: Path
-    public: str
+    public: str = ""
 
     @classmethod
     def prepare(cls, folder: Path, job: Mapping[str, Any], columns: Mapping[str, npt.ArrayLike], until: float) -> Node:
@@ -48,10 +48,22 @@ class Node:
         (folder / "secret").write_bytes(secrets.token_bytes(32))
         told = {
             "bundle": job["bundle"], "hub": job["address"], "port": _free(), "certificate": str(folder / "door.pem"),
-            "key": str(folder / "node.key"), "secret": str(folder / "secret"), "table": str(folder / _TABLE), "until": until,
+            "key": str(folder / "node.key"), "secret": str(folder / "secret"), "table": str(folder / _TABLE), "until": until, "end": str(folder / _END),
         }  # fmt: skip
         (folder / "node.json").write_text(json.dumps(told), "ascii")
         return cls(folder, signing.node_key(folder / "node.key"))
+
+    @classmethod
+    def at(cls, folder: Path) -> Node:
+        """One that was made ready before."""
+        return cls(folder)
+
+    def end(self) -> None:
+        """Have it end by itself, within a second or two; its table and its key go with it, or now when it never ran."""
+        (self.folder / _END).touch()
+        if not (self.folder / "node.log").is_file():
+            for name in (_TABLE, "node.key"):
+                (self.folder / name).unlink(missing_ok=True)
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start it: it goes on by itself, and ends when the hub is gone for a minute or its time is over."""

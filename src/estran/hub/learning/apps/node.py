@@ -1,12 +1,14 @@
-"""A site's node: `python node.py SETTINGS`, in Flower's Python. Flower's own SuperNode, with three differences.
+"""A site's node: `python node.py SETTINGS`, in Flower's Python. Flower's own SuperNode, with four differences.
 
 Only one bundle runs: the one whose digest the site was given, signed, in the job it said yes to (Flower's own check needs the vendor's
 service). It looks for messages more often than every three seconds. And a message is handled by a fork of a process that has its libraries
-loaded and is told at once, instead of one that looks for work and loads them each time.
+loaded and is told at once, instead of one that looks for work and loads them each time. And a node that was killed, or lost the hub for a
+minute, is started again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -22,16 +24,24 @@ import flwr.client.mod
 import flwr.clientapp
 import flwr.compat.common.recorddict_compat  # noqa: F401
 import numpy as np  # noqa: F401
+from flwr.supercore import heartbeat
 from flwr.supercore.constant import ExecutorType, TaskType
 from flwr.supercore.exit import exit_handler
 from flwr.supercore.superexec import run_superexec as superexec
 from flwr.supercore.superexec.executor.types import LaunchResult
+from flwr.supernode import fleet_http_connection as connection
 from flwr.supernode import start_client_internal as internal
 from flwr.supernode.cli.flower_supernode import flower_supernode
 from flwr.supernode.runtime.run_clientapp import run_clientapp
 
 _LOOK = 0.5  # seconds between two looks for a message
 _IDLE = 5.0  # seconds after which the executor looks for work unasked
+_BEAT = 10.0  # seconds; the hub takes a node for lost, and lets it in anew, after two
+_GRACE = 5.0  # seconds that a node has to end in good order
+_REST = 3.0  # seconds between two lives
+_USEFUL = 60.0  # seconds: a node that lived as long had reached the hub
+_GONE = 3600.0  # seconds without such a life after which the hub is taken to be gone
+_OTHER_BUNDLE = 3  # exit code
 
 
 class Forks:
@@ -84,7 +94,7 @@ def _only(digest: str) -> None:
         if hashlib.sha256(content).hexdigest() != digest:
             sys.stderr.write("The hub sent another bundle than the one this site agreed to: the node ends.\n")
             sys.stderr.flush()
-            os.kill(os.getpid(), signal.SIGKILL)
+            os._exit(_OTHER_BUNDLE)
         return read(content, run)
 
     internal.get_fused_config_from_fab = checked
@@ -122,18 +132,40 @@ def _ring(rung: int) -> None:
 
 
 def _watched(told: dict[str, Any]) -> None:
-    """Go on as the node in a child, and see to it here that it ends in time and that the table goes with it."""
-    child = os.fork()
-    if not child:
-        return
-    signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGTERM))
-    while not os.waitpid(child, os.WNOHANG)[0]:
-        if time.time() > told["until"]:
-            os.kill(child, signal.SIGKILL)
-        time.sleep(_LOOK)
+    """Go on as the node in a child; see to it here that it is started again, that it ends in time and that the table goes with it."""
+    asked: list[float] = []
+    useful = time.monotonic()
+    while time.monotonic() - useful < _GONE:
+        began, child = time.monotonic(), os.fork()
+        if not child:
+            os.setpgid(0, 0)
+            return
+        signal.signal(signal.SIGTERM, lambda *_: asked.append(time.monotonic()))
+        if _outlived(child, told["until"], Path(told["end"]), asked):
+            break
+        useful = time.monotonic() if time.monotonic() - began > _USEFUL else useful
+        time.sleep(_REST)
     for name in (told["table"], told["key"]):
         Path(name).unlink(missing_ok=True)
     os._exit(0)
+
+
+def _outlived(child: int, until: float, end: Path, asked: list[float]) -> bool:
+    """Wait for the end of a node, and have it end when it must (`asked`: when somebody said so); whether it is not to be started
+    again."""
+    while not (found := os.waitpid(child, os.WNOHANG))[0]:
+        if not asked and (time.time() > until or end.exists()):
+            asked.append(time.monotonic())
+        if asked:
+            _kill(child, signal.SIGTERM if time.monotonic() - asked[0] < _GRACE else signal.SIGKILL)
+        time.sleep(_LOOK)
+    _kill(child, signal.SIGKILL)  # what it left behind: its executor, and a step under way
+    return bool(asked) or os.waitstatus_to_exitcode(found[1]) == _OTHER_BUNDLE
+
+
+def _kill(group: int, how: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, how)
 
 
 def main() -> None:
@@ -146,13 +178,19 @@ def main() -> None:
     if os.fork() == 0:
         _execute(told, bell, parent)
     _ring(rung)
+    connection.HEARTBEAT_DEFAULT_INTERVAL = heartbeat.HEARTBEAT_DEFAULT_INTERVAL = _BEAT
     internal.time = SimpleNamespace(sleep=lambda wanted: time.sleep(min(wanted, _LOOK)), time=time.time)
     sys.argv = [
         "flower-supernode", "--superlink", told["hub"], "--root-certificates", told["certificate"], "--auth-supernode-private-key", told["key"],
         "--isolation", "process", "--superexec-auth-secret-file", told["secret"], "--host", "127.0.0.1", "--port", str(told["port"]),
         "--max-wait-time", "60",
     ]  # fmt: skip
-    flower_supernode()
+    try:
+        flower_supernode()
+    finally:
+        os._exit(
+            1
+        )  # it comes back when the hub is out of reach, and a thread of its server would keep the process for ever
 
 
 if __name__ == "__main__":

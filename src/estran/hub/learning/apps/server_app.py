@@ -65,6 +65,33 @@ class Sites:
         return None, {}
 
 
+class Sum(SecAggPlusWorkflow):  # type: ignore[misc]  # of Flower's, which is not where types are checked
+    """SecAgg+ that goes on without a site whatever the stage in which it is lost: Flower's counts one that gave no shares among those
+    whose masks are to be opened, and gives up. `stayed`: the sites that were there to the end."""
+
+    stayed: frozenset[int] = frozenset()
+
+    def setup_stage(self, grid: Any, context: Any, state: Any) -> bool:
+        """Sites give their keys."""
+        return super().setup_stage(grid, context, state) and self._without_lost(state)
+
+    def share_keys_stage(self, grid: Any, context: Any, state: Any) -> bool:
+        """Sites give each other shares of their secrets."""
+        return super().share_keys_stage(grid, context, state) and self._without_lost(state)
+
+    def unmask_stage(self, grid: Any, context: Any, state: Any) -> bool:
+        """Sites give what takes the masks off the sum."""
+        done = super().unmask_stage(grid, context, state)
+        self.stayed = frozenset(state.active_node_ids)
+        return bool(done)
+
+    def _without_lost(self, state: Any) -> bool:
+        state.sampled_node_ids = set(state.active_node_ids)
+        for neighbours in state.nid_to_neighbours.values():
+            neighbours &= state.active_node_ids
+        return True
+
+
 class Leader:
     """One run."""
 
@@ -73,6 +100,9 @@ class Leader:
         self.course = Course(PLAN)
         self._out = Path(os.environ[OUT])
         self._wanted = int(os.environ["ESTRAN_LEARNING_SITES"])
+        self._there: frozenset[int] = (
+            frozenset()
+        )  # sites that stayed to the end of the last sum: the others are not waited for
 
     def run(self) -> None:
         """Lead it to its end; what stands is written after each round, so that a hub that stops has it."""
@@ -112,17 +142,20 @@ class Leader:
         context = LegacyContext(self._context, strategy=sites, client_manager=sites)
         context.state.config_records["config"] = ConfigRecord({"current_round": self._round})
         context.state.array_records["parameters"] = ArrayRecord()
-        SecAggPlusWorkflow(
+        workflow = Sum(
             1.0, masks.threshold(len(nodes)), max_weight=1.0, clipping_range=float(self.course.learner.bound(PLAN)),
             quantization_range=masks.TARGET, modulus_range=masks.WORD, timeout=_SECONDS,
-        )(self._grid, context)  # fmt: skip
+        )  # fmt: skip
+        workflow(self._grid, context)
+        self._there = workflow.stayed
         return sites.mean, sites.sites
 
     def _exposed(self, began: float) -> bool:
         """Robust aggregation: each site's update comes in the clear."""
         self._round += 1
         content = compat.fitins_to_recorddict(FitIns(ndarrays_to_parameters(packed(self.course.state)), {}), True)
-        replies = self._ask("train", content)
+        replies = self._ask("train", content, self._nodes())
+        self._there = frozenset(one.metadata.src_node_id for one in replies)
         said = [compat.recorddict_to_fitres(one.content, True).parameters for one in replies]
         return self.course.take_each([parameters_to_ndarrays(one)[0] for one in said], time.monotonic() - began)
 
@@ -130,22 +163,22 @@ class Leader:
         """What each site says of one or two models."""
         content = RecordDict({name: ArrayRecord(packed(state)) for name, state in models.items()})
         return {
-            one.metadata.src_node_id: dict(one.content.metric_records["told"]) for one in self._ask("evaluate", content)
+            one.metadata.src_node_id: dict(one.content.metric_records["told"])
+            for one in self._ask("evaluate", content, sorted(self._there))
         }
 
-    def _ask(self, kind: str, content: Any) -> list[Any]:
-        sent = [
-            Message(content, dst_node_id=node, message_type=kind, group_id=str(self._round)) for node in self._nodes()
-        ]
+    def _ask(self, kind: str, content: Any, nodes: Sequence[int]) -> list[Any]:
+        sent = [Message(content, dst_node_id=node, message_type=kind, group_id=str(self._round)) for node in nodes]
         return [one for one in self._grid.send_and_receive(sent, timeout=_SECONDS) if not one.has_error()]
 
     def _finish(self) -> None:
-        picture = self._sum(self.course.standing, PICTURE)[0] if PLAN.secure else None
-        figures = None if picture is None else self.course.figures(picture)
+        picture, sites = self._sum(self.course.standing, PICTURE) if PLAN.secure else (None, 0)
+        figures = None if picture is None else self.course.figures(picture, sites)
+        self._there = frozenset(self._nodes())
         each = self._told(candidate=self.course.standing)
         votes = [told.pop("vote", 0.0) > 0.5 for told in each.values()]
         self._keep({
-            "over": True, "all": None if figures is None else figures.rounded(), "each": {str(node): told or None for node, told in each.items()},
+            "over": True, "pictured": sites, "all": None if figures is None else figures.rounded(), "each": {str(node): told or None for node, told in each.items()},
             "last_vote": [sum(votes), len(votes) - sum(votes)], "released": 2 * sum(votes) >= len(votes) >= masks.FEWEST_SITES,
         })  # fmt: skip
 

@@ -1,1 +1,0 @@
-"""Learning over six sites on Flower itself, end to end: `python -m tests.flower`. Takes minutes, and needs `make flower`."""
