@@ -16,8 +16,8 @@ from estran.analysis.learning import course as courses
 from estran.analysis.learning.learner import State
 from estran.analysis.learning.measures import auc
 from estran.analysis.learning.plan import Column, Plan, Privacy
-from estran.analysis.learning.rows import Rows, rows_of, split
-from estran.analysis.learning.site import LEARNERS, contribution, vote
+from estran.analysis.learning.rows import Rows, Split, rows_of, split
+from estran.analysis.learning.site import LEARNERS, contribution, no_worse, vote
 
 RESULT = "learning.json"
 COLUMNS = (
@@ -46,11 +46,20 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
         {"model": "network", "hidden": 0, "rounds": 6, "privacy": Privacy(3.0, 1e-5)},
     ),
 }
-POISONED = (
-    ("secure", {}),
-    ("trimmed", {"aggregation": "trimmed", "exposure_accepted": True}),
-    ("krum", {"aggregation": "krum", "exposure_accepted": True}),
-)
+POISONED: dict[str, tuple[str, dict[str, Any]]] = {
+    "newton": ("secure, logistic by Newton", {"model": "logistic"}),
+    "secure": ("secure, logistic by averaging", {"model": "network", "hidden": 0}),
+    "capped": ("the same, no site weighs more than 500 rows", {"model": "network", "hidden": 0, "largest": 500}),
+    "trimmed": ("trimmed mean", {"model": "network", "hidden": 0, "aggregation": "trimmed", "exposure_accepted": True}),
+    "krum": ("Krum", {"model": "network", "hidden": 0, "aggregation": "krum", "exposure_accepted": True}),
+}
+ATTACKS = {
+    "turned": "sends its answer turned round",
+    "longer": "the same, ten times as long",
+    "labels": "learns with the outcome turned round",
+}
+LENGTHS = {"turned": 1.0, "longer": 10.0}
+_HELD = 0.01  # of AUC from the model without a bad site
 Table = dict[str, np.ndarray]
 
 
@@ -130,19 +139,45 @@ def compared(plan: Plan) -> dict[str, Any]:
     }
 
 
-def poisoned(plan: Plan, *, strength: float) -> tuple[float, courses.Course]:
-    """One site of six turns its move round and makes it `strength` times as long, as code that was tampered with could."""
+def poisoned(plan: Plan, bad: int, attack: str, own: list[State]) -> dict[str, Any]:
+    """One site of six does what `attack` says, as code that was tampered with could, and votes for everything. `own`: the sites' own models,
+    with which the others compare the last one before it is released."""
     splits = [split(plan, rows_of(plan, one)) for one in tables()]
+    turned = splits[bad].train
+    wrong = Split(Rows(turned.x, 1 - turned.y), splits[bad].held)
+    bound = LEARNERS[plan.model].bound(plan)
 
     def answers(state: State, _: int) -> list[np.ndarray]:
         said = [contribution(plan, state, one) for one in splits]
-        said[0] = np.concatenate([said[0][:1], -strength * said[0][1:]])
+        if attack == "labels":
+            said[bad] = contribution(plan, state, wrong)
+        else:
+            said[bad] = np.clip(np.concatenate([said[bad][:1], -LENGTHS[attack] * said[bad][1:]]), -bound, bound)
         return said
 
-    course = courses.rehearse(
-        plan, answers, lambda standing, candidate: [True, *(vote(plan, standing, candidate, one) for one in splits[1:])]
-    )
-    return auc_of(plan, course.standing), course
+    def votes(before: State, after: State) -> list[bool]:
+        return [number == bad or no_worse(plan, before, after, one) for number, one in enumerate(splits)]
+
+    course = courses.rehearse(plan, answers, votes)
+    last = [number == bad or no_worse(plan, own[number], course.standing, one) for number, one in enumerate(splits)]
+    return {
+        "auc": auc_of(plan, course.standing), "refused": sum(one.accepted is False for one in course.rounds), "released": bool(courses.carried(last)),
+    }  # fmt: skip
+
+
+def spoiled() -> dict[str, Any]:
+    """Each site of six as the bad one, in each attack, with each aggregation."""
+    found: dict[str, Any] = {}
+    for name, (_, more) in POISONED.items():
+        plan = plan_of(**more)
+        alone = plan_of(**{key: value for key, value in more.items() if key in ("model", "hidden")})
+        own = [courses.alone(alone, split(alone, rows_of(alone, one))) for one in tables()]
+        clean = auc_of(plan, learned(plan, tables()).standing)
+        found[name] = {"clean": clean} | {
+            attack: [poisoned(plan, bad, attack, own) for bad in range(len(MIX))] for attack in ATTACKS
+        }
+        print(f"  poisoned, {name}: {found[name]}", flush=True)
+    return found
 
 
 def run(work: Path, quiet: Callable[[], None]) -> None:
@@ -160,13 +195,8 @@ def run(work: Path, quiet: Callable[[], None]) -> None:
             "cpu_s": spent,
         }
         print(f"  {name}: {found['models'][name]}", flush=True)
-    for name, more in POISONED:
-        for strength in (1.0, 10.0):
-            value, course = poisoned(plan_of(model="network", hidden=0, **more), strength=strength)
-            found["poisoned"][f"{name} {strength:g}"] = {
-                "auc": value,
-                "refused": sum(one.accepted is False for one in course.rounds),
-            }
+    quiet()
+    found["poisoned"] = spoiled()
     (work / RESULT).write_text(json.dumps(found, indent=1))
 
 
@@ -189,14 +219,32 @@ def tell(found: dict[str, Any]) -> list[str]:
         "rounds",
         "CPU s, all sites",
     ]
-    bad = [[name, f"{one['auc']:.4f}", str(one["refused"])] for name, one in found["poisoned"].items()]
     sizes = ", ".join(f"{patients:,}" for patients, *_ in MIX)
     return [
         f"Death out of age, five laboratory values and earlier stays; {len(MIX)} synthetic sites of {sizes} patients that differ in age, emergencies "
         "and what is measured; AUC on three times as many new patients of all. In one process, without masks. Target: within 0.01 of pooled, and "
         f"above each site alone. Load: {found['load']}; compare CPU.\n",
         table(head, rows),
-        "One site of six (the largest) sends its move turned round, as long as it was or ten times as long, and votes for everything "
-        "(logistic regression by averaging):\n",
-        table(["Aggregation, length", "AUC", "refused candidates"], bad),
+        "One site of six is bad: it sends something else than it learned, and votes for everything. AUC of the model that stands at the end, by "
+        f"which site it is ({sizes} patients). **Held**: within {_HELD} of the same without a bad site. *Stopped*: worse, but the last vote (is it, for "
+        "the patients here, no worse than the site's own model) does not release it. NOT HELD: worse, and released.\n",
+        table(
+            ["Aggregation", "the bad site", "without", *[f"{patients:,}" for patients, *_ in MIX]],
+            _spoiled(found["poisoned"]),
+        ),
     ]
+
+
+def _spoiled(found: dict[str, Any]) -> list[list[str]]:
+    return [
+        [POISONED[name][0], sentence, f"{one['clean']:.4f}", *[_verdict(one["clean"], each) for each in one[attack]]]
+        for name, one in found.items()
+        for attack, sentence in ATTACKS.items()
+    ]
+
+
+def _verdict(clean: float, one: dict[str, Any]) -> str:
+    value = f"{one['auc']:.4f}"
+    if one["auc"] >= clean - _HELD:
+        return f"**{value}**"
+    return f"NOT HELD {value}" if one["released"] else f"*{value}*"

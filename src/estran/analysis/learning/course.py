@@ -1,8 +1,8 @@
 """The course of a run as the hub leads it: what is asked, what comes of the answers, which model stands.
 
-A candidate becomes the model when at least half of the sites find it no worse than the one before, on patients of theirs that taught
-neither. Otherwise the hub takes half the step out of the same sum, and after three refusals in a row ends with the model that stands:
-what a poisoned site can do is to end a run early, not to bring a bad model in against the votes of the others. No sum is asked for
+A candidate becomes the model when more than half of the sites find it no worse than the one before, on patients of theirs that taught
+neither: with one bad site among them that votes for everything, the median of the others decides. Otherwise the hub takes half the step out of the same sum, and after three refusals in a row ends with the model that stands:
+what a poisoned site can do is to end a run early, or to spoil each step by less than the votes tell. No sum is asked for
 twice of one and the same model: two sums that differ by a site would tell of that site.
 """
 
@@ -79,7 +79,7 @@ class Course:
 
     def decide(self, votes: Sequence[bool]) -> bool:
         """Let the candidate stand, or make a more careful one; whether the vote is over. Without a vote nothing stands."""
-        accepted = len(votes) >= FEWEST_SITES and 2 * sum(votes) >= len(votes)
+        accepted = carried(votes)
         told = self.rounds[-1]
         self.rounds[-1] = Round(told.number, told.sites, (sum(votes), len(votes) - sum(votes)), accepted, told.seconds)
         if accepted:
@@ -100,6 +100,11 @@ class Course:
             {"round": one.number, "sites": one.sites, "for": one.votes[0] if one.votes else None, "against": one.votes[1] if one.votes else None,
              "accepted": one.accepted, "seconds": round(one.seconds, 1)} for one in self.rounds
         ]  # fmt: skip
+
+
+def carried(votes: Sequence[bool]) -> bool:
+    """Whether more than half of the sites are for it, three at least having voted."""
+    return len(votes) >= FEWEST_SITES and 2 * sum(map(bool, votes)) > len(votes)
 
 
 Answers = Callable[[State, int], list[Floats]]

@@ -38,7 +38,7 @@ def no_worse(plan: Plan, before: State, candidate: State, split: Split) -> bool:
     if loss(held.y, now) > loss(held.y, was) + plan.tolerance:
         return False
     few = min(held.y.sum(), len(held) - held.y.sum()) < FEWEST
-    return few or auc(held.y, now) >= auc(held.y, was) - _ORDER * plan.tolerance
+    return bool(few) or auc(held.y, now) >= auc(held.y, was) - _ORDER * plan.tolerance
 
 
 def picture(plan: Plan, state: State, split: Split) -> Floats:

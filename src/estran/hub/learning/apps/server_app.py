@@ -27,7 +27,7 @@ from flwr.server.workflow.secure_aggregation import secaggplus_workflow as secag
 from flwr.serverapp import ServerApp
 from flwr.superlink.grid import http_grid
 
-from estran.analysis.learning.course import Course
+from estran.analysis.learning.course import Course, carried
 from estran.analysis.learning.learner import State
 from estran.analysis.learning.rows import Floats
 from estran.hub.learning.apps import masks
@@ -179,7 +179,7 @@ class Leader:
         votes = [told.pop("vote", 0.0) > 0.5 for told in each.values()]
         self._keep({
             "over": True, "pictured": sites, "all": None if figures is None else figures.rounded(), "each": {str(node): told or None for node, told in each.items()},
-            "last_vote": [sum(votes), len(votes) - sum(votes)], "released": 2 * sum(votes) >= len(votes) >= masks.FEWEST_SITES,
+            "last_vote": [sum(votes), len(votes) - sum(votes)], "released": carried(votes),
         })  # fmt: skip
 
     def _keep(self, more: dict[str, Any] | None = None) -> None:
