@@ -226,8 +226,8 @@ def tell(found: dict[str, Any]) -> list[str]:
         f"above each site alone. Load: {found['load']}; compare CPU.\n",
         table(head, rows),
         "One site of six is bad: it sends something else than it learned, and votes for everything. AUC of the model that stands at the end, by "
-        f"which site it is ({sizes} patients). **Held**: within {_HELD} of the same without a bad site. *Stopped*: worse, but the last vote (is it, for "
-        "the patients here, no worse than the site's own model) does not release it. NOT HELD: worse, and released.\n",
+        f"which site it is ({sizes} patients). Plain: held, within {_HELD} of the same without a bad site. *Italics*: stopped, worse, but the last vote (is it, for "
+        "the patients here, no worse than the site's own model) does not release it. **Bold**: not held, worse and released.\n",
         table(
             ["Aggregation", "the bad site", "without", *[f"{patients:,}" for patients, *_ in MIX]],
             _spoiled(found["poisoned"]),
@@ -246,5 +246,5 @@ def _spoiled(found: dict[str, Any]) -> list[list[str]]:
 def _verdict(clean: float, one: dict[str, Any]) -> str:
     value = f"{one['auc']:.4f}"
     if one["auc"] >= clean - _HELD:
-        return f"**{value}**"
-    return f"NOT HELD {value}" if one["released"] else f"*{value}*"
+        return value
+    return f"**{value}**" if one["released"] else f"*{value}*"
