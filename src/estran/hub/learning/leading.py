@@ -85,6 +85,9 @@ class LearningDesk:
         if run.course()["over"]:
             raise UsageError("This model is learned.", where=name, hint="give the next one another name")
         willing = [one for one in asked if one.state == "ok"]
+        if len(willing) < FEWEST_SITES:
+            why = "; ".join(f"{one.name}: {one.said or one.state}" for one in asked if one.state != "ok")
+            raise UsageError(f"A model is learned over {FEWEST_SITES} sites at least.", hint=why)
         for member, job in self._jobs(name).items():
             if any(one.member == member and one.state in OPEN for one in asked):
                 self._house.book.give_up(job)
