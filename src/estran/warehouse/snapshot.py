@@ -171,11 +171,9 @@ class Snapshot:
             return self._database.cursor()
 
     def close(self) -> None:
-        """Let go of the database and its caches; the next `connect` opens them again."""
+        """Let go of the database and its caches, as soon as nobody reads them; the next `connect` opens another."""
         with self._lock:
-            if self._database is not None:
-                self._database.close()
-                self._database = None
+            self._database = None
 
     # Sets of patients, stays and documents
 

@@ -65,9 +65,6 @@ class Database:
         """A connection of your own to this database."""
         return cast("duckdb.DuckDBPyConnection", _Connection(self._root.cursor(), self))
 
-    def close(self) -> None:
-        self._root.close()
-
     def provide(self, sql: str) -> None:
         """Make what `sql` names and is not there yet. A name may be a column's: one view too many does no harm."""
         named = set(_NAMES.findall(sql.lower()))
@@ -77,7 +74,7 @@ class Database:
             self._make(named)
 
     def _make(self, named: set[str]) -> None:
-        for name in sorted(named - self._made):
+        for name in sorted(named - self._made, key=TABLES.__contains__):  # filtered views last: they look into others
             if name in self._kept:
                 _keep(self._root, name, *self._kept[name])
             else:
@@ -88,7 +85,7 @@ class Database:
 
 
 class _Connection:
-    """A DuckDB connection that finds the views of its snapshot."""
+    """A DuckDB connection that finds the views of its snapshot, and keeps their database."""
 
     def __init__(self, cursor: duckdb.DuckDBPyConnection, database: Database) -> None:
         self._cursor, self._database = cursor, database
