@@ -334,6 +334,15 @@ class HubBook:
         )
         return [_job(row) for row in rows]
 
+    def job(self, job: str) -> JobRecord | None:
+        """A job by its id."""
+        found = self.db.one("SELECT * FROM job WHERE id = ?", (job,))
+        return None if found is None else _job(found)
+
+    def jobs_of_kind(self, kind: str) -> list[JobRecord]:
+        """Every job of a kind, in the order they were made."""
+        return [_job(row) for row in self.db.rows("SELECT * FROM job WHERE kind = ? ORDER BY created, id", (kind,))]
+
     def files(self, job: str, side: str) -> tuple[File, ...]:
         """The files that went with a job ("job") or came with its answer ("answer")."""
         rows = self.db.rows("SELECT name, data FROM file WHERE job = ? AND side = ? ORDER BY number", (job, side))

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from estran.hub.agent.counting import count
 from estran.hub.agent.linking import link
 from estran.hub.agent.place import Handle
+from estran.hub.agent.pooling import life, pool
 
-SITE_KINDS: Mapping[str, Handle] = {"count": count}
+SITE_KINDS: Mapping[str, Handle] = {"count": count, "pool": pool, "pool-life": life}
 LINKAGE_KINDS: Mapping[str, Handle] = {"link": link}
 KINDS: Mapping[str, Mapping[str, Handle]] = {"site": SITE_KINDS, "linkage": LINKAGE_KINDS}

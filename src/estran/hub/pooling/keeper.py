@@ -1,0 +1,497 @@
+"""Who keeps the pools of a hub, with its key at hand: asks sites, takes what came, has patients vanish, hands over, destroys.
+
+`gather` is one pass, run after answers or by the clock. Killed at any moment, the next one goes on: what is in the folders and
+not in the book is swept, what is in the book is whole.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import fcntl
+import hashlib
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from estran.exchange.tables import files_as_views
+from estran.exchange.whole import passing_folder, whole_folder
+from estran.hub.book import HubBook, JobRecord
+from estran.hub.pooling import differences
+from estran.hub.pooling.agreement import readable, schema_of
+from estran.hub.pooling.assembling import Manifest, assemble
+from estran.hub.pooling.book import Part, Pool, PoolBook, Withdrawal, new_id
+from estran.hub.pooling.delivery import KIND, LIFE, PARCEL, read_ids, unpack
+from estran.hub.pooling.keys import PoolKeys
+from estran.hub.pooling.rekeying import write_sorted
+from estran.hub.pooling.taking import Delivered, check, partition
+from estran.model.errors import InputRefused, UsageError
+from estran.projects.audit import permit
+from estran.projects.datamarts import holding
+from estran.projects.datamarts.deciding import permit_build
+from estran.projects.datamarts.manifest import sha256
+from estran.projects.datamarts.reading import read_spec
+from estran.projects.datamarts.shelf import Datamarts
+from estran.projects.gate import ProtectedGate, rules_of
+from estran.projects.policy import Action, Target
+from estran.state.datamarts import MartState
+
+FOLDER = "pools"
+_JOB_LIFE = 30 * 86_400.0  # seconds that a site has to say yes
+_AGAIN = 3_600.0  # seconds after which sites are asked again who left
+_LINKS = "links.parquet"
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What one pass did: sites taken, sites set aside with the reason, patients that left, the datamart that it made."""
+
+    taken: list[str] = field(default_factory=list)
+    quarantined: dict[str, str] = field(default_factory=dict)
+    withdrawn: dict[str, int] = field(default_factory=dict)
+    datamart: int | None = None
+    closed: bool = False
+
+
+class PoolKeeper:
+    """Needs the hub's key: `secret` seals the keys of the pools. NotAllowed when the policy says no."""
+
+    def __init__(self, folder: Path, hub: HubBook, shelf: Datamarts, secret: bytes) -> None:
+        self.folder, self._hub, self._shelf, self._secret = folder / FOLDER, hub, shelf, secret
+        self._site, self._actor = shelf.site, shelf.actor
+        self.book = PoolBook(folder)
+
+    def close_book(self) -> None:
+        """Give the file back."""
+        self.book.close()
+
+    def find(self, pool: str) -> Pool:
+        """A pool; UsageError when there is none of this id."""
+        found = self.book.find(pool)
+        if found is None:
+            raise UsageError("There is no pool of this id.", hint="estran hub pool status HUB")
+        return found
+
+    def _permit(self, what: str) -> None:
+        permit(self._site.state, self._actor, Action.RUN_POOLS, Target(what))
+
+    # Asking
+
+    def ask(self, given: Any, recipient: str, sites: Mapping[str, str], reason: str) -> str:
+        """A new pool for a project of the hub: `given` is the specification agreed on, `sites` the number of the project
+        at each. Decided as a datamart is; UsageError when a site is no member."""
+        agreed = read_spec(given)
+        spec = agreed.frozen()
+        readable(spec)
+        self._permit(f"pool of project:{spec.project} sites:{','.join(sites)}")
+        until = dt.datetime.now(dt.UTC) + dt.timedelta(days=spec.days)
+        permit_build(self._site.state, self._actor, spec, recipient, self._site.snapshot().version, until, reason)
+        members = {one.id for one in self._hub.members("site", active=True)}
+        if not sites or not set(sites) <= members:
+            raise UsageError(
+                "Name members of the network, each with the number of its project.", hint="--site angers=2026-004"
+            )
+        pool = new_id()
+        keys = PoolKeys.create(self.folder / pool, self._secret)
+        self.book.add(pool, agreed, recipient, keys.public, self._actor.login, reason, sites, spec.days)
+        self.book.copy(pool, "key", "key")
+        self.ask_again(pool)
+        return pool
+
+    def ask_again(self, pool: str, sites: tuple[str, ...] = ()) -> list[str]:
+        """Have sites send, or send anew; those that have not answered yet are not asked twice."""
+        found = self._open(pool)
+        self._permit(f"ask for pool:{pool} {','.join(sites)}")
+        now, waiting = (
+            time.time(),
+            {job.member for job in self._jobs(KIND, pool) if job.state in ("queued", "taken", "approval")},
+        )
+        asked = [
+            one for one in self.book.sites(pool).items() if (not sites or one[0] in sites) and one[0] not in waiting
+        ]
+        for member, project in asked:
+            body = {"pool": found.id, "project": project, "key": found.key, "agreed": found.agreed.canonical()}
+            self._hub.add_job(None, member, KIND, body, now, now + _JOB_LIFE)
+        return [member for member, _ in asked]
+
+    def link(self, pool: str, path: Path) -> int:
+        """Take a linkage: a CSV or Parquet file with `site`, `record` (the id that the site gives the patient in this pool)
+        and `person`. The ids of the sites are not kept; how many records were linked. UsageError when it is another file."""
+        found = self._open(pool)
+        self._permit(f"link pool:{pool}")
+        keys = PoolKeys.open(self.folder / found.id, self._secret)
+        try:
+            table = pq.read_table(path) if path.suffix == ".parquet" else pacsv.read_csv(path)
+            site, record, person = (
+                table.column(name).cast(pa.string()).to_pylist() for name in ("site", "record", "person")
+            )
+        except (KeyError, OSError, pa.ArrowInvalid):
+            raise UsageError("A linkage has the columns site, record and person.", where=str(path)) from None
+        ours = keys.ids.ids("patient", (f"{one}/{old}" for one, old in zip(site, record, strict=True)))
+        persons = keys.ids.ids("person", person)
+        draft = self.folder / found.id / f".{_LINKS}"
+        pq.write_table(pa.table({"record": ours, "person": persons}), draft)
+        draft.chmod(0o600)
+        self.book.copy(found.id, "linkage", _LINKS)
+        draft.replace(self.folder / found.id / _LINKS)
+        return len(ours)
+
+    def _open(self, pool: str) -> Pool:
+        found = self.find(pool)
+        if found.state != "open":
+            raise UsageError("This pool is closed.")
+        return found
+
+    def _jobs(self, kind: str, pool: str) -> list[JobRecord]:
+        return [job for job in self._hub.jobs_of_kind(kind) if job.body.get("pool") == pool]
+
+    # One pass
+
+    def gather(self, pool: str) -> Gathered:
+        """Take what came, take out who left, put the rest together anew if anything changed; sites are told."""
+        found = self.find(pool)
+        self._permit(f"gather pool:{found.id}")
+        with self._alone(found.id):
+            if found.state != "open":
+                self._hear_ends(found)
+                return Gathered(closed=True)
+            if holding.over(self._site.state, found.project) or found.expires < time.time():
+                self._close(found, "the project is over" if found.expires > time.time() else "its time is over")
+                return Gathered(closed=True)
+            self._sweep(found)
+            return self._gather(found)
+
+    @contextmanager
+    def _alone(self, pool: str) -> Iterator[None]:
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+        with (self.folder / f".{pool}.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise UsageError("Another process works on this pool.", hint="try again when it has ended") from None
+            yield
+
+    def _sweep(self, pool: Pool) -> None:
+        """What a pass that was cut short left."""
+        kept = {part.folder for part in self.book.parts(pool.id) if part.folder}
+        for path in (self.folder / pool.id / "sites").glob("*/*"):
+            if path.relative_to(self.folder / pool.id).as_posix() not in kept:
+                shutil.rmtree(path)
+        for path in (self.folder / pool.id).glob(".*"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for copy in self.book.copies(pool.id):
+            if copy.what == "partition" and not copy.certificate and copy.place not in kept:
+                self.book.destroyed(copy.id, _certificate("a pass that was cut short", []))
+
+    def _gather(self, pool: Pool) -> Gathered:
+        keys, done = PoolKeys.open(self.folder / pool.id, self._secret), Gathered()
+        judged = self.book.judged(pool.id)
+        for job in self._jobs(KIND, pool.id):
+            if job.state == "ok" and job.id not in judged:
+                self._take(pool, keys, job, done)
+        for job in self._jobs(LIFE, pool.id):
+            if job.state == "ok" and job.id not in judged and job.body.get("what") == "withdrawals":
+                self._withdraw(pool, keys, job, done)
+        self._apply(pool, done)
+        made = self._hand_over(pool)
+        self._tell(pool)
+        return Gathered(done.taken, done.quarantined, done.withdrawn, made)
+
+    # Taking
+
+    def _take(self, pool: Pool, keys: PoolKeys, job: JobRecord, done: Gathered) -> None:
+        place = f"sites/{job.member}/{job.id}"
+        try:
+            with self._unpacked(pool, keys, job) as given:
+                _expect(pool, self._hub.meta("network"), job, given.manifest, "tables")
+                self._expect_newer(pool, job, given.manifest)
+                check(given)
+                self.book.copy(pool.id, "partition", place)
+                with whole_folder(self.folder / pool.id / place) as target:
+                    converted = partition(given, lambda kind, old: keys.of_site(job.member, kind, list(old)), target)
+                manifest = given.manifest | {"converted": converted, "columns": _columns(given)}
+        except InputRefused as error:
+            self._set_aside(pool, job, error.what)
+            done.quarantined[job.member] = error.what
+            return
+        part = Part(job.id, pool.id, job.member, time.time(), _moment(manifest), "accepted", "", place, manifest)
+        for old in self.book.accept(part):
+            self._remove(pool, old.folder, f"superseded by what the site sent on {manifest['made'][:10]}")
+        self._hub.forget_files(job.id, "answer")
+        done.taken.append(job.member)
+
+    @contextmanager
+    def _unpacked(self, pool: Pool, keys: PoolKeys, job: JobRecord) -> Iterator[Delivered]:
+        member = self._hub.member(job.member)
+        data = next((one.data for one in self._hub.files(job.id, "answer") if one.name == PARCEL), None)
+        if data is None or member is None or member.public is None:
+            raise InputRefused("The answer holds no package.")
+        with passing_folder(self.folder / pool.id / "scratch") as scratch:
+            content = scratch / "content"
+            content.mkdir()
+            manifest = unpack(data, str(job.answer.get("signature", "")), member.public.key, keys.box, content)
+            yield Delivered(content, manifest, pool.agreed.frozen())
+
+    def _expect_newer(self, pool: Pool, job: JobRecord, manifest: Manifest) -> None:
+        last = max((one.made for one in self.book.parts(pool.id) if one.member == job.member), default="")
+        if _moment(manifest) <= last:
+            raise InputRefused("The site sent something newer before.")
+
+    def _set_aside(self, pool: Pool, job: JobRecord, said: str) -> None:
+        """Keep a package that is not taken, still sealed, with the reason."""
+        place = f"quarantine/{job.id}.parcel"
+        data = next((one.data for one in self._hub.files(job.id, "answer") if one.name == PARCEL), b"")
+        self.book.copy(pool.id, "quarantine", place)
+        path = self.folder / pool.id / place
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        path.write_bytes(data)
+        path.chmod(0o600)
+        self.book.quarantine(Part(job.id, pool.id, job.member, time.time(), "", "quarantined", said, "", {}))
+        self._hub.forget_files(job.id, "answer")
+
+    # Who left
+
+    def _withdraw(self, pool: Pool, keys: PoolKeys, job: JobRecord, done: Gathered) -> None:
+        if not self._hub.files(job.id, "answer"):  # nothing was ever sent from there
+            self.book.withdraw(Withdrawal(job.id, pool.id, job.member, "", (), "told", ""))
+            return
+        try:
+            with self._unpacked(pool, keys, job) as given:
+                _expect(pool, self._hub.meta("network"), job, given.manifest, "withdrawn")
+                ids = tuple(keys.of_site(job.member, "patient", read_ids(given.folder)))
+                made = _moment(given.manifest)
+        except InputRefused as error:
+            self._set_aside_list(pool, job, error.what)
+            done.quarantined[job.member] = error.what
+            return
+        self.book.withdraw(Withdrawal(job.id, pool.id, job.member, made, ids, "applied" if ids else "told", ""))
+        self._hub.forget_files(job.id, "answer")
+
+    def _set_aside_list(self, pool: Pool, job: JobRecord, said: str) -> None:
+        self.book.withdraw(Withdrawal(job.id, pool.id, job.member, "", (), "quarantined", said))
+        self._hub.forget_files(job.id, "answer")
+
+    def _apply(self, pool: Pool, done: Gathered) -> None:
+        """Write anew the partitions that hold somebody taken back since they were made."""
+        lists = self.book.withdrawals(pool.id)
+        for part in self.book.parts(pool.id, "accepted"):
+            gone = {one for each in lists if each.member == part.member and each.made > part.made for one in each.ids}
+            count = self._without(pool, part, gone) if gone else 0
+            if count:
+                done.withdrawn[part.member] = count
+
+    def _without(self, pool: Pool, part: Part, gone: set[str]) -> int:
+        """How many patients were in a partition that may not be, after it was written without them."""
+        source = self.folder / pool.id / part.folder
+        tables = {path.stem: path for path in sorted(source.glob("*.parquet"))}
+        with (
+            passing_folder(self.folder / pool.id / "scratch") as scratch,
+            files_as_views(tables, scratch) as connection,
+        ):
+            connection.register("gone", pa.table({"patient": sorted(gone)}))
+            held = connection.execute("SELECT count(*) FROM patients SEMI JOIN gone USING (patient)").fetchall()[0][0]
+            if not held:
+                return 0
+            place = f"sites/{part.member}/{part.job}-{new_id()}"
+            self.book.copy(pool.id, "partition", place)
+            with whole_folder(self.folder / pool.id / place) as target:
+                for name in tables:
+                    kept = f'SELECT * FROM "{name}"' + ("" if name == "codes" else " ANTI JOIN gone USING (patient)")
+                    write_sorted(connection, kept, target / f"{name}.parquet")
+        self.book.move(part.job, place)
+        self._remove(pool, part.folder, "written anew without patients that their site took back")
+        return int(held)
+
+    def _tell(self, pool: Pool) -> None:
+        """Sites hear what was carried out, and are asked again who left when the last asking is an hour old."""
+        now, sent = time.time(), {part.member for part in self.book.parts(pool.id, "accepted")}
+        lists, jobs = self.book.withdrawals(pool.id), self._jobs(LIFE, pool.id)
+        for member in self.book.sites(pool.id):
+            done = [one.job for one in lists if one.member == member and one.state == "applied"]
+            if done:
+                self._hub.add_job(
+                    None, member, LIFE, {"pool": pool.id, "what": "withdrawn", "jobs": done}, now, now + _JOB_LIFE
+                )
+                self.book.told(done)
+            last = max(
+                (job.created for job in jobs if job.member == member and job.body.get("what") == "withdrawals"),
+                default=0.0,
+            )
+            if member in sent and now - last > _AGAIN:
+                self.ask_who_left(pool.id, member)
+
+    def ask_who_left(self, pool: str, member: str) -> None:
+        """Have a site tell whom it takes back."""
+        now = time.time()
+        self._hub.add_job(None, member, LIFE, {"pool": pool, "what": "withdrawals"}, now, now + _JOB_LIFE)
+
+    # Handing over
+
+    def _hand_over(self, pool: Pool) -> int | None:
+        """The pool as a datamart of its project, in the place of the last one; None when nothing changed."""
+        parts = self.book.parts(pool.id, "accepted")
+        built = self._digest(pool, parts)
+        self._only(pool, pool.datamart)
+        if built == pool.built or not parts:
+            return None
+        folders = {part.member: self.folder / pool.id / part.folder for part in parts}
+        links = self.folder / pool.id / _LINKS
+        links_or_none = links if links.is_file() else None
+
+        def fill(target: Path) -> Manifest:
+            told = {"id": pool.id, "linked": links_or_none is not None, "sites": [_about(part) for part in parts]}
+            return assemble(folders, links_or_none, pool.agreed.frozen(), target) | {"pool": told}
+
+        until = dt.datetime.fromtimestamp(pool.expires, dt.UTC)
+        made = self._shelf.adopt(pool.agreed, pool.recipient, pool.reason, until, fill).row
+        self.book.copy(pool.id, "datamart", str(made.id))
+        compared = self._compared(pool, parts)
+        self.book.change(pool.id, built=built, datamart=made.id, differences=orjson.dumps(compared).decode())
+        self._only(pool, made.id)
+        return made.id
+
+    def _digest(self, pool: Pool, parts: list[Part]) -> str:
+        links = self.folder / pool.id / _LINKS
+        stands = [*(part.folder for part in parts), sha256(links) if links.is_file() else ""]
+        return hashlib.sha256("\n".join(stands).encode()).hexdigest()
+
+    def _only(self, pool: Pool, number: int | None) -> None:
+        """The datamarts of the pool but one are destroyed, and the workspace moves on to that one."""
+        root, state = self._site.audit_folder.parent / "datamarts", self._site.state
+        newest = None if number is None else state.datamarts.find(number)
+        for row in state.datamarts.of(pool.project):
+            same = (row.name, row.recipient) == (pool.agreed.name, pool.recipient)
+            if not same or row.state == MartState.DELETED or row.id == number:
+                continue
+            if newest is not None:
+                state.spaces.move(str((root / row.folder).resolve()), str((root / newest.folder).resolve()))
+            self._destroy_mart(pool, row.id, "replaced by a newer pool of the same sites")
+
+    def _destroy_mart(self, pool: Pool, number: int, why: str) -> None:
+        gone = self._shelf.destroy(number, why)
+        self.book.destroyed(self.book.copy(pool.id, "datamart", str(number)), orjson.loads(gone.row.certificate))
+
+    def _compared(self, pool: Pool, parts: list[Part]) -> dict[str, Any]:
+        gate = ProtectedGate(self._site.state, rules_of(self._site.settings), None)
+        wanted = {column.name for column in schema_of(pool.agreed.frozen())["patients"]}
+        held = [
+            differences.Held(
+                part.member, self.folder / pool.id / part.folder, frozenset(wanted - set(part.manifest["columns"])),
+                part.manifest["converted"],
+            ) for part in parts
+        ]  # fmt: skip
+        cells = differences.compare(
+            held, pool.agreed.frozen(), lambda count, site: gate.show(count, f"pool/{pool.id}/{site}")
+        )
+        return {"cells": differences.to_object(cells), "codes": self._codes(pool, parts)}
+
+    def _codes(self, pool: Pool, parts: list[Part]) -> list[dict[str, Any]]:
+        """Codes that sites label differently: their vocabularies are of different releases, or are not the same."""
+        tables = {f"site_{n}": self.folder / pool.id / part.folder / "codes.parquet" for n, part in enumerate(parts)}
+        with (
+            passing_folder(self.folder / pool.id / "scratch") as scratch,
+            files_as_views(tables, scratch) as connection,
+        ):
+            union = " UNION ALL ".join(
+                f"SELECT '{part.member}' AS site, code, coalesce(label_fr, label_en, '') AS label, kind FROM site_{n}"
+                for n, part in enumerate(parts)
+            )
+            rows = connection.execute(
+                f"SELECT code, list({{'site': site, 'label': label}} ORDER BY site) FROM ({union}) GROUP BY code "
+                "HAVING count(DISTINCT lower(strip_accents(label))) > 1 OR count(DISTINCT kind) > 1 ORDER BY code LIMIT 200"
+            ).fetchall()
+        return [{"code": row[0], "labels": row[1]} for row in rows]
+
+    # The end
+
+    def close(self, pool: str, why: str) -> dict[str, Any]:
+        """Destroy every copy of a pool at the hub, and tell the sites; the certificate. Again gives the same one."""
+        found = self.find(pool)
+        self._permit(f"close pool:{found.id} {why.strip()[:200]}")
+        with self._alone(found.id):
+            return found.certificate if found.state == "closed" else self._close(found, why.strip() or "asked for")
+
+    def _close(self, pool: Pool, why: str) -> dict[str, Any]:
+        for row in self._site.state.datamarts.of(pool.project):
+            if (row.name, row.recipient) == (pool.agreed.name, pool.recipient) and row.state != MartState.DELETED:
+                self._destroy_mart(pool, row.id, f"pool {pool.id} is closed: {why}")
+        for copy in self.book.copies(pool.id):
+            if not copy.certificate and copy.what not in ("datamart", "key"):
+                self._remove(pool, copy.place, why, copy.what)
+        for job in [*self._jobs(KIND, pool.id), *self._jobs(LIFE, pool.id)]:
+            self._hub.forget_files(job.id, "answer")
+        self._remove(pool, "key", f"{why}; what is still sealed to it, in a backup for example, opens no more", "key")
+        shutil.rmtree(self.folder / pool.id, ignore_errors=True)
+        certificate = _certificate(why, []) | {
+            "pool": pool.id, "project": pool.project, "name": pool.name, "network": self._hub.meta("network"), "by": self._actor.login,
+            "copies": [{"what": one.what, "place": one.place} | one.certificate for one in self.book.copies(pool.id)],
+        }  # fmt: skip
+        now = time.time()
+        with self._hub.db.writing():  # again after a cut tells nobody twice
+            told = {job.member for job in self._jobs(LIFE, pool.id) if job.body.get("what") == "destroyed"}
+            for member in set(self.book.sites(pool.id)) - told:
+                self.book.copy(pool.id, "site", member)
+                body = {"pool": pool.id, "what": "destroyed", "certificate": certificate}
+                self._hub.add_job(None, member, LIFE, body, now, now + _JOB_LIFE)
+        self.book.change(
+            pool.id, state="closed", certificate=orjson.dumps(certificate).decode(), differences="", datamart=None
+        )
+        return certificate
+
+    def _hear_ends(self, pool: Pool) -> None:
+        """The certificates of the sites, as they come."""
+        for job in self._jobs(LIFE, pool.id):
+            if job.state == "ok" and job.body.get("what") == "destroyed":
+                own = job.answer.get("certificate", {"destroyed": "", "method": "nothing was sent from there"})
+                self.book.destroyed(self.book.copy(pool.id, "site", job.member), own)
+
+    def _remove(self, pool: Pool, place: str, why: str, what: str = "partition") -> None:
+        """Destroy a copy, and keep the certificate of it."""
+        path = self.folder / pool.id / place
+        files = sorted(one for one in (path.rglob("*") if path.is_dir() else [path]) if one.is_file())
+        listed = [{"path": one.name, "bytes": one.stat().st_size, "sha256": sha256(one)} for one in files]
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+        self.book.destroyed(self.book.copy(pool.id, what, place), _certificate(why, listed))
+
+
+def _expect(pool: Pool, network: str, job: JobRecord, manifest: Manifest, what: str) -> None:
+    """InputRefused unless the manifest is of this pool and of this site."""
+    said = [manifest.get(name) for name in ("pool", "network", "member", "what")]
+    if said != [pool.id, network, job.member, what]:
+        raise InputRefused("The package is of another pool, or of another site.")
+
+
+def _moment(manifest: Manifest) -> str:
+    """When a site made something, by its own clock."""
+    try:
+        return dt.datetime.fromisoformat(str(manifest["made"])).astimezone(dt.UTC).isoformat(timespec="microseconds")
+    except (KeyError, ValueError):
+        raise InputRefused("The manifest does not say when it was made.") from None
+
+
+def _columns(given: Delivered) -> list[str]:
+    return [str(name) for name in pq.read_schema(given.tables["patients"]).names]
+
+
+def _about(part: Part) -> dict[str, Any]:
+    """Of one site, what the manifest of the pool says."""
+    names = ("made", "snapshot", "rows", "vocabularies", "oppositions", "converted", "fingerprint", "datamart_built")
+    return {"site": part.member} | {name: part.manifest.get(name) for name in names}
+
+
+def _certificate(why: str, files: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "certificate": 1, "destroyed": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"), "why": why,
+        "method": "files unlinked, folder removed; the key they were sealed to is destroyed with the pool", "files": files,
+    }  # fmt: skip
