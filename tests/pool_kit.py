@@ -6,11 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.browser.small_site import Site
-from tests.browser.small_site import build as build_site
-from tests.network_kit import Hospital, Network, add_hospital, network
-from tests.unit.projects.opened import opened
-
 from estran.cohort.language import json as question_json
 from estran.cohort.language.text import parse
 from estran.hub.agent.rules import Rules
@@ -18,6 +13,10 @@ from estran.hub.pooling.keeper import PoolKeeper
 from estran.identity.keys import SiteKey
 from estran.projects.actors import KEY_HOLDER
 from estran.projects.datamarts.shelf import Datamarts, Listed, Workshop
+from tests.browser.small_site import Site
+from tests.browser.small_site import build as build_site
+from tests.network_kit import Hospital, Network, add_hospital, network
+from tests.unit.projects.opened import opened
 
 QUESTION = "CIM10:I10"
 WILLING = Rules(answer=("count", "pool"), approve=())

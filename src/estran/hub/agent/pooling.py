@@ -32,7 +32,6 @@ from estran.projects.audit import record
 from estran.projects.datamarts import holding
 from estran.projects.datamarts.deciding import may_build
 from estran.projects.datamarts.reading import SpecFile, read_spec
-from estran.projects.datamarts.spec import Spec
 from estran.projects.gate import ProtectedGate, rules_of
 from estran.projects.policy import Action, Decision, Target, decide
 from estran.release.pooled import PoolKey
@@ -97,6 +96,8 @@ def _decided(place: Place, site: AgentSite, actor: Actor, asked: Asked) -> tuple
         return decision, None
     if len(place.rules.willing(KIND)) < len(place.rules.each()):
         return Decision(False, "The rules of this site do not allow its datamarts to be pooled."), None
+    if _kept(place, asked.pool).certificate is not None:
+        return Decision(False, "This pool is destroyed."), None
     return _found(site, asked)
 
 
@@ -202,7 +203,7 @@ def life(place: Place, job: Job) -> Answer:
     if not decision.allowed:
         raise NotAllowed(decision.reason)
     kept = _kept(place, pool_id)
-    if not kept.key:
+    if not kept.key and what != "destroyed":
         return Answer("ok", "Nothing was sent to this pool from here.", {"pool": pool_id})
     return _DUTIES[what](place, site, kept, job)
 

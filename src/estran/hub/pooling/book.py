@@ -191,7 +191,7 @@ class PoolBook:
     def withdrawals(self, pool: str) -> list[Withdrawal]:
         """Of all its sites, the oldest first."""
         rows = self.db.rows("SELECT * FROM withdrawal WHERE pool = ? ORDER BY made", (pool,))
-        return [Withdrawal(*row[:4], tuple(orjson.loads(row["ids"])), row["state"], row["said"]) for row in rows]
+        return [Withdrawal(**dict(row) | {"ids": tuple(orjson.loads(row["ids"]))}) for row in rows]
 
     def told(self, jobs: list[str]) -> None:
         """The site was told that these were carried out."""
@@ -215,7 +215,7 @@ class PoolBook:
     def copies(self, pool: str) -> list[Copy]:
         """Every copy that there is or was."""
         rows = self.db.rows("SELECT * FROM copy WHERE pool = ? ORDER BY id", (pool,))
-        return [Copy(*row[:5], orjson.loads(row["certificate"] or "{}")) for row in rows]
+        return [Copy(**dict(row) | {"certificate": orjson.loads(row["certificate"] or "{}")}) for row in rows]
 
     def destroyed(self, copy: int, certificate: Mapping[str, Any]) -> None:
         """A copy is gone; the first certificate stays."""

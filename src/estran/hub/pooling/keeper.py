@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime as dt
 import fcntl
-import hashlib
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -25,11 +24,12 @@ import pyarrow.parquet as pq
 from estran.exchange.tables import files_as_views
 from estran.exchange.whole import passing_folder, whole_folder
 from estran.hub.book import HubBook, JobRecord
-from estran.hub.pooling import differences
-from estran.hub.pooling.agreement import readable, schema_of
-from estran.hub.pooling.assembling import Manifest, assemble
+from estran.hub.pooling.agreement import readable
+from estran.hub.pooling.assembling import Manifest
 from estran.hub.pooling.book import Part, Pool, PoolBook, Withdrawal, new_id
+from estran.hub.pooling.copies import Copies, certificate_of
 from estran.hub.pooling.delivery import KIND, LIFE, PARCEL, read_ids, unpack
+from estran.hub.pooling.handing import LINKS, Handing
 from estran.hub.pooling.keys import PoolKeys
 from estran.hub.pooling.rekeying import write_sorted
 from estran.hub.pooling.taking import Delivered, check, partition
@@ -37,17 +37,13 @@ from estran.model.errors import InputRefused, UsageError
 from estran.projects.audit import permit
 from estran.projects.datamarts import holding
 from estran.projects.datamarts.deciding import permit_build
-from estran.projects.datamarts.manifest import sha256
 from estran.projects.datamarts.reading import read_spec
 from estran.projects.datamarts.shelf import Datamarts
-from estran.projects.gate import ProtectedGate, rules_of
 from estran.projects.policy import Action, Target
-from estran.state.datamarts import MartState
 
 FOLDER = "pools"
 _JOB_LIFE = 30 * 86_400.0  # seconds that a site has to say yes
 _AGAIN = 3_600.0  # seconds after which sites are asked again who left
-_LINKS = "links.parquet"
 
 
 @dataclass(frozen=True)
@@ -68,6 +64,8 @@ class PoolKeeper:
         self.folder, self._hub, self._shelf, self._secret = folder / FOLDER, hub, shelf, secret
         self._site, self._actor = shelf.site, shelf.actor
         self.book = PoolBook(folder)
+        self._copies = Copies(self.folder, self.book)
+        self._handing = Handing(self.folder, shelf, self.book)
 
     def close_book(self) -> None:
         """Give the file back."""
@@ -137,11 +135,11 @@ class PoolKeeper:
             raise UsageError("A linkage has the columns site, record and person.", where=str(path)) from None
         ours = keys.ids.ids("patient", (f"{one}/{old}" for one, old in zip(site, record, strict=True)))
         persons = keys.ids.ids("person", person)
-        draft = self.folder / found.id / f".{_LINKS}"
+        draft = self.folder / found.id / f".{LINKS}"
         pq.write_table(pa.table({"record": ours, "person": persons}), draft)
         draft.chmod(0o600)
-        self.book.copy(found.id, "linkage", _LINKS)
-        draft.replace(self.folder / found.id / _LINKS)
+        self.book.copy(found.id, "linkage", LINKS)
+        draft.replace(self.folder / found.id / LINKS)
         return len(ours)
 
     def _open(self, pool: str) -> Pool:
@@ -162,6 +160,9 @@ class PoolKeeper:
         with self._alone(found.id):
             if found.state != "open":
                 self._hear_ends(found)
+                return Gathered(closed=True)
+            if not (self.folder / found.id / "key").is_file():
+                self._close(found, "a closing that was cut short")
                 return Gathered(closed=True)
             if holding.over(self._site.state, found.project) or found.expires < time.time():
                 self._close(found, "the project is over" if found.expires > time.time() else "its time is over")
@@ -189,7 +190,7 @@ class PoolKeeper:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         for copy in self.book.copies(pool.id):
             if copy.what == "partition" and not copy.certificate and copy.place not in kept:
-                self.book.destroyed(copy.id, _certificate("a pass that was cut short", []))
+                self.book.destroyed(copy.id, certificate_of("a pass that was cut short", []))
 
     def _gather(self, pool: Pool) -> Gathered:
         keys, done = PoolKeys.open(self.folder / pool.id, self._secret), Gathered()
@@ -201,8 +202,10 @@ class PoolKeeper:
             if job.state == "ok" and job.id not in judged and job.body.get("what") == "withdrawals":
                 self._withdraw(pool, keys, job, done)
         self._apply(pool, done)
-        made = self._hand_over(pool)
-        self._tell(pool)
+        try:
+            made = self._handing.hand_over(pool)
+        finally:
+            self._tell(pool)
         return Gathered(done.taken, done.quarantined, done.withdrawn, made)
 
     # Taking
@@ -224,7 +227,7 @@ class PoolKeeper:
             return
         part = Part(job.id, pool.id, job.member, time.time(), _moment(manifest), "accepted", "", place, manifest)
         for old in self.book.accept(part):
-            self._remove(pool, old.folder, f"superseded by what the site sent on {manifest['made'][:10]}")
+            self._copies.remove(pool.id, old.folder, f"superseded by what the site sent on {manifest['made'][:10]}")
         self._hub.forget_files(job.id, "answer")
         done.taken.append(job.member)
 
@@ -307,7 +310,7 @@ class PoolKeeper:
                     kept = f'SELECT * FROM "{name}"' + ("" if name == "codes" else " ANTI JOIN gone USING (patient)")
                     write_sorted(connection, kept, target / f"{name}.parquet")
         self.book.move(part.job, place)
-        self._remove(pool, part.folder, "written anew without patients that their site took back")
+        self._copies.remove(pool.id, part.folder, "written anew without patients that their site took back")
         return int(held)
 
     def _tell(self, pool: Pool) -> None:
@@ -333,83 +336,6 @@ class PoolKeeper:
         now = time.time()
         self._hub.add_job(None, member, LIFE, {"pool": pool, "what": "withdrawals"}, now, now + _JOB_LIFE)
 
-    # Handing over
-
-    def _hand_over(self, pool: Pool) -> int | None:
-        """The pool as a datamart of its project, in the place of the last one; None when nothing changed."""
-        parts = self.book.parts(pool.id, "accepted")
-        built = self._digest(pool, parts)
-        self._only(pool, pool.datamart)
-        if built == pool.built or not parts:
-            return None
-        folders = {part.member: self.folder / pool.id / part.folder for part in parts}
-        links = self.folder / pool.id / _LINKS
-        links_or_none = links if links.is_file() else None
-
-        def fill(target: Path) -> Manifest:
-            told = {"id": pool.id, "linked": links_or_none is not None, "sites": [_about(part) for part in parts]}
-            return assemble(folders, links_or_none, pool.agreed.frozen(), target) | {"pool": told}
-
-        until = dt.datetime.fromtimestamp(pool.expires, dt.UTC)
-        made = self._shelf.adopt(pool.agreed, pool.recipient, pool.reason, until, fill).row
-        self.book.copy(pool.id, "datamart", str(made.id))
-        compared = self._compared(pool, parts)
-        self.book.change(pool.id, built=built, datamart=made.id, differences=orjson.dumps(compared).decode())
-        self._only(pool, made.id)
-        return made.id
-
-    def _digest(self, pool: Pool, parts: list[Part]) -> str:
-        links = self.folder / pool.id / _LINKS
-        stands = [*(part.folder for part in parts), sha256(links) if links.is_file() else ""]
-        return hashlib.sha256("\n".join(stands).encode()).hexdigest()
-
-    def _only(self, pool: Pool, number: int | None) -> None:
-        """The datamarts of the pool but one are destroyed, and the workspace moves on to that one."""
-        root, state = self._site.audit_folder.parent / "datamarts", self._site.state
-        newest = None if number is None else state.datamarts.find(number)
-        for row in state.datamarts.of(pool.project):
-            same = (row.name, row.recipient) == (pool.agreed.name, pool.recipient)
-            if not same or row.state == MartState.DELETED or row.id == number:
-                continue
-            if newest is not None:
-                state.spaces.move(str((root / row.folder).resolve()), str((root / newest.folder).resolve()))
-            self._destroy_mart(pool, row.id, "replaced by a newer pool of the same sites")
-
-    def _destroy_mart(self, pool: Pool, number: int, why: str) -> None:
-        gone = self._shelf.destroy(number, why)
-        self.book.destroyed(self.book.copy(pool.id, "datamart", str(number)), orjson.loads(gone.row.certificate))
-
-    def _compared(self, pool: Pool, parts: list[Part]) -> dict[str, Any]:
-        gate = ProtectedGate(self._site.state, rules_of(self._site.settings), None)
-        wanted = {column.name for column in schema_of(pool.agreed.frozen())["patients"]}
-        held = [
-            differences.Held(
-                part.member, self.folder / pool.id / part.folder, frozenset(wanted - set(part.manifest["columns"])),
-                part.manifest["converted"],
-            ) for part in parts
-        ]  # fmt: skip
-        cells = differences.compare(
-            held, pool.agreed.frozen(), lambda count, site: gate.show(count, f"pool/{pool.id}/{site}")
-        )
-        return {"cells": differences.to_object(cells), "codes": self._codes(pool, parts)}
-
-    def _codes(self, pool: Pool, parts: list[Part]) -> list[dict[str, Any]]:
-        """Codes that sites label differently: their vocabularies are of different releases, or are not the same."""
-        tables = {f"site_{n}": self.folder / pool.id / part.folder / "codes.parquet" for n, part in enumerate(parts)}
-        with (
-            passing_folder(self.folder / pool.id / "scratch") as scratch,
-            files_as_views(tables, scratch) as connection,
-        ):
-            union = " UNION ALL ".join(
-                f"SELECT '{part.member}' AS site, code, coalesce(label_fr, label_en, '') AS label, kind FROM site_{n}"
-                for n, part in enumerate(parts)
-            )
-            rows = connection.execute(
-                f"SELECT code, list({{'site': site, 'label': label}} ORDER BY site) FROM ({union}) GROUP BY code "
-                "HAVING count(DISTINCT lower(strip_accents(label))) > 1 OR count(DISTINCT kind) > 1 ORDER BY code LIMIT 200"
-            ).fetchall()
-        return [{"code": row[0], "labels": row[1]} for row in rows]
-
     # The end
 
     def close(self, pool: str, why: str) -> dict[str, Any]:
@@ -420,17 +346,17 @@ class PoolKeeper:
             return found.certificate if found.state == "closed" else self._close(found, why.strip() or "asked for")
 
     def _close(self, pool: Pool, why: str) -> dict[str, Any]:
-        for row in self._site.state.datamarts.of(pool.project):
-            if (row.name, row.recipient) == (pool.agreed.name, pool.recipient) and row.state != MartState.DELETED:
-                self._destroy_mart(pool, row.id, f"pool {pool.id} is closed: {why}")
+        self._handing.only(pool, None, f"pool {pool.id} is closed: {why}")
         for copy in self.book.copies(pool.id):
             if not copy.certificate and copy.what not in ("datamart", "key"):
-                self._remove(pool, copy.place, why, copy.what)
+                self._copies.remove(pool.id, copy.place, why, copy.what)
         for job in [*self._jobs(KIND, pool.id), *self._jobs(LIFE, pool.id)]:
             self._hub.forget_files(job.id, "answer")
-        self._remove(pool, "key", f"{why}; what is still sealed to it, in a backup for example, opens no more", "key")
+        self._copies.remove(
+            pool.id, "key", f"{why}; what is still sealed to it, in a backup for example, opens no more", "key"
+        )
         shutil.rmtree(self.folder / pool.id, ignore_errors=True)
-        certificate = _certificate(why, []) | {
+        certificate = certificate_of(why, []) | {
             "pool": pool.id, "project": pool.project, "name": pool.name, "network": self._hub.meta("network"), "by": self._actor.login,
             "copies": [{"what": one.what, "place": one.place} | one.certificate for one in self.book.copies(pool.id)],
         }  # fmt: skip
@@ -448,21 +374,12 @@ class PoolKeeper:
 
     def _hear_ends(self, pool: Pool) -> None:
         """The certificates of the sites, as they come."""
+        for job in self._jobs(KIND, pool.id):
+            self._hub.forget_files(job.id, "answer")  # sent too late: nobody can open it any more
         for job in self._jobs(LIFE, pool.id):
             if job.state == "ok" and job.body.get("what") == "destroyed":
                 own = job.answer.get("certificate", {"destroyed": "", "method": "nothing was sent from there"})
                 self.book.destroyed(self.book.copy(pool.id, "site", job.member), own)
-
-    def _remove(self, pool: Pool, place: str, why: str, what: str = "partition") -> None:
-        """Destroy a copy, and keep the certificate of it."""
-        path = self.folder / pool.id / place
-        files = sorted(one for one in (path.rglob("*") if path.is_dir() else [path]) if one.is_file())
-        listed = [{"path": one.name, "bytes": one.stat().st_size, "sha256": sha256(one)} for one in files]
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-        self.book.destroyed(self.book.copy(pool.id, what, place), _certificate(why, listed))
 
 
 def _expect(pool: Pool, network: str, job: JobRecord, manifest: Manifest, what: str) -> None:
@@ -482,16 +399,3 @@ def _moment(manifest: Manifest) -> str:
 
 def _columns(given: Delivered) -> list[str]:
     return [str(name) for name in pq.read_schema(given.tables["patients"]).names]
-
-
-def _about(part: Part) -> dict[str, Any]:
-    """Of one site, what the manifest of the pool says."""
-    names = ("made", "snapshot", "rows", "vocabularies", "oppositions", "converted", "fingerprint", "datamart_built")
-    return {"site": part.member} | {name: part.manifest.get(name) for name in names}
-
-
-def _certificate(why: str, files: list[dict[str, Any]]) -> dict[str, Any]:
-    return {
-        "certificate": 1, "destroyed": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"), "why": why,
-        "method": "files unlinked, folder removed; the key they were sealed to is destroyed with the pool", "files": files,
-    }  # fmt: skip

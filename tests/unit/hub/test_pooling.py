@@ -1,0 +1,422 @@
+"""Datamarts of three sites in one pool: what is sent, what is taken, who can lead back, who leaves, how it ends."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import datetime as dt
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyroaring import BitMap
+from tests.pool_kit import Pooling, asked, open_project, pooling, shelf_of
+from tests.unit.opposing import oppose
+from tests.unit.projects.opened import step
+
+from estran.hub.agent import pooling as agent
+from estran.hub.agent.rules import Rules, SiteRules
+from estran.hub.pooling import delivery, handing, keeper
+from estran.hub.pooling.desk import PoolDesk
+from estran.hub.pooling.keys import PoolKeys
+from estran.model.errors import NotAllowed, UsageError
+from estran.projects import rights
+from estran.projects.actors import Actor, Role
+from estran.projects.workspaces.spaces import provide
+from estran.release.pooled import PoolKey
+from estran.release.rekey import ProjectKey
+from estran.state import AuditFilter
+from estran.state.datamarts import MartState
+
+SITES = ("angers", "brest", "tours")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Pooling:
+    return pooling(tmp_path_factory.mktemp("pooling"), *SITES)
+
+
+def pooled(made: Pooling, unit: str = "umol/L", *only: str) -> tuple[str, int]:
+    """A pool with what its sites sent, and its datamart."""
+    pool = made.ask(unit, *only)
+    made.net.run(*(only or SITES))
+    done = made.keeper.gather(pool)
+    assert not done.quarantined and done.datamart is not None
+    return pool, done.datamart
+
+
+def states(made: Pooling, pool: str) -> dict[str, tuple[str, str]]:
+    desk = PoolDesk(made.hub.state, made.net.house.book, made.keeper.book, shelf_of(made.hub).actor)
+    sheet = desk.one(pool)
+    assert sheet is not None
+    return {site.member: (site.state, site.said) for site in sheet.sites}
+
+
+def patients(folder: Path, site: str) -> list[str]:
+    found: list[str] = (
+        pq.read_table(folder / f"parquet/patients/site={site}/patients.parquet").column("patient").to_pylist()
+    )
+    return found
+
+
+def own_ids(made: Pooling, site: str) -> list[str]:
+    """Pseudonyms of a site's datamart."""
+    table = pq.read_table(
+        made.sites[site].folder / "datamarts" / made.built[site].row.folder / "parquet/patients.parquet"
+    )
+    found: list[str] = table.column("patient").to_pylist()
+    return found
+
+
+def site_ids(made: Pooling, pool: str, site: str) -> list[str]:
+    """What a site calls its patients in a pool."""
+    return PoolKey(made.sites[site].secret(f"pool:{pool}")).ids("patient", own_ids(made, site))
+
+
+def test_three_sites_make_one_datamart_of_the_project(made: Pooling) -> None:
+    pool, number = pooled(made, "mmol/L")
+    folder = made.mart(number)
+    with duckdb.connect(str(folder / "datamart.duckdb"), read_only=True) as connection:
+        connection.execute(f"SET file_search_path = '{folder}'")
+        rows = connection.execute(
+            "SELECT site, count(*), count(DISTINCT patient), median(creatinine) FROM patients GROUP BY 1 ORDER BY 1"
+        ).fetchall()
+        stays = connection.execute("SELECT count(stay) FROM facts ANTI JOIN stays USING (stay)").fetchall()
+    table = pq.read_table(
+        made.sites["angers"].folder / "datamarts" / made.built["angers"].row.folder / "parquet/patients.parquet"
+    )
+    middle = float(pa.compute.quantile(table.column("creatinine"), 0.5)[0].as_py())
+    assert [row[0] for row in rows] == list(SITES) and all(row[1] == row[2] == table.num_rows for row in rows)
+    assert all(row[3] == pytest.approx(middle / 1000) for row in rows)
+    assert stays == [(0,)], "each fact's stay is among the stays, under the hub's id"
+    assert shelf_of(made.hub).verify(number).wrong == ()
+    researcher = Actor.of(made.hub.state.accounts.find("researcher"))  # type: ignore[arg-type]
+    assert number in [one.row.id for one in shelf_of(made.hub).__class__(made.hub, researcher).all()]
+    space = provide(made.hub, shelf_of(made.hub).actor, made.project)
+    assert Path(space.datamart) == folder.resolve()
+    told = orjson.loads((folder / "manifest.json").read_bytes())["pool"]
+    assert [one["site"] for one in told["sites"]] == list(SITES) or {one["site"] for one in told["sites"]} == set(SITES)
+    assert all(
+        one["converted"] == {"creatinine": "umol/L → mmol/L"} and one["oppositions"]["applied"] for one in told["sites"]
+    )
+    assert {site: state for site, (state, _) in states(made, pool).items()} == dict.fromkeys(SITES, "accepted")
+    made.keeper.close(pool, "end")
+
+
+def test_nobody_alone_leads_back(made: Pooling) -> None:
+    pool, number = pooled(made)
+    keys = PoolKeys.open(made.folder(pool), b"s" * 32)
+    hub_files = [
+        path for root in (made.net.house.folder, made.mart(number)) for path in root.rglob("*") if path.is_file()
+    ]
+    held = b"".join(path.read_bytes() if path.suffix != ".parquet" else _texts(path) for path in hub_files)
+    for site in SITES:
+        own, sent, ours = own_ids(made, site), site_ids(made, pool, site), patients(made.mart(number), site)
+        # The hub: it never holds the site's pseudonyms, nor the ids that came, and its keys make none of the former.
+        assert not any(one.encode() in held for one in own + sent)
+        assert not set(keys.of_site(site, "patient", ours)) & set(own + sent)
+        # Only both keys together lead from a patient of the site to one of the pool.
+        assert set(keys.of_site(site, "patient", sent)) == set(ours)
+        # The site: with all of its secrets it makes none of the hub's ids, and the order of the rows tells nothing.
+        members = BitMap.deserialize(made.built[site].row.members)
+        secrets = [
+            made.sites[site].secret(f"{purpose}:{name}")
+            for purpose in ("pool", "project")
+            for name in (pool, made.projects[site])
+        ]
+        tried = {
+            one
+            for secret in secrets
+            for key in (PoolKey(secret),)
+            for given in (own, sent)
+            for one in key.ids("patient", given)
+        }
+        tried |= {one for secret in secrets for one in ProjectKey("p", secret).pseudonyms(members)}
+        assert not tried & set(ours) and ours == sorted(ours)
+    assert not set(patients(made.mart(number), "angers")) & set(patients(made.mart(number), "brest")), (
+        "nobody is linked"
+    )
+    made.keeper.close(pool, "end")
+
+
+def _texts(path: Path) -> bytes:
+    columns = pq.read_table(path).columns
+    return " ".join(
+        str(one) for column in columns if pa.types.is_string(column.type) for one in column.to_pylist()
+    ).encode()
+
+
+Change = Callable[[Path, dict[str, Any]], None]
+
+
+def _column(folder: Path, manifest: dict[str, Any]) -> None:
+    table = pq.read_table(folder / "patients.parquet")
+    pq.write_table(table.append_column("weight", pa.array([70.0] * table.num_rows)), folder / "patients.parquet")
+
+
+def _numbers(folder: Path, manifest: dict[str, Any]) -> None:
+    table = pq.read_table(folder / "patients.parquet")
+    place = table.column_names.index("creatinine")
+    values = pa.array([1540399999123.0] * table.num_rows)
+    pq.write_table(table.set_column(place, "creatinine", values), folder / "patients.parquet")
+
+
+def _names(folder: Path, manifest: dict[str, Any]) -> None:
+    table = pq.read_table(folder / "stays.parquet")
+    values = pa.array(["M. Jean TREGARANTEC"] * table.num_rows)
+    pq.write_table(table.set_column(table.column_names.index("kind"), "kind", values), folder / "stays.parquet")
+
+
+def _rows(folder: Path, manifest: dict[str, Any]) -> None:
+    manifest["rows"]["patients"] += 1
+
+
+def _unit(folder: Path, manifest: dict[str, Any]) -> None:
+    manifest["units"]["creatinine"] = "mg/dL"
+
+
+def _fact_unit(folder: Path, manifest: dict[str, Any]) -> None:
+    manifest["units"]["potassium"] = "umol/L"
+
+
+def _ids(folder: Path, manifest: dict[str, Any]) -> None:
+    table = pq.read_table(folder / "codes.parquet")
+    pq.write_table(table, folder / "persons.parquet")
+
+
+def _other(folder: Path, manifest: dict[str, Any]) -> None:
+    manifest["member"] = "brest"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (_column, "a column that was not agreed on: weight"), (_numbers, "numbers like those of persons"), (_names, "like an identity"),
+        (_rows, "another number of rows"), (_unit, "mg/dL, cannot be converted into umol/L"), (_fact_unit, "another unit"),
+        (_ids, "other tables"), (_other, "of another site"),
+    ],
+)  # fmt: skip
+def test_what_was_not_agreed_is_set_aside_with_the_reason(
+    made: Pooling, monkeypatch: pytest.MonkeyPatch, change: Change, said: str
+) -> None:
+    def packed(folder: Path, manifest: dict[str, Any], *rest: Any) -> tuple[bytes, str]:
+        change(folder, manifest)
+        return delivery.pack(folder, manifest, *rest)
+
+    monkeypatch.setattr(agent, "pack", packed)
+    pool = made.ask("umol/L", "angers")
+    made.net.run("angers")
+    done = made.keeper.gather(pool)
+    assert said in done.quarantined["angers"] and done.datamart is None
+    assert states(made, pool)["angers"][0] == "quarantined" and said in states(made, pool)["angers"][1]
+    assert [path.parent.name for path in made.folder(pool).rglob("*.parcel")] == ["quarantine"]
+    assert not list(made.folder(pool).rglob("*.parquet")) and made.keeper.gather(pool).quarantined == {}
+    certificate = made.keeper.close(pool, "end")
+    assert {one["what"] for one in certificate["copies"]} >= {"quarantine", "key"} and not made.folder(pool).exists()
+
+
+@pytest.mark.parametrize("how", ["altered", "signature", "signed by another"])
+def test_a_damaged_package_is_set_aside(made: Pooling, how: str) -> None:
+    pool = made.ask("umol/L", "angers")
+    made.net.run("angers")
+    book = made.net.house.book
+    job = next(job for job in book.jobs_of_kind("pool") if job.body["pool"] == pool)
+    data = bytearray(book.files(job.id, "answer")[0].data)
+    if how == "altered":
+        data[len(data) // 2] ^= 1
+        book.db.write("UPDATE file SET data = ? WHERE job = ? AND side = 'answer'", (bytes(data), job.id))
+    else:
+        wrong = "AAAA" if how == "signature" else _resigned(made, pool, bytes(data))
+        book.db.write("UPDATE job SET answer = json_set(answer, '$.signature', ?) WHERE id = ?", (wrong, job.id))
+    done = made.keeper.gather(pool)
+    assert ("altered" if how == "altered" else "not signed") in done.quarantined["angers"]
+    made.keeper.close(pool, "end")
+
+
+def _resigned(made: Pooling, pool: str, data: bytes) -> str:
+
+    return base64.b64encode(made.net.places["brest"].identity.key.sign(b"estran-pool-1\n" + pool.encode())).decode()
+
+
+def test_a_site_decides(made: Pooling, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = made.ask()
+    strict = {"angers": Rules(), "brest": Rules(answer=("count",), approve=())}
+    places = made.net.places | {
+        name: dataclasses.replace(made.net.places[name], given=SiteRules(rules)) for name, rules in strict.items()
+    }
+    monkeypatch.setattr(delivery, "MOST", 10)
+    dataclasses.replace(made.net, places=places).run(*SITES)
+    found = states(made, pool)
+    assert found["angers"][0] == "approval", "by default somebody of the site says yes first"
+    assert found["brest"] == ("refused", "The rules of this site do not allow its datamarts to be pooled.")
+    assert found["tours"][0] == "refused" and "larger than a message may be" in found["tours"][1]
+    monkeypatch.undo()
+    made.keeper.close(pool, "end")
+    made.net.run(*SITES)  # hears the end
+    ledger = made.net.agent("angers")
+    waiting = [held.job.id for held in ledger.ledger.held() if held.state == "approval"]
+    assert all(ledger.ledger.decide(job, yes=True) for job in waiting)
+    ledger.once()
+    ledger.close()
+    assert states(made, pool)["angers"] == ("refused", "This pool is destroyed.")
+    lines = made.sites["angers"].state.audit.find(AuditFilter(action="hub-pool"), 50, 0)
+    assert any(not line.allowed and pool in line.target for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"cohort": "CIM10:E11"}, "another question"), ({"demographics": ["age"]}, "not agreed on: sex"),
+        ({"dates": "year"}, "tells dates in another way"), ({"variables": asked("x")["variables"][:2]}, "not agreed on: potassium"),
+    ],
+)  # fmt: skip
+def test_only_what_was_agreed_is_sent(made: Pooling, more: dict[str, Any], said: str) -> None:
+    agreed = asked(made.project, **more)
+    pool = made.keeper.ask(agreed, "researcher", {"angers": made.projects["angers"]}, "asked by a test of pools")
+    made.net.run("angers")
+    assert states(made, pool)["angers"][0] == "refused" and said in states(made, pool)["angers"][1]
+    made.keeper.close(pool, "end")
+
+
+def test_a_pass_that_is_killed_leaves_nothing_half_and_the_next_one_finishes(
+    made: Pooling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = made.ask("umol/L", "angers", "brest")
+    made.net.run("angers", "brest")
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: Any, **__: Any) -> Any:
+        raise Killed
+
+    places: list[tuple[Any, str]] = [
+        (keeper, "partition"), (keeper.PoolBook, "accept"), (keeper.PoolBook, "judged"), (handing, "assemble"),
+        (handing.PoolBook, "change"),
+    ]  # fmt: skip
+    for where, name in places:
+        with monkeypatch.context() as broken:
+            broken.setattr(where, name, killed)
+            with pytest.raises(Killed):
+                made.keeper.gather(pool)
+        whole = {part.folder for part in made.keeper.book.parts(pool) if part.folder}
+        assert all((made.folder(pool) / place / "patients.parquet").is_file() for place in whole)
+    done = made.keeper.gather(pool)
+    assert done.datamart is not None and made.rows(pool) == {"angers": "accepted", "brest": "accepted"}
+    assert len(list((made.folder(pool) / "sites").glob("*/*"))) == 2 and not list(made.folder(pool).glob(".*"))
+    live = [row for row in made.hub.state.datamarts.of(made.project) if row.state == MartState.LIVE]
+    assert [row.id for row in live] == [done.datamart], "the datamart that nobody knew of is destroyed"
+    made.keeper.close(pool, "end")
+    assert all(one.certificate for one in made.keeper.book.copies(pool) if one.what != "site")
+
+
+def test_who_objects_vanishes_and_the_site_hears_so(made: Pooling) -> None:
+    pool, first = pooled(made, "umol/L", "tours", "brest")
+    site = made.sites["tours"]
+    patient = int(BitMap.deserialize(made.built["tours"].row.members)[5])
+    before = patients(made.mart(first), "tours")
+    yesterday = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
+    oppose(site.warehouse, patient, "hub", yesterday)
+    rights.catch_up(site.state, site.snapshot())
+    name = agent.recipient_of(made.net.places["tours"], pool)
+    assert len(rights.due(site.state, name)) == 1
+    made.keeper.ask_who_left(pool, "tours")
+    made.net.run("tours")
+    done = made.keeper.gather(pool)
+    assert done.withdrawn == {"tours": 1} and done.datamart not in (None, first)
+    assert done.datamart is not None
+    after = patients(made.mart(done.datamart), "tours")
+    assert len(before) - len(after) == 1 and set(after) < set(before)
+    assert len(rights.due(site.state, name)) == 1, "not before the hub has done it"
+    made.net.run("tours")
+    assert rights.due(site.state, name) == ()
+    old = next(one for one in made.keeper.book.copies(pool) if one.what == "datamart" and one.place == str(first))
+    assert old.certificate["destroyed"] and not made.mart(first).exists()
+    made.keeper.ask_again(pool, ("tours",))  # sent anew, it is left out at the site
+    made.net.run("tours")
+    again = made.keeper.gather(pool)
+    assert again.taken == ["tours"] and again.datamart is not None
+    assert len(patients(made.mart(again.datamart), "tours")) == len(after)
+    assert sorted(part.state for part in made.keeper.book.parts(pool)) == ["accepted", "accepted", "superseded"]
+    made.keeper.close(pool, "end")
+
+
+def test_a_linkage_gives_one_id_to_who_two_sites_know(made: Pooling, tmp_path: Path) -> None:
+    pool, _ = pooled(made, "umol/L", "angers", "brest")
+    ids = {site: site_ids(made, pool, site) for site in ("angers", "brest")}
+    rows = [f"{site},{ids[site][place]},person-{place}" for site in ids for place in range(20)]
+    (tmp_path / "links.csv").write_text("\n".join(["site,record,person", *rows]), "utf-8")
+    assert made.keeper.link(pool, tmp_path / "links.csv") == 40
+    number = made.keeper.gather(pool).datamart
+    assert number is not None
+    shared = set(patients(made.mart(number), "angers")) & set(patients(made.mart(number), "brest"))
+    assert len(shared) == 20 and not any(
+        one.encode() in _texts(made.folder(pool) / "links.parquet") for one in ids["angers"]
+    )
+    with pytest.raises(UsageError, match="site, record and person"):
+        made.keeper.link(pool, made.folder(pool) / "links.parquet")
+    made.keeper.close(pool, "end")
+
+
+def test_at_the_end_every_copy_has_its_certificate(made: Pooling) -> None:
+    pool, number = pooled(made)
+    folder = made.mart(number)
+    step(made.hub.state, made.project, "close")
+    try:
+        assert made.keeper.gather(pool).closed, "the project is over"
+        assert not folder.exists() and not made.folder(pool).exists()
+        made.net.run(*SITES)
+        made.keeper.gather(pool)
+    finally:
+        made.project = open_project(made.hub)
+    copies = made.keeper.book.copies(pool)
+    assert all(one.certificate for one in copies)
+    assert sorted(one.what for one in copies) == ["datamart", "key", *["partition"] * 3, *["site"] * 3]
+    assert all(one.certificate["files"] for one in copies if one.what in ("datamart", "key", "partition"))
+    for name, site in made.sites.items():
+        assert agent.recipient_of(made.net.places[name], pool) not in {
+            one.name for one in site.state.rights.recipients()
+        }
+        kept = orjson.loads((made.net.places[name].folder / "pools" / f"{pool}.json").read_bytes())
+        assert kept["certificate"]["pool"] == pool and kept["members"] == ""
+    jobs = [
+        job.id
+        for kind in ("pool", "pool-life")
+        for job in made.net.house.book.jobs_of_kind(kind)
+        if job.body["pool"] == pool
+    ]
+    assert not any(made.net.house.book.files(job, "answer") for job in jobs)
+
+
+def test_who_may(made: Pooling) -> None:
+    pool, _ = pooled(made, "umol/L", "angers")
+    book, state = made.keeper.book, made.hub.state
+
+    def desk(login: str, role: Role) -> PoolDesk:
+        account = state.accounts.find(login)
+        assert account is not None
+        return PoolDesk(state, made.net.house.book, book, Actor(login, role, account.id))
+
+    assert desk("researcher", Role.RESEARCHER).one(pool) is not None
+    assert next(one.id for one in desk("researcher", Role.RESEARCHER).all()) == pool
+    assert desk("hub_operator", Role.HUB_OPERATOR).one(pool) is not None
+    with pytest.raises(NotAllowed, match="other people"):
+        desk("methodologist", Role.METHODOLOGIST).one(pool)
+    with pytest.raises(NotAllowed):
+        desk("viewer", Role.VIEWER).all()
+    made.keeper.close(pool, "end")
+
+
+def test_a_pool_is_asked_for_as_a_datamart_is(made: Pooling) -> None:
+    with pytest.raises(UsageError, match="without the committee"):
+        made.keeper.ask(asked(made.project, cohort="CIM10:E11"), "researcher", {"angers": "2019-001"}, "")
+    with pytest.raises(UsageError, match="members of the network"):
+        made.keeper.ask(asked(made.project), "researcher", {"linkage": "2019-001"}, "")
+    named = asked(made.project, variables=[{"name": "site", "codes": ["LOINC:2160-0"], "aggregate": "any"}])
+    with pytest.raises(UsageError, match="called 'site'"):
+        made.keeper.ask(named, "researcher", {"angers": "2019-001"}, "")
