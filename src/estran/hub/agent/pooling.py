@@ -21,7 +21,7 @@ from estran.exchange.tables import files_as_views
 from estran.exchange.whole import passing_folder
 from estran.hub.agent.ledger import Answer, Job
 from estran.hub.agent.place import AgentSite, Place
-from estran.hub.pooling.agreement import Schema, differs, schema_of, units_of
+from estran.hub.pooling.agreement import Schema, agreement_refusal, schema_of, units_of
 from estran.hub.pooling.delivery import KIND, PARCEL, Asked, Manifest, pack, pack_ids
 from estran.hub.pooling.rekeying import note_ids, rekeyed_sql, write_sorted
 from estran.hub.wire import File
@@ -109,7 +109,7 @@ def _found(site: AgentSite, asked: Asked) -> tuple[Decision, _Chosen | None]:
             continue
         held = read_spec(orjson.loads(row.spec))
         granted = may_build(site.state, held.frozen(), row.recipient, row.expires)
-        said = granted.reason if not granted.allowed else differs(asked.agreed, held)
+        said = granted.reason if not granted.allowed else agreement_refusal(asked.agreed, held)
         if said:
             continue
         uses = holding.uses(site.state, row.project, row.recipient) | _HUB

@@ -79,7 +79,7 @@ def _stay(column: StayColumn, day: str) -> Column:
     return Column(str(column), NUMBER if column in (StayColumn.DAYS, StayColumn.LENGTH) else TEXT)
 
 
-def differs(agreed: SpecFile, held: SpecFile) -> str:
+def agreement_refusal(agreed: SpecFile, held: SpecFile) -> str:
     """In what a site's datamart is not what was agreed; "" when it is. It may lack variables, and have other units."""
     ours, theirs = agreed.frozen(), held.frozen()
     if ours.cohort != theirs.cohort:
@@ -95,14 +95,14 @@ def differs(agreed: SpecFile, held: SpecFile) -> str:
             return f"The datamart makes the variable {one.name} of other codes, or in another way, than agreed on."
     if theirs.own:
         return "The datamart holds data that its project brought itself: they were not agreed on."
-    return _tables_differ(ours, theirs)
+    return _tables_refusal(ours, theirs)
 
 
 def _meaning(one: Variable) -> tuple[object, ...]:
     return frozenset(one.codes), one.aggregate, one.of, one.window
 
 
-def _tables_differ(ours: Spec, theirs: Spec) -> str:
+def _tables_refusal(ours: Spec, theirs: Spec) -> str:
     beyond = [str(one) for one in theirs.demographics if one not in ours.demographics]
     if theirs.stays:
         beyond += [str(one) for one in theirs.stays.columns if not ours.stays or one not in ours.stays.columns]

@@ -374,9 +374,8 @@ class PoolKeeper:
 
     def _hear_ends(self, pool: Pool) -> None:
         """The certificates of the sites, as they come."""
-        for job in self._jobs(KIND, pool.id):
+        for job in [*self._jobs(KIND, pool.id), *self._jobs(LIFE, pool.id)]:
             self._hub.forget_files(job.id, "answer")  # sent too late: nobody can open it any more
-        for job in self._jobs(LIFE, pool.id):
             if job.state == "ok" and job.body.get("what") == "destroyed":
                 own = job.answer.get("certificate", {"destroyed": "", "method": "nothing was sent from there"})
                 self.book.destroyed(self.book.copy(pool.id, "site", job.member), own)
