@@ -43,7 +43,11 @@ def _another_unit(made: Pooling, pool: str, folder: Path) -> None:
         f"COPY (SELECT * REPLACE (creatinine / 88.4 AS creatinine, diabetes AND hash(patient) % 4 = 0 AS diabetes) FROM '{path}') TO '{path}.new'"
     )
     Path(f"{path}.new").replace(path)
-    cells = compare(sorted(held, key=lambda one: one.site), made.keeper.find(pool).agreed.frozen(), lambda n, _: Shown(n // 5 * 5, margin=32))
+    cells = compare(
+        sorted(held, key=lambda one: one.site),
+        made.keeper.find(pool).agreed.frozen(),
+        lambda n, _: Shown(n // 5 * 5, margin=32),
+    )
     made.keeper.book.change(pool, differences=json.dumps({"cells": to_object(cells), "codes": []}))
 
 

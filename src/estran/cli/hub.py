@@ -450,6 +450,15 @@ def _run_embedded(opened: hubs.HubHouse, hub: Path, asked: str) -> None:
         _run_once(opened.office, path)
 
 
+def run_sites(hub: Path, key: Path | None = None) -> None:
+    """Run the agent of each site on the hub's own machine once."""
+    opened = opened_house(hub, key)
+    for path in embedded(opened, hub):
+        if (path / "estran.toml").is_file():
+            _run_once(opened.office, path)
+    opened.close()
+
+
 def _run_once(office: Office, path: Path) -> None:
     """One agent, without a network; what it cannot do is told, and shows in the answers."""
     try:

@@ -83,7 +83,10 @@ def gather(
     json: JsonOpt = False,
 ) -> None:
     """Take what came, take out who left, put the rest together; run it by the clock. Exit code 1 when a site's package
-    was set aside."""
+    was set aside. On an embedded hub each site's agent runs once before."""
+    from estran.cli.hub import run_sites  # it is the group of this one
+
+    run_sites(hub, key)
     keeper = _keeper(hub, key)
     found = [keeper.find(pool).id] if pool else [one.id for one in keeper.book.pools()]
     done = {one: keeper.gather(one) for one in found}

@@ -32,7 +32,11 @@ def marks(compared: Compared) -> tuple[Mark, ...]:
     found = []
     for cell in compared.cells:
         middle = None if cell.middle is None else place(cell.middle)
-        both = (place(cell.low), place(cell.high)) if cell.low is not None and cell.high is not None else (middle or 0.0,) * 2
+        both = (
+            (place(cell.low), place(cell.high))
+            if cell.low is not None and cell.high is not None
+            else (middle or 0.0,) * 2
+        )
         found.append(Mark(middle, *both))
     return tuple(found)
 

@@ -58,7 +58,11 @@ def test_what_lacks_or_is_rare_is_marked(tmp_path: Path) -> None:
 
 
 def test_of_few_patients_nothing_is_told(tmp_path: Path) -> None:
-    found = compared(site(tmp_path, "a", 19), site(tmp_path, "bb", 39), site(tmp_path, "ccc", 100, diabetes=[n < 3 for n in range(100)]))
+    found = compared(
+        site(tmp_path, "a", 19),
+        site(tmp_path, "bb", 39),
+        site(tmp_path, "ccc", 100, diabetes=[n < 3 for n in range(100)]),
+    )
     small, middling = found["creatinine", "a"], found["creatinine", "bb"]
     assert (small.missing, small.middle, found["diabetes", "a"].share) == (None, None, None)
     assert middling.middle is not None and middling.low is None

@@ -22,7 +22,8 @@ def test_what_measures_the_same_is_converted(given: str, wanted: str, by: float)
 
 
 @pytest.mark.parametrize(
-    ("given", "wanted"), [("mg/dL", "mmol/L"), ("a", "d"), ("", "mmol/L"), ("g", "mL"), ("{score}", "1"), ("Cel", "[degF]")]
+    ("given", "wanted"),
+    [("mg/dL", "mmol/L"), ("a", "d"), ("", "mmol/L"), ("g", "mL"), ("{score}", "1"), ("Cel", "[degF]")],
 )
 def test_what_does_not_is_not(given: str, wanted: str) -> None:
     assert factor(given, wanted) is None
