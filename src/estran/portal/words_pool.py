@@ -35,6 +35,7 @@ POOL: dict[str, dict[str, str]] = {
 # What agents and the hub say of a site, beside the sentences of errors.
 SAID = (
     _("This project has no datamart here."),
+    _("This datamart is itself a pool of sites: those sites are to be asked."),
     _("The datamart holds columns that were not agreed on: {1}."),
     _("The package is not for this key, or was altered."),
 )

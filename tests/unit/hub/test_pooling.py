@@ -75,7 +75,7 @@ def own_ids(made: Pooling, site: str) -> list[str]:
 
 def site_ids(made: Pooling, pool: str, site: str) -> list[str]:
     """What a site calls its patients in a pool."""
-    return PoolKey(made.sites[site].secret(f"pool:{pool}")).ids("patient", own_ids(made, site))
+    return agent.pool_key(made.net.places[site], made.sites[site], pool).ids("patient", own_ids(made, site))
 
 
 def test_three_sites_make_one_datamart_of_the_project(made: Pooling) -> None:
@@ -125,9 +125,8 @@ def test_nobody_alone_leads_back(made: Pooling) -> None:
         # The site: with all of its secrets it makes none of the hub's ids, and the order of the rows tells nothing.
         members = BitMap.deserialize(made.built[site].row.members)
         secrets = [
-            made.sites[site].secret(f"{purpose}:{name}")
-            for purpose in ("pool", "project")
-            for name in (pool, made.projects[site])
+            made.sites[site].secret(purpose)
+            for purpose in (f"pool:{made.net.house.book.meta('network')}/{pool}", f"project:{made.projects[site]}")
         ]
         tried = {
             one

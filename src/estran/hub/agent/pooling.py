@@ -107,6 +107,9 @@ def _found(site: AgentSite, asked: Asked) -> tuple[Decision, _Chosen | None]:
     for row in site.state.datamarts.of(asked.project):
         if row.state != MartState.LIVE or row.expires <= now():
             continue
+        if "pool" in orjson.loads(row.manifest):
+            said = "This datamart is itself a pool of sites: those sites are to be asked."
+            continue
         held = read_spec(orjson.loads(row.spec))
         granted = may_build(site.state, held.frozen(), row.recipient, row.expires)
         said = granted.reason if not granted.allowed else agreement_refusal(asked.agreed, held)
@@ -122,7 +125,7 @@ def _sent(place: Place, site: AgentSite, asked: Asked, chosen: _Chosen) -> Answe
     with passing_folder(place.folder / _FOLDER / asked.pool) as scratch:
         content = scratch / "content"
         content.mkdir()
-        counts = _write(site, chosen, asked, content, scratch)
+        counts = _write(place, site, chosen, asked, content, scratch)
         manifest = _manifest(place, site, asked, chosen, counts)
         data, signature = pack(content, manifest, place.identity.key, asked.key)
     members = (BitMap.deserialize(row.members) - chosen.gone) | _kept(place, asked.pool).people
@@ -140,12 +143,12 @@ def _body(pool_id: str, manifest: Manifest, signature: str) -> dict[str, Any]:
     return {"pool": pool_id, "made": manifest["made"], "signature": signature}
 
 
-def _write(site: AgentSite, chosen: _Chosen, asked: Asked, target: Path, scratch: Path) -> dict[str, int]:
+def _write(place: Place, site: AgentSite, chosen: _Chosen, asked: Asked, target: Path, scratch: Path) -> dict[str, int]:
     """The tables of the datamart that were agreed on, under the ids of the pool; rows of each."""
     folder, spec = site.directory / "datamarts" / chosen.row.folder / "parquet", chosen.held.frozen()
-    sources = {name: _source(folder, name) for name in schema_of(spec)}
+    sources = {name: folder / f"{name}.parquet" for name in schema_of(spec)}
     own = ProjectKey(chosen.row.project, site.secret(f"project:{chosen.row.project}"))
-    key, agreed, rows = _pool_key(site, place_name(asked.pool)), schema_of(asked.agreed.frozen()), dict[str, int]()
+    key, agreed, rows = pool_key(place, site, asked.pool), schema_of(asked.agreed.frozen()), dict[str, int]()
     with files_as_views(sources, scratch) as connection:
         shown = {
             name: _columns(connection.sql(f'SELECT * FROM "{name}" LIMIT 0').columns, name, agreed) for name in sources
@@ -158,12 +161,6 @@ def _write(site: AgentSite, chosen: _Chosen, asked: Asked, target: Path, scratch
         for name, columns in shown.items():
             rows[name] = write_sorted(connection, rekeyed_sql(name, columns), target / f"{name}.parquet")
     return rows
-
-
-def _source(folder: Path, name: str) -> Path:
-    """The file of a table; a pattern where the datamart is itself a pool of sites."""
-    whole = folder / f"{name}.parquet"
-    return whole if whole.is_file() else folder / name / "*" / "*.parquet"
 
 
 def _columns(held: Iterable[str], table: str, agreed: Schema) -> dict[str, str]:
@@ -217,7 +214,7 @@ def _withdrawals(place: Place, site: AgentSite, kept: Sent, job: Job) -> Answer:
         uses = holding.uses(site.state, kept.project, kept.recipient) | _HUB
         gone &= rights.excluded(site.snapshot(), uses)
     old = ProjectKey(kept.project, site.secret(f"project:{kept.project}")).pseudonyms(gone)
-    ids = _pool_key(site, place_name(kept.pool)).ids("patient", old)
+    ids = pool_key(place, site, kept.pool).ids("patient", old)
     manifest = {
         "pool": kept.pool, "network": place.membership.network, "member": place.membership.member, "what": "withdrawn",
         "made": now().isoformat(), "snapshot": {"version": site.snapshot().version},
@@ -264,13 +261,9 @@ def recipient_of(place: Place, pool_id: str) -> str:
     return f"pool {pool_id} {place.membership.network}"[:120]
 
 
-def place_name(pool_id: str) -> str:
-    """The purpose of the key by which a site re-keys for a pool."""
-    return f"pool:{pool_id}"
-
-
-def _pool_key(site: AgentSite, purpose: str) -> PoolKey:
-    return PoolKey(site.secret(purpose))
+def pool_key(place: Place, site: AgentSite, pool_id: str) -> PoolKey:
+    """By which this site re-keys for one pool of one network; no two pools can be joined by their ids."""
+    return PoolKey(site.secret(f"pool:{place.membership.network}/{pool_id}"))
 
 
 def _kept(place: Place, pool_id: str) -> Sent:

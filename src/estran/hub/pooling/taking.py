@@ -51,7 +51,7 @@ def check(given: Delivered) -> None:
         if path.name != MANIFEST and (path.suffix != ".parquet" or path.parent != given.folder):
             raise InputRefused("The package holds a file that was not agreed on.")
     agreed, tables = given.schema, given.tables
-    if "patients" not in tables or set(tables) - set(agreed):
+    if not {"patients", "codes"} <= set(tables) or set(tables) - set(agreed):
         raise InputRefused("The package holds other tables than agreed on.")
     for name, path in tables.items():
         _check_schema(name, path, agreed[name], given.manifest)
@@ -61,6 +61,7 @@ def check(given: Delivered) -> None:
         for name in tables:
             _check_values(connection, name, agreed[name])
         _check_patients(connection, tables)
+        _check_facts(connection, tables, [one.name for one in given.spec.every])
 
 
 def _check_schema(table: str, path: Path, agreed: Sequence[Column], manifest: Manifest) -> None:
@@ -130,6 +131,15 @@ def _check_patients(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, 
             continue
         if _any(connection, f'SELECT 1 FROM "{name}" ANTI JOIN patients USING (patient)'):
             raise InputRefused(f"The table {name} holds patients that are not among the patients.")
+
+
+def _check_facts(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, Path], names: Sequence[str]) -> None:
+    if "facts" not in tables:
+        return
+    if _any(connection, f"SELECT 1 FROM facts WHERE variable IS NULL OR variable NOT IN ({', '.join(map(repr, names))})"):
+        raise InputRefused("The facts hold a variable that was not agreed on.")
+    if _any(connection, "SELECT 1 FROM facts ANTI JOIN codes USING (code)"):
+        raise InputRefused("The facts hold codes that are not among the codes.")
 
 
 def _any(connection: duckdb.DuckDBPyConnection, query: str) -> bool:

@@ -182,6 +182,8 @@ class Datamarts:
             raise _destroyed()
         if row.expires <= now():
             raise UsageError("The time of this datamart is over: it is not refreshed any more.")
+        if "pool" in orjson.loads(row.manifest):
+            raise UsageError("This datamart is a pool of several sites: it is gathered anew, not built here.")
         return row
 
     def refresh_due(self, reason: str) -> Pass:
