@@ -61,7 +61,11 @@ def test_the_life_of_a_pool(tmp_path: Path, estran: Command) -> None:
     states = {one["site"]: one["state"] for one in estran("hub", "pool", "status", hub, pool, "--json").json["sites"]}
     assert states == {"angers": "approval", "brest": "approval"}, "somebody of each site says yes first"
     for name in states:
-        (waiting,) = (one["job"] for one in estran("hub", "jobs", tmp_path / name, "--json").json["jobs"] if one["state"] == "approval")
+        (waiting,) = (
+            one["job"]
+            for one in estran("hub", "jobs", tmp_path / name, "--json").json["jobs"]
+            if one["state"] == "approval"
+        )
         assert estran("hub", "approve", tmp_path / name, waiting).code == 0
     done = estran("hub", "pool", "gather", hub, "--json").json["pools"][0]
     assert done["taken"] == ["angers", "brest"] and done["datamart"]
@@ -70,8 +74,15 @@ def test_the_life_of_a_pool(tmp_path: Path, estran: Command) -> None:
     assert [one["variable"] for one in found] == ["sex", "age", "creatinine"] and len(found[0]["sites"]) == 2
     assert "creatinine" in estran("hub", "pool", "differences", hub, pool).out
     assert estran("hub", "pool", "ask", hub, pool, "--site", "brest", "--json").json["asked"] == ["brest"]
-    assert estran("hub", "pool", "close", hub, pool, "--reason", "a test", "--certificate", tmp_path / "end.json").code == 0
-    assert {one["what"] for one in json.loads((tmp_path / "end.json").read_text())["copies"]} == {"key", "partition", "datamart"}
+    assert (
+        estran("hub", "pool", "close", hub, pool, "--reason", "a test", "--certificate", tmp_path / "end.json").code
+        == 0
+    )
+    assert {one["what"] for one in json.loads((tmp_path / "end.json").read_text())["copies"]} == {
+        "key",
+        "partition",
+        "datamart",
+    }
     assert estran("hub", "pool", "gather", hub).code == 0 and estran("hub", "pool", "gather", hub).code == 0
     assert estran("hub", "pool", "status", hub, pool, "--json").json["complete"]
     assert [one["state"] for one in estran("hub", "pool", "status", hub, "--json").json["pools"]] == ["closed"]

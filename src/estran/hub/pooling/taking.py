@@ -136,7 +136,9 @@ def _check_patients(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, 
 def _check_facts(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, Path], names: Sequence[str]) -> None:
     if "facts" not in tables:
         return
-    if _any(connection, f"SELECT 1 FROM facts WHERE variable IS NULL OR variable NOT IN ({', '.join(map(repr, names))})"):
+    if _any(
+        connection, f"SELECT 1 FROM facts WHERE variable IS NULL OR variable NOT IN ({', '.join(map(repr, names))})"
+    ):
         raise InputRefused("The facts hold a variable that was not agreed on.")
     if _any(connection, "SELECT 1 FROM facts ANTI JOIN codes USING (code)"):
         raise InputRefused("The facts hold codes that are not among the codes.")
