@@ -5,18 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
+import duckdb
 import orjson
 import typer
 
 from estran import app as house
-from estran.cli.show import JsonOpt, KeyOpt, console, emit, number, table
+from estran.cli.show import JsonOpt, KeyOpt, console, emit, errors, number, table
 from estran.hub import house as hubs
 from estran.hub.pooling.book import PoolBook
 from estran.hub.pooling.desk import PoolDesk, PoolSheet
 from estran.hub.pooling.differences import Cell
 from estran.hub.pooling.keeper import Gathered, PoolKeeper
 from estran.hub.pooling.keys import PURPOSE
-from estran.model.errors import UsageError
+from estran.model.errors import EstranError, UsageError, told
 from estran.projects.actors import KEY_HOLDER
 from estran.projects.datamarts.reading import read_file
 
@@ -83,19 +84,25 @@ def gather(
     json: JsonOpt = False,
 ) -> None:
     """Take what came, take out who left, put the rest together; run it by the clock. Exit code 1 when a site's package
-    was set aside. On an embedded hub each site's agent runs once before."""
+    was set aside, or a pool could not be worked on. On an embedded hub each site's agent runs once before."""
     from estran.cli.hub import run_sites  # it is the group of this one
 
     run_sites(hub, key)
     keeper = _keeper(hub, key)
     found = [keeper.find(pool).id] if pool else [one.id for one in keeper.book.pools()]
-    done = {one: keeper.gather(one) for one in found}
+    done, failed = dict[str, Gathered](), dict[str, str]()
+    for one in found:
+        try:
+            done[one] = keeper.gather(one)
+        except (EstranError, OSError, duckdb.Error) as error:  # patients are to be taken out of the other pools all the same
+            failed[one] = told(error)
+            errors.print(f"{one}: {told(error)}", highlight=False, markup=False)
     if json:
-        emit({"pools": [_gathered(one, what) for one, what in done.items()]})
+        emit({"pools": [_gathered(one, what) for one, what in done.items()], "failed": failed})
     else:
         for one, what in done.items():
             _tell(one, what)
-    if any(what.quarantined for what in done.values()):
+    if failed or any(what.quarantined for what in done.values()):
         raise typer.Exit(1)
 
 

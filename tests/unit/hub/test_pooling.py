@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import dataclasses
 import datetime as dt
-from collections.abc import Callable
+import errno
+import shutil
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +18,25 @@ import pyarrow.parquet as pq
 import pytest
 from pyroaring import BitMap
 from tests.pool_kit import Pooling, asked, open_project, pooling, shelf_of
+from tests.unit.hub import spoiled
 from tests.unit.opposing import oppose
-from tests.unit.projects.opened import step
+from tests.unit.projects.opened import opened, step
 
 from estran.hub.agent import pooling as agent
 from estran.hub.agent.rules import Rules, SiteRules
 from estran.hub.pooling import delivery, handing, keeper
 from estran.hub.pooling.desk import PoolDesk
+from estran.hub.pooling.keeper import PoolKeeper
 from estran.hub.pooling.keys import PoolKeys
-from estran.model.errors import NotAllowed, UsageError
+from estran.model.errors import NotAllowed, StoreError, UsageError
 from estran.projects import rights
 from estran.projects.actors import Actor, Role
+from estran.projects.datamarts.shelf import Datamarts
 from estran.projects.workspaces.spaces import provide
 from estran.release.pooled import PoolKey
 from estran.release.rekey import ProjectKey
 from estran.state import AuditFilter
-from estran.state.datamarts import MartState
+from estran.state.datamarts import DatamartBook, MartState
 
 SITES = ("angers", "brest", "tours")
 
@@ -41,10 +46,27 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Pooling:
     return pooling(tmp_path_factory.mktemp("pooling"), *SITES)
 
 
-def pooled(made: Pooling, unit: str = "umol/L", *only: str) -> tuple[str, int]:
-    """A pool with what its sites sent, and its datamart."""
-    pool = made.ask(unit, *only)
-    made.net.run(*(only or SITES))
+@pytest.fixture(scope="module")
+def shared(made: Pooling) -> str:
+    """A pool with what three sites sent in another unit; tests leave it open, the last one closes it."""
+    pool = made.ask("mmol/L")
+    made.net.run(*SITES)
+    done = made.keeper.gather(pool)
+    assert not done.quarantined and done.taken == list(SITES)
+    return pool
+
+
+def number_of(made: Pooling, pool: str) -> int:
+    """The datamart of a pool."""
+    number = made.keeper.find(pool).datamart
+    assert number is not None
+    return number
+
+
+def pooled(made: Pooling, *only: str) -> tuple[str, int]:
+    """A pool of its own with what some sites sent, and its datamart."""
+    pool = made.ask("umol/L", *only)
+    made.net.run(*only)
     done = made.keeper.gather(pool)
     assert not done.quarantined and done.datamart is not None
     return pool, done.datamart
@@ -78,8 +100,8 @@ def site_ids(made: Pooling, pool: str, site: str) -> list[str]:
     return agent.pool_key(made.net.places[site], made.sites[site], pool).ids("patient", own_ids(made, site))
 
 
-def test_three_sites_make_one_datamart_of_the_project(made: Pooling) -> None:
-    pool, number = pooled(made, "mmol/L")
+def test_three_sites_make_one_datamart_of_the_project(made: Pooling, shared: str) -> None:
+    pool, number = shared, number_of(made, shared)
     folder = made.mart(number)
     with duckdb.connect(str(folder / "datamart.duckdb"), read_only=True) as connection:
         connection.execute(f"SET file_search_path = '{folder}'")
@@ -105,11 +127,12 @@ def test_three_sites_make_one_datamart_of_the_project(made: Pooling) -> None:
         one["converted"] == {"creatinine": "umol/L → mmol/L"} and one["oppositions"]["applied"] for one in told["sites"]
     )
     assert {site: state for site, (state, _) in states(made, pool).items()} == dict.fromkeys(SITES, "accepted")
-    made.keeper.close(pool, "end")
+    jobs = made.net.house.book.jobs_of_kind("pool")
+    assert not any(made.net.house.book.files(job.id, "answer") for job in jobs), "packages are dropped once taken"
 
 
-def test_nobody_alone_leads_back(made: Pooling) -> None:
-    pool, number = pooled(made)
+def test_nobody_alone_leads_back(made: Pooling, shared: str) -> None:
+    pool, number = shared, number_of(made, shared)
     keys = PoolKeys.open(made.folder(pool), b"s" * 32)
     hub_files = [
         path for root in (made.net.house.folder, made.mart(number)) for path in root.rglob("*") if path.is_file()
@@ -140,7 +163,6 @@ def test_nobody_alone_leads_back(made: Pooling) -> None:
     assert not set(patients(made.mart(number), "angers")) & set(patients(made.mart(number), "brest")), (
         "nobody is linked"
     )
-    made.keeper.close(pool, "end")
 
 
 def _texts(path: Path) -> bytes:
@@ -150,58 +172,17 @@ def _texts(path: Path) -> bytes:
     ).encode()
 
 
-Change = Callable[[Path, dict[str, Any]], None]
-
-
-def _column(folder: Path, manifest: dict[str, Any]) -> None:
-    table = pq.read_table(folder / "patients.parquet")
-    pq.write_table(table.append_column("weight", pa.array([70.0] * table.num_rows)), folder / "patients.parquet")
-
-
-def _numbers(folder: Path, manifest: dict[str, Any]) -> None:
-    table = pq.read_table(folder / "patients.parquet")
-    place = table.column_names.index("creatinine")
-    values = pa.array([1540399999123.0] * table.num_rows)
-    pq.write_table(table.set_column(place, "creatinine", values), folder / "patients.parquet")
-
-
-def _names(folder: Path, manifest: dict[str, Any]) -> None:
-    table = pq.read_table(folder / "stays.parquet")
-    values = pa.array(["M. Jean TREGARANTEC"] * table.num_rows)
-    pq.write_table(table.set_column(table.column_names.index("kind"), "kind", values), folder / "stays.parquet")
-
-
-def _rows(folder: Path, manifest: dict[str, Any]) -> None:
-    manifest["rows"]["patients"] += 1
-
-
-def _unit(folder: Path, manifest: dict[str, Any]) -> None:
-    manifest["units"]["creatinine"] = "mg/dL"
-
-
-def _fact_unit(folder: Path, manifest: dict[str, Any]) -> None:
-    manifest["units"]["potassium"] = "umol/L"
-
-
-def _ids(folder: Path, manifest: dict[str, Any]) -> None:
-    table = pq.read_table(folder / "codes.parquet")
-    pq.write_table(table, folder / "persons.parquet")
-
-
-def _other(folder: Path, manifest: dict[str, Any]) -> None:
-    manifest["member"] = "brest"
-
-
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (_column, "a column that was not agreed on: weight"), (_numbers, "numbers like those of persons"), (_names, "like an identity"),
-        (_rows, "another number of rows"), (_unit, "mg/dL, cannot be converted into umol/L"), (_fact_unit, "another unit"),
-        (_ids, "other tables"), (_other, "of another site"),
+        (spoiled.column, "a column that was not agreed on: weight"), (spoiled.numbers, "numbers like those of persons"), (spoiled.names, "like an identity"),
+        (spoiled.rows, "another number of rows"), (spoiled.unit, "mg/dL, cannot be converted into umol/L"), (spoiled.fact_unit, "another unit"),
+        (spoiled.ids, "other tables"), (spoiled.raw, "numbers like those of persons"), (spoiled.plain, "not those of a pool"),
+        (spoiled.codes("code", "Jean TREGARANTEC"), "not shaped"), (spoiled.codes("label_fr", "1 54 03 99 123 456 12"), "like an identity"), (spoiled.other, "of another site"),
     ],
 )  # fmt: skip
 def test_what_was_not_agreed_is_set_aside_with_the_reason(
-    made: Pooling, monkeypatch: pytest.MonkeyPatch, change: Change, said: str
+    made: Pooling, monkeypatch: pytest.MonkeyPatch, change: spoiled.Change, said: str
 ) -> None:
     def packed(folder: Path, manifest: dict[str, Any], *rest: Any) -> tuple[bytes, str]:
         change(folder, manifest)
@@ -219,7 +200,7 @@ def test_what_was_not_agreed_is_set_aside_with_the_reason(
     assert {one["what"] for one in certificate["copies"]} >= {"quarantine", "key"} and not made.folder(pool).exists()
 
 
-@pytest.mark.parametrize("how", ["altered", "signature", "signed by another"])
+@pytest.mark.parametrize("how", ["altered", "signature", "signed by another", "replayed"])
 def test_a_damaged_package_is_set_aside(made: Pooling, how: str) -> None:
     pool = made.ask("umol/L", "angers")
     made.net.run("angers")
@@ -229,11 +210,19 @@ def test_a_damaged_package_is_set_aside(made: Pooling, how: str) -> None:
     if how == "altered":
         data[len(data) // 2] ^= 1
         book.db.write("UPDATE file SET data = ? WHERE job = ? AND side = 'answer'", (bytes(data), job.id))
+    elif how == "replayed":
+        assert made.keeper.gather(pool).taken == ["angers"]
+        made.keeper.ask_again(pool)
+        made.net.run("angers")
+        again = next(job for job in reversed(book.jobs_of_kind("pool")) if job.body["pool"] == pool)
+        signed = orjson.dumps(job.answer).decode()
+        book.db.write("UPDATE job SET answer = ? WHERE id = ?", (signed, again.id))
+        book.db.write("UPDATE file SET data = ? WHERE job = ? AND side = 'answer'", (bytes(data), again.id))
     else:
         wrong = "AAAA" if how == "signature" else _resigned(made, pool, bytes(data))
         book.db.write("UPDATE job SET answer = json_set(answer, '$.signature', ?) WHERE id = ?", (wrong, job.id))
     done = made.keeper.gather(pool)
-    assert ("altered" if how == "altered" else "not signed") in done.quarantined["angers"]
+    assert {"altered": "altered", "replayed": "newer before"}.get(how, "not signed") in done.quarantined["angers"]
     made.keeper.close(pool, "end")
 
 
@@ -262,7 +251,7 @@ def test_a_site_decides(made: Pooling, monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(ledger.ledger.decide(job, yes=True) for job in waiting)
     ledger.once()
     ledger.close()
-    assert states(made, pool)["angers"] == ("refused", "This pool is destroyed.")
+    assert states(made, pool)["angers"][0] == "expired", "what comes too late is not kept"
     lines = made.sites["angers"].state.audit.find(AuditFilter(action="hub-pool"), 50, 0)
     assert any(not line.allowed and pool in line.target for line in lines)
 
@@ -285,8 +274,8 @@ def test_only_what_was_agreed_is_sent(made: Pooling, more: dict[str, Any], said:
 def test_a_pass_that_is_killed_leaves_nothing_half_and_the_next_one_finishes(
     made: Pooling, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pool = made.ask("umol/L", "angers", "brest")
-    made.net.run("angers", "brest")
+    pool = made.ask("umol/L", "angers")
+    made.net.run("angers")
 
     class Killed(BaseException):
         pass
@@ -305,48 +294,64 @@ def test_a_pass_that_is_killed_leaves_nothing_half_and_the_next_one_finishes(
                 made.keeper.gather(pool)
         whole = {part.folder for part in made.keeper.book.parts(pool) if part.folder}
         assert all((made.folder(pool) / place / "patients.parquet").is_file() for place in whole)
+    with monkeypatch.context() as broken:  # the power goes: nothing is cleaned
+        broken.setattr(DatamartBook, "finish", killed)
+        with pytest.raises(Killed):
+            made.keeper.gather(pool)
+    (unfinished,) = (row for row in made.hub.state.datamarts.of(made.project) if row.state == MartState.BUILDING)
+    assert made.mart(unfinished.id).exists()
     done = made.keeper.gather(pool)
-    assert done.datamart is not None and made.rows(pool) == {"angers": "accepted", "brest": "accepted"}
-    assert len(list((made.folder(pool) / "sites").glob("*/*"))) == 2 and not list(made.folder(pool).glob(".*"))
-    live = [row for row in made.hub.state.datamarts.of(made.project) if row.state == MartState.LIVE]
-    assert [row.id for row in live] == [done.datamart], "the datamart that nobody knew of is destroyed"
+    assert not made.mart(unfinished.id).exists()
+    assert done.datamart is not None and made.rows(pool) == {"angers": "accepted"}
+    assert len(list((made.folder(pool) / "sites").glob("*/*"))) == 1 and not list(made.folder(pool).glob(".*"))
+    live = [row.id for row in made.hub.state.datamarts.of(made.project) if row.state == MartState.LIVE]
+    others = [one.datamart for one in made.keeper.book.pools()]
+    assert done.datamart in live and set(live) <= set(others), "the datamart that nobody knew of is destroyed"
     made.keeper.close(pool, "end")
     assert all(one.certificate for one in made.keeper.book.copies(pool) if one.what != "site")
 
 
-def test_who_objects_vanishes_and_the_site_hears_so(made: Pooling) -> None:
-    pool, first = pooled(made, "umol/L", "tours", "brest")
-    site = made.sites["tours"]
-    patient = int(BitMap.deserialize(made.built["tours"].row.members)[5])
-    before = patients(made.mart(first), "tours")
-    yesterday = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
-    oppose(site.warehouse, patient, "hub", yesterday)
-    rights.catch_up(site.state, site.snapshot())
-    name = agent.recipient_of(made.net.places["tours"], pool)
-    assert len(rights.due(site.state, name)) == 1
-    made.keeper.ask_who_left(pool, "tours")
-    made.net.run("tours")
-    done = made.keeper.gather(pool)
-    assert done.withdrawn == {"tours": 1} and done.datamart not in (None, first)
-    assert done.datamart is not None
-    after = patients(made.mart(done.datamart), "tours")
-    assert len(before) - len(after) == 1 and set(after) < set(before)
-    assert len(rights.due(site.state, name)) == 1, "not before the hub has done it"
-    made.net.run("tours")
-    assert rights.due(site.state, name) == ()
-    old = next(one for one in made.keeper.book.copies(pool) if one.what == "datamart" and one.place == str(first))
-    assert old.certificate["destroyed"] and not made.mart(first).exists()
-    made.keeper.ask_again(pool, ("tours",))  # sent anew, it is left out at the site
-    made.net.run("tours")
-    again = made.keeper.gather(pool)
-    assert again.taken == ["tours"] and again.datamart is not None
-    assert len(patients(made.mart(again.datamart), "tours")) == len(after)
-    assert sorted(part.state for part in made.keeper.book.parts(pool)) == ["accepted", "accepted", "superseded"]
-    made.keeper.close(pool, "end")
+def test_a_pool_is_asked_for_as_a_datamart_is(made: Pooling) -> None:
+    with pytest.raises(UsageError, match="without the committee"):
+        made.keeper.ask(asked(made.project, cohort="CIM10:E11"), "researcher", {"angers": "2019-001"}, "")
+    with pytest.raises(UsageError, match="members of the network"):
+        made.keeper.ask(asked(made.project), "researcher", {"linkage": "2019-001"}, "")
+    named = asked(made.project, variables=[{"name": "site", "codes": ["LOINC:2160-0"], "aggregate": "any"}])
+    with pytest.raises(UsageError, match="called 'site'"):
+        made.keeper.ask(named, "researcher", {"angers": "2019-001"}, "")
 
 
-def test_a_linkage_gives_one_id_to_who_two_sites_know(made: Pooling, tmp_path: Path) -> None:
-    pool, _ = pooled(made, "umol/L", "angers", "brest")
+def test_who_may(made: Pooling, shared: str) -> None:
+    pool = shared
+    book, state = made.keeper.book, made.hub.state
+
+    def desk(login: str, role: Role) -> PoolDesk:
+        account = state.accounts.find(login)
+        assert account is not None
+        return PoolDesk(state, made.net.house.book, book, Actor(login, role, account.id))
+
+    assert desk("researcher", Role.RESEARCHER).one(pool) is not None
+    assert pool in [one.id for one in desk("researcher", Role.RESEARCHER).all()]
+    assert desk("hub_operator", Role.HUB_OPERATOR).one(pool) is not None
+    with pytest.raises(NotAllowed, match="other people"):
+        desk("methodologist", Role.METHODOLOGIST).one(pool)
+    with pytest.raises(NotAllowed):
+        desk("viewer", Role.VIEWER).all()
+    other = state.accounts.add("colleague", "!none", Role.RESEARCHER)
+    opened(state, [other.id])
+    mine = desk("colleague", Role.RESEARCHER)
+    assert mine.all() == [], "somebody of another project"
+    with pytest.raises(NotAllowed, match="other people"):
+        mine.one(pool)
+    with pytest.raises(NotAllowed, match="another person"):
+        Datamarts(made.hub, mine.actor).one(number_of(made, pool))
+    account = Actor.of(other)
+    with pytest.raises(NotAllowed):
+        PoolKeeper(made.net.house.folder, made.net.house.book, Datamarts(made.hub, account), b"s" * 32).gather(pool)
+
+
+def test_a_linkage_gives_one_id_to_who_two_sites_know(made: Pooling, shared: str, tmp_path: Path) -> None:
+    pool = shared
     ids = {site: site_ids(made, pool, site) for site in ("angers", "brest")}
     rows = [f"{site},{ids[site][place]},person-{place}" for site in ids for place in range(20)]
     (tmp_path / "links.csv").write_text("\n".join(["site,record,person", *rows]), "utf-8")
@@ -359,11 +364,93 @@ def test_a_linkage_gives_one_id_to_who_two_sites_know(made: Pooling, tmp_path: P
     )
     with pytest.raises(UsageError, match="site, record and person"):
         made.keeper.link(pool, made.folder(pool) / "links.parquet")
+
+
+def full(*_: Any, **__: Any) -> Any:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_who_objects_or_is_erased_vanishes_and_the_site_hears_so(
+    made: Pooling, shared: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool, first, site = shared, number_of(made, shared), made.sites["tours"]
+    objecting, erased = (int(one) for one in list(BitMap.deserialize(made.built["tours"].row.members))[5:7])
+    before = patients(made.mart(first), "tours")
+    yesterday = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
+    oppose(site.warehouse, objecting, "hub", yesterday)
+    oppose(site.warehouse, erased, "warehouse", yesterday)
+    rights.catch_up(site.state, site.snapshot())
+    name = agent.recipient_of(made.net.places["tours"], pool)
+    assert len(rights.due(site.state, name)) == 2
+    made.keeper.ask_who_left(pool, "tours")
+    made.net.run("tours")
+    with monkeypatch.context() as broken:
+        broken.setattr(handing, "assemble", full)
+        with pytest.raises(OSError, match="No space"):
+            made.keeper.gather(pool)
+    assert not made.mart(first).exists(), "rather no datamart than one with them"
+    assert made.keeper.gather(pool).datamart not in (None, first)
+    after = patients(made.mart(number_of(made, pool)), "tours")
+    assert len(before) - len(after) == 2 and set(after) < set(before)
+    assert len(rights.due(site.state, name)) == 2, "not before the hub has done it"
+    made.net.run("tours")
+    assert rights.due(site.state, name) == ()
+    old = next(one for one in made.keeper.book.copies(pool) if one.what == "datamart" and one.place == str(first))
+    assert old.certificate["destroyed"] and not made.mart(first).exists()
+    made.keeper.ask_again(pool, ("tours",))  # sent anew, they are left out at the site
+    made.net.run("tours")
+    assert made.keeper.gather(pool).taken == ["tours"]
+    assert len(patients(made.mart(number_of(made, pool)), "tours")) == len(after)
+    assert sorted(part.state for part in made.keeper.book.parts(pool)) == [*["accepted"] * 3, "superseded"]
+
+
+def test_what_was_destroyed_stays_so(made: Pooling, tmp_path: Path) -> None:
+    pool, number = pooled(made, "angers")
+    saved = {made.folder(pool): tmp_path / "pool", made.mart(number): tmp_path / "mart"}
+    for there, kept in saved.items():
+        shutil.copytree(there, kept)
+    first = made.keeper.close(pool, "end")
+    assert made.keeper.close(pool, "once more") == first == made.keeper.find(pool).certificate
+    made.net.run("angers")
+    for there, kept in saved.items():  # files come back from a backup
+        shutil.copytree(kept, there)
+    assert made.keeper.gather(pool).closed and not any(one.exists() for one in saved)
+    copies = made.keeper.book.copies(pool)
+    assert all(one.certificate for one in copies)
+    assert [one.what for one in copies if one.certificate.get("why") == "back from a backup"] == ["datamart", "backup"]
+    # The hub itself comes back from a backup, with its book: the site knows better.
+    shutil.copytree(tmp_path / "pool", made.folder(pool))
+    made.keeper.book.change(pool, state="open", certificate="", datamart=number)
+    made.keeper.ask_who_left(pool, "angers")
+    made.net.run("angers")
+    assert made.keeper.gather(pool).taken == [] and not list(made.folder(pool).rglob("*.parquet"))
+    assert states(made, pool)["angers"] == ("left", "The site holds the certificate that this pool was destroyed.")
+    assert made.keeper.find(pool).datamart is None
     made.keeper.close(pool, "end")
 
 
-def test_at_the_end_every_copy_has_its_certificate(made: Pooling) -> None:
-    pool, number = pooled(made)
+def test_a_full_disk_loses_no_package(made: Pooling, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = made.ask("umol/L", "angers")
+    made.net.run("angers")
+
+    for where, name, said in ((tarfile.TarFile, "extract", StoreError), (keeper, "partition", OSError)):
+        with monkeypatch.context() as broken:
+            broken.setattr(where, name, full)
+            with pytest.raises(said):
+                made.keeper.gather(pool)
+        assert made.rows(pool) == {}, "neither taken nor set aside"
+    assert made.keeper.gather(pool).taken == ["angers"]
+    made.keeper.close(pool, "end")
+
+
+def test_a_clock_that_was_put_back_withdraws_no_wish() -> None:
+    kept = agent.Sent("p", "p", "r", "k", "", {}, None, "2099-01-01T00:00:00+00:00")
+    assert agent.later(kept) == "2099-01-01T00:00:00.000001+00:00"
+    assert agent.later(dataclasses.replace(kept, made="")) < "2099"
+
+
+def test_at_the_end_every_copy_has_its_certificate(made: Pooling, shared: str) -> None:
+    pool, number = shared, number_of(made, shared)
     folder = made.mart(number)
     step(made.hub.state, made.project, "close")
     try:
@@ -375,7 +462,7 @@ def test_at_the_end_every_copy_has_its_certificate(made: Pooling) -> None:
         made.project = open_project(made.hub)
     copies = made.keeper.book.copies(pool)
     assert all(one.certificate for one in copies)
-    assert sorted(one.what for one in copies) == ["datamart", "key", *["partition"] * 3, *["site"] * 3]
+    assert {one.what for one in copies} >= {"datamart", "key", "partition", "site"}
     assert all(one.certificate["files"] for one in copies if one.what in ("datamart", "key", "partition"))
     for name, site in made.sites.items():
         assert agent.recipient_of(made.net.places[name], pool) not in {
@@ -392,30 +479,20 @@ def test_at_the_end_every_copy_has_its_certificate(made: Pooling) -> None:
     assert not any(made.net.house.book.files(job, "answer") for job in jobs)
 
 
-def test_who_may(made: Pooling) -> None:
-    pool, _ = pooled(made, "umol/L", "angers")
-    book, state = made.keeper.book, made.hub.state
-
-    def desk(login: str, role: Role) -> PoolDesk:
-        account = state.accounts.find(login)
-        assert account is not None
-        return PoolDesk(state, made.net.house.book, book, Actor(login, role, account.id))
-
-    assert desk("researcher", Role.RESEARCHER).one(pool) is not None
-    assert next(one.id for one in desk("researcher", Role.RESEARCHER).all()) == pool
-    assert desk("hub_operator", Role.HUB_OPERATOR).one(pool) is not None
-    with pytest.raises(NotAllowed, match="other people"):
-        desk("methodologist", Role.METHODOLOGIST).one(pool)
-    with pytest.raises(NotAllowed):
-        desk("viewer", Role.VIEWER).all()
-    made.keeper.close(pool, "end")
-
-
-def test_a_pool_is_asked_for_as_a_datamart_is(made: Pooling) -> None:
-    with pytest.raises(UsageError, match="without the committee"):
-        made.keeper.ask(asked(made.project, cohort="CIM10:E11"), "researcher", {"angers": "2019-001"}, "")
+def test_of_a_site_that_ends_nothing_stays(made: Pooling) -> None:
+    pool, _ = pooled(made, "angers", "brest")
+    step(made.sites["brest"].state, made.projects["brest"], "close")
+    made.keeper.ask_who_left(pool, "brest")
+    made.net.run("brest")
+    assert made.keeper.gather(pool).withdrawn == {"brest": len(own_ids(made, "brest"))}
+    assert patients(made.mart(number_of(made, pool)), "brest") == []
+    for gone in ("angers", "brest"):  # they leave the network
+        made.net.house.book.withdraw(gone)
+    made.keeper.gather(pool)
+    assert made.keeper.find(pool).datamart is None and not list(made.folder(pool).rglob("*.parquet"))
+    assert states(made, pool)["angers"] == ("left", "This site left the network.")
     with pytest.raises(UsageError, match="members of the network"):
-        made.keeper.ask(asked(made.project), "researcher", {"linkage": "2019-001"}, "")
-    named = asked(made.project, variables=[{"name": "site", "codes": ["LOINC:2160-0"], "aggregate": "any"}])
-    with pytest.raises(UsageError, match="called 'site'"):
-        made.keeper.ask(named, "researcher", {"angers": "2019-001"}, "")
+        made.ask("umol/L", "angers")
+    made.keeper.close(pool, "end")
+    sheet = PoolDesk(made.hub.state, made.net.house.book, made.keeper.book, shelf_of(made.hub).actor).one(pool)
+    assert sheet is not None and sheet.never and not sheet.complete

@@ -8,6 +8,7 @@ its rules say of sending more: `pool-life` needs no yes.
 from __future__ import annotations
 
 import base64
+import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -55,6 +56,7 @@ class Sent:
     members: str
     owed: dict[str, list[int]]
     certificate: dict[str, Any] | None = None
+    made: str = ""  # when it last sent, never earlier than before: a clock that was put back withdraws nobody's wish
 
     @property
     def people(self) -> BitMap:
@@ -131,7 +133,7 @@ def _sent(place: Place, site: AgentSite, asked: Asked, chosen: _Chosen) -> Answe
     members = (BitMap.deserialize(row.members) - chosen.gone) | _kept(place, asked.pool).people
     _keep(place, replace(
         _kept(place, asked.pool), project=row.project, recipient=row.recipient, key=asked.key.public_bytes_raw().hex(),
-        members=base64.b64encode(members.serialize()).decode(), certificate=None,
+        members=base64.b64encode(members.serialize()).decode(), certificate=None, made=manifest["made"],
     ))  # fmt: skip
     texts = frozenset({"texts"} if chosen.held.texts else set())
     uses = holding.uses(site.state, row.project, row.recipient) | _HUB | {"genetic"} | texts
@@ -176,7 +178,7 @@ def _manifest(place: Place, site: AgentSite, asked: Asked, chosen: _Chosen, rows
     shown = ProtectedGate(site.state, rules_of(site.settings), None).show(left, f"pool/{asked.pool}/{row.id}")
     return {
         "pool": asked.pool, "network": place.membership.network, "member": place.membership.member, "what": "tables",
-        "made": now().isoformat(), "snapshot": mart["snapshot"], "question": mart["question"], "dates": str(spec.dates),
+        "made": later(_kept(place, asked.pool)), "snapshot": mart["snapshot"], "question": mart["question"], "dates": str(spec.dates),
         "fingerprint": spec.fingerprint, "vocabularies": mart["vocabularies"], "rows": dict(rows), "units": units_of(spec),
         "variables": [one.name for one in spec.variables], "datamart_built": mart["built"],
         "oppositions": {"applied": sorted(holding.uses(site.state, row.project, row.recipient) | _HUB),
@@ -207,6 +209,8 @@ def life(place: Place, job: Job) -> Answer:
 
 def _withdrawals(place: Place, site: AgentSite, kept: Sent, job: Job) -> Answer:
     """The ids of all who were sent and may not be in the pool any more; all of them once the project is over here."""
+    if kept.certificate is not None:  # a hub that was restored from a backup asks of what it destroyed
+        return Answer("ok", "", {"pool": kept.pool, "destroyed": True})
     name = recipient_of(place, kept.pool)
     owed = [one.id for one in holding.owed(site.state).get(name, [])]  # before the snapshot: a later wish waits
     gone = kept.people
@@ -217,13 +221,12 @@ def _withdrawals(place: Place, site: AgentSite, kept: Sent, job: Job) -> Answer:
     ids = pool_key(place, site, kept.pool).ids("patient", old)
     manifest = {
         "pool": kept.pool, "network": place.membership.network, "member": place.membership.member, "what": "withdrawn",
-        "made": now().isoformat(), "snapshot": {"version": site.snapshot().version},
+        "made": later(kept), "snapshot": {"version": site.snapshot().version},
     }  # fmt: skip
     to = X25519PublicKey.from_public_bytes(bytes.fromhex(kept.key))
     data, signature = pack_ids(place.folder / _FOLDER / kept.pool, ids, manifest, place.identity.key, to)
-    if ids:
-        _keep(place, replace(kept, owed=kept.owed | {job.id: owed}))
-    elif owed:
+    _keep(place, replace(kept, made=manifest["made"], owed=kept.owed | ({job.id: owed} if ids else {})))
+    if owed and not ids:
         rights.acknowledge(site.state, name, owed, "nobody in it")
     return Answer("ok", "", _body(kept.pool, manifest, signature), (File(PARCEL, data),))
 
@@ -264,6 +267,12 @@ def recipient_of(place: Place, pool_id: str) -> str:
 def pool_key(place: Place, site: AgentSite, pool_id: str) -> PoolKey:
     """By which this site re-keys for one pool of one network; no two pools can be joined by their ids."""
     return PoolKey(site.secret(f"pool:{place.membership.network}/{pool_id}"))
+
+
+def later(kept: Sent) -> str:
+    """Now, and later than what was sent before whatever the clock says."""
+    last = dt.datetime.fromisoformat(kept.made) if kept.made else now()
+    return max(now(), last + dt.timedelta(microseconds=1)).isoformat()
 
 
 def _kept(place: Place, pool_id: str) -> Sent:

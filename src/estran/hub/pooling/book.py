@@ -62,7 +62,8 @@ class Pool:
 
 @dataclass(frozen=True)
 class Part:
-    """What one site sent once. `state`: accepted, superseded, quarantined; `said` why; `made` by the site's clock."""
+    """What one site sent once. `state`: accepted, superseded, quarantined, left (taken out whole); `said` why; `made` by the
+    site's clock."""
 
     job: str
     pool: str
@@ -169,6 +170,10 @@ class PoolBook:
         """Note what is not taken, and why."""
         with self.db.writing():
             self._write(part)
+
+    def drop(self, part: Part, said: str) -> None:
+        """All that a site sent is out of the pool."""
+        self.db.write("UPDATE part SET state = 'left', folder = '', said = ? WHERE job = ?", (said, part.job))
 
     def _write(self, one: Part) -> None:
         manifest = orjson.dumps(one.manifest).decode()

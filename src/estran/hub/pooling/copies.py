@@ -17,8 +17,8 @@ class Copies:
     def __init__(self, folder: Path, book: PoolBook) -> None:
         self._folder, self._book = folder, book
 
-    def remove(self, pool: str, place: str, why: str, what: str = "partition") -> None:
-        """Destroy a copy, a file or a folder, and keep the certificate of it."""
+    def remove(self, pool: str, place: str, why: str, what: str = "partition", name: str = "") -> None:
+        """Destroy a copy, a file or a folder, and keep the certificate of it, under another name than its place if one is given."""
         path = self._folder / pool / place
         files = sorted(one for one in (path.rglob("*") if path.is_dir() else [path]) if one.is_file())
         listed = [{"path": one.name, "bytes": one.stat().st_size, "sha256": sha256(one)} for one in files]
@@ -26,7 +26,7 @@ class Copies:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
-        self._book.destroyed(self._book.copy(pool, what, place), certificate_of(why, listed))
+        self._book.destroyed(self._book.copy(pool, what, name or place), certificate_of(why, listed))
 
 
 def certificate_of(why: str, files: list[dict[str, Any]]) -> dict[str, Any]:

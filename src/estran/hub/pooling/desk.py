@@ -20,7 +20,7 @@ from estran.state import StateDatabase
 @dataclass(frozen=True)
 class SiteState:
     """One site of a pool. `state`: waiting, approval, refused, unsupported, failed, expired, answered (not looked at yet),
-    accepted, quarantined; `part` what of it is in the pool now, `withdrawn` how many lists of patients it took back."""
+    accepted, quarantined, left (the network); `part` what of it is in the pool now, `withdrawn` how many lists of patients it took back."""
 
     member: str
     name: str
@@ -58,7 +58,12 @@ class PoolSheet:
     @property
     def complete(self) -> bool:
         """Whether every copy has its certificate."""
-        return all(copy.certificate for copy in self.copies)
+        return all(copy.certificate and not copy.certificate.get("none") for copy in self.copies)
+
+    @property
+    def never(self) -> bool:
+        """Whether a site left the network without its certificate: none will come."""
+        return any(copy.certificate.get("none") for copy in self.copies)
 
 
 class PoolDesk:
@@ -105,6 +110,8 @@ class PoolDesk:
         state, said = ("waiting", "") if job is None else (_OPEN.get(job.state, job.state), job.said)
         if job is not None and job.id in known:
             state, said = known[job.id].state, known[job.id].said
+        if parts and parts[-1].state == "left":
+            state, said = "left", parts[-1].said
         name = self._hub.member(member)
         taken = sum(one.member == member and bool(one.ids) for one in self._book.withdrawals(pool.id))
         inside = next((part for part in parts if part.state == "accepted"), None)

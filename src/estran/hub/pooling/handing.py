@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from estran.hub.pooling import differences
 from estran.hub.pooling.agreement import schema_of
 from estran.hub.pooling.assembling import Manifest, assemble
 from estran.hub.pooling.book import Part, Pool, PoolBook
+from estran.hub.pooling.copies import certificate_of
 from estran.model.errors import EstranError
+from estran.projects.datamarts.alone import busy
 from estran.projects.datamarts.manifest import sha256
 from estran.projects.datamarts.shelf import Datamarts
 from estran.projects.gate import ProtectedGate, rules_of
@@ -32,9 +35,12 @@ class Handing:
 
     def hand_over(self, pool: Pool) -> int | None:
         """The pool as a datamart of its project, in the place of the last one; None when nothing changed."""
-        parts = self.book.parts(pool.id, "accepted")
+        parts = sorted(self.book.parts(pool.id, "accepted"), key=lambda part: part.member)
         built = self._digest(pool, parts)
         self.only(pool, pool.datamart)
+        if not parts and pool.datamart is not None:
+            self.only(pool, None, "no site is in the pool any more")
+            self.book.change(pool.id, built="", datamart=None, differences="")
         if built == pool.built or not parts:
             return None
         folders = {part.member: self.folder / pool.id / part.folder for part in parts}
@@ -67,8 +73,11 @@ class Handing:
         root, state = self._site.audit_folder.parent / "datamarts", self._site.state
         newest = None if number is None else state.datamarts.find(number)
         for row in state.datamarts.of(pool.project):
-            if row.id == number or not _is_of(pool, row):
+            if row.id == number or not (_is_of(pool, row) or _cut_short(pool, row, root)):
                 continue
+            if row.state == MartState.DELETED and (root / row.folder).exists():  # back from a backup
+                shutil.rmtree(root / row.folder)
+                self.book.destroyed(self.book.copy(pool.id, "datamart", f"{row.id}, back from a backup"), certificate_of(why, []))
             if row.state != MartState.DELETED:
                 if newest is not None:
                     state.spaces.move(str((root / row.folder).resolve()), str((root / newest.folder).resolve()))
@@ -110,6 +119,12 @@ class Handing:
 def _is_of(pool: Pool, row: DatamartRow) -> bool:
     manifest = orjson.loads(row.manifest) if row.manifest else {}
     return bool(manifest.get("pool", {}).get("id") == pool.id)
+
+
+def _cut_short(pool: Pool, row: DatamartRow, root: Path) -> bool:
+    """Whether a row is what is left of a pass that was killed while it handed over."""
+    same = (row.name, row.recipient, row.state) == (pool.name, pool.recipient, MartState.BUILDING)
+    return same and not busy(root, row.id)
 
 
 def _about(part: Part) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import orjson
 import pyarrow as pa
 import pyarrow.csv as pacsv
@@ -33,7 +34,7 @@ from estran.hub.pooling.handing import LINKS, Handing
 from estran.hub.pooling.keys import PoolKeys
 from estran.hub.pooling.rekeying import write_sorted
 from estran.hub.pooling.taking import Delivered, check, partition
-from estran.model.errors import InputRefused, UsageError
+from estran.model.errors import EstranError, InputRefused, UsageError
 from estran.projects.audit import permit
 from estran.projects.datamarts import holding
 from estran.projects.datamarts.deciding import permit_build
@@ -44,6 +45,9 @@ from estran.projects.policy import Action, Target
 FOLDER = "pools"
 _JOB_LIFE = 30 * 86_400.0  # seconds that a site has to say yes
 _AGAIN = 3_600.0  # seconds after which sites are asked again who left
+_UNANSWERED = ("queued", "taken", "approval")
+_LEFT = "This site left the network."
+_DESTROYED = "The site holds the certificate that this pool was destroyed."
 
 
 @dataclass(frozen=True)
@@ -92,8 +96,7 @@ class PoolKeeper:
         self._permit(f"pool of project:{spec.project} sites:{','.join(sites)}")
         until = dt.datetime.now(dt.UTC) + dt.timedelta(days=spec.days)
         permit_build(self._site.state, self._actor, spec, recipient, self._site.snapshot().version, until, reason)
-        members = {one.id for one in self._hub.members("site", active=True)}
-        if not sites or not set(sites) <= members:
+        if not sites or not set(sites) <= self._active():
             raise UsageError(
                 "Name members of the network, each with the number of its project.", hint="--site angers=2026-004"
             )
@@ -108,13 +111,12 @@ class PoolKeeper:
         """Have sites send, or send anew; those that have not answered yet are not asked twice."""
         found = self._open(pool)
         self._permit(f"ask for pool:{pool} {','.join(sites)}")
-        now, waiting = (
-            time.time(),
-            {job.member for job in self._jobs(KIND, pool) if job.state in ("queued", "taken", "approval")},
-        )
+        now, active = time.time(), self._active()
+        waiting = {job.member for job in self._jobs(KIND, found.id) if job.state in _UNANSWERED}
         asked = [
-            one for one in self.book.sites(pool).items() if (not sites or one[0] in sites) and one[0] not in waiting
-        ]
+            one for one in self.book.sites(found.id).items()
+            if (not sites or one[0] in sites) and one[0] in active - waiting
+        ]  # fmt: skip
         for member, project in asked:
             body = {"pool": found.id, "project": project, "key": found.key, "agreed": found.agreed.canonical()}
             self._hub.add_job(None, member, KIND, body, now, now + _JOB_LIFE)
@@ -151,6 +153,10 @@ class PoolKeeper:
     def _jobs(self, kind: str, pool: str) -> list[JobRecord]:
         return [job for job in self._hub.jobs_of_kind(kind) if job.body.get("pool") == pool]
 
+    def _active(self) -> set[str]:
+        """Sites that are members of the network now."""
+        return {one.id for one in self._hub.members("site", active=True)}
+
     # One pass
 
     def gather(self, pool: str) -> Gathered:
@@ -159,7 +165,7 @@ class PoolKeeper:
         self._permit(f"gather pool:{found.id}")
         with self._alone(found.id):
             if found.state != "open":
-                self._hear_ends(found)
+                self._after_end(found)
                 return Gathered(closed=True)
             if not (self.folder / found.id / "key").is_file():
                 self._close(found, "a closing that was cut short")
@@ -201,18 +207,35 @@ class PoolKeeper:
         for job in self._jobs(LIFE, pool.id):
             if job.state == "ok" and job.id not in judged and job.body.get("what") == "withdrawals":
                 self._withdraw(pool, keys, job, done)
-        self._apply(pool, done)
+        self._let_go(pool)
+        with self._patients_first(pool):
+            self._apply(pool, done)
         try:
-            made = self._handing.hand_over(pool)
-        finally:
+            with self._patients_first(pool):
+                made = self._handing.hand_over(pool)
+        except EstranError:  # the datamart is destroyed: whoever left is out
             self._tell(pool)
-        return Gathered(done.taken, done.quarantined, done.withdrawn, made)
+            raise
+        self._tell(pool)
+        return Gathered(sorted(done.taken), done.quarantined, done.withdrawn, made)
+
+    @contextmanager
+    def _patients_first(self, pool: Pool) -> Iterator[None]:
+        """What goes wrong, as when the disk is full, leaves no datamart with patients who left."""
+        try:
+            yield
+        except (OSError, duckdb.Error):
+            if any(one.state == "applied" for one in self.book.withdrawals(pool.id)):
+                self._handing.only(pool, None, "patients left, and it could not be made anew without them")
+            raise
 
     # Taking
 
     def _take(self, pool: Pool, keys: PoolKeys, job: JobRecord, done: Gathered) -> None:
         place = f"sites/{job.member}/{job.id}"
         try:
+            if job.member not in self._active():
+                raise InputRefused(_LEFT)
             with self._unpacked(pool, keys, job) as given:
                 _expect(pool, self._hub.meta("network"), job, given.manifest, "tables")
                 self._expect_newer(pool, job, given.manifest)
@@ -228,7 +251,7 @@ class PoolKeeper:
         part = Part(job.id, pool.id, job.member, time.time(), _moment(manifest), "accepted", "", place, manifest)
         for old in self.book.accept(part):
             self._copies.remove(pool.id, old.folder, f"superseded by what the site sent on {manifest['made'][:10]}")
-        self._hub.forget_files(job.id, "answer")
+        self._hub.give_up(job.id)
         done.taken.append(job.member)
 
     @contextmanager
@@ -258,12 +281,26 @@ class PoolKeeper:
         path.write_bytes(data)
         path.chmod(0o600)
         self.book.quarantine(Part(job.id, pool.id, job.member, time.time(), "", "quarantined", said, "", {}))
-        self._hub.forget_files(job.id, "answer")
+        self._hub.give_up(job.id)
 
     # Who left
 
+    def _let_go(self, pool: Pool) -> None:
+        """A site that is no member any more cannot tell who is opposed: nothing of it stays."""
+        active = self._active()
+        for part in self.book.parts(pool.id, "accepted"):
+            if part.member not in active:
+                self._drop(pool, part, _LEFT)
+
+    def _drop(self, pool: Pool, part: Part, why: str) -> None:
+        self.book.drop(part, why)
+        self._copies.remove(pool.id, part.folder, why)
+
     def _withdraw(self, pool: Pool, keys: PoolKeys, job: JobRecord, done: Gathered) -> None:
-        if not self._hub.files(job.id, "answer"):  # nothing was ever sent from there
+        if not self._hub.files(job.id, "answer"):  # nothing was ever sent from there, or all of it is destroyed
+            for part in self.book.parts(pool.id, "accepted") if job.answer.get("destroyed") else ():
+                if part.member == job.member:
+                    self._drop(pool, part, _DESTROYED)
             self.book.withdraw(Withdrawal(job.id, pool.id, job.member, "", (), "told", ""))
             return
         try:
@@ -276,11 +313,11 @@ class PoolKeeper:
             done.quarantined[job.member] = error.what
             return
         self.book.withdraw(Withdrawal(job.id, pool.id, job.member, made, ids, "applied" if ids else "told", ""))
-        self._hub.forget_files(job.id, "answer")
+        self._hub.give_up(job.id)
 
     def _set_aside_list(self, pool: Pool, job: JobRecord, said: str) -> None:
         self.book.withdraw(Withdrawal(job.id, pool.id, job.member, "", (), "quarantined", said))
-        self._hub.forget_files(job.id, "answer")
+        self._hub.give_up(job.id)
 
     def _apply(self, pool: Pool, done: Gathered) -> None:
         """Write anew the partitions that hold somebody taken back since they were made."""
@@ -348,10 +385,11 @@ class PoolKeeper:
     def _close(self, pool: Pool, why: str) -> dict[str, Any]:
         self._handing.only(pool, None, f"pool {pool.id} is closed: {why}")
         for copy in self.book.copies(pool.id):
-            if not copy.certificate and copy.what not in ("datamart", "key"):
+            if not copy.certificate and copy.what not in ("datamart", "key", "site"):
                 self._copies.remove(pool.id, copy.place, why, copy.what)
         for job in [*self._jobs(KIND, pool.id), *self._jobs(LIFE, pool.id)]:
-            self._hub.forget_files(job.id, "answer")
+            if job.body.get("what") != "destroyed":  # told by a closing that was cut short
+                self._hub.give_up(job.id)
         self._copies.remove(
             pool.id, "key", f"{why}; what is still sealed to it, in a backup for example, opens no more", "key"
         )
@@ -360,25 +398,38 @@ class PoolKeeper:
             "pool": pool.id, "project": pool.project, "name": pool.name, "network": self._hub.meta("network"), "by": self._actor.login,
             "copies": [{"what": one.what, "place": one.place} | one.certificate for one in self.book.copies(pool.id)],
         }  # fmt: skip
-        now = time.time()
-        with self._hub.db.writing():  # again after a cut tells nobody twice
-            told = {job.member for job in self._jobs(LIFE, pool.id) if job.body.get("what") == "destroyed"}
-            for member in set(self.book.sites(pool.id)) - told:
-                self.book.copy(pool.id, "site", member)
-                body = {"pool": pool.id, "what": "destroyed", "certificate": certificate}
-                self._hub.add_job(None, member, LIFE, body, now, now + _JOB_LIFE)
+        self._tell_end(pool, certificate)
         self.book.change(
             pool.id, state="closed", certificate=orjson.dumps(certificate).decode(), differences="", datamart=None
         )
         return certificate
 
-    def _hear_ends(self, pool: Pool) -> None:
-        """The certificates of the sites, as they come."""
+    def _tell_end(self, pool: Pool, certificate: dict[str, Any]) -> None:
+        """Sites hear of the end once, and again when they did not answer for the life of a job."""
+        jobs = [job for job in self._jobs(LIFE, pool.id) if job.body.get("what") == "destroyed"]
+        told = {job.member for job in jobs if job.state in (*_UNANSWERED, "ok")}
+        active, now = self._active(), time.time()
+        body = {"pool": pool.id, "what": "destroyed", "certificate": certificate}
+        for member in self.book.sites(pool.id):
+            copy = self.book.copy(pool.id, "site", member)
+            if member not in active:
+                self.book.destroyed(copy, {"none": True, "destroyed": "", "method": _LEFT})
+            elif member not in told:
+                self._hub.add_job(None, member, LIFE, body, now, now + _JOB_LIFE)
+
+    def _after_end(self, pool: Pool) -> None:
+        """The certificates of the sites, as they come; what comes late, or back from a backup, is destroyed again."""
         for job in [*self._jobs(KIND, pool.id), *self._jobs(LIFE, pool.id)]:
-            self._hub.forget_files(job.id, "answer")  # sent too late: nobody can open it any more
-            if job.state == "ok" and job.body.get("what") == "destroyed":
+            if job.body.get("what") != "destroyed":
+                self._hub.give_up(job.id)  # sent too late: nobody can open it any more
+            elif job.state == "ok":
                 own = job.answer.get("certificate", {"destroyed": "", "method": "nothing was sent from there"})
                 self.book.destroyed(self.book.copy(pool.id, "site", job.member), own)
+        self._tell_end(pool, pool.certificate)
+        self._handing.only(pool, None, "back from a backup")
+        if (self.folder / pool.id).exists():
+            moment = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+            self._copies.remove(pool.id, "", "back from a backup", "backup", moment)
 
 
 def _expect(pool: Pool, network: str, job: JobRecord, manifest: Manifest, what: str) -> None:

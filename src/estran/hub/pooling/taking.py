@@ -13,18 +13,31 @@ import pyarrow.parquet as pq
 from estran.exchange.tables import files_as_views
 from estran.hub.pooling.agreement import FLAG, ID, NUMBER, TEXT, TYPES, Column, Schema, has_unit, schema_of, units_of
 from estran.hub.pooling.delivery import MANIFEST, Manifest
-from estran.hub.pooling.rekeying import Ids, note_ids, rekeyed_sql, write_sorted
+from estran.hub.pooling.rekeying import BATCH, Ids, note_ids, rekeyed_sql, write_sorted
+from estran.identity.deid import Deidentifier
 from estran.model.errors import InputRefused
 from estran.projects.datamarts.spec import Demographic, Spec
 from estran.release.airlock import identifiers
 from estran.release.pooled import ID as ID_SHAPE
 from estran.terminology.conversion import factor
 
+_RULES = Deidentifier()
 _MOST_VALUES = 2_000  # different texts of a column that are looked at
 _KNOWN = frozenset(map(str, Demographic))  # agreed by their name
 _SPOKEN = frozenset(
     {"code", "label_fr", "label_en", "variable", "text"}
 )  # codes, names that were agreed, texts cleaned at the site
+_CODE = r"[^\s:]{1,40}:\S{1,80}"
+_MOST_LABEL = 400  # characters
+_NUMBER_TAGS = frozenset({"[NUMERO]", "[TEL]", "[MAIL]", "[DATE_NAISSANCE]"})
+# Whole numbers of which each patient has one of its own: long ones (not rounded as cells per litre are), or close together
+# as those of a register. Two hundred measurements within that range would coincide at least once (1 - exp(-n/40) > 0.99).
+_LIKE_KEYS = (
+    "SELECT 1 FROM (SELECT patient, {1} AS kind, {0} AS v FROM {2} WHERE {0} IS NOT NULL) GROUP BY kind HAVING bool_and(v = floor(v)) "
+    "AND count(DISTINCT v) = count(DISTINCT patient) AND count(DISTINCT v) = count(DISTINCT (patient, v)) "
+    "AND (count(DISTINCT v) >= 20 AND min(v) >= 1e6 AND bool_or(v % 1000 <> 0) "
+    "OR count(DISTINCT v) >= 200 AND max(v) - min(v) <= 20 * count(DISTINCT v))"
+)
 _LIKE_NUMBERS = "abs({0}) BETWEEN 1e12 AND 3e15 AND {0} = floor({0})"  # a NIR or an INS has 13 to 15 digits
 
 
@@ -60,6 +73,7 @@ def check(given: Delivered) -> None:
     with files_as_views(tables, given.folder.parent) as connection:
         for name in tables:
             _check_values(connection, name, agreed[name])
+        _check_codes(connection)
         _check_patients(connection, tables)
         _check_facts(connection, tables, [one.name for one in given.spec.every])
 
@@ -104,12 +118,33 @@ def _check_values(connection: duckdb.DuckDBPyConnection, table: str, agreed: Seq
             shaped = f"regexp_full_match(coalesce({_quoted(column.name)}, {instead}), '{ID_SHAPE.pattern}')"
             if _any(connection, f'SELECT 1 FROM "{table}" WHERE NOT {shaped}'):
                 raise InputRefused(f"The ids of {table} are not those of a pool.")
-        elif column.holds == NUMBER and _any(
-            connection, f'SELECT 1 FROM "{table}" WHERE {_LIKE_NUMBERS.format(_quoted(column.name))}'
-        ):
+        elif column.holds == NUMBER and _like_persons(connection, table, column.name):
             raise InputRefused(f"The column {column.name} of {table} holds numbers like those of persons.")
         elif column.holds == TEXT and column.name not in _SPOKEN:
             _check_texts(connection, table, column.name)
+
+
+def _like_persons(connection: duckdb.DuckDBPyConnection, table: str, column: str) -> bool:
+    kind = "t.variable" if table == "facts" else "''"
+    return _any(connection, f'SELECT 1 FROM "{table}" WHERE {_LIKE_NUMBERS.format(_quoted(column))}') or _any(
+        connection, _LIKE_KEYS.format(f"t.{_quoted(column)}", kind, f'"{table}" t')
+    )
+
+
+def _check_codes(connection: duckdb.DuckDBPyConnection) -> None:
+    """Codes are shaped as codes are, each stands once, and no label holds a number of a person. Names are not looked for in
+    labels: those of nomenclatures look like names."""
+    shaped = f"length(code) <= 121 AND regexp_full_match(coalesce(code, ''), '{_CODE}') AND NOT regexp_matches(code, '[0-9]{{12}}')"
+    if _any(connection, f"SELECT 1 FROM codes WHERE NOT ({shaped})"):
+        raise InputRefused("The codes are not shaped as codes are.")
+    if _any(connection, "SELECT 1 FROM codes GROUP BY code HAVING count(*) > 1"):
+        raise InputRefused("A code stands twice among the codes.")
+    if _any(connection, f"SELECT 1 FROM codes WHERE greatest(length(label_fr), length(label_en), length(kind)) > {_MOST_LABEL}"):
+        raise InputRefused("A label of the codes is too long to be one.")
+    rows = connection.execute("SELECT concat_ws(' ; ', label_fr, label_en, kind) FROM codes")
+    while batch := rows.fetchmany(BATCH):
+        if any(mask.tag in _NUMBER_TAGS for one in batch for mask in _RULES.masks(str(one[0]))):
+            raise InputRefused("A label of the codes holds something like an identity.")
 
 
 def _check_texts(connection: duckdb.DuckDBPyConnection, table: str, column: str) -> None:

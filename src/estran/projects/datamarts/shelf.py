@@ -271,17 +271,8 @@ class Datamarts:
         with alone(self._tools.folder, row.id):
             target = self._tools.folder / row.folder
             try:
-                about = describe(
-                    spec,
-                    source.canonical(),
-                    snapshot,
-                    self._site.settings.name,
-                    recipient,
-                    row.number,
-                    now(),
-                    expires,
-                    None,
-                )
+                name, source_text = self._site.settings.name, source.canonical()
+                about = describe(spec, source_text, snapshot, name, recipient, row.number, now(), expires, None)
                 with whole_folder(target) as draft:
                     manifest = dumps(with_files(about | {"own": []} | fill(draft), draft))
                     (draft / FILE).write_text(manifest, "utf-8")
@@ -373,10 +364,7 @@ class Datamarts:
             return Proof(wrong)
         gone = holding.excluded(self._site.state, self._site.snapshot(), one.row.project, one.row.recipient)
         work = self._work(
-            read_spec(orjson.loads(one.row.spec)).frozen(),
-            self._tools.snapshot_of(one.row.snapshot),
-            gone,
-            one.row.recipient,
+            read_spec(orjson.loads(one.row.spec)).frozen(), self._tools.snapshot_of(one.row.snapshot), gone, one.row.recipient
         )
         scratch = folder.with_name(f".{folder.name}.again")
         shutil.rmtree(scratch, ignore_errors=True)
