@@ -6,9 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from estran.cohort.language import json as question_json
 from estran.cohort.language.text import parse
+from estran.hub.agent import pooling as agent
 from estran.hub.agent.rules import Rules
+from estran.hub.pooling.desk import PoolDesk
 from estran.hub.pooling.keeper import PoolKeeper
 from estran.identity.keys import SiteKey
 from estran.projects.actors import KEY_HOLDER
@@ -107,3 +111,38 @@ def pooling(folder: Path, *names: str, rules: Rules = WILLING) -> Pooling:
         made.built[name] = shelf_of(site).build(asked(made.projects[name]), "researcher", "")
     made.project = open_project(made.hub)
     return made
+
+
+def number_of(made: Pooling, pool: str) -> int:
+    """The datamart of a pool."""
+    number = made.keeper.find(pool).datamart
+    assert number is not None
+    return number
+
+
+def states(made: Pooling, pool: str) -> dict[str, tuple[str, str]]:
+    desk = PoolDesk(made.hub.state, made.net.house.book, made.keeper.book, shelf_of(made.hub).actor)
+    sheet = desk.one(pool)
+    assert sheet is not None
+    return {site.member: (site.state, site.said) for site in sheet.sites}
+
+
+def patients(folder: Path, site: str) -> list[str]:
+    found: list[str] = (
+        pq.read_table(folder / f"parquet/patients/site={site}/patients.parquet").column("patient").to_pylist()
+    )
+    return found
+
+
+def own_ids(made: Pooling, site: str) -> list[str]:
+    """Pseudonyms of a site's datamart."""
+    table = pq.read_table(
+        made.sites[site].folder / "datamarts" / made.built[site].row.folder / "parquet/patients.parquet"
+    )
+    found: list[str] = table.column("patient").to_pylist()
+    return found
+
+
+def site_ids(made: Pooling, pool: str, site: str) -> list[str]:
+    """What a site calls its patients in a pool."""
+    return agent.pool_key(made.net.places[site], made.sites[site], pool).ids("patient", own_ids(made, site))

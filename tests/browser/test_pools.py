@@ -39,9 +39,11 @@ def _another_unit(made: Pooling, pool: str, folder: Path) -> None:
         shutil.copytree(made.folder(pool) / part.folder, folder / part.member)
         held.append(Held(part.member, folder / part.member, frozenset(), {}))
     path = folder / "tours" / "patients.parquet"
-    duckdb.sql(
-        f"COPY (SELECT * REPLACE (creatinine / 88.4 AS creatinine, diabetes AND hash(patient) % 4 = 0 AS diabetes) FROM '{path}') TO '{path}.new'"
-    )
+    with duckdb.connect() as connection:
+        connection.execute(
+            "COPY (SELECT * REPLACE (creatinine / 88.4 AS creatinine, diabetes AND hash(patient) % 4 = 0 AS diabetes) "
+            f"FROM '{path}') TO '{path}.new' (FORMAT parquet)"
+        )
     Path(f"{path}.new").replace(path)
     cells = compare(
         sorted(held, key=lambda one: one.site),

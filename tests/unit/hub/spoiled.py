@@ -72,7 +72,3 @@ def fact_unit(folder: Path, manifest: dict[str, Any]) -> None:
 def ids(folder: Path, manifest: dict[str, Any]) -> None:
     table = pq.read_table(folder / "codes.parquet")
     pq.write_table(table, folder / "persons.parquet")
-
-
-def other(folder: Path, manifest: dict[str, Any]) -> None:
-    manifest["member"] = "brest"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import dataclasses
 import datetime as dt
 import errno
@@ -17,20 +18,32 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyroaring import BitMap
-from tests.pool_kit import Pooling, asked, open_project, pooling, shelf_of
+from tests.pool_kit import (
+    Pooling,
+    asked,
+    number_of,
+    open_project,
+    own_ids,
+    patients,
+    pooling,
+    shelf_of,
+    site_ids,
+    states,
+)
 from tests.unit.hub import spoiled
 from tests.unit.opposing import oppose
 from tests.unit.projects.opened import opened, step
 
 from estran.hub.agent import pooling as agent
 from estran.hub.agent.rules import Rules, SiteRules
-from estran.hub.pooling import delivery, handing, keeper
+from estran.hub.pooling import delivery, handing, keeper, taking
 from estran.hub.pooling.desk import PoolDesk
 from estran.hub.pooling.keeper import PoolKeeper
 from estran.hub.pooling.keys import PoolKeys
-from estran.model.errors import NotAllowed, StoreError, UsageError
+from estran.model.errors import InputRefused, NotAllowed, StoreError, UsageError
 from estran.projects import rights
 from estran.projects.actors import Actor, Role
+from estran.projects.datamarts.reading import read_spec
 from estran.projects.datamarts.shelf import Datamarts
 from estran.projects.workspaces.spaces import provide
 from estran.release.pooled import PoolKey
@@ -46,6 +59,18 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Pooling:
     return pooling(tmp_path_factory.mktemp("pooling"), *SITES)
 
 
+def full(*_: Any, **__: Any) -> Any:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.fixture(scope="module")
+def lone(made: Pooling) -> str:
+    """A pool to which one site sent; its package waits until a test takes it."""
+    pool = made.ask("umol/L", "angers")
+    made.net.run("angers")
+    return pool
+
+
 @pytest.fixture(scope="module")
 def shared(made: Pooling) -> str:
     """A pool with what three sites sent in another unit; tests leave it open, the last one closes it."""
@@ -56,13 +81,6 @@ def shared(made: Pooling) -> str:
     return pool
 
 
-def number_of(made: Pooling, pool: str) -> int:
-    """The datamart of a pool."""
-    number = made.keeper.find(pool).datamart
-    assert number is not None
-    return number
-
-
 def pooled(made: Pooling, *only: str) -> tuple[str, int]:
     """A pool of its own with what some sites sent, and its datamart."""
     pool = made.ask("umol/L", *only)
@@ -70,34 +88,6 @@ def pooled(made: Pooling, *only: str) -> tuple[str, int]:
     done = made.keeper.gather(pool)
     assert not done.quarantined and done.datamart is not None
     return pool, done.datamart
-
-
-def states(made: Pooling, pool: str) -> dict[str, tuple[str, str]]:
-    desk = PoolDesk(made.hub.state, made.net.house.book, made.keeper.book, shelf_of(made.hub).actor)
-    sheet = desk.one(pool)
-    assert sheet is not None
-    return {site.member: (site.state, site.said) for site in sheet.sites}
-
-
-def patients(folder: Path, site: str) -> list[str]:
-    found: list[str] = (
-        pq.read_table(folder / f"parquet/patients/site={site}/patients.parquet").column("patient").to_pylist()
-    )
-    return found
-
-
-def own_ids(made: Pooling, site: str) -> list[str]:
-    """Pseudonyms of a site's datamart."""
-    table = pq.read_table(
-        made.sites[site].folder / "datamarts" / made.built[site].row.folder / "parquet/patients.parquet"
-    )
-    found: list[str] = table.column("patient").to_pylist()
-    return found
-
-
-def site_ids(made: Pooling, pool: str, site: str) -> list[str]:
-    """What a site calls its patients in a pool."""
-    return agent.pool_key(made.net.places[site], made.sites[site], pool).ids("patient", own_ids(made, site))
 
 
 def test_three_sites_make_one_datamart_of_the_project(made: Pooling, shared: str) -> None:
@@ -172,35 +162,69 @@ def _texts(path: Path) -> bytes:
     ).encode()
 
 
+@pytest.fixture(scope="module")
+def package(made: Pooling, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """What a site packs, before it signs it."""
+    folder, found = tmp_path_factory.mktemp("package") / "content", dict[str, Any]()
+
+    def packed(content: Path, manifest: dict[str, Any], *rest: Any) -> tuple[bytes, str]:
+        shutil.copytree(content, folder)
+        found.update(manifest)
+        return delivery.pack(content, manifest, *rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(agent, "pack", packed)
+        pool = made.ask("umol/L", "angers")
+        made.net.run("angers")
+    made.keeper.close(pool, "end")
+    return folder, found
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (spoiled.column, "a column that was not agreed on: weight"), (spoiled.numbers, "numbers like those of persons"), (spoiled.names, "like an identity"),
-        (spoiled.rows, "another number of rows"), (spoiled.unit, "mg/dL, cannot be converted into umol/L"), (spoiled.fact_unit, "another unit"),
-        (spoiled.ids, "other tables"), (spoiled.raw, "numbers like those of persons"), (spoiled.plain, "not those of a pool"),
-        (spoiled.codes("code", "Jean TREGARANTEC"), "not shaped"), (spoiled.codes("label_fr", "1 54 03 99 123 456 12"), "like an identity"), (spoiled.other, "of another site"),
+        (spoiled.column, "a column that was not agreed on: weight"), (spoiled.numbers, "numbers like those of persons"),
+        (spoiled.names, "like an identity"), (spoiled.rows, "another number of rows"), (spoiled.ids, "other tables"),
+        (spoiled.unit, "mg/dL, cannot be converted into umol/L"), (spoiled.fact_unit, "another unit"),
+        (spoiled.raw, "numbers like those of persons"), (spoiled.plain, "not those of a pool"),
+        (spoiled.codes("code", "Jean TREGARANTEC"), "not shaped"),
+        (spoiled.codes("label_fr", "1 54 03 99 123 456 12"), "like an identity"),
     ],
 )  # fmt: skip
-def test_what_was_not_agreed_is_set_aside_with_the_reason(
-    made: Pooling, monkeypatch: pytest.MonkeyPatch, change: spoiled.Change, said: str
+def test_what_was_not_agreed_is_not_taken(
+    package: tuple[Path, dict[str, Any]], tmp_path: Path, change: spoiled.Change, said: str
 ) -> None:
+    folder, manifest = tmp_path / "content", copy.deepcopy(package[1])
+    shutil.copytree(package[0], folder)
+    (tmp_path / "out").mkdir()
+    change(folder, manifest)
+    given = taking.Delivered(folder, manifest, read_spec(asked("p")).frozen())
+    with pytest.raises(InputRefused, match=said):
+        taking.check(given)
+        taking.partition(given, lambda kind, old: list(old), tmp_path / "out")
+
+
+def test_it_is_set_aside_with_the_reason(made: Pooling, monkeypatch: pytest.MonkeyPatch) -> None:
     def packed(folder: Path, manifest: dict[str, Any], *rest: Any) -> tuple[bytes, str]:
-        change(folder, manifest)
+        if manifest["member"] == "brest":
+            manifest["member"] = "tours"
+        else:
+            spoiled.names(folder, manifest)
         return delivery.pack(folder, manifest, *rest)
 
     monkeypatch.setattr(agent, "pack", packed)
-    pool = made.ask("umol/L", "angers")
-    made.net.run("angers")
+    pool = made.ask("umol/L", "angers", "brest")
+    made.net.run("angers", "brest")
     done = made.keeper.gather(pool)
-    assert said in done.quarantined["angers"] and done.datamart is None
-    assert states(made, pool)["angers"][0] == "quarantined" and said in states(made, pool)["angers"][1]
-    assert [path.parent.name for path in made.folder(pool).rglob("*.parcel")] == ["quarantine"]
+    assert "like an identity" in done.quarantined["angers"] and "of another site" in done.quarantined["brest"]
+    assert done.datamart is None and states(made, pool)["angers"] == ("quarantined", done.quarantined["angers"])
+    assert [path.parent.name for path in made.folder(pool).rglob("*.parcel")] == ["quarantine"] * 2
     assert not list(made.folder(pool).rglob("*.parquet")) and made.keeper.gather(pool).quarantined == {}
     certificate = made.keeper.close(pool, "end")
     assert {one["what"] for one in certificate["copies"]} >= {"quarantine", "key"} and not made.folder(pool).exists()
 
 
-@pytest.mark.parametrize("how", ["altered", "signature", "signed by another", "replayed"])
+@pytest.mark.parametrize("how", ["altered", "signature", "signed by another"])
 def test_a_damaged_package_is_set_aside(made: Pooling, how: str) -> None:
     pool = made.ask("umol/L", "angers")
     made.net.run("angers")
@@ -210,19 +234,11 @@ def test_a_damaged_package_is_set_aside(made: Pooling, how: str) -> None:
     if how == "altered":
         data[len(data) // 2] ^= 1
         book.db.write("UPDATE file SET data = ? WHERE job = ? AND side = 'answer'", (bytes(data), job.id))
-    elif how == "replayed":
-        assert made.keeper.gather(pool).taken == ["angers"]
-        made.keeper.ask_again(pool)
-        made.net.run("angers")
-        again = next(job for job in reversed(book.jobs_of_kind("pool")) if job.body["pool"] == pool)
-        signed = orjson.dumps(job.answer).decode()
-        book.db.write("UPDATE job SET answer = ? WHERE id = ?", (signed, again.id))
-        book.db.write("UPDATE file SET data = ? WHERE job = ? AND side = 'answer'", (bytes(data), again.id))
     else:
         wrong = "AAAA" if how == "signature" else _resigned(made, pool, bytes(data))
         book.db.write("UPDATE job SET answer = json_set(answer, '$.signature', ?) WHERE id = ?", (wrong, job.id))
     done = made.keeper.gather(pool)
-    assert {"altered": "altered", "replayed": "newer before"}.get(how, "not signed") in done.quarantined["angers"]
+    assert ("altered" if how == "altered" else "not signed") in done.quarantined["angers"]
     made.keeper.close(pool, "end")
 
 
@@ -271,11 +287,30 @@ def test_only_what_was_agreed_is_sent(made: Pooling, more: dict[str, Any], said:
     made.keeper.close(pool, "end")
 
 
+def test_a_pool_is_asked_for_as_a_datamart_is(made: Pooling) -> None:
+    with pytest.raises(UsageError, match="without the committee"):
+        made.keeper.ask(asked(made.project, cohort="CIM10:E11"), "researcher", {"angers": "2019-001"}, "")
+    with pytest.raises(UsageError, match="members of the network"):
+        made.keeper.ask(asked(made.project), "researcher", {"linkage": "2019-001"}, "")
+    named = asked(made.project, variables=[{"name": "site", "codes": ["LOINC:2160-0"], "aggregate": "any"}])
+    with pytest.raises(UsageError, match="called 'site'"):
+        made.keeper.ask(named, "researcher", {"angers": "2019-001"}, "")
+
+
+def test_a_full_disk_loses_no_package(made: Pooling, lone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+
+    for where, name, said in ((tarfile.TarFile, "extract", StoreError), (keeper, "partition", OSError)):
+        with monkeypatch.context() as broken:
+            broken.setattr(where, name, full)
+            with pytest.raises(said):
+                made.keeper.gather(lone)
+        assert made.rows(lone) == {}, "neither taken nor set aside"
+
+
 def test_a_pass_that_is_killed_leaves_nothing_half_and_the_next_one_finishes(
-    made: Pooling, monkeypatch: pytest.MonkeyPatch
+    made: Pooling, lone: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pool = made.ask("umol/L", "angers")
-    made.net.run("angers")
+    pool = lone
 
     class Killed(BaseException):
         pass
@@ -284,7 +319,7 @@ def test_a_pass_that_is_killed_leaves_nothing_half_and_the_next_one_finishes(
         raise Killed
 
     places: list[tuple[Any, str]] = [
-        (keeper, "partition"), (keeper.PoolBook, "accept"), (keeper.PoolBook, "judged"), (handing, "assemble"),
+        (keeper.PoolBook, "accept"), (keeper.PoolBook, "judged"), (handing, "assemble"),
         (handing.PoolBook, "change"),
     ]  # fmt: skip
     for where, name in places:
@@ -307,18 +342,42 @@ def test_a_pass_that_is_killed_leaves_nothing_half_and_the_next_one_finishes(
     live = [row.id for row in made.hub.state.datamarts.of(made.project) if row.state == MartState.LIVE]
     others = [one.datamart for one in made.keeper.book.pools()]
     assert done.datamart in live and set(live) <= set(others), "the datamart that nobody knew of is destroyed"
+
+
+def test_a_package_that_comes_twice_is_set_aside(made: Pooling, lone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made.keeper.gather(lone)
+    (part,) = made.keeper.book.parts(lone, "accepted")
+    monkeypatch.setattr(agent, "later", lambda _: part.made)  # nothing newer: what was sent before, once more
+    made.keeper.ask_again(lone)
+    made.net.run("angers")
+    assert made.keeper.gather(lone).quarantined == {"angers": "The site sent something newer before."}
+    assert made.keeper.book.parts(lone, "accepted") == [part]
+
+
+def test_what_was_destroyed_stays_so(made: Pooling, lone: str, tmp_path: Path) -> None:
+    made.keeper.gather(lone)
+    pool, number = lone, number_of(made, lone)
+    saved = {made.folder(pool): tmp_path / "pool", made.mart(number): tmp_path / "mart"}
+    for there, kept in saved.items():
+        shutil.copytree(there, kept)
+    first = made.keeper.close(pool, "end")
+    assert made.keeper.close(pool, "once more") == first == made.keeper.find(pool).certificate
+    made.net.run("angers")
+    for there, kept in saved.items():  # files come back from a backup
+        shutil.copytree(kept, there)
+    assert made.keeper.gather(pool).closed and not any(one.exists() for one in saved)
+    copies = made.keeper.book.copies(pool)
+    assert all(one.certificate for one in copies)
+    assert [one.what for one in copies if one.certificate.get("why") == "back from a backup"] == ["datamart", "backup"]
+    # The hub itself comes back from a backup, with its book: the site knows better.
+    shutil.copytree(tmp_path / "pool", made.folder(pool))
+    made.keeper.book.change(pool, state="open", certificate="", datamart=number)
+    made.keeper.ask_who_left(pool, "angers")
+    made.net.run("angers")
+    assert made.keeper.gather(pool).taken == [] and not list(made.folder(pool).rglob("*.parquet"))
+    assert states(made, pool)["angers"] == ("left", "The site holds the certificate that this pool was destroyed.")
+    assert made.keeper.find(pool).datamart is None
     made.keeper.close(pool, "end")
-    assert all(one.certificate for one in made.keeper.book.copies(pool) if one.what != "site")
-
-
-def test_a_pool_is_asked_for_as_a_datamart_is(made: Pooling) -> None:
-    with pytest.raises(UsageError, match="without the committee"):
-        made.keeper.ask(asked(made.project, cohort="CIM10:E11"), "researcher", {"angers": "2019-001"}, "")
-    with pytest.raises(UsageError, match="members of the network"):
-        made.keeper.ask(asked(made.project), "researcher", {"linkage": "2019-001"}, "")
-    named = asked(made.project, variables=[{"name": "site", "codes": ["LOINC:2160-0"], "aggregate": "any"}])
-    with pytest.raises(UsageError, match="called 'site'"):
-        made.keeper.ask(named, "researcher", {"angers": "2019-001"}, "")
 
 
 def test_who_may(made: Pooling, shared: str) -> None:
@@ -366,10 +425,6 @@ def test_a_linkage_gives_one_id_to_who_two_sites_know(made: Pooling, shared: str
         made.keeper.link(pool, made.folder(pool) / "links.parquet")
 
 
-def full(*_: Any, **__: Any) -> Any:
-    raise OSError(errno.ENOSPC, "No space left on device")
-
-
 def test_who_objects_or_is_erased_vanishes_and_the_site_hears_so(
     made: Pooling, shared: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -402,45 +457,6 @@ def test_who_objects_or_is_erased_vanishes_and_the_site_hears_so(
     assert made.keeper.gather(pool).taken == ["tours"]
     assert len(patients(made.mart(number_of(made, pool)), "tours")) == len(after)
     assert sorted(part.state for part in made.keeper.book.parts(pool)) == [*["accepted"] * 3, "superseded"]
-
-
-def test_what_was_destroyed_stays_so(made: Pooling, tmp_path: Path) -> None:
-    pool, number = pooled(made, "angers")
-    saved = {made.folder(pool): tmp_path / "pool", made.mart(number): tmp_path / "mart"}
-    for there, kept in saved.items():
-        shutil.copytree(there, kept)
-    first = made.keeper.close(pool, "end")
-    assert made.keeper.close(pool, "once more") == first == made.keeper.find(pool).certificate
-    made.net.run("angers")
-    for there, kept in saved.items():  # files come back from a backup
-        shutil.copytree(kept, there)
-    assert made.keeper.gather(pool).closed and not any(one.exists() for one in saved)
-    copies = made.keeper.book.copies(pool)
-    assert all(one.certificate for one in copies)
-    assert [one.what for one in copies if one.certificate.get("why") == "back from a backup"] == ["datamart", "backup"]
-    # The hub itself comes back from a backup, with its book: the site knows better.
-    shutil.copytree(tmp_path / "pool", made.folder(pool))
-    made.keeper.book.change(pool, state="open", certificate="", datamart=number)
-    made.keeper.ask_who_left(pool, "angers")
-    made.net.run("angers")
-    assert made.keeper.gather(pool).taken == [] and not list(made.folder(pool).rglob("*.parquet"))
-    assert states(made, pool)["angers"] == ("left", "The site holds the certificate that this pool was destroyed.")
-    assert made.keeper.find(pool).datamart is None
-    made.keeper.close(pool, "end")
-
-
-def test_a_full_disk_loses_no_package(made: Pooling, monkeypatch: pytest.MonkeyPatch) -> None:
-    pool = made.ask("umol/L", "angers")
-    made.net.run("angers")
-
-    for where, name, said in ((tarfile.TarFile, "extract", StoreError), (keeper, "partition", OSError)):
-        with monkeypatch.context() as broken:
-            broken.setattr(where, name, full)
-            with pytest.raises(said):
-                made.keeper.gather(pool)
-        assert made.rows(pool) == {}, "neither taken nor set aside"
-    assert made.keeper.gather(pool).taken == ["angers"]
-    made.keeper.close(pool, "end")
 
 
 def test_a_clock_that_was_put_back_withdraws_no_wish() -> None:

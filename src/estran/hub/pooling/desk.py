@@ -110,8 +110,9 @@ class PoolDesk:
         state, said = ("waiting", "") if job is None else (_OPEN.get(job.state, job.state), job.said)
         if job is not None and job.id in known:
             state, said = known[job.id].state, known[job.id].said
-        if parts and parts[-1].state == "left":
-            state, said = "left", parts[-1].said
+        gone = next((part for part in reversed(parts) if part.state == "left"), None)
+        if gone is not None and not any(part.state == "accepted" for part in parts):
+            state, said = "left", gone.said
         name = self._hub.member(member)
         taken = sum(one.member == member and bool(one.ids) for one in self._book.withdrawals(pool.id))
         inside = next((part for part in parts if part.state == "accepted"), None)
