@@ -12,11 +12,11 @@ POOL: dict[str, dict[str, str]] = {
     "action": {
         "pools": _("See a pool of sites"), "run-pools": _("Run pools of sites"), "hub-pool": _("Send to a pool of a hub"),
     },
-    "pool": {"open": _("open"), "closed": _("destroyed")},
+    "pool": {"open": _("under way"), "closed": _("pool destroyed")},
     "pool_site": {
         "waiting": _("asked"), "approval": _("needs a yes at the site"), "answered": _("sent, not looked at yet"),
         "accepted": _("in the pool"), "superseded": _("replaced"), "quarantined": _("set aside"), "refused": _("refused"),
-        "unsupported": _("cannot read the question"), "failed": _("failed"), "expired": _("too late"), "left": _("out of the pool"),
+        "unsupported": _("cannot read the question"), "failed": _("failed"), "expired": _("too late"), "left": _("out of the pool"), "destroyed": _("destroyed"),
     },
     "pool_flag": {
         "missing": _("more missing than elsewhere"), "unit": _("unit to be checked"), "middle": _("other values than elsewhere"),

@@ -20,7 +20,7 @@ from estran.state import StateDatabase
 @dataclass(frozen=True)
 class SiteState:
     """One site of a pool. `state`: waiting, approval, refused, unsupported, failed, expired, answered (not looked at yet),
-    accepted, quarantined, left (the network); `part` what of it is in the pool now, `withdrawn` how many lists of patients it took back."""
+    accepted, quarantined, left (the network), destroyed; `part` what of it is in the pool now, `withdrawn` how many lists of patients it took back."""
 
     member: str
     name: str
@@ -113,6 +113,8 @@ class PoolDesk:
         gone = next((part for part in reversed(parts) if part.state == "left"), None)
         if gone is not None and not any(part.state == "accepted" for part in parts):
             state, said = "left", gone.said
+        if pool.state == "closed" and state == "accepted":
+            state = "destroyed"
         name = self._hub.member(member)
         taken = sum(one.member == member and bool(one.ids) for one in self._book.withdrawals(pool.id))
         inside = next((part for part in parts if part.state == "accepted"), None)

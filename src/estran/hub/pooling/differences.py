@@ -25,13 +25,13 @@ _DIGITS = 3
 _FAR = 2.0  # how many times another's a middle has to be before its unit is doubted
 _NEAR = 0.12  # how near (in logarithms) a ratio has to be to that of two units
 _LACK, _ODDS = 0.2, 3.0
-# Ratios of units that hospitals mix up: powers of ten, and masses of common substances (mg/dL beside mmol/L or µmol/L).
-_RATIOS: Mapping[str, float] = {
-    "× 10": 10.0, "× 100": 100.0, "× 1000": 1000.0, "× 1 000 000": 1e6, "glucose mmol/L – mg/dL": 18.016,
-    "creatinine µmol/L – mg/dL": 88.42, "cholesterol mmol/L – mg/dL": 38.67, "triglycerides mmol/L – mg/dL": 88.57,
-    "calcium mmol/L – mg/dL": 4.008, "urea mmol/L – mg/dL": 6.006, "bilirubin µmol/L – mg/dL": 17.1, "kPa – mmHg": 7.50062,
-    "NT-proBNP pmol/L – ng/L": 8.457, "kg – lb": 2.20462,
-}  # fmt: skip
+# Ratios of units that hospitals mix up: powers of ten, and masses of common substances, by a unit of the pair. Creatinine and
+# bilirubin; glucose, cholesterol, triglycerides, calcium and urea; NT-proBNP; pressures; weights.
+_TENS = (10.0, 100.0, 1e3, 1e6)
+_PAIRS: Sequence[tuple[tuple[str, str], tuple[float, ...]]] = (
+    (("µmol/L", "mg/dL"), (88.42, 17.1)), (("mmol/L", "mg/dL"), (18.016, 38.67, 88.57, 4.008, 6.006)), (("kPa", "mmHg"), (7.50062,)),
+    (("pmol/L", "ng/L"), (8.457,)), (("kg", "lb"), (2.20462,)),
+)  # fmt: skip
 Show = Callable[[int, str], Shown]
 
 
@@ -178,13 +178,21 @@ def _middle(cell: Cell, usual: float, others: Sequence[Cell]) -> tuple[str, str]
     """Whether the unit is doubted, with the units of that ratio; or only the middle stands out of all the others' quartiles."""
     ratio = abs(math.log(abs((cell.middle or 0) / usual)))
     if ratio > math.log(_FAR):
-        near = min(_RATIOS, key=lambda name: abs(math.log(_RATIOS[name]) - ratio))
-        return "unit", near if abs(math.log(_RATIOS[near]) - ratio) < _NEAR else ""
+        return "unit", _units(cell.unit, ratio)
     apart = [one for one in others if one.low is not None and one.high is not None]
     outside = apart and all(
         (cell.middle or 0) < (one.low or 0) or (cell.middle or 0) > (one.high or 0) for one in apart
     )
     return ("middle", "") if outside else ("", "")
+
+
+def _units(unit: str, ratio: float) -> str:
+    """The two units whose ratio (a logarithm) is near this one, one of them being the variable's, or a power of ten."""
+    plain = unit.replace("umol", "µmol").replace("[lb_av]", "lb").replace("mm[Hg]", "mmHg")
+    known = [(" – ".join(pair), one) for pair, ratios in _PAIRS if plain in pair for one in ratios]
+    known += [(f"× {one:,.0f}".replace(",", "\u202f"), one) for one in _TENS]
+    found, near = min(((name, abs(math.log(one) - ratio)) for name, one in known), key=lambda each: each[1])
+    return found if near < _NEAR else ""
 
 
 def _odds(one: float, other: float) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import HTMLResponse
 
@@ -25,4 +27,4 @@ def pool(who: Reader, pool: str) -> HTMLResponse:
         raise HTTPException(404)
     drawn = [(one, marks(one)) for one in sheet.compared]
     people = {cell.site: cell.patients for one in sheet.compared[:1] for cell in one.cells}
-    return who.page("pool.html", sheet=sheet, drawn=drawn, width=WIDTH, people=people)
+    return who.page("pool.html", sheet=sheet, drawn=drawn, width=WIDTH, people=people, when=dt.datetime.fromisoformat)
