@@ -219,7 +219,7 @@ def _withdrawals(place: Place, site: AgentSite, kept: Sent, job: Job) -> Answer:
         gone &= rights.excluded(site.snapshot(), uses)
     old = ProjectKey(kept.project, site.secret(f"project:{kept.project}")).pseudonyms(gone)
     ids = pool_key(place, site, kept.pool).ids("patient", old)
-    manifest = {
+    manifest: Manifest = {
         "pool": kept.pool, "network": place.membership.network, "member": place.membership.member, "what": "withdrawn",
         "made": later(kept), "snapshot": {"version": site.snapshot().version},
     }  # fmt: skip
