@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from estran import app as house
+from estran.cli import hub_pool
 from estran.cli.ask import QuestionArg, question
 from estran.cli.recording import recorded
 from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, errors, number, table
@@ -63,6 +64,7 @@ def register(app: typer.Typer) -> None:
     group.command(epilog="Example: estran hub withdraw ouest chu-d-angers")(withdraw)
     group.command("linkage-key", epilog="Example: estran hub linkage-key ouest.linkage")(linkage_key)
     group.command("agent", epilog="Example: estran hub agent mysite --once")(agent)
+    hub_pool.register(group)
     from estran.cli import hub_statistics  # it takes the group from here
 
     hub_statistics.register()
@@ -461,6 +463,15 @@ def _run_embedded(opened: hubs.HubHouse, hub: Path, asked: str) -> None:
         advance(opened.book, asked, patient=False)
     for path in units:
         run_once(opened.office, path)
+
+
+def run_sites(hub: Path, key: Path | None = None) -> None:
+    """Run the agent of each site on the hub's own machine once."""
+    opened = opened_house(hub, key)
+    for path in embedded(opened, hub):
+        if (path / "estran.toml").is_file():
+            run_once(opened.office, path)
+    opened.close()
 
 
 def run_once(office: Office, path: Path) -> None:

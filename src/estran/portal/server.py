@@ -14,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from estran.hub.book import HubBook
+from estran.hub.pooling.book import PoolBook
 from estran.hub.studies import Studies
 from estran.model.errors import EstranError, NotAllowed, UsageError
 from estran.portal.limits import RateLimit
@@ -40,6 +41,7 @@ from estran.portal.routes import (
     owndata,
     patients,
     people,
+    pools,
     project_data,
     projects,
     reviewing,
@@ -72,6 +74,7 @@ def create_app(site: SiteServices, hub: HubBook | None = None) -> FastAPI:
     app = FastAPI(title="Estran", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan(site))
     app.state.room = ReadingRoom(site)
     app.state.hub = hub
+    app.state.pools = None if hub is None else PoolBook(hub.db.path.parent)
     app.state.studies = None if hub is None else Studies(hub.db.path.parent)
     app.state.limit = RateLimit(site.settings.api_requests_per_minute)
     app.state.workspaces = Workspaces(site)
@@ -82,7 +85,7 @@ def create_app(site: SiteServices, hub: HubBook | None = None) -> FastAPI:
     rooms = (
         home, sign_in, account, search, cohorts, saved, concepts, documents, patients, feeds, audit, care, ways_in,
         people, owndata, project_data, projects, datamarts, spaces, rights, transparency, catalog, steering, reviews,
-        reviewing, adjudicating, every_day, lists, explore, originals, network_statistics, network, api,
+        reviewing, adjudicating, every_day, lists, explore, originals, network_statistics, network, pools, api,
     )
     for room in rooms:
         app.include_router(room.router)
