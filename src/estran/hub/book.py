@@ -334,6 +334,11 @@ class HubBook:
         )
         return [_job(row) for row in rows]
 
+    def jobs_by_id(self, jobs: Sequence[str]) -> list[JobRecord]:
+        """Jobs by their ids, in the order they were made."""
+        marks = ", ".join("?" * len(jobs))
+        return [_job(row) for row in self.db.rows(f"SELECT * FROM job WHERE id IN ({marks}) ORDER BY created, id", jobs)]
+
     def files(self, job: str, side: str) -> tuple[File, ...]:
         """The files that went with a job ("job") or came with its answer ("answer")."""
         rows = self.db.rows("SELECT name, data FROM file WHERE job = ? AND side = ? ORDER BY number", (job, side))

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 
 from estran.hub.agent.counting import count
 from estran.hub.agent.linking import link
+from estran.hub.agent.matching import keep_ids, match, send_records
 from estran.hub.agent.place import Handle
 
-SITE_KINDS: Mapping[str, Handle] = {"count": count}
-LINKAGE_KINDS: Mapping[str, Handle] = {"link": link}
+SITE_KINDS: Mapping[str, Handle] = {"count": count, "linkage": send_records, "linkage-ids": keep_ids}
+LINKAGE_KINDS: Mapping[str, Handle] = {"link": link, "link-records": match}
 KINDS: Mapping[str, Mapping[str, Handle]] = {"site": SITE_KINDS, "linkage": LINKAGE_KINDS}
