@@ -42,7 +42,8 @@ class Rates:
     no_sex: float = 0.005
     family_as_given: float = 0.003
     twins: float = 0.015
-    namesakes: float = 0.005  # names of somebody else; one in ten born on the same day too
+    namesakes: float = 0.005  # names of somebody else
+    same_day: float = 0.02  # of these, born on the same day too
     juniors: float = 0.01  # son or daughter with both names of a parent
     sites: tuple[float, ...] = (0.75, 0.18, 0.05, 0.02)  # people known to 1, 2, 3, 4 hospitals
 
@@ -106,11 +107,12 @@ def _people(number: int, dice: Dice, rates: Rates) -> list[Somebody]:
             found[-2] = replace(last, married="")
         elif chance < rates.twins + rates.namesakes:
             other = dice.pick(found)
-            born = other.born if dice.chance() < 0.1 else last.born
+            born = other.born if dice.chance() < rates.same_day else last.born
             found[-1] = replace(other, born=born, place=last.place, ins=_ins(dice, other.sex, born))
         elif chance < rates.twins + rates.namesakes + rates.juniors:
-            born = dt.date.fromordinal(min(_LAST, last.born.toordinal() + dice.between(7_500, 13_500)))
-            found.append(replace(last, born=born, married="", ins=_ins(dice, last.sex, born)))
+            day = last.born.toordinal() + dice.between(7_500, 13_500)
+            born = dt.date.fromordinal(day)
+            found += [replace(last, born=born, married="", ins=_ins(dice, last.sex, born))] if day <= _LAST else []
     return found[:number]
 
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from estran import app as house
+from estran.cli import hub_linkage
 from estran.cli.ask import QuestionArg, question
 from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, errors, number, table
 from estran.hub import house as hubs
@@ -27,6 +28,7 @@ from estran.hub.agent.rules import Rules, write_rules
 from estran.hub.desk import HubDesk
 from estran.hub.gathering import Gathered, advance
 from estran.hub.keys import Identity
+from estran.hub.matching import STAGES
 from estran.hub.office import Office, answer_to
 from estran.hub.server import Door
 from estran.model.errors import EstranError, UsageError
@@ -59,6 +61,7 @@ def register(app: typer.Typer) -> None:
     group.command(epilog="Example: estran hub withdraw ouest chu-d-angers")(withdraw)
     group.command("linkage-key", epilog="Example: estran hub linkage-key ouest.linkage")(linkage_key)
     group.command("agent", epilog="Example: estran hub agent mysite --once")(agent)
+    hub_linkage.register(group)
     app.add_typer(group, name="hub")
     app.command("agent", epilog="Example: estran agent mysite --once")(agent)
 
@@ -173,10 +176,12 @@ def serve(
 
 
 def _advance(office: Office, job: Any) -> None:
-    """After an answer, see whether the linkage unit is to count."""
-    found = office.book.db.one("SELECT question FROM job WHERE id = ?", (str(job),))
+    """After an answer, see whether the linkage unit is to count, or a linkage to go on."""
+    found = office.book.db.one("SELECT question, kind FROM job WHERE id = ?", (str(job),))
     if found is not None and found[0]:
         advance(office.book, str(found[0]))
+    elif found is not None and found[1] in STAGES:
+        hub_linkage.advance_linkage(office, office.book.db.path.parent, str(job))
 
 
 def ask(
@@ -441,14 +446,14 @@ def _run_embedded(opened: hubs.HubHouse, hub: Path, asked: str) -> None:
     units = [path for path in folders if not (path / "estran.toml").is_file()]
     for path in folders:
         if path not in units:
-            _run_once(opened.office, path)
+            run_once(opened.office, path)
     if units:
         advance(opened.book, asked, patient=False)
     for path in units:
-        _run_once(opened.office, path)
+        run_once(opened.office, path)
 
 
-def _run_once(office: Office, path: Path) -> None:
+def run_once(office: Office, path: Path) -> None:
     """One agent, without a network; what it cannot do is told, and shows in the answers."""
     try:
         made = Agent(place_of(path), Local(lambda data: answer_to(office, data, None)[1]))

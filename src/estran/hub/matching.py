@@ -26,7 +26,7 @@ from estran.state import StateDatabase
 
 FILE_NAME = "linkage.sqlite"
 LIFE = 30 * 86_400.0  # seconds: somebody at each site must say yes
-_STAGES = ("linkage", "link-records", "linkage-ids")
+STAGES = ("linkage", "link-records", "linkage-ids")
 _SCHEMA = """
 CREATE TABLE run (
   id TEXT PRIMARY KEY, project TEXT NOT NULL, query TEXT NOT NULL, login TEXT NOT NULL, sure REAL NOT NULL, asked REAL NOT NULL,
@@ -93,7 +93,7 @@ class Linkages:
 
     def advance(self, run: str, *, patient: bool = True) -> None:
         """Go on when what has to come first is there: all sites (those that answered, unless `patient`), the unit."""
-        sent, linked, told = (self._jobs(run, stage) for stage in _STAGES)
+        sent, linked, told = (self._jobs(run, stage) for stage in STAGES)
         row = self._row(run)
         if not linked:
             waiting = any(job.state in OPEN and job.expires > self._now() for job in sent)
@@ -106,7 +106,7 @@ class Linkages:
     def stand(self, run: str) -> Linkage:
         """Where a linkage stands; UsageError when there is none of this id."""
         row = self._row(run)
-        sent, linked, told = (self._jobs(run, stage) for stage in _STAGES)
+        sent, linked, told = (self._jobs(run, stage) for stage in STAGES)
         sites = {job.member: job.said or job.state for job in sent} | {job.member: "told" for job in told if job.state == "ok"}
         result = linked[0].answer if linked and linked[0].state == "ok" else None
         return Linkage(run, row["project"], row["asked"], _state(sent, linked, told), sites, result)

@@ -7,6 +7,7 @@ own in the manner of Soundex, for French: letters that are heard alike become on
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from estran.identity.folding import fold
 
@@ -14,6 +15,7 @@ _LIGATURES = str.maketrans({"œ": "oe", "Œ": "oe", "æ": "ae", "Æ": "ae", "ß"
 _NO_LETTER = re.compile("[^a-z]+")
 _ALIKE = {"st": "saint", "ste": "sainte", "mme": "", "mlle": ""}
 _PARTICLES = frozenset("de du des le la les da das do dos di el al ben bin bint van von der den ait ould".split())
+_REMEMBERED = 20_000  # names whose forms are kept at hand while tokens are made
 _SHORTEST = 4  # letters of a name in which one may be wrong
 _SOUNDS = tuple(
     (re.compile(pattern), sound)
@@ -33,15 +35,17 @@ def words(name: str) -> list[str]:
     return [found for word in plain if (found := _ALIKE.get(word, word))]
 
 
+@lru_cache(_REMEMBERED)
 def joined(name: str) -> str:
     """All letters of a name in one word."""
     return "".join(words(name))
 
 
-def parts(name: str) -> list[str]:
+@lru_cache(_REMEMBERED)
+def parts(name: str) -> tuple[str, ...]:
     """Those words of a compound name that are names themselves; none of a simple name."""
-    found = [word for word in words(name) if len(word) > 2 and word not in _PARTICLES]
-    return found if joined(name) not in found else []
+    found = tuple(word for word in words(name) if len(word) > 2 and word not in _PARTICLES)
+    return found if joined(name) not in found else ()
 
 
 def sound(word: str) -> str:
@@ -51,12 +55,13 @@ def sound(word: str) -> str:
     return word
 
 
-def near(word: str, most: int) -> list[str]:
+@lru_cache(_REMEMBERED)
+def near(word: str, most: int) -> tuple[str, ...]:
     """At most `most` forms, of which two words that differ by one letter (wrong, missing, doubled, or exchanged with the
     next) have one in common: the word itself, its sound, and the word without each of its letters in turn."""
     if not word:
-        return []
+        return ()
     found = [word, f"~{sound(word)}"]
     if len(word) >= _SHORTEST:
         found += [word[:place] + word[place + 1 :] for place in range(len(word))]
-    return list(dict.fromkeys(found))[:most]
+    return tuple(dict.fromkeys(found))[:most]

@@ -14,7 +14,7 @@ from __future__ import annotations
 import datetime as dt
 import hmac
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,7 +73,7 @@ class _Tokens:
         """The token of some words; zeros when one of them is missing."""
         return hmac.digest(self._key, "|".join(said).encode(), "sha256")[:size] if all(said) else bytes(size)
 
-    def many(self, kind: str, bound: str, words: list[str], places: int, size: int) -> bytes:
+    def many(self, kind: str, bound: str, words: Sequence[str], places: int, size: int) -> bytes:
         """Tokens of several words, as many as there are places; the first is zeros when there is none."""
         if not bound or not words:
             return bytes(size) + secrets.token_bytes(size * (places - 1))
@@ -94,7 +94,7 @@ def _record(tokens: _Tokens, traits: Traits, *, with_ins: bool) -> bytes:
         *(tokens.many("name", anchor, families, NAMES, 8) for anchor in anchors),
         *(tokens.many("name", anchor, givens, NAMES, 8) for anchor in anchors),
         tokens.many("near family", date, list(dict.fromkeys(spelt)), NEAR_FAMILY, 4),
-        tokens.many("near given", date, french.near(givens[0], NEAR_GIVEN) if givens else [], NEAR_GIVEN, 4),
+        tokens.many("near given", date, french.near(givens[0], NEAR_GIVEN) if givens else (), NEAR_GIVEN, 4),
     ))  # fmt: skip
 
 

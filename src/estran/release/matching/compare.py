@@ -62,7 +62,8 @@ def _place(a: Rows, b: Rows) -> Levels:
 def _name(a: Rows, b: Rows, kind: str, rare: npt.NDArray[np.bool_], crossed: npt.NDArray[np.bool_]) -> Levels:
     one, other = a[kind], b[kind]
     level = np.where(_shared(a[f"near_{kind}"], b[f"near_{kind}"]) & _equal(a["date"], b["date"]), 2, 1)
-    level = np.where(_any(one, other) | crossed, 3, level)
+    known = _any(one, other) if kind == "family" else _any(one[:, :, :1], other) | _any(one, other[:, :, :1])
+    level = np.where(known | crossed, 3, level)
     level = np.where(_same(one[:, :, 0], other[:, :, 0]), np.where(rare, 5, 4), level)
     return np.where((one[:, :, 0] == 0).all(1) | (other[:, :, 0] == 0).all(1), 0, level).astype(np.int8)
 
@@ -78,8 +79,8 @@ def _same(one: Words, other: Words) -> npt.NDArray[np.bool_]:
 
 def _any(one: Words, other: Words) -> npt.NDArray[np.bool_]:
     """Some name of one is some name of the other, at one of the anchors."""
-    places = range(one.shape[2])
-    return np.asarray(np.logical_or.reduce([_same(one[:, :, i], other[:, :, j]) for i in places for j in places]))
+    places = [(i, j) for i in range(one.shape[2]) for j in range(other.shape[2])]
+    return np.asarray(np.logical_or.reduce([_same(one[:, :, i], other[:, :, j]) for i, j in places]))
 
 
 def _shared(one: npt.NDArray[np.uint32], other: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:

@@ -9,14 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from estran.release.matching.clusters import Pairs, Sites, one_to_one, persons
-from estran.release.matching.compare import SHAPE, patterns
+from estran.release.matching.compare import SHAPE, TRAITS, patterns
 from estran.release.matching.model import Counts, Floats, odds
 from estran.release.matching.pairs import Places, Rows, candidates
 
 SURE, DOUBT = 0.99, 0.5  # a pair is taken from the first on; between the two somebody would have to look
 _WORTH = 0.01  # pairs less likely than this are forgotten
 _ENOUGH = 2_000  # pairs with two INS within sites, from which on strangers are learnt from them alone
-_BY_INS, _INS_ALONE = 1 - 1e-6, 0.9
+_BY_INS, _INS_ALONE = 1 - 1e-6, 0.7
+_NOTHING_ALIKE, _TWINS = TRAITS["given"].index("other"), 0.7  # given names without a letter in common: twins, until somebody looked
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ def scored(rows: Rows, home: Sites) -> Pairs:
     chance = found / (1 + found)
     date, _, _, family, given = np.unravel_index(pattern, SHAPE)
     alone = (date < 2) & (family < 2) & (given < 2)  # nothing but the INS
+    chance = np.where(given == _NOTHING_ALIKE, np.minimum(chance, _TWINS), chance)
     chance = np.where(same, np.where(alone, _INS_ALONE, _BY_INS), chance)
     worth = ~own & (same | ~known) & (chance >= _WORTH)
     return one_to_one(Pairs(first, second, chance).where(worth), home)
@@ -72,17 +74,16 @@ def _counted(
     rows: Rows, home: Sites, pattern: npt.NDArray[np.int32], own: npt.NDArray[np.bool_], known: npt.NDArray[np.bool_],
     same: npt.NDArray[np.bool_],
 ) -> Counts:  # fmt: skip
-    """The patterns counted. Strangers are learnt from pairs of two INS where there are enough: a double that a site
-    overlooked is not among them."""
-    told = own & known & ~same
+    """The patterns counted. Where there are enough INS, strangers are all pairs of two different ones, within a site or
+    not: a double that a site overlooked is not among them. Else they are the pairs within sites."""
+    told = known & ~same
     by_ins = int(told.sum()) >= _ENOUGH
-    strangers = told if by_ins else own & ~same
     every, named = (np.bincount(home[kept], minlength=int(home.max(initial=0)) + 1).astype(float) for kept in (home >= 0, rows["ins"] != 0))
-    within = _pairs_within(named if by_ins else every)
-    between = (_pairs_between(every)) - _pairs_between(named)
+    strangers = _pairs_within(named) + _pairs_between(named) if by_ins else _pairs_within(every)
+    between = _pairs_between(every) - _pairs_between(named)
     return Counts(
-        _count(pattern[strangers]), _count(pattern[~own & ~known]), _count(pattern[~own & same]),
-        between / max(1.0, within),
+        _count(pattern[told if by_ins else own & ~same]), _count(pattern[~own & ~known]), _count(pattern[~own & same]),
+        between / max(1.0, strangers),
     )  # fmt: skip
 
 

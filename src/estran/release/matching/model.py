@@ -17,7 +17,7 @@ import numpy.typing as npt
 from estran.release.matching.compare import SHAPE
 
 Floats = npt.NDArray[np.float64]
-_CLASSES, _ROUNDS, _STILL = 8, 400, 1e-9
+_CLASSES, _FITS, _ROUNDS, _STILL = 8, 5, 300, 1e-8
 _HALF = 0.5  # a priori, spread over the levels of a trait: none is impossible
 #: How one person's records agree, before anything was learnt: by trait and level, from worst to best.
 _START = (
@@ -28,11 +28,11 @@ _START = (
 
 @dataclass(frozen=True)
 class Counts:
-    """How many pairs have each pattern. `within`: pairs of one site; `apart` and `one` those of two sites that INS tell
-    to be two persons, or one; `between` all others of two sites. `scale`: pairs of strangers between sites per such pair
-    within."""
+    """How many pairs have each pattern. `strangers`: pairs known to be two persons; `one`: pairs of two sites that the INS
+    tells to be one; `between`: pairs of two sites of which nothing is known. `scale`: how many pairs there are of the last
+    kind, all records taken, per pair of the first."""
 
-    within: Floats
+    strangers: Floats
     between: Floats
     one: Floats
     scale: float
@@ -40,21 +40,22 @@ class Counts:
 
 def odds(counts: Counts) -> Floats:
     """Of each pattern, the odds that a pair of two sites is one person."""
-    seen = np.flatnonzero(counts.within + counts.between + counts.one)
+    seen = np.flatnonzero(counts.strangers + counts.between + counts.one)
     levels = np.array(np.unravel_index(seen, SHAPE))
-    strangers = counts.scale * counts.within.sum() * _strangers(levels, counts.within[seen])
+    fits = [_strangers(levels, counts.strangers[seen], start) for start in range(_FITS)]
+    strangers = counts.scale * counts.strangers.sum() * np.mean(fits, axis=0)
     matches = _matches(levels, counts.between[seen], counts.one[seen], strangers)
-    found = np.zeros(len(counts.within))
+    found = np.zeros(len(counts.strangers))
     found[seen] = matches / np.maximum(strangers, 1e-12)
     return found
 
 
-def _strangers(levels: npt.NDArray[np.int64], weights: Floats) -> Floats:
-    """The share of each pattern among strangers."""
+def _strangers(levels: npt.NDArray[np.int64], weights: Floats, start: int) -> Floats:
+    """The share of each pattern among strangers; EM ends elsewhere from another start, several are averaged."""
     total = weights.sum()
     if not total:
         return np.full(levels.shape[1], 1e-9)
-    dice = np.random.default_rng(0)
+    dice = np.random.default_rng(start)
     belongs = dice.dirichlet(np.full(_CLASSES, 0.3), levels.shape[1])
     last = -np.inf
     for _ in range(_ROUNDS):
