@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from benchmarks import datamart, facts_run, federated, ingest_run, questions, region, region_report, region_run
+from benchmarks import datamart, facts_run, federated, ingest_run, linkage, questions, region, region_report, region_run
 from benchmarks.tables import table
 
 Found = dict[str, Any]
@@ -29,8 +29,8 @@ _ROWS = [
 
 def write(work: Path, document: Path) -> None:
     """Write the document from what there is."""
-    known = (facts_run, ingest_run, region, region_run, datamart, federated)
-    facts, loads, made, regions, marts, models = (_read(work / m.RESULT) for m in known)
+    known = (facts_run, ingest_run, region, region_run, datamart, federated, linkage)
+    facts, loads, made, regions, marts, models, links = (_read(work / m.RESULT) for m in known)
     parts = [_HEAD]
     if facts:
         parts += [_machine("Facts", facts), *_questions(facts), *_peers(facts), *_slopes(facts), *_storage(facts)]
@@ -42,6 +42,8 @@ def write(work: Path, document: Path) -> None:
         parts += [_machine("A datamart", marts), *datamart.tell(marts)]
     if models:
         parts += [_machine("Federated statistics", models), *federated.tell(models)]
+    if links:
+        parts += [_machine("Linking records of several sites", links), *linkage.tell(links)]
     document.write_text("\n".join([*parts, _METHOD]))
 
 
