@@ -72,17 +72,24 @@ def _ours(written: list[list[Record]], who: np.ndarray, home: Sites, into: Found
     for with_ins in (True, False):
         clock = time.process_time()
         made = [
-            matching_tokens(((n, one.traits) for n, one in enumerate(site)), run_key(bytes(32), "bench"), with_ins=with_ins)
+            matching_tokens(
+                ((n, one.traits) for n, one in enumerate(site)), run_key(bytes(32), "bench"), with_ins=with_ins
+            )
             for site in written
         ]
         told.setdefault("tokens_cpu_s", time.process_time() - clock)
-        truth = np.concatenate([np.array([one.person for one in site])[t.patients] for site, t in zip(written, made, strict=True)])
+        truth = np.concatenate(
+            [np.array([one.person for one in site])[t.patients] for site, t in zip(written, made, strict=True)]
+        )
         for sure in (SURE, STRICT):
             clock = time.process_time()
             linked = link_records([one.rows for one in made], sure)
             spent = time.process_time() - clock
             name = f"ours {sure}" if with_ins else f"traits {sure}"
-            into[name] = _quality(np.concatenate(linked.persons), truth, home) | {"cpu_s": spent, "review": linked.review}
+            into[name] = _quality(np.concatenate(linked.persons), truth, home) | {
+                "cpu_s": spent,
+                "review": linked.review,
+            }
     return told
 
 
@@ -95,7 +102,12 @@ def _tokens(records: list[Record]) -> dict[str, np.ndarray]:
         for one in records
     ]  # fmt: skip
     return {
-        name: np.array([hmac.digest(bytes(32), f"{name}|{one[name]}".encode(), "sha256").hex()[:16] if one[name] else "" for one in held])
+        name: np.array(
+            [
+                hmac.digest(bytes(32), f"{name}|{one[name]}".encode(), "sha256").hex()[:16] if one[name] else ""
+                for one in held
+            ]
+        )
         for name in held[0]
     }
 
@@ -154,7 +166,9 @@ def _judged(work: Path, judge: Path, tokens: dict[str, np.ndarray], who: np.ndar
     pq.write_table(pa.table({"record": np.arange(len(who)), **columns}), source)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     program = Path(__file__).with_name("linkage_splink.py")
-    ended = subprocess.run([str(judge), str(program), str(source), str(target)], check=False, capture_output=True, text=True)
+    ended = subprocess.run(
+        [str(judge), str(program), str(source), str(target)], check=False, capture_output=True, text=True
+    )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if ended.returncode:
         (work / "splink.log").write_text(ended.stderr)

@@ -164,7 +164,15 @@ def _written(number: int, who: Somebody, dice: Dice, rates: Rates) -> Record:
     if place and dice.chance() < rates.wrong_place:
         place = f"{place[:2]}{dice.between(1, 400):03d}"
     ins = None if dice.chance() < rates.no_ins else who.ins
-    return Record(number, family, given, None if sex is None else {"F": "female", "M": "male"}[sex], _born(who, dice, rates), place, ins)
+    return Record(
+        number,
+        family,
+        given,
+        None if sex is None else {"F": "female", "M": "male"}[sex],
+        _born(who, dice, rates),
+        place,
+        ins,
+    )
 
 
 def _family(who: Somebody, dice: Dice, rates: Rates) -> tuple[str, ...]:

@@ -25,8 +25,14 @@ def main(source: str, target: str) -> None:
         blocking_rules_to_generate_predictions=rules,
     )  # fmt: skip
     api = DuckDBAPI()
-    linker = Linker(api.register(every, "records") if hasattr(api, "register") else every, settings, *(() if hasattr(api, "register") else (api,)))
-    linker.training.estimate_probability_two_random_records_match([block_on("ins"), block_on("date", "family", "given")], recall=0.7)
+    linker = Linker(
+        api.register(every, "records") if hasattr(api, "register") else every,
+        settings,
+        *(() if hasattr(api, "register") else (api,)),
+    )
+    linker.training.estimate_probability_two_random_records_match(
+        [block_on("ins"), block_on("date", "family", "given")], recall=0.7
+    )
     linker.training.estimate_u_using_random_sampling(max_pairs=2e6)
     for rule in (block_on("date", "sex"), block_on("family", "given")):
         linker.training.estimate_parameters_using_expectation_maximisation(rule)

@@ -56,7 +56,10 @@ def linkages(hub: HubArg, key: KeyOpt = None, json: JsonOpt = False) -> None:
     if json:
         emit({"linkages": [_object(one) for one in found]})
         return
-    rows = [(one.id, one.project, f"{dt.datetime.fromtimestamp(one.asked, dt.UTC):%Y-%m-%d}", one.state, len(one.sites)) for one in found]
+    rows = [
+        (one.id, one.project, f"{dt.datetime.fromtimestamp(one.asked, dt.UTC):%Y-%m-%d}", one.state, len(one.sites))
+        for one in found
+    ]
     table("", ("linkage", "project", "asked", "state", "sites"), rows, numbers=(4,))
 
 
@@ -93,7 +96,9 @@ def _told(found: Linkage, *, json: bool) -> None:
         return
     for pair in found.result["shared"]:
         console.print(f"{' and '.join(pair['sites'])} share {_said(pair)} patients", highlight=False, markup=False)
-    console.print(f"Persons: {_said(found.result['distinct'])}. Pairs in doubt: {_said(found.result['review'])}.", highlight=False)
+    console.print(
+        f"Persons: {_said(found.result['distinct'])}. Pairs in doubt: {_said(found.result['review'])}.", highlight=False
+    )
 
 
 def _said(shown: dict[str, Any]) -> str:

@@ -60,7 +60,13 @@ class Linkages:
         self._db.close()
 
     def start(
-        self, state: StateDatabase, actor: Actor, project: str, query: Node, sites: Collection[str] = (), sure: float = SURE
+        self,
+        state: StateDatabase,
+        actor: Actor,
+        project: str,
+        query: Node,
+        sites: Collection[str] = (),
+        sure: float = SURE,
     ) -> str:
         """Ask sites (all without any) for the records of a project's patients; the run's id. NotAllowed by the policy;
         UsageError when the question names patients or too few can be asked."""
@@ -107,7 +113,9 @@ class Linkages:
         """Where a linkage stands; UsageError when there is none of this id."""
         row = self._row(run)
         sent, linked, told = (self._jobs(run, stage) for stage in STAGES)
-        sites = {job.member: job.said or job.state for job in sent} | {job.member: "told" for job in told if job.state == "ok"}
+        sites = {job.member: job.said or job.state for job in sent} | {
+            job.member: "told" for job in told if job.state == "ok"
+        }
         result = linked[0].answer if linked and linked[0].state == "ok" else None
         return Linkage(run, row["project"], row["asked"], _state(sent, linked, told), sites, result)
 

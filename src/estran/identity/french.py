@@ -14,7 +14,7 @@ from estran.identity.folding import fold
 _LIGATURES = str.maketrans({"œ": "oe", "Œ": "oe", "æ": "ae", "Æ": "ae", "ß": "ss"})
 _NO_LETTER = re.compile("[^a-z]+")
 _ALIKE = {"st": "saint", "ste": "sainte", "mme": "", "mlle": ""}
-_PARTICLES = frozenset("de du des le la les da das do dos di el al ben bin bint van von der den ait ould".split())
+_PARTICLES = frozenset(["de", "du", "des", "le", "la", "les", "da", "das", "do", "dos", "di", "el", "al", "ben", "bin", "bint", "van", "von", "der", "den", "ait", "ould"])
 _REMEMBERED = 20_000  # names whose forms are kept at hand while tokens are made
 _SHORTEST = 4  # letters of a name in which one may be wrong
 _SOUNDS = tuple(

@@ -86,7 +86,9 @@ def _record(tokens: _Tokens, traits: Traits, *, with_ins: bool) -> bytes:
     date, turned, year, day_month, month_year, day_year = _born(folding.birth(traits))
     families, givens = _families(traits), _givens(traits)
     anchors = (year, day_month)
-    spelt = [form for name in families[:2] for form in french.near(name, NEAR_FAMILY // (2 if len(families) > 1 else 1))]
+    spelt = [
+        form for name in families[:2] for form in french.near(name, NEAR_FAMILY // (2 if len(families) > 1 else 1))
+    ]
     return b"".join((
         tokens.one("ins", ins), tokens.one("date", date), tokens.one("date", turned), tokens.one("day_month", day_month),
         tokens.one("month_year", month_year), tokens.one("day_year", day_year),
@@ -126,12 +128,12 @@ def _givens(traits: Traits) -> list[str]:
 def _distinct(first: Iterable[str], others: Iterable[str]) -> list[str]:
     first, others = list(first), list(others)
     of_parts = [part for name in (*first, *others) for part in french.parts(name)]
-    return [name for name in dict.fromkeys((*map(french.joined, first), *of_parts, *map(french.joined, others))) if name]
+    return [
+        name for name in dict.fromkeys((*map(french.joined, first), *of_parts, *map(french.joined, others))) if name
+    ]
 
 
 def _place(traits: Traits) -> str:
     """INSEE's code of the place of birth, or its name."""
     said = str(folding.winner(traits, "birth_place") or "").strip().upper()
     return said[:5] if said[:1].isdigit() and said[2:5].isdigit() else french.joined(said)
-
-

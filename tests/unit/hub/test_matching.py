@@ -126,7 +126,10 @@ def test_ids_of_another_sending_are_not_taken(net: Network, runs: Linkages) -> N
     from estran.hub.agent.matching import keep_ids, match
 
     places = [net.places[name] for name in SITES]
-    sent = [File(f"{RECORDS}/{name}", send_records(place, job(net, run="twice")).files[0].data) for name, place in zip(SITES, places, strict=True)]
+    sent = [
+        File(f"{RECORDS}/{name}", send_records(place, job(net, run="twice")).files[0].data)
+        for name, place in zip(SITES, places, strict=True)
+    ]
     answer = match(net.places["linkage"], Job("2" * 32, "link-records", {"run": "twice"}, files=tuple(sent)))
     back = {one.name: File("ids", one.data) for one in answer.files}
     send_records(places[0], job(net, run="twice"))

@@ -16,7 +16,9 @@ KEY = run_key(bytes(32), "run1")
 BORN = dt.date(1956, 3, 12)
 
 
-def traits(family: str | tuple[str, ...], given: str, born: dt.date = BORN, ins: str | None = None, **more: object) -> Traits:
+def traits(
+    family: str | tuple[str, ...], given: str, born: dt.date = BORN, ins: str | None = None, **more: object
+) -> Traits:
     names = family if isinstance(family, tuple) else (family,)
     said = Person(names, tuple(given.split("/")), born, **({"sex": "female", "birth_place": "29019"} | more))  # type: ignore[arg-type]
     found: Traits = {}
@@ -35,7 +37,13 @@ def shares(one: Rows, other: Rows, field: str) -> bool:
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("LE GOFF", "Le-Goff"), ("LEGOFF", "le goff"), ("ST-GERMAIN", "Saint Germain"), ("LECŒUR", "LECOEUR"), ("D’ARC", "D'ARC")],
+    [
+        ("LE GOFF", "Le-Goff"),
+        ("LEGOFF", "le goff"),
+        ("ST-GERMAIN", "Saint Germain"),
+        ("LECŒUR", "LECOEUR"),
+        ("D’ARC", "D'ARC"),
+    ],
 )
 def test_case_hyphens_ligatures_and_apostrophes_make_no_difference(one: str, other: str) -> None:
     first, second = record(traits(one, "Hélène")), record(traits(other, "helene"))
@@ -43,7 +51,9 @@ def test_case_hyphens_ligatures_and_apostrophes_make_no_difference(one: str, oth
     assert first["given"][:, 0].tolist() == second["given"][:, 0].tolist()
 
 
-@pytest.mark.parametrize(("one", "other"), [("MARTIN", "MARTINN"), ("MARTIN", "MATRIN"), ("MARTIN", "MARTYN"), ("PHILIPOT", "FILIPEAU")])
+@pytest.mark.parametrize(
+    ("one", "other"), [("MARTIN", "MARTINN"), ("MARTIN", "MATRIN"), ("MARTIN", "MARTYN"), ("PHILIPOT", "FILIPEAU")]
+)
 def test_a_wrong_letter_or_the_same_sound_is_near_on_the_same_date_only(one: str, other: str) -> None:
     first, second = record(traits(one, "Anne")), record(traits(other, "Anne"))
     assert shares(first, second, "near_family") and first["family"][0, 0] != second["family"][0, 0]
@@ -104,4 +114,7 @@ def test_no_clear_trait_is_in_what_leaves() -> None:
 def test_the_number_of_tokens_does_not_tell_how_long_a_name_is() -> None:
     for name in ("LI", "KERVELLA", "MAXIMILIENNE-DE-LA-ROCHEFOUCAULD"):
         found = record(traits(name, name))
-        assert np.count_nonzero(found["near_family"]) == NEAR_FAMILY and np.count_nonzero(found["near_given"]) == NEAR_GIVEN
+        assert (
+            np.count_nonzero(found["near_family"]) == NEAR_FAMILY
+            and np.count_nonzero(found["near_given"]) == NEAR_GIVEN
+        )

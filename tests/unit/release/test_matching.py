@@ -32,8 +32,12 @@ def written() -> list[list[Record]]:
 
 
 def linked(written: list[list[Record]], *, with_ins: bool) -> tuple[Linked, list[np.ndarray]]:
-    made = [matching_tokens(((n, one.traits) for n, one in enumerate(site)), KEY, with_ins=with_ins) for site in written]
-    truth = [np.array([one.person for one in site])[tokens.patients] for site, tokens in zip(written, made, strict=True)]
+    made = [
+        matching_tokens(((n, one.traits) for n, one in enumerate(site)), KEY, with_ins=with_ins) for site in written
+    ]
+    truth = [
+        np.array([one.person for one in site])[tokens.patients] for site, tokens in zip(written, made, strict=True)
+    ]
     return link_records([tokens.rows for tokens in made]), truth
 
 

@@ -229,7 +229,9 @@ def _unpack(data: bytes) -> _Sent:
 def _keep(place: Place, run: str, patients: npt.NDArray[np.int32], ids: npt.NDArray[np.uint8] | None) -> None:
     path = _path(place, run)
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    plain = len(patients).to_bytes(8, "little") + patients.astype("<i4").tobytes() + (b"" if ids is None else ids.tobytes())
+    plain = (
+        len(patients).to_bytes(8, "little") + patients.astype("<i4").tobytes() + (b"" if ids is None else ids.tobytes())
+    )
     scratch = path.with_name(f".{path.name}")
     scratch.write_bytes(_cipher(place).seal(plain, run.encode()))
     scratch.replace(path)

@@ -42,7 +42,9 @@ def persons(pairs: Pairs, sites: Sites, ins: Words) -> Places:
     kept = pairs.where(~torn[label[pairs.first]])
     loose = pairs.where(torn[label[pairs.first]])
     joined = _one_by_one(loose, sites, ins)
-    every = Pairs(*(np.concatenate([getattr(kept, name), getattr(joined, name)]) for name in ("first", "second", "chance")))
+    every = Pairs(
+        *(np.concatenate([getattr(kept, name), getattr(joined, name)]) for name in ("first", "second", "chance"))
+    )
     return _components(every, len(sites))[1].astype(np.int64)
 
 

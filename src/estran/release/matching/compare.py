@@ -53,7 +53,9 @@ def _date(a: Rows, b: Rows, named: npt.NDArray[np.bool_]) -> Levels:
 
 def _place(a: Rows, b: Rows) -> Levels:
     """Places are bound to the year of birth: two of different years tell nothing."""
-    year = _equal(a["date"], b["date"]) | _equal(a["month_year"], b["month_year"]) | _equal(a["day_year"], b["day_year"])
+    year = (
+        _equal(a["date"], b["date"]) | _equal(a["month_year"], b["month_year"]) | _equal(a["day_year"], b["day_year"])
+    )
     year |= _equal(a["date"], b["turned"])
     level = _plain(a["place"], b["place"])
     return np.where((level == 1) & ~year, np.int8(0), level)

@@ -17,7 +17,10 @@ SURE, DOUBT = 0.99, 0.5  # a pair is taken from the first on; between the two so
 _WORTH = 0.01  # pairs less likely than this are forgotten
 _ENOUGH = 2_000  # pairs with two INS within sites, from which on strangers are learnt from them alone
 _BY_INS, _INS_ALONE = 1 - 1e-6, 0.7
-_NOTHING_ALIKE, _TWINS = TRAITS["given"].index("other"), 0.7  # given names without a letter in common: twins, until somebody looked
+_NOTHING_ALIKE, _TWINS = (
+    TRAITS["given"].index("other"),
+    0.7,
+)  # given names without a letter in common: twins, until somebody looked
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,10 @@ def _counted(
     not: a double that a site overlooked is not among them. Else they are the pairs within sites."""
     told = known & ~same
     by_ins = int(told.sum()) >= _ENOUGH
-    every, named = (np.bincount(home[kept], minlength=int(home.max(initial=0)) + 1).astype(float) for kept in (home >= 0, rows["ins"] != 0))
+    every, named = (
+        np.bincount(home[kept], minlength=int(home.max(initial=0)) + 1).astype(float)
+        for kept in (home >= 0, rows["ins"] != 0)
+    )
     strangers = _pairs_within(named) + _pairs_between(named) if by_ins else _pairs_within(every)
     between = _pairs_between(every) - _pairs_between(named)
     return Counts(
