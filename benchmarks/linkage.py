@@ -28,7 +28,7 @@ from estran.release.matching.linking import SURE, link_records
 
 RESULT = "linkage.json"
 PEOPLE, HOSPITALS, TUNED, MEASURED = 20_000, 4, (1, 2), (11, 12, 13)
-STRICT = 0.99
+STRICT = 0.995
 VERSION = "5.0.0"  # of splink
 _KEYS = (("ins",), ("family", "given", "date", "sex"), ("family", "date", "sex", "place"), ("given", "date", "sex", "place"),
          ("used", "given", "date"), ("family_sound", "given_sound", "date", "sex"))  # fmt: skip
