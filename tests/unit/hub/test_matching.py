@@ -14,6 +14,7 @@ from estran.hub.agent.ledger import Job, Ledger
 from estran.hub.agent.matching import RECORDS, forget_run, hub_ids, ledger, send_records
 from estran.hub.matching import Linkage, Linkages
 from estran.hub.wire import File
+from estran.identity.matching import RECORD
 from estran.model.errors import NotAllowed, StoreError, UsageError
 from estran.projects.actors import KEY_HOLDER, Actor, Role
 
@@ -98,7 +99,7 @@ def test_what_leaves_a_site_opens_at_the_unit_only_and_tells_no_exact_number(net
     with pytest.raises(UsageError):
         place.identity.unseal(sealed.data, f"{place.membership.network}/abc/matching")
     plain = net.places["linkage"].identity.unseal(sealed.data, f"{place.membership.network}/abc/matching")
-    assert (len(plain) - 88) % (512 * 344) == 0
+    assert (len(plain) - 88) % (512 * RECORD.itemsize) == 0
     with pytest.raises(StoreError):
         hub_ids(place, "abc")
 
