@@ -14,8 +14,8 @@ from typing import Annotated, Any
 import typer
 
 from estran import app as house
-from estran.cli import hub_linkage
 from estran.cli.ask import QuestionArg, question
+from estran.cli.recording import recorded
 from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, errors, number, table
 from estran.hub import house as hubs
 from estran.hub.agent.agent import Agent, AtWork
@@ -25,13 +25,16 @@ from estran.hub.agent.link import Link
 from estran.hub.agent.membership import Invitation, Local, Membership, folder_of, join, read
 from estran.hub.agent.place import Place
 from estran.hub.agent.rules import Rules, write_rules
+from estran.hub.conducting import Conductor
 from estran.hub.desk import HubDesk
-from estran.hub.gathering import Gathered, advance
+from estran.hub.gathering import Gathered, advance, after_answer
 from estran.hub.keys import Identity
-from estran.hub.matching import STAGES
-from estran.hub.office import Office, answer_to
+from estran.hub.matching import Linkages
+from estran.hub.office import Office, Taken, answer_to
 from estran.hub.server import Door
+from estran.hub.studies import Studies
 from estran.model.errors import EstranError, UsageError
+from estran.projects.actions import Action
 from estran.projects.actors import KEY_HOLDER
 from estran.projects.desk import ReadingRoom
 from estran.projects.gate import Shown
@@ -61,7 +64,10 @@ def register(app: typer.Typer) -> None:
     group.command(epilog="Example: estran hub withdraw ouest chu-d-angers")(withdraw)
     group.command("linkage-key", epilog="Example: estran hub linkage-key ouest.linkage")(linkage_key)
     group.command("agent", epilog="Example: estran hub agent mysite --once")(agent)
-    hub_linkage.register(group)
+    from estran.cli import hub_linkage, hub_statistics  # they take the group from here
+
+    hub_statistics.register()
+    hub_linkage.register()
     app.add_typer(group, name="hub")
     app.command("agent", epilog="Example: estran agent mysite --once")(agent)
 
@@ -112,6 +118,7 @@ def invite(
 ) -> None:
     """Invite a member: a file, good once and for two weeks. Invite the linkage unit first."""
     opened = opened_house(hub, key)
+    recorded(house.open_site(hub, key), Action.RUN_HUB, f"invitation of {name[:80]}")
     invitation = hubs.invite(opened.book, opened.identity.public.certificate, name, kind, dt.datetime.now(dt.UTC))
     path = out or Path(f"{name}.invitation".replace("/", "-"))
     invitation.write(path)
@@ -171,17 +178,18 @@ def serve(
         else:
             console.print(f"Door: https://{host}:{found}  (Ctrl+C ends it)", highlight=False)
 
-    door = Door(opened.office, lambda taken: _advance(opened.office, taken.message.body.get("uuid")))
+    studies, linkages = Studies(opened.folder), Linkages(opened.book, opened.folder)
+    Conductor(opened.book, studies).advance_all()
+
+    def heard(taken: Taken) -> None:
+        """After an answer, go on with the study or linkage it is of, or see whether the linkage unit is to count."""
+        job = str(taken.message.body.get("uuid"))
+        Conductor(opened.book, studies).answered(job)
+        linkages.answered(job)
+        after_answer(opened.book, job)
+
+    door = Door(opened.office, heard)
     asyncio.run(door.serve(host, port, ready))
-
-
-def _advance(office: Office, job: Any) -> None:
-    """After an answer, see whether the linkage unit is to count, or a linkage to go on."""
-    found = office.book.db.one("SELECT question, kind FROM job WHERE id = ?", (str(job),))
-    if found is not None and found[0]:
-        advance(office.book, str(found[0]))
-    elif found is not None and found[1] in STAGES:
-        hub_linkage.advance_linkage(office, office.book.db.path.parent, str(job))
 
 
 def ask(
@@ -313,6 +321,8 @@ def join_network(
     """Join a network: make this member's keys, tell the hub, write the rules to be read and changed."""
     asked = Invitation.read(invitation)
     opened = house.open_site(site, key) if asked.kind == "site" else None
+    if opened is not None:
+        recorded(opened, Action.RUN_HUB, f"join network:{asked.network}")
     folder = site / "networks" / asked.network
     office = opened_house(hub).office if hub else None
 
@@ -400,9 +410,10 @@ def place_of(site: Path, network: str = "", key: Path | None = None) -> Place:
 def jobs(site: SiteArg, network: NetworkOpt = "", json: JsonOpt = False) -> None:
     """What the network asked of this site, and what was answered."""
     ledger = Ledger(folder_of(site, network))
-    held = [{"job": one.job.id, "kind": one.job.kind, "state": one.state, "said": one.said} for one in ledger.held()]
+    every = ledger.held()
+    held = [{"job": one.job.id, "kind": one.job.kind, "state": one.state, "said": one.said} for one in every]
     if json:
-        emit({"jobs": held})
+        emit({"jobs": [{**row, "task": one.job.body} for row, one in zip(held, every, strict=True)]})
         return
     table("", ("job", "kind", "state", ""), [tuple(row.values()) for row in held])
 
@@ -415,6 +426,8 @@ def approve(
     json: JsonOpt = False,
 ) -> None:
     """Say yes, or no, to a job that waits for it; the agent does the rest."""
+    if (site / "estran.toml").is_file():  # a linkage unit has no trail: it holds nothing of anybody
+        recorded(house.open_site(site), Action.RUN_HUB, f"{'no' if refuse else 'yes'} to network job:{job[:80]}")
     if not Ledger(folder_of(site, network)).decide(job, yes=not refuse, said=refuse[:500]):
         raise UsageError("No job of this id waits for a word.", hint="estran hub jobs SITE")
     said = "Refused." if refuse else "Approved: the agent answers at its next round."

@@ -11,17 +11,16 @@ import typer
 
 from estran import app as house
 from estran.cli.ask import QuestionArg, question
+from estran.cli.hub import HubArg, embedded, group, opened_house, run_once
 from estran.cli.show import JsonOpt, KeyOpt, console, emit, table
 from estran.hub.house import HubHouse
 from estran.hub.matching import Linkage, Linkages
-from estran.hub.office import Office
 from estran.projects.actors import KEY_HOLDER
 from estran.release.matching.linking import SURE
 
-HubArg = Annotated[Path, typer.Argument(metavar="HUB", help="Directory of the hub.", show_default=False)]
 
-
-def register(group: typer.Typer) -> None:
+def register() -> None:
+    """Into the group of `estran hub`."""
     group.command("link", epilog="Example: estran hub link ouest 'CIM10:I50' --project INSUF --json")(link)
     group.command("linkages", epilog="Example: estran hub linkages ouest --json")(linkages)
 
@@ -37,8 +36,6 @@ def link(
 ) -> None:
     """Have the records of a project's patients linked by the linkage unit; each site says yes first, unless its rules
     say so already. On an embedded hub each member's agent runs once per step."""
-    from estran.cli.hub import opened_house
-
     opened, state = opened_house(hub, key), house.open_site(hub, key).state
     with closing(Linkages(opened.book, opened.folder)) as made:
         run = made.start(state, KEY_HOLDER, project, question(asked), site or (), sure)
@@ -48,8 +45,6 @@ def link(
 
 def linkages(hub: HubArg, key: KeyOpt = None, json: JsonOpt = False) -> None:
     """The linkages of a hub, the newest first: who took part, where each stands, protected counts."""
-    from estran.cli.hub import opened_house
-
     opened = opened_house(hub, key)
     with closing(Linkages(opened.book, opened.folder)) as made:
         found = [made.stand(run) for run in made.runs()]
@@ -63,18 +58,8 @@ def linkages(hub: HubArg, key: KeyOpt = None, json: JsonOpt = False) -> None:
     table("", ("linkage", "project", "asked", "state", "sites"), rows, numbers=(4,))
 
 
-def advance_linkage(office: Office, folder: Path, job: str) -> None:
-    """After an answer, see whether a linkage can go on."""
-    with closing(Linkages(office.book, folder)) as made:
-        run = made.of_job(job)
-        if run is not None:
-            made.advance(run)
-
-
 def _run_embedded(opened: HubHouse, hub: Path, made: Linkages, run: str) -> None:
     """Sites, unit, sites: each once, those on this machine."""
-    from estran.cli.hub import embedded, run_once
-
     folders = embedded(opened, hub)
     units = [path for path in folders if not (path / "estran.toml").is_file()]
     for step in ([path for path in folders if path not in units], units, folders):

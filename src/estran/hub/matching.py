@@ -92,10 +92,11 @@ class Linkages:
         """Ids of all linkages, the newest first."""
         return [str(row[0]) for row in self._db.rows("SELECT id FROM run ORDER BY asked DESC")]
 
-    def of_job(self, job: str) -> str | None:
-        """The linkage that a job belongs to."""
+    def answered(self, job: str) -> None:
+        """After an answer, see whether the linkage that the job belongs to can go on; jobs of other kinds are left alone."""
         found = self._db.one("SELECT run FROM job WHERE id = ?", (job,))
-        return None if found is None else str(found[0])
+        if found is not None:
+            self.advance(str(found[0]))
 
     def advance(self, run: str, *, patient: bool = True) -> None:
         """Go on when what has to come first is there: all sites (those that answered, unless `patient`), the unit."""

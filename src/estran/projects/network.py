@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pyroaring import BitMap
 
 from estran.cohort.language import json as question_json
+from estran.cohort.language.text import parse
 from estran.cohort.query import CohortRef, Node, walk
 from estran.model.errors import NotAllowed, UsageError
 from estran.projects.actors import Actor, Role
@@ -24,6 +25,7 @@ from estran.projects.questions import named_patients, names_patients
 from estran.state import StateDatabase
 
 REFUSALS = frozenset({"hub"})
+_OPENING = ("sexe=F", "âge>=60", "CIM10:I10 SAUF CIM10:E11")
 _NO_PASSWORD = "!"  # noqa: S105 (no argon2 hash: nobody signs in with it)
 
 
@@ -68,9 +70,15 @@ class NetworkClerk:
         """All whom this hub may be told of, in counts."""
         return self._view.snapshot.population()
 
-    def count(self, query: Node, target: str) -> NetworkCount:
+    def warm(self) -> None:
+        """Open what the first question about a snapshot has to open. Nobody asks and nothing is told, so nothing is
+        recorded."""
+        for text in _OPENING:
+            self._view.answers.run(parse(text))
+
+    def count(self, query: Node, target: str, action: Action = Action.HUB_COUNT) -> NetworkCount:
         """How many patients a question selects; UsageError when it names cohorts, which are of another house."""
-        self._permitted(Action.HUB_COUNT, query, target)
+        self._permitted(action, query, target)
         outcome = self._view.answers.run(query)
         answer = self._gate.answers({"total": outcome.patients})["total"]
         # What another person was shown of this set first is kept, and may be less than this floor.

@@ -12,7 +12,11 @@ from estran.hub.agent.counting import count
 from estran.hub.agent.linking import link
 from estran.hub.agent.matching import keep_ids, match, send_records
 from estran.hub.agent.place import Handle
+from estran.hub.agent.statistics import accept, go_on
+from estran.hub.study import KIND, ROUND
 
-SITE_KINDS: Mapping[str, Handle] = {"count": count, "linkage": send_records, "linkage-ids": keep_ids}
+SITE_KINDS: Mapping[str, Handle] = {
+    "count": count, KIND: accept, ROUND: go_on, "linkage": send_records, "linkage-ids": keep_ids,
+}  # fmt: skip
 LINKAGE_KINDS: Mapping[str, Handle] = {"link": link, "link-records": match}
 KINDS: Mapping[str, Mapping[str, Handle]] = {"site": SITE_KINDS, "linkage": LINKAGE_KINDS}

@@ -88,7 +88,7 @@ def send_records(place: Place, job: Job) -> Answer:
         own = And((query, StayCriterion(units=rules.units))) if rules.units else query
         found |= clerk.linkable(own, f"network:{place.membership.network} linkage:{run}")
     with_ins = place.membership.identifiers == "ins"
-    made = place.site.matching_tokens(run_key(key, run), found, with_ins=with_ins)
+    made = place.site.matching_tokens(run_key(key, run), frozenset(found), with_ins=with_ins)
     seed = seed_of(place.site.secret("linkage-seed"), digest(BitMap(made.patients)))
     mark = secrets.token_bytes(ID_SIZE)
     packed = _pack(_Sent(place.identity.public.box, seed, mark, made.rows))
