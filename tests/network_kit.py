@@ -53,19 +53,24 @@ class Hospital(Site):
 
     def matching_tokens(self, key: bytes, patients: Collection[int], *, with_ins: bool) -> MatchingTokens:
         """Of invented traits: those whom all hospitals know bear the same everywhere."""
-        away = zlib.crc32(self.folder.name.encode()) % 97
-        everybody = ((one, invented(one if one < self.first else 1000 * (1 + away) + one)) for one in sorted(patients))
+        everybody = ((one, invented(self.person(one))) for one in sorted(patients))
         return matching_tokens(everybody, key, with_ins=with_ins)
+
+    def person(self, patient: int) -> int:
+        """Who a patient of this hospital is in the invented world."""
+        away = zlib.crc32(self.folder.name.encode()) % 97
+        return patient if patient < self.first else 1000 * (1 + away) + patient
 
 
 def invented(person: int) -> Traits:
-    """The traits of somebody who does not exist."""
+    """The traits of somebody who does not exist; one in fifty is known under a provisional identity."""
     dice = np.random.default_rng(person)
     family, given = ("".join(dice.choice(list(letters), 7)) for letters in ("bdlmnrst", "aeioulmnv"))
     born = dt.date(1930, 1, 1) + dt.timedelta(days=int(dice.integers(0, 30_000)))
-    said = Person((family,), (given,), born, sex=("female", "male")[int(dice.integers(0, 2))])
+    sex, place, ins = ("female", "male")[int(dice.integers(0, 2))], f"29{person % 283:03}", f"2{person:014}"
+    said = Person((family,), (given,), born, sex=sex, birth_place=place, provisional=person % 50 == 49)
     traits: Traits = {}
-    fold(traits, stated(Statement((("IPP", str(person)),), said)), (1, 0))
+    fold(traits, stated(Statement((("IPP", str(person)),), said, ins, 1, 0)), (1, 0))
     return traits
 
 

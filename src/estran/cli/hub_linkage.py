@@ -31,6 +31,9 @@ def link(
     project: Annotated[str, typer.Option(help="The project for which records are linked.")],
     site: Annotated[list[str] | None, typer.Option(help="Ask this member only; again for several.")] = None,
     sure: Annotated[float, typer.Option(help="Chance from which on two records are one person.")] = SURE,
+    ins_authorisation: Annotated[
+        str, typer.Option(help="The project's authorisation to use the INS (reference, date); traits alone without.")
+    ] = "",
     key: KeyOpt = None,
     json: JsonOpt = False,
 ) -> None:
@@ -38,7 +41,7 @@ def link(
     say so already. On an embedded hub each member's agent runs once per step."""
     opened, state = opened_house(hub, key), house.open_site(hub, key).state
     with closing(Linkages(opened.book, opened.folder)) as made:
-        run = made.start(state, KEY_HOLDER, project, question(asked), site or (), sure)
+        run = made.start(state, KEY_HOLDER, project, question(asked), site or (), sure, ins_authorisation)
         _run_embedded(opened, hub, made, run)
         _told(made.stand(run), json=json)
 

@@ -384,6 +384,11 @@ class HubBook:
         with self.db.writing():
             self.db.write(f"DELETE FROM file WHERE {jobs} AND (side = 'job' OR name = ?)", (question, name))
 
+    def drop_files(self, job: str, side: str) -> None:
+        """Drop the files that went with a job, or came with its answer."""
+        with self.db.writing():
+            self.db.write("DELETE FROM file WHERE job = ? AND side = ?", (job, side))
+
     def forget_old_files(self, now: float) -> None:
         """Drop all files of jobs whose time is over, but for sketches: what they say is what was shown."""
         with self.db.writing():

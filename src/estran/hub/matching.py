@@ -12,7 +12,7 @@ from typing import Any
 
 from estran.cohort.language import json as question_json
 from estran.cohort.query import Node
-from estran.hub.agent.matching import IDS, RECORDS
+from estran.hub.agent.matching import IDS, LONGEST_REASON, RECORDS
 from estran.hub.book import OPEN, HubBook, JobRecord
 from estran.hub.database import Database
 from estran.hub.wire import File
@@ -29,8 +29,8 @@ LIFE = 30 * 86_400.0  # seconds: somebody at each site must say yes
 STAGES = ("linkage", "link-records", "linkage-ids")
 _SCHEMA = """
 CREATE TABLE run (
-  id TEXT PRIMARY KEY, project TEXT NOT NULL, query TEXT NOT NULL, login TEXT NOT NULL, sure REAL NOT NULL, asked REAL NOT NULL,
-  expires REAL NOT NULL) WITHOUT ROWID;
+  id TEXT PRIMARY KEY, project TEXT NOT NULL, query TEXT NOT NULL, login TEXT NOT NULL, sure REAL NOT NULL,
+  ins_authorisation TEXT NOT NULL, asked REAL NOT NULL, expires REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE job (
   id TEXT PRIMARY KEY, run TEXT NOT NULL REFERENCES run (id), stage TEXT NOT NULL, member TEXT NOT NULL) WITHOUT ROWID
 """
@@ -67,12 +67,16 @@ class Linkages:
         query: Node,
         sites: Collection[str] = (),
         sure: float = SURE,
+        ins_authorisation: str = "",
     ) -> str:
-        """Ask sites (all without any) for the records of a project's patients; the run's id. NotAllowed by the policy;
+        """Ask sites (all without any) for the records of a project's patients; the run's id. The INS is used only where
+        the project's authorisation to use it is recorded here, and the network was made with one. NotAllowed by the policy;
         UsageError when the question names patients or too few can be asked."""
+        ins_authorisation = " ".join(ins_authorisation.split())[:LONGEST_REASON]
         asked = [one.id for one in self._book.members("site", active=True) if not sites or one.id in sites]
         said = question_json.dumps(query)
-        permit(state, actor, Action.RUN_HUB, Target(f"linkage of {len(asked)} sites for {project[:80]}"), query=said)
+        by = f" ins:{ins_authorisation}" if ins_authorisation else ""
+        permit(state, actor, Action.RUN_HUB, Target(f"linkage of {len(asked)} sites for {project[:80]}{by}"), query=said)
         if names_patients(query):
             raise UsageError("Patient numbers are a site's own: a question to several sites cannot list them.")
         if len(asked) < 2 or not self._book.members("linkage", active=True):
@@ -80,10 +84,10 @@ class Linkages:
         if not DOUBT < sure < 1:
             raise UsageError("A threshold lies between 0.5 and 1.")
         run, now = secrets.token_hex(8), self._now()
-        row = (run, project[:200], said, actor.login, sure, now, now + LIFE)
-        with self._db.writing():
-            self._db.write("INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        row = (run, project[:200], said, actor.login, sure, ins_authorisation, now, now + LIFE)
+        self._db.write("INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
         body = {"run": run, "project": project[:200], "cohort": question_json.to_object(query)}
+        body |= {"ins_authorisation": ins_authorisation} if ins_authorisation else {}
         for member in asked:
             self._add(run, "linkage", member, body, now + LIFE)
         return run
@@ -127,7 +131,7 @@ class Linkages:
         floor = max(int(job.answer.get("floor", 0)) for job in ready)
         self._add(run, "link-records", unit.id, {"run": run, "sure": sure, "floor": floor}, expires, files)
         for job in ready:
-            self._book.forget_files(job.id, "answer")
+            self._book.drop_files(job.id, "answer")
 
     def _tell(self, run: str, linked: JobRecord, told: set[str], expires: float) -> None:
         for one in self._book.files(linked.id, "answer"):
@@ -135,7 +139,7 @@ class Linkages:
             if member not in told:
                 self._add(run, "linkage-ids", member, {"run": run}, expires, [File(IDS, one.data)])
         for side in ("job", "answer"):
-            self._book.forget_files(linked.id, side)
+            self._book.drop_files(linked.id, side)
 
     def _add(
         self, run: str, stage: str, member: str, body: dict[str, Any], expires: float, files: Collection[File] = ()

@@ -14,7 +14,7 @@ from __future__ import annotations
 import datetime as dt
 import hmac
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,11 +27,12 @@ from estran.identity import traits as folding
 from estran.identity.traits import Traits
 from estran.model.codes import Precision
 
-NAMES, NEAR_FAMILY, NEAR_GIVEN = 4, 28, 16
+FAMILIES, GIVENS, NEAR_FAMILY, NEAR_GIVEN = 4, 6, 28, 16
+HALVES = 2  # seats of a compound given name, after the first and the second
 _ANCHORS = 2  # year; day and month
 RECORD = np.dtype([
     ("ins", "<u8"), ("date", "<u8"), ("turned", "<u8"), ("day_month", "<u8"), ("month_year", "<u8"), ("day_year", "<u8"),
-    ("sex", "<u8"), ("place", "<u8"), ("family", "<u8", (_ANCHORS, NAMES)), ("given", "<u8", (_ANCHORS, NAMES)),
+    ("sex", "<u8"), ("place", "<u8", (_ANCHORS,)), ("family", "<u8", (_ANCHORS, FAMILIES)), ("given", "<u8", (_ANCHORS, GIVENS)),
     ("near_family", "<u4", (NEAR_FAMILY,)), ("near_given", "<u4", (NEAR_GIVEN,)),
 ])  # fmt: skip
 Rows = npt.NDArray[np.void]
@@ -74,10 +75,13 @@ class _Tokens:
         return hmac.digest(self._key, "|".join(said).encode(), "sha256")[:size] if all(said) else bytes(size)
 
     def many(self, kind: str, bound: str, words: Sequence[str], places: int, size: int) -> bytes:
-        """Tokens of several words, as many as there are places; the first is zeros when there is none."""
+        """Tokens of several words, as many as there are places; the first is zeros when there is none, any other without a
+        word is chance."""
         if not bound or not words:
             return bytes(size) + secrets.token_bytes(size * (places - 1))
-        made = b"".join(self.one(kind, bound, word, size=size) for word in words[:places])
+        made = b"".join(
+            self.one(kind, bound, word, size=size) if word else secrets.token_bytes(size) for word in words[:places]
+        )
         return made + secrets.token_bytes(size * places - len(made))
 
 
@@ -85,16 +89,14 @@ def _record(tokens: _Tokens, traits: Traits, *, with_ins: bool) -> bytes:
     ins = "".join(str(folding.winner(traits, "ins") or "").split()) if with_ins else ""
     date, turned, year, day_month, month_year, day_year = _born(folding.birth(traits))
     families, givens = _families(traits), _givens(traits)
-    anchors = (year, day_month)
-    spelt = [
-        form for name in families[:2] for form in french.near(name, NEAR_FAMILY // (2 if len(families) > 1 else 1))
-    ]
+    anchors, place, two = (year, day_month), _place(traits), [name for name in families[:2] if name]
+    spelt = [form for name in two for form in french.near(name, NEAR_FAMILY // len(two))]
     return b"".join((
         tokens.one("ins", ins), tokens.one("date", date), tokens.one("date", turned), tokens.one("day_month", day_month),
         tokens.one("month_year", month_year), tokens.one("day_year", day_year),
-        tokens.one("sex", str(folding.winner(traits, "sex") or "")), tokens.one("place", year, _place(traits)),
-        *(tokens.many("name", anchor, families, NAMES, 8) for anchor in anchors),
-        *(tokens.many("name", anchor, givens, NAMES, 8) for anchor in anchors),
+        tokens.one("sex", str(folding.winner(traits, "sex") or "")), *(tokens.one("place", anchor, place) for anchor in anchors),
+        *(tokens.many("name", anchor, families, FAMILIES, 8) for anchor in anchors),
+        *(tokens.many("name", anchor, givens, GIVENS, 8) for anchor in anchors),
         tokens.many("near family", date, list(dict.fromkeys(spelt)), NEAR_FAMILY, 4),
         tokens.many("near given", date, french.near(givens[0], NEAR_GIVEN) if givens else (), NEAR_GIVEN, 4),
     ))  # fmt: skip
@@ -113,24 +115,36 @@ def _born(known: tuple[dt.date, Precision] | None) -> tuple[str, str, str, str, 
 
 
 def _families(traits: Traits) -> list[str]:
-    """Birth name, name in use, then what else the person was called and the parts of compound names."""
+    """Birth name, name in use ("" when it is the same), the parts of compound names, what else the person was called."""
     held: tuple[str, ...] = folding.winner(traits, "family_names") or ()
-    return _distinct(held[:2], (*held[2:], *folding.every(traits, "family_names")))
+    two = [*map(french.joined, held[:2]), "", ""][:2]
+    more = [part for name in held[:2] for part in french.parts(name)]
+    return _seats(two, (*more, *_forms((*held[2:], *folding.every(traits, "family_names")))))
 
 
 def _givens(traits: Traits) -> list[str]:
-    """The first given name, then the others and the parts of compound names."""
+    """The first given name, the second, the two halves of the first when it is compound, what is written as one in one
+    word, the others. "Jean Claude" may be one name or two: with "Jean-Claude" it has two in common, whichever comes first."""
     held: tuple[str, ...] = folding.winner(traits, "given_names") or ()
     single = [name for text in held for name in text.split()]
-    return _distinct(single[:1], single[1:])
+    two = [*map(french.joined, single[:2]), "", ""][:2]
+    halves = [*(french.parts(single[0]) if single else ()), "", ""][:HALVES]
+    return _seats([*two, *halves], _forms([*(text for text in held if len(text.split()) == 2), *single[1:]]))
 
 
-def _distinct(first: Iterable[str], others: Iterable[str]) -> list[str]:
-    first, others = list(first), list(others)
-    of_parts = [part for name in (*first, *others) for part in french.parts(name)]
-    return [
-        name for name in dict.fromkeys((*map(french.joined, first), *of_parts, *map(french.joined, others))) if name
-    ]
+def _forms(names: Iterable[str]) -> Iterator[str]:
+    """Names as one word, and the parts of compound ones."""
+    for name in names:
+        yield from (french.joined(name), *french.parts(name))
+
+
+def _seats(first: list[str], others: Iterable[str]) -> list[str]:
+    """Names in seats of their own, "" in a seat that is free, then others that have no seat; none without a first."""
+    if not first[0]:
+        first[0], first[1] = first[1], ""
+    if first[1] == first[0]:
+        first[1] = ""
+    return [*first, *(name for name in dict.fromkeys(others) if name and name not in first)] if first[0] else []
 
 
 def _place(traits: Traits) -> str:

@@ -21,6 +21,7 @@ from pyroaring import BitMap
 
 from estran.cohort.language import json as question_json
 from estran.cohort.query import And, StayCriterion
+from estran.hub.agent import parcel
 from estran.hub.agent.counting import linkage_key
 from estran.hub.agent.ledger import Answer, Job
 from estran.hub.agent.place import Place
@@ -38,6 +39,7 @@ from estran.release.matching.linking import DOUBT, SURE, Linked, link_records
 
 RECORDS, IDS = "records", "ids"
 ID_SIZE = 16
+LONGEST_REASON = 200
 _FOLDER = "linkage"
 _HEAD = np.dtype([("box", "V32"), ("seed", "V32"), ("mark", "V16"), ("records", "<u8")])
 _STEP = 512  # records: what the hub carries tells the number of patients to this step only
@@ -82,20 +84,26 @@ def send_records(place: Place, job: Job) -> Answer:
         raise NotAllowed("This site has no linkage key, or its network no linkage unit.")
     if place.room is None or place.actor is None or place.site is None:
         raise UsageError("There are no patients here.")
-    query, found = question_json.from_object(job.body.get("cohort")), BitMap()
+    query, found, allowed = question_json.from_object(job.body.get("cohort")), BitMap(), ins_allowed(place, job)
     for rules in willing:
         clerk = NetworkClerk(place.room, place.actor, floor=rules.floor, quota=rules.quota)
         own = And((query, StayCriterion(units=rules.units))) if rules.units else query
-        found |= clerk.linkable(own, f"network:{place.membership.network} linkage:{run}")
-    with_ins = place.membership.identifiers == "ins"
-    made = place.site.matching_tokens(run_key(key, run), frozenset(found), with_ins=with_ins)
+        found |= clerk.linkable(own, f"network:{place.membership.network} linkage:{run}{' ins:' + allowed if allowed else ''}")
+    made = place.site.matching_tokens(run_key(key, run), frozenset(found), with_ins=bool(allowed))
     seed = seed_of(place.site.secret("linkage-seed"), digest(BitMap(made.patients)))
     mark = secrets.token_bytes(ID_SIZE)
     packed = _pack(_Sent(place.identity.public.box, seed, mark, made.rows))
     _keep(place, run, made.patients, np.frombuffer(mark, np.uint8).reshape(1, ID_SIZE))
     unit = Public(place.membership.certificate, place.membership.linkage_unit)
-    sealed = unit.seal(packed, sealed_for(place, run))
-    return Answer("ok", "", {"run": run, "floor": max(rules.floor for rules in willing)}, (File(RECORDS, sealed),))
+    sent = parcel.make(packed, unit, key, sealed_for(place, run), place.membership.member)
+    return Answer("ok", "", {"run": run, "floor": max(rules.floor for rules in willing)}, (File(RECORDS, sent),))
+
+
+def ins_allowed(place: Place, job: Job) -> str:
+    """The authorisation by which a project uses the INS, which is the NIR of whoever was born in France; "" when it has none,
+    or when the network that this site joined is one of traits alone."""
+    said = job.body.get("ins_authorisation")
+    return said[:LONGEST_REASON] if isinstance(said, str) and place.membership.identifiers == "ins" else ""
 
 
 def keep_ids(place: Place, job: Job) -> Answer:
@@ -135,7 +143,8 @@ def sealed_for(place: Place, run: str) -> str:
 
 
 def match(place: Place, job: Job) -> Answer:
-    """Link the records that came with the job; the ids of each site sealed to it, the counts protected."""
+    """Link the records that came with the job; the ids of each site sealed to it, the counts protected. NotAllowed when a
+    parcel was not made by the site it is said to be of, with the key that the sites share."""
     run = _run(job)
     names = [one.name.removeprefix(f"{RECORDS}/") for one in job.files]
     if len(names) < 2 or len(set(names)) != len(names):
@@ -144,7 +153,8 @@ def match(place: Place, job: Job) -> Answer:
     floor = job.body.get("floor", FLOOR)
     if type(floor) is not int or not isinstance(sure, float) or not DOUBT < sure < 1:
         raise UsageError("A floor is a number of patients, a threshold lies between 0.5 and 1.")
-    sent = [_unpack(place.identity.unseal(one.data, sealed_for(place, run))) for one in job.files]
+    parcels = {name: one.data for name, one in zip(names, job.files, strict=True)}
+    sent = [_unpack(one) for one in parcel.open_all(parcels, place.identity, sealed_for(place, run))]
     linked = link_records([one.rows for one in sent], sure)
     files = _sealed_ids(place, run, names, sent, linked)
     body = _told(linked, names, [one.seed for one in sent], Rules(floor=max(FLOOR, floor)))

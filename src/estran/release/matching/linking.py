@@ -17,10 +17,9 @@ SURE, DOUBT = 0.98, 0.5  # a pair is taken from the first on; between the two so
 _WORTH = 0.01  # pairs less likely than this are forgotten
 _ENOUGH = 2_000  # pairs with two INS within sites, from which on strangers are learnt from them alone
 _BY_INS, _INS_ALONE = 1 - 1e-6, 0.7
-_NOTHING_ALIKE, _TWINS = (
-    TRAITS["given"].index("other"),
-    0.7,
-)  # given names without a letter in common: twins, until somebody looked
+_OTHER, *_PARTLY = (TRAITS["given"].index(level) for level in ("other", "a further name", "one in the other"))
+_TURNED = TRAITS["date"].index("turned")
+_TWINS = 0.7  # of one day, and of one first given name nothing in the other: twins, until somebody looked
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,8 @@ def scored(rows: Rows, home: Sites) -> Pairs:
     chance = found / (1 + found)
     date, _, _, family, given = np.unravel_index(pattern, SHAPE)
     alone = (date < 2) & (family < 2) & (given < 2)  # nothing but the INS
-    chance = np.where(given == _NOTHING_ALIKE, np.minimum(chance, _TWINS), chance)
+    twins = (given == _OTHER) | (np.isin(given, _PARTLY) & (date >= _TURNED))
+    chance = np.where(twins, np.minimum(chance, _TWINS), chance)
     chance = np.where(same, np.where(alone, _INS_ALONE, _BY_INS), chance)
     worth = ~own & (same | ~known) & (chance >= _WORTH)
     return one_to_one(Pairs(first, second, chance).where(worth), home)

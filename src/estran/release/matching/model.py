@@ -21,8 +21,8 @@ _CLASSES, _FITS, _ROUNDS, _STILL = 8, 5, 300, 1e-8
 _HALF = 0.5  # a priori, spread over the levels of a trait: none is impossible
 #: How one person's records agree, before anything was learnt: by trait and level, from worst to best.
 _START = (
-    (0.004, 0.004, 0.012, 0.01, 0.97), (0.02, 0.005, 0.975), (0.4, 0.03, 0.57), (0.004, 0.03, 0.1, 0.09, 0.388, 0.388),
-    (0.004, 0.03, 0.09, 0.04, 0.418, 0.418),
+    (0.004, 0.004, 0.012, 0.01, 0.97), (0.02, 0.005, 0.975), (0.4, 0.03, 0.57), (0.004, 0.03, 0.1, 0.09, 0.336, 0.336, 0.104),
+    (0.004, 0.02, 0.01, 0.09, 0.02, 0.01, 0.02, 0.363, 0.363, 0.1),
 )  # fmt: skip
 
 
