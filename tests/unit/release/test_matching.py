@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from benchmarks.linkage_people import Record, hospitals
 
 from estran.identity.matching import RECORD, matching_tokens, run_key
 from estran.release.matching.clusters import Pairs, one_to_one, persons
+from estran.release.matching.compare import SHAPE, TRAITS, patterns
 from estran.release.matching.linking import SURE, Linked, link_records
 from estran.release.matching.pairs import LARGEST, candidates
 
@@ -54,6 +58,40 @@ def test_nobody_has_two_records_of_one_site(written: list[list[Record]]) -> None
     assert all(len(np.unique(one)) == len(one) for one in found.persons)
     assert found.distinct == len(np.unique(np.concatenate(found.persons)))
     assert found.shared(0, 1) == len(set(found.persons[0].tolist()) & set(found.persons[1].tolist()))
+
+
+def level(trait: str, one: Record, other: Record) -> str:
+    rows = np.concatenate([matching_tokens([(0, who.traits)], KEY, with_ins=False).rows for who in (one, other)])
+    found = np.unravel_index(patterns(rows, np.array([0]), np.array([1])), SHAPE)
+    return TRAITS[trait][int(found[list(TRAITS).index(trait)][0])]
+
+
+SOMEBODY = Record(1, ("ROUX",), ("Anne",), "female", dt.date(1981, 3, 27), "35287", None)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "said"),
+    [
+        (("Nathan", "Noah"), ("Noah", "Maël"), "one in the other"),
+        (("Jean-Marc",), ("Jean",), "a half"),
+        (("Jean Claude",), ("Jean-Claude",), "exchanged"),
+        (("Aya", "Lina"), ("Lina", "Aya"), "exchanged"),
+        (("Anne", "Lou"), ("Anne", "Lou", "Zoé"), "both same"),
+        (("Anna", "Jade"), ("Zoé", "Jade"), "a further name"),
+        (("Solenn",), ("Soleenn",), "near"),
+        (("Paul",), ("Yves",), "other"),
+    ],
+)
+def test_how_given_names_agree(one: tuple[str, ...], other: tuple[str, ...], said: str) -> None:
+    assert level("given", replace(SOMEBODY, given=one), replace(SOMEBODY, given=other)) == said
+
+
+def test_a_place_is_compared_where_the_dates_have_the_year_or_day_and_month_in_common() -> None:
+    def told(born: dt.date, place: str = "35287") -> str:
+        return level("place", SOMEBODY, replace(SOMEBODY, born=born, place=place))
+
+    assert told(dt.date(1982, 3, 27)) == told(dt.date(1981, 3, 2)) == "same"
+    assert told(dt.date(1982, 3, 27), "29019") == "other" and told(dt.date(1990, 5, 1)) == "not known"
 
 
 def chain(*chances: float) -> Pairs:

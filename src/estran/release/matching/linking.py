@@ -13,7 +13,7 @@ from estran.release.matching.compare import SHAPE, TRAITS, patterns
 from estran.release.matching.model import Counts, Floats, odds
 from estran.release.matching.pairs import Places, Rows, candidates
 
-SURE, DOUBT = 0.98, 0.5  # a pair is taken from the first on; between the two somebody would have to look
+SURE, DOUBT = 0.9, 0.5  # a pair is taken from the first on; between the two somebody would have to look
 _WORTH = 0.01  # pairs less likely than this are forgotten
 _ENOUGH = 2_000  # pairs with two INS within sites, from which on strangers are learnt from them alone
 _BY_INS, _INS_ALONE = 1 - 1e-6, 0.7
