@@ -44,7 +44,7 @@ def run(work: Path, quiet: Callable[[], None]) -> None:
     for seed in MEASURED:
         quiet()
         found["seeds"][str(seed)] = _one(work, seed, judge)
-    (work / RESULT).write_text(json.dumps(found, indent=1))
+        (work / RESULT).write_text(json.dumps(found, indent=1))
 
 
 def _one(work: Path, seed: int, judge: Path | None) -> Found:
