@@ -210,6 +210,8 @@ def tell(found: Found) -> list[str]:
     rows = []
     for name, title in _TITLES.items():
         held = [one["methods"][name] for one in seeds if name in one["methods"]]
+        alone = [seed for seed, one in found["seeds"].items() if name in one["methods"]]
+        title += "" if len(alone) == len(seeds) else f" (seed {', '.join(alone)} alone)"
         if held:
             mean = {key: sum(one[key] for one in held) / len(held) for key in ("precision", "recall", "f1", "cpu_s")}
             rows.append([
