@@ -12,9 +12,11 @@ import typer
 from estran import app as house
 from estran.cli.ask import QuestionArg, question
 from estran.cli.hub import HubArg, embedded, group, opened_house, run_once
+from estran.cli.recording import recorded
 from estran.cli.show import JsonOpt, KeyOpt, console, emit, table
 from estran.hub.house import HubHouse
 from estran.hub.matching import Linkage, Linkages
+from estran.projects.actions import Action
 from estran.projects.actors import KEY_HOLDER
 from estran.release.matching.linking import SURE
 
@@ -49,6 +51,7 @@ def link(
 def linkages(hub: HubArg, key: KeyOpt = None, json: JsonOpt = False) -> None:
     """The linkages of a hub, the newest first: who took part, where each stands, protected counts."""
     opened = opened_house(hub, key)
+    recorded(house.open_site(hub, key), Action.RUN_HUB, "linkages of the network")
     with closing(Linkages(opened.book, opened.folder)) as made:
         found = [made.stand(run) for run in made.runs()]
     if json:
