@@ -30,6 +30,7 @@ from estran.hub.conducting import Conductor
 from estran.hub.desk import HubDesk
 from estran.hub.gathering import Gathered, advance, after_answer
 from estran.hub.keys import Identity
+from estran.hub.matching import Linkages
 from estran.hub.office import Office, Taken, answer_to
 from estran.hub.server import Door
 from estran.hub.studies import Studies
@@ -65,9 +66,10 @@ def register(app: typer.Typer) -> None:
     group.command("linkage-key", epilog="Example: estran hub linkage-key ouest.linkage")(linkage_key)
     group.command("agent", epilog="Example: estran hub agent mysite --once")(agent)
     hub_pool.register(group)
-    from estran.cli import hub_statistics  # it takes the group from here
+    from estran.cli import hub_linkage, hub_statistics  # they take the group from here
 
     hub_statistics.register()
+    hub_linkage.register()
     app.add_typer(group, name="hub")
     app.command("agent", epilog="Example: estran agent mysite --once")(agent)
 
@@ -178,13 +180,14 @@ def serve(
         else:
             console.print(f"Door: https://{host}:{found}  (Ctrl+C ends it)", highlight=False)
 
-    studies = Studies(opened.folder)
+    studies, linkages = Studies(opened.folder), Linkages(opened.book, opened.folder)
     Conductor(opened.book, studies).advance_all()
 
     def heard(taken: Taken) -> None:
-        """After an answer, go on with the study it is of, or see whether the linkage unit is to count."""
+        """After an answer, go on with the study or linkage it is of, or see whether the linkage unit is to count."""
         job = str(taken.message.body.get("uuid"))
         Conductor(opened.book, studies).answered(job)
+        linkages.answered(job)
         after_answer(opened.book, job)
 
     door = Door(opened.office, heard)
