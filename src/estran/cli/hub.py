@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from estran import app as house
+from estran.cli import hub_catalogue
 from estran.cli.ask import QuestionArg, question
 from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, errors, number, table
 from estran.hub import house as hubs
@@ -26,6 +27,7 @@ from estran.hub.agent.place import Place
 from estran.hub.agent.rules import Rules, write_rules
 from estran.hub.desk import HubDesk
 from estran.hub.gathering import Gathered, advance
+from estran.hub.harvest import keep_harvesting
 from estran.hub.keys import Identity
 from estran.hub.office import Office, answer_to
 from estran.hub.server import Door
@@ -59,6 +61,7 @@ def register(app: typer.Typer) -> None:
     group.command(epilog="Example: estran hub withdraw ouest chu-d-angers")(withdraw)
     group.command("linkage-key", epilog="Example: estran hub linkage-key ouest.linkage")(linkage_key)
     group.command("agent", epilog="Example: estran hub agent mysite --once")(agent)
+    hub_catalogue.register(group)
     app.add_typer(group, name="hub")
     app.command("agent", epilog="Example: estran agent mysite --once")(agent)
 
@@ -169,7 +172,12 @@ def serve(
             console.print(f"Door: https://{host}:{found}  (Ctrl+C ends it)", highlight=False)
 
     door = Door(opened.office, lambda taken: _advance(opened.office, taken.message.body.get("uuid")))
-    asyncio.run(door.serve(host, port, ready))
+    stop = threading.Event()
+    threading.Thread(target=keep_harvesting, args=(hub, stop), name="harvest", daemon=True).start()
+    try:
+        asyncio.run(door.serve(host, port, ready))
+    finally:
+        stop.set()
 
 
 def _advance(office: Office, job: Any) -> None:
@@ -437,15 +445,19 @@ def embedded(opened: hubs.HubHouse, hub: Path) -> list[Path]:
 
 def _run_embedded(opened: hubs.HubHouse, hub: Path, asked: str) -> None:
     """Run each agent of an embedded hub once, the linkage unit last; those at work by themselves are left alone."""
+    for path in run_members(opened, hub):
+        advance(opened.book, asked, patient=False)
+        _run_once(opened.office, path)
+
+
+def run_members(opened: hubs.HubHouse, hub: Path) -> list[Path]:
+    """Run each site's agent of an embedded hub once; the folders of its linkage units."""
     folders = embedded(opened, hub)
     units = [path for path in folders if not (path / "estran.toml").is_file()]
     for path in folders:
         if path not in units:
             _run_once(opened.office, path)
-    if units:
-        advance(opened.book, asked, patient=False)
-    for path in units:
-        _run_once(opened.office, path)
+    return units
 
 
 def _run_once(office: Office, path: Path) -> None:

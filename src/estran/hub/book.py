@@ -334,6 +334,11 @@ class HubBook:
         )
         return [_job(row) for row in rows]
 
+    def of_kind(self, kind: str) -> list[JobRecord]:
+        """The jobs of a kind that no question put, in the order they were made."""
+        rows = self.db.rows("SELECT * FROM job WHERE kind = ? AND question IS NULL ORDER BY created, id", (kind,))
+        return [_job(row) for row in rows]
+
     def files(self, job: str, side: str) -> tuple[File, ...]:
         """The files that went with a job ("job") or came with its answer ("answer")."""
         rows = self.db.rows("SELECT name, data FROM file WHERE job = ? AND side = ? ORDER BY number", (job, side))

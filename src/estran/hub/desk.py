@@ -59,7 +59,7 @@ class HubDesk:
         question = Question(
             secrets.token_hex(8), time.time(), self.actor.login, title.strip()[:200], said, {"distinct": distinct}
         )
-        body = {"cohort": question_json.to_object(opened), "distinct": distinct}
+        body = {"cohort": question_json.to_object(opened), "distinct": distinct, "path": [self._book.meta("network")]}
         self._book.ask(question, [(one.id, "count", body) for one in asked], question.asked + LIFE)
         return question.id
 

@@ -60,6 +60,7 @@ class Action(StrEnum):
     ASK_HUB = "ask-hub"  # put a question to the sites of the network that this hub joins, and see what they answer
     RUN_HUB = "run-hub"  # invite sites to the network, take them out of it, see what their agents said
     HUB_COUNT = "hub-count"  # as a hub: have a question counted by this site, for the network
+    HUB_CATALOGUE = "hub-catalogue"  # as a hub: be told what this site holds, in protected counts
     RUN_PROJECTS = "run-projects"  # handle projects of others: pre-select, call, file pieces, open, close
     OWN_DATA = "own-data"  # declare data that a project of one's own brings, with its legal ground
     TAKE_DATA = "take-data"  # accept the data that a project of others brings, read its files, see which lines were set aside

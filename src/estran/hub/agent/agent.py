@@ -26,6 +26,7 @@ from estran.model.errors import EstranError, NotAllowed, StoreError, UsageError
 log = logging.getLogger(__name__)
 _LIFE = dt.timedelta(minutes=10)
 _KINDS_TOLD = 100
+_SOON = 0.5  # seconds between two looks at a job that waits for others
 _TRIES = 20  # a full disk, or a busy database, passes
 Clock = Callable[[], dt.datetime]
 
@@ -72,7 +73,7 @@ class Agent:
                 try:
                     self._settle()
                     self._prepare()
-                    self._fetch(wait)
+                    self._fetch(min(wait, _SOON) if self.ledger.waiting() else wait)
                     rest = self.rests[0]
                 except Exception as error:  # noqa: BLE001 (a full disk or a broken file must not end the agent)
                     log.warning("%s", _word(error))

@@ -1,17 +1,22 @@
 """The kinds of jobs that a member knows. A new kind is a function of (place, job) and a line here.
 
 A function decides by `projects.policy` as the hub's actor and has it audited before anything runs; what it raises as
-NotAllowed becomes "refused", with the reason. Whether the kind is answered at all is the site's own rule.
+NotAllowed becomes "refused", with the reason; None from it means not yet. Whether the kind is answered at all is the site's own rule.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from estran.hub.agent import relaying
+from estran.hub.agent.cataloguing import catalogue
 from estran.hub.agent.counting import count
 from estran.hub.agent.linking import link
 from estran.hub.agent.place import Handle
 
-SITE_KINDS: Mapping[str, Handle] = {"count": count}
+SITE_KINDS: Mapping[str, Handle] = {
+    "count": relaying.or_own(count, relaying.count),
+    "catalogue": relaying.or_own(catalogue, relaying.catalogue),
+}
 LINKAGE_KINDS: Mapping[str, Handle] = {"link": link}
 KINDS: Mapping[str, Mapping[str, Handle]] = {"site": SITE_KINDS, "linkage": LINKAGE_KINDS}

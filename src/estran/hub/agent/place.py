@@ -49,4 +49,4 @@ class Place:
         return self.given or read_rules(self.folder)
 
 
-Handle = Callable[[Place, Job], Answer]
+Handle = Callable[[Place, Job], Answer | None]  # None: not yet, ask again at the next round
