@@ -28,6 +28,9 @@ NO_PAGES = {
     "/cohort/counts": "part of /cohort, there when its total is", "/cohort/patients/{patient_id}/why": "part of /cohort/patients: test_building",
     "/concepts": "part of /cohort: test_building", "/concepts/tree": "part of /cohort: test_every_day",
     "/originals/{number}/state": "part of /originals/{number}",
+    "/catalogue.ttl": "a file", "/catalogue.jsonld": "a file",
+    "/network/catalogue": "of a hub: test_network_catalogue", "/network/catalogue/{kind}/{key:path}": "of a hub: test_network_catalogue",
+    "/network/sites/{member}": "of a hub: test_network_catalogue",
     "/spaces/{project}/lab": "a frame around a notebook that runs: test_workspace",
 }  # fmt: skip
 FIRST = 200_000  # bytes of a first page: images, scripts, styles and fonts with it

@@ -245,6 +245,14 @@ class CatalogueBook:
             found.setdefault(str(row["base"]), zlib.decompress(row["triples"]).decode())
         return found
 
+    def digest(self) -> tuple[tuple[str, int], ...]:
+        """Changes when a member has another valid edition, or is gone."""
+        rows = self.db.rows(
+            "SELECT member, max(id) AS last FROM edition WHERE state = ? AND member IN (SELECT member FROM part) GROUP BY member",
+            (VALID,),
+        )
+        return tuple((str(row["member"]), int(row["last"])) for row in rows)
+
     def holdings(self, member: str) -> list[dict[str, Any]]:
         """Everything of the last valid edition of a member, as it came."""
         found = self.db.one(

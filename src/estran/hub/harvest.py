@@ -185,6 +185,11 @@ class CatalogueDesk:
         self._permit(Action.RUN_HUB, f"harvest every {days:g} days")
         self.harvests.every(days)
 
+    def public_file(self, syntax: str) -> bytes:
+        """The same for everybody, where the hub publishes it: a viewer may look codes up too."""
+        self._permit(Action.CONCEPTS, f"published as {syntax}")
+        return published(self.harvests.shelf, syntax)
+
     def file(self, syntax: str) -> bytes:
         """The catalogues of all sites as one file."""
         self._permit(Action.ASK_HUB, f"as {syntax}")

@@ -14,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from estran.hub.book import HubBook
+from estran.hub.harvest import shelf_of
 from estran.model.errors import EstranError, NotAllowed, UsageError
 from estran.portal.limits import RateLimit
 from estran.portal.pages import STATIC, render
@@ -24,6 +25,7 @@ from estran.portal.routes import (
     audit,
     care,
     catalog,
+    catalogue_file,
     cohorts,
     concepts,
     datamarts,
@@ -34,6 +36,7 @@ from estran.portal.routes import (
     home,
     lists,
     network,
+    network_catalogue,
     originals,
     owndata,
     patients,
@@ -70,16 +73,18 @@ def create_app(site: SiteServices, hub: HubBook | None = None) -> FastAPI:
     app = FastAPI(title="Estran", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan(site))
     app.state.room = ReadingRoom(site)
     app.state.hub = hub
+    app.state.catalogues = None if hub is None else shelf_of(hub)
     app.state.limit = RateLimit(site.settings.api_requests_per_minute)
     app.state.workspaces = Workspaces(site)
     app.state.door = Door(site, app.state.workspaces)
+    app.state.public_catalogue = catalogue_file.Published()
     app.state.public_counts = PublicCounts(site)
     app.state.doorkeeper = transparency.Doorkeeper()
     app.mount("/static", _Static(directory=STATIC), name="static")
     rooms = (
         home, sign_in, account, search, cohorts, saved, concepts, documents, patients, feeds, audit, care, ways_in,
         people, owndata, project_data, projects, datamarts, spaces, rights, transparency, catalog, steering, reviews,
-        reviewing, adjudicating, every_day, lists, explore, originals, network, api,
+        reviewing, adjudicating, every_day, lists, explore, originals, network_catalogue, catalogue_file, network, api,
     )
     for room in rooms:
         app.include_router(room.router)

@@ -10,6 +10,7 @@ from fastapi import Depends, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from estran.hub.desk import HubDesk
+from estran.hub.harvest import CatalogueDesk
 from estran.portal import security
 from estran.portal.language import LANGUAGES, Language, language, preferred
 from estran.portal.pages import render
@@ -63,6 +64,14 @@ class Visitor:
         if hub is None:
             raise HTTPException(404)
         return HubDesk(self.desk.state, hub, self.desk.actor)
+
+    @property
+    def catalogues(self) -> CatalogueDesk:
+        """The desk of the catalogues of the network's sites; 404 where there is none."""
+        app = self.request.app.state
+        if app.hub is None:
+            raise HTTPException(404)
+        return CatalogueDesk(self.desk.state, app.hub, app.catalogues, self.desk.actor)
 
     def insist(self) -> None:
         """SignInNeeded unless the person signed in lately: before what opens or shuts the ways in."""

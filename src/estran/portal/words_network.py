@@ -12,12 +12,17 @@ NETWORK: dict[str, dict[str, str]] = {
     "role": {"hub": _("Hub of another organisation")},
     "action": {
         "ask-hub": _("Ask the network"), "run-hub": _("Run the network"), "hub-count": _("Count for a hub"),
+        "hub-catalogue": _("Tell a hub what is held"),
     },
     "member_state": {"invited": _("invited"), "active": _("member"), "withdrawn": _("taken out")},
     "site_state": {
         "answered": _("answered"), "waiting": _("waiting"), "late": _("late"), "down": _("cannot be reached"),
         "refused": _("refused"), "approval": _("needs a yes at the site"), "unsupported": _("cannot read the question"),
         "failed": _("failed"), "expired": _("too late"),
+    },
+    "edition": {
+        "valid": _("valid"), "invalid": _("does not conform"), "refused": _("refused"), "failed": _("failed"),
+        "unsupported": _("cannot read the question"), "expired": _("too late"),
     },
     "total": {
         "linkage": _("counted by the linkage unit"), "sketch": _("estimated from sketches"),
@@ -32,5 +37,15 @@ SAID = (
     _("The site could not answer: an error of its own, which it knows of."),
     _("The job came too late."),
     _("The answer holds no count."),
+    _("{1} of {2} sites answered."),
+    _("No site of this hub has answered: {1}."),
+    _("Fewer than 3 sites of this hub have answered, and it tells totals only."),
+    _("This hub tells of its sites in totals only."),
+    _("This question came through this hub already."),
+    _("This question came through too many hubs."),
+    _("No catalogue of this hub's sites is there yet."),
+    _("Nothing was measured yet."),
+    _("A catalogue names an address of the site, an e-mail address of its officer and one of the health data access body. {1}"),
+    _("The catalogue does not conform to HealthDCAT-AP: {1}"),
     _("This member (Estran {1}) knows no job of the kind '{2}'; it knows {3}."),
 )

@@ -89,7 +89,9 @@ def catalogue(place: Place, job: Job) -> Answer:
             graph = written(shelf.parts().values(), "ttl")
         finally:
             shelf.close()
-    named = {one["name"]: one for one in reversed(shallow)}  # of two of a name, the first
+    named: dict[str, dict[str, Any]] = {}
+    for one in shallow:  # of two of a name, the first
+        named.setdefault(one["name"], one)
     body = {"sites": len(named), "codes": sum(len(one["codes"]) for one in named.values())}
     return Answer("ok", "", body, (File(GRAPH, graph), File(HOLDINGS, orjson.dumps({"sites": list(named.values())}))))
 
