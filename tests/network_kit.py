@@ -37,6 +37,9 @@ class Hospital(Site):
     def directory(self) -> Path:
         return self.folder
 
+    def numbers_of(self, patient: int) -> list[int]:
+        return [patient, patient + 1] if patient == 50 else [patient]  # one of them is two numbers of before
+
     def secret(self, purpose: str) -> bytes:
         return (purpose + str(self.folder)).encode().ljust(64, b"-")[:32]
 

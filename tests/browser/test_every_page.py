@@ -30,6 +30,8 @@ NO_PAGES = {
     "/originals/{number}/state": "part of /originals/{number}",
     "/catalogue.ttl": "a file", "/catalogue.jsonld": "a file",
     "/network/catalogue": "of a hub: test_network_catalogue", "/network/catalogue/{kind}/{key:path}": "of a hub: test_network_catalogue",
+    "/network/oppositions": "of a hub: test_network_catalogue", "/network/rules": "of a hub: test_network_catalogue", "/network/audit": "of a hub: test_network_catalogue",
+    "/transparency/network": "of a hub: test_network_catalogue",
     "/network/sites/{member}": "of a hub: test_network_catalogue",
     "/spaces/{project}/lab": "a frame around a notebook that runs: test_workspace",
 }  # fmt: skip

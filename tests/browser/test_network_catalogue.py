@@ -16,7 +16,8 @@ from estran.hub.agent.rules import Rules, write_rules
 from estran.hub.harvest import Harvest, shelf_of
 
 PAGES = ("/network/catalogue", "/network/catalogue?q=I50", "/network/catalogue/code/CIM10:I50.0",
-         "/network/catalogue/document/pmsi", "/network/sites/angers", "/network/sites/brest", "/network/sites/ouest")  # fmt: skip
+         "/network/catalogue/document/pmsi", "/network/sites/angers", "/network/sites/brest", "/network/sites/ouest",
+         "/network/rules", "/transparency/network", "/network")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +81,45 @@ def test_every_page_of_the_catalogue(
     page.set_viewport_size({"width": 400, "height": 800})
     page.goto(base + "/network/catalogue")
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    page.close()
+    assert watch.foreign == [] and watch.complaints == []
+
+
+def test_a_charter_is_published_and_signed_and_sights_are_kept(
+    net: tuple[Network, Site, str], browser: Browser, watch: Watch
+) -> None:
+    _, hub, base = net
+    page = browser.new_page(viewport={"width": 1440, "height": 1000})
+    page.set_default_timeout(15_000)
+    watch.on(page, base)
+    for login in ("hub_operator", "data_protection_officer"):
+        account = hub.state.accounts.find(login)
+        assert account is not None
+        hub.state.accounts.change(account.id, language="fr", theme="light")
+    sign_in(page, base, "hub_operator")
+    page.goto(base + "/network/rules")
+    page.get_by_label("Texte").fill("Je pose mes questions pour la recherche, et je ne cherche à reconnaître personne.")
+    page.get_by_role("button", name="Publier").click()
+    expect(page.get_by_text("non signée par vous")).to_be_visible()
+    page.get_by_role("button", name="Je l’ai lue et je signe").click()
+    expect(page.get_by_text("signée par vous", exact=True)).to_be_visible()
+    page.get_by_label("Chercheur").select_option("total")
+    page.locator("form", has=page.get_by_label("Chercheur")).get_by_role("button").click()
+    expect(page.get_by_label("Chercheur")).to_have_value("total")
+    page.goto(base + "/network")
+    page.fill("#text", "CIM10:I10")
+    page.click("main form button.main")
+    expect(page.locator("#answers tbody tr")).to_have_count(3)
+    context = browser.new_context(viewport={"width": 1440, "height": 1000})
+    officer = context.new_page()
+    sign_in(officer, base, "data_protection_officer")
+    officer.goto(base + "/audit")
+    officer.get_by_role("link", name="Audit du réseau").click()
+    expect(officer.locator("section:has(#questions) tbody > tr")).to_have_count(1)
+    assert violations(officer) == []
+    officer.get_by_role("button", name="Vérifier maintenant").click()
+    expect(officer.get_by_role("status")).to_be_visible()
+    context.close()
     page.close()
     assert watch.foreign == [] and watch.complaints == []
 

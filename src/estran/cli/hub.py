@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from estran import app as house
-from estran.cli import hub_catalogue
+from estran.cli import hub_catalogue, hub_govern, hub_oppositions
 from estran.cli.ask import QuestionArg, question
 from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, errors, number, table
 from estran.hub import house as hubs
@@ -62,6 +62,8 @@ def register(app: typer.Typer) -> None:
     group.command("linkage-key", epilog="Example: estran hub linkage-key ouest.linkage")(linkage_key)
     group.command("agent", epilog="Example: estran hub agent mysite --once")(agent)
     hub_catalogue.register(group)
+    hub_govern.register(group)
+    hub_oppositions.register(group)
     app.add_typer(group, name="hub")
     app.command("agent", epilog="Example: estran agent mysite --once")(agent)
 
@@ -139,6 +141,7 @@ def status(hub: HubArg, key: KeyOpt = None, json: JsonOpt = False) -> None:
                 "name": opened.book.meta("name"),
                 "members": rows,
                 "refused": refused,
+                "oppositions": hub_oppositions.owed(opened.book),
             }
         )
         return
@@ -149,6 +152,7 @@ def status(hub: HubArg, key: KeyOpt = None, json: JsonOpt = False) -> None:
         [["–" if row[c] is None else row[c] for c in columns] for row in rows],
         numbers=(4,),
     )
+    hub_oppositions.say_owed(hub_oppositions.owed(opened.book))
     for row in refused:
         console.print(
             f"{row['messages']} messages not taken of {row['member'] or 'nobody known'}: {row['why']}", highlight=False

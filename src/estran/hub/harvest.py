@@ -185,6 +185,11 @@ class CatalogueDesk:
         self._permit(Action.RUN_HUB, f"harvest every {days:g} days")
         self.harvests.every(days)
 
+    def public_standing(self) -> list[Standing]:
+        """Each site and its catalogue, for the page that everybody may read."""
+        self._permit(Action.HOLDINGS, "on the public page")
+        return self.harvests.standing()
+
     def public_file(self, syntax: str) -> bytes:
         """The same for everybody, where the hub publishes it: a viewer may look codes up too."""
         self._permit(Action.CONCEPTS, f"published as {syntax}")

@@ -37,6 +37,7 @@ from estran.portal.routes import (
     lists,
     network,
     network_catalogue,
+    network_rules,
     originals,
     owndata,
     patients,
@@ -78,13 +79,14 @@ def create_app(site: SiteServices, hub: HubBook | None = None) -> FastAPI:
     app.state.workspaces = Workspaces(site)
     app.state.door = Door(site, app.state.workspaces)
     app.state.public_catalogue = catalogue_file.Published()
+    app.state.public_network = catalogue_file.Published()
     app.state.public_counts = PublicCounts(site)
     app.state.doorkeeper = transparency.Doorkeeper()
     app.mount("/static", _Static(directory=STATIC), name="static")
     rooms = (
         home, sign_in, account, search, cohorts, saved, concepts, documents, patients, feeds, audit, care, ways_in,
         people, owndata, project_data, projects, datamarts, spaces, rights, transparency, catalog, steering, reviews,
-        reviewing, adjudicating, every_day, lists, explore, originals, network_catalogue, catalogue_file, network, api,
+        reviewing, adjudicating, every_day, lists, explore, originals, network_catalogue, network_rules, catalogue_file, network, api,
     )
     for room in rooms:
         app.include_router(room.router)

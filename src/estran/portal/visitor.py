@@ -89,7 +89,7 @@ class Visitor:
             allowed -= {Action.ASK_HUB, Action.RUN_HUB}
         text = render(
             template, self.spoken.code, me=self.account, csrf=self.session.csrf, theme=self.account.theme, allowed=allowed, bounds=self.desk.perimeter,
-            site=self.desk.site_name, path=self.request.url.path, unread=self.desk.every_day.unread(), partial="hx-request" in self.request.headers, **context,
+            site=self.desk.site_name, network=self.request.app.state.hub is not None, path=self.request.url.path, unread=self.desk.every_day.unread(), partial="hx-request" in self.request.headers, **context,
         )
         return HTMLResponse(text, status)
 

@@ -20,12 +20,22 @@ NETWORK: dict[str, dict[str, str]] = {
         "refused": _("refused"), "approval": _("needs a yes at the site"), "unsupported": _("cannot read the question"),
         "failed": _("failed"), "expired": _("too late"),
     },
+    "charter": {"user": _("Charter of users"), "producer": _("Charter of producers"), "citizen": _("Charter for citizens")},
+    "sight": {
+        "sites": _("each hospital’s number, and the total"), "total": _("the total alone"), "own": _("the own hospital’s number alone"),
+    },
+    "job_state": {
+        "queued": _("waiting"), "taken": _("at work"), "ok": _("answered"), "refused": _("refused"), "failed": _("failed"),
+        "unsupported": _("cannot read the question"), "expired": _("too late"), "approval": _("needs a yes at the site"),
+    },
+    "obey": {"hide": _("hide"), "restore": _("give back"), "erase": _("erase")},
     "edition": {
         "valid": _("valid"), "invalid": _("does not conform"), "refused": _("refused"), "failed": _("failed"),
         "unsupported": _("cannot read the question"), "expired": _("too late"),
     },
     "total": {
         "linkage": _("counted by the linkage unit"), "sketch": _("estimated from sketches"),
+        "withheld": _("the rules of the network do not show you this total"),
         "bounds": _("bounds only: what is common to the sites is not known"), "one": _("one site only"), "none": _("no answer yet"),
     },
 }

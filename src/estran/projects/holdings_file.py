@@ -151,9 +151,10 @@ def _code(one: Listed) -> dcat.Described:
 def _addresses(settings: Settings) -> tuple[str, str, str]:
     """Homepage and mailboxes; UsageError naming the settings that are missing."""
     mail, hdab = _MAIL.search(settings.dpo_contact), _MAIL.search(settings.hdab_contact)
+    homepage = settings.catalogue_homepage or settings.public_url
     missing = [
         name
-        for name, found in (("public_url", settings.public_url), ("dpo_contact", mail), ("hdab_contact", hdab))
+        for name, found in (("public_url", homepage), ("dpo_contact", mail), ("hdab_contact", hdab))
         if not found
     ]
     if missing or mail is None or hdab is None:
@@ -161,4 +162,4 @@ def _addresses(settings: Settings) -> tuple[str, str, str]:
             "A catalogue names an address of the site, an e-mail address of its officer and one of the health data access body.",
             where=", ".join(missing), hint="set them in estran.toml",
         )  # fmt: skip
-    return settings.public_url, mail.group(), hdab.group()
+    return homepage, mail.group(), hdab.group()

@@ -26,6 +26,9 @@ class AgentSite(SiteServices, Protocol):
     def linkage_tokens(self, key: bytes, *, with_ins: bool) -> LinkageTokens:
         """Tokens of everybody in the vault, under a network's key."""
 
+    def numbers_of(self, patient: int) -> list[int]:
+        """Every number that a patient had, before merges too."""
+
     def secret(self, purpose: str) -> bytes:
         """Key material of this site for one purpose."""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable
+from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import Response
@@ -24,18 +25,18 @@ _TYPES = {Syntax.TURTLE: "text/turtle; charset=utf-8", Syntax.JSON_LD: "applicat
 
 
 class Published:
-    """The file that everybody may read, made once for each state of what is held: it must cost nothing."""
+    """What everybody may read, made once for each state of what is held: it must cost nothing."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept: dict[Syntax, tuple[Hashable, bytes]] = {}
+        self._kept: dict[str, tuple[Hashable, Any]] = {}
 
-    def file(self, syntax: Syntax, state: Hashable, make: Callable[[], bytes]) -> bytes:
-        """The file of this state."""
+    def file(self, name: str, state: Hashable, make: Callable[[], Any]) -> Any:
+        """What is told under a name in this state."""
         with self._lock:
-            known = self._kept.get(syntax)
+            known = self._kept.get(name)
             if known is None or known[0] != state:
-                self._kept[syntax] = known = (state, make())
+                self._kept[name] = known = (state, make())
             return known[1]
 
 

@@ -273,6 +273,9 @@ class ProjectsDesk:
         self._known(body["members"], Action.PRESIDE)
         if set(body["members"]) & set(case.project.members):
             raise UsageError("Nobody judges a project of their own.")
+        seats = self._state.seats.all()
+        if seats and case.circuit.sites > 1 and len({seats[one] for one in body["members"] if one in seats}) < 2:
+            raise UsageError("The committee of a network's project has members of at least two sites.")
         if body["chair"] not in body["members"]:
             raise UsageError("The chair is one of the members called.")
         if not 2 <= body["quorum"] <= len(body["members"]):
