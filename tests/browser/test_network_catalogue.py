@@ -124,9 +124,7 @@ def test_a_charter_is_published_and_signed_and_sights_are_kept(
     assert watch.foreign == [] and watch.complaints == []
 
 
-def test_the_file_is_for_members_until_the_hub_publishes_it(
-    net: tuple[Network, Site, str], browser: Browser
-) -> None:
+def test_the_file_is_for_members_until_the_hub_publishes_it(net: tuple[Network, Site, str], browser: Browser) -> None:
     _, hub, base = net
     page = browser.new_page()
     assert "sign-in" in page.request.get(base + "/catalogue.ttl").url

@@ -26,9 +26,15 @@ def register(group: typer.Typer) -> None:
 
 def govern(
     hub: HubArg,
-    sight: Annotated[list[str] | None, typer.Option(help="ROLE=sites, total or own: what a role sees of answers; again for several.")] = None,
-    seat: Annotated[list[str] | None, typer.Option(help="LOGIN=MEMBER: of which site somebody is; MEMBER empty for none.")] = None,
-    charter: Annotated[list[str] | None, typer.Option(help="user, producer or citizen=FILE: a new version of a charter.")] = None,
+    sight: Annotated[
+        list[str] | None, typer.Option(help="ROLE=sites, total or own: what a role sees of answers; again for several.")
+    ] = None,
+    seat: Annotated[
+        list[str] | None, typer.Option(help="LOGIN=MEMBER: of which site somebody is; MEMBER empty for none.")
+    ] = None,
+    charter: Annotated[
+        list[str] | None, typer.Option(help="user, producer or citizen=FILE: a new version of a charter.")
+    ] = None,
     key: KeyOpt = None,
     json: JsonOpt = False,
 ) -> None:
@@ -53,7 +59,11 @@ def govern(
     table("", ("role", "sees"), told["sights"].items())
     table("", ("person", "site"), told["seats"].items())
     table("", ("charter", "version", "by"), [(one["kind"], one["version"], one["by"]) for one in told["charters"]])
-    table("", ("signed", "version", "person", "site"), [(s["kind"], s["version"], s["login"], s["site"]) for s in told["signatures"]])
+    table(
+        "",
+        ("signed", "version", "person", "site"),
+        [(s["kind"], s["version"], s["login"], s["site"]) for s in told["signatures"]],
+    )
 
 
 def _pairs(given: list[str] | None) -> list[tuple[str, str]]:

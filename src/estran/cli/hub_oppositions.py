@@ -20,7 +20,9 @@ HubArg = Annotated[Path, typer.Argument(metavar="HUB", help="Directory of the hu
 
 
 def register(group: typer.Typer) -> None:
-    group.command(epilog="Example: estran hub oppositions ouest --done angers:12 --outcome '3 rows removed'")(oppositions)
+    group.command(epilog="Example: estran hub oppositions ouest --done angers:12 --outcome '3 rows removed'")(
+        oppositions
+    )
 
 
 def oppositions(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from estran.exchange.dcat import PREFIXES
 from estran.model.errors import UsageError
@@ -95,5 +95,5 @@ def written(parts: Iterable[str], syntax: str) -> bytes:
         graph.bind(prefix, URIRef(address), override=True, replace=True)
     for part in parts:
         graph.parse(data=part, format="nt")
-    known = {"context": PREFIXES, "auto_compact": False} if syntax == "jsonld" else {}
+    known: dict[str, Any] = {"context": PREFIXES, "auto_compact": False} if syntax == "jsonld" else {}
     return graph.serialize(format={"ttl": "turtle", "jsonld": "json-ld"}[syntax], encoding="utf-8", **known)

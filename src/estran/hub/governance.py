@@ -162,7 +162,9 @@ def seen(found: Gathered, sight: Sight, own: str) -> Gathered:
     )
     told = sight is Sight.TOTAL and found.total.method != "none" and found.answered >= FEWEST
     covers_all = found.total.method not in ("linkage", "sketch") or len(found.total.covers) >= FEWEST
-    return Gathered(sites, found.total if told and covers_all else Total("none" if not found.answered else "withheld", (), 0, 0))
+    return Gathered(
+        sites, found.total if told and covers_all else Total("none" if not found.answered else "withheld", (), 0, 0)
+    )
 
 
 def _without_number(one: SiteAnswer) -> SiteAnswer:
@@ -186,11 +188,17 @@ class Governance:
     def sights(self) -> dict[Role, Sight]:
         """What each role that may ask the network sees of the answers."""
         self._permit(Action.ASK_HUB, "sights")
-        return {role: self.shelf.sight(role) for role in PERSONS if Action.ASK_HUB in ALLOWED[role] and role is not Role.OWNER}
+        return {
+            role: self.shelf.sight(role)
+            for role in PERSONS
+            if Action.ASK_HUB in ALLOWED[role] and role is not Role.OWNER
+        }
 
     def set_sight(self, role: str, sight: str) -> None:
         """Decide what a role sees; UsageError when there is no such role or sight."""
-        if role not in [str(one) for one in PERSONS if one is not Role.OWNER] or sight not in [str(one) for one in Sight]:
+        if role not in [str(one) for one in PERSONS if one is not Role.OWNER] or sight not in [
+            str(one) for one in Sight
+        ]:
             raise UsageError("There is no such role, or nothing of this kind to see.", hint="sites, total or own")
         self._permit(Action.RUN_HUB, f"role:{role} sees:{sight}")
         self.shelf.set_sight(Role(role), Sight(sight))
@@ -220,7 +228,11 @@ class Governance:
 
     def sign(self, kind: str, version: int) -> None:
         """Sign the last version of a charter; that of producers in the name of one's site."""
-        last = None if kind == CharterKind.CITIZEN or kind not in [str(one) for one in CharterKind] else self.shelf.charter(CharterKind(kind))
+        last = (
+            None
+            if kind == CharterKind.CITIZEN or kind not in [str(one) for one in CharterKind]
+            else self.shelf.charter(CharterKind(kind))
+        )
         if last is None or last.version != version:
             raise UsageError("There is no such charter to sign, or a newer one is there.", hint="read the last version")
         self._permit(Action.ACCOUNT, f"signature charter:{kind} version:{version}")

@@ -185,7 +185,9 @@ def answer_to(office: Office, data: bytes, certificate: str | None) -> tuple[boo
 
 def reply_to(office: Office, taken: Taken) -> bytes:
     """The reply to a message that was taken, all of it on disk at once; Refused when its kind is not known here."""
-    make = {"join": office.join, "nextjob": office.job, "result": office.result, "opposition": office.opposition}.get(taken.message.kind)
+    make = {"join": office.join, "nextjob": office.job, "result": office.result, "opposition": office.opposition}.get(
+        taken.message.kind
+    )
     if make is None:
         raise Refused("kind", f"The hub knows no message of the kind '{taken.message.kind[:40]}'.")
     with office.book.db.writing():

@@ -91,7 +91,11 @@ class OppositionBook:
     def _state(self, member: str, number: int) -> dict[str, Any]:
         row = self.db.one("SELECT done, outcome FROM notice WHERE member = ? AND number = ?", (member, number))
         done = row is not None and row["done"] is not None
-        return {"number": number, "state": "done" if done else "noted", "outcome": "" if row is None else row["outcome"]}
+        return {
+            "number": number,
+            "state": "done" if done else "noted",
+            "outcome": "" if row is None else row["outcome"],
+        }
 
     def waiting(self, project: str = "") -> list[Notice]:
         """What is still to be done, the most urgent first; of one project, or of all."""
@@ -111,7 +115,10 @@ class OppositionBook:
 
     def recent(self, limit: int = 100) -> list[Notice]:
         """The last notices, those that wait first."""
-        rows = self.db.rows("SELECT * FROM notice ORDER BY done IS NOT NULL, CASE WHEN done IS NULL THEN due ELSE -done END LIMIT ?", (limit,))
+        rows = self.db.rows(
+            "SELECT * FROM notice ORDER BY done IS NOT NULL, CASE WHEN done IS NULL THEN due ELSE -done END LIMIT ?",
+            (limit,),
+        )
         return [_notice(row) for row in rows]
 
 

@@ -83,7 +83,10 @@ def test_a_question_is_seen_as_the_network_decided(net: Network, state: StateDat
     rules.set_sight("researcher", "own")
     rules.seat("anna", "angers")
     try:
-        assert {one.member: one.shown is not None for one in desk.stand(question).sites} == {"angers": True, "brest": False}
+        assert {one.member: one.shown is not None for one in desk.stand(question).sites} == {
+            "angers": True,
+            "brest": False,
+        }
         assert all(one.shown for one in HubDesk(state, book, KEY_HOLDER).stand(question).sites)
         assert rules.sights()[Role.RESEARCHER] is Sight.OWN and rules.seats() == {"anna": "angers"}
     finally:

@@ -97,7 +97,10 @@ class Agent:
         try:
             path = f"/task/opposition/{self.place.membership.member}"
             reply, _ = self._say(path, "opposition", {"notices": owed})
-        except (Refused, ConnectionError) as error:  # a hub of an earlier release: what is owed stays owed, and is an alarm
+        except (
+            Refused,
+            ConnectionError,
+        ) as error:  # a hub of an earlier release: what is owed stays owed, and is an alarm
             log.warning("oppositions: %s", _word(error))
             return
         if reply.kind == "noted":

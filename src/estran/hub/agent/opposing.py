@@ -61,8 +61,12 @@ def notices(place: Place) -> list[dict[str, Any]]:
     book = SentBook(place.folder)
     try:
         return [
-            {"number": one.id, "what": one.what, "due": one.deadline.timestamp(), 
-             "subjects": book.of(place.site.numbers_of(one.patient_id))}
+            {
+                "number": one.id,
+                "what": one.what,
+                "due": one.deadline.timestamp(),
+                "subjects": book.of(place.site.numbers_of(one.patient_id)),
+            }
             for one in owed
         ]
     finally:

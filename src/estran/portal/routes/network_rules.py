@@ -49,7 +49,7 @@ def _page(who: Visitor, status: int = 200, said: str = "") -> HTMLResponse:
         signed={str(kind): desk.shelf.signed(kind, who.account.login) for kind in CharterKind},
         sights=desk.sights() if may[Action.ASK_HUB] else {}, seats=desk.seats() if may[Action.ASK_HUB] else {},
         signatures=desk.signatures() if may[Action.RUN_HUB] else [], kinds=list(CharterKind), choices=list(Sight),
-        members=[one for one in who.request.app.state.hub.members("site", active=True)],
+        members=who.request.app.state.hub.members("site", active=True),
         people=sorted(one.login for one in who.desk.state.accounts.all() if one.role != Role.HUB) if may[Action.RUN_HUB] else [],
     )  # fmt: skip
 
