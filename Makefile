@@ -5,11 +5,13 @@ PYTHON ?= python3
 VENV := .venv
 LAB := .venv-workspace
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+INSTALL := -m pip --disable-pip-version-check --quiet install
+# Compiled when first imported: half of a fresh installation's time would go into what never is.
+LATER := --no-compile
 DEMO ?= demo-site
 PORT ?= 8000
 
-.PHONY: setup dev demo test check fmt bench browser workspace screenshots clean
+.PHONY: setup dev demo test check around fmt bench browser workspace screenshots clean
 
 setup: $(VENV)/.ready
 workspace: $(LAB)/.ready
@@ -21,17 +23,17 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.ready: $(VENV)/bin/python requirements.lock pyproject.toml
-	$(PIP) install -r requirements.lock
-	$(PIP) install --no-build-isolation --no-deps -e .
+	$(BIN)/python $(INSTALL) $(LATER) -r requirements.lock
+	$(BIN)/python $(INSTALL) $(LATER) --no-build-isolation --no-deps -e .
 	@touch $@
 
 $(VENV)/.ready-dev: $(VENV)/.ready requirements-dev.lock
-	$(PIP) install -r requirements-dev.lock
+	$(BIN)/python $(INSTALL) $(LATER) -r requirements-dev.lock
 	@touch $@
 
 $(LAB)/.ready: requirements-workspace.lock
 	$(PYTHON) -m venv $(LAB)
-	$(LAB)/bin/python -m pip --disable-pip-version-check --quiet install -r requirements-workspace.lock
+	$(LAB)/bin/python $(INSTALL) -r requirements-workspace.lock
 	@touch $@
 
 demo: setup
@@ -42,8 +44,13 @@ check: dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: check browser workspace
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+test:
+	$(MAKE) -j2 check around
+	# three on two cores: a third of the time a test waits for a disk, a browser or another process
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
+
+around:
+	$(MAKE) -j1 browser workspace  # one after the other: both may call apt-get
 
 browser:
 	@sh scripts/browser.sh

@@ -14,6 +14,7 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow as pa
+from pyroaring import BitMap
 
 from benchmarks import machine, store
 from benchmarks.facts import Size
@@ -99,7 +100,7 @@ def _estran(snapshot: Snapshot, asked: SpecFile, target: Path) -> dict[str, Any]
     shutil.rmtree(target, ignore_errors=True)
     clock, cpu = time.perf_counter(), time.process_time()
     spec, key = asked.frozen(), ProjectKey.of(SiteKey("bench", bytes(32)), "bench")
-    chosen = choose(spec, snapshot, snapshot, key)
+    chosen = choose(spec, snapshot, BitMap(), key)
     manifest = build(Work(spec, snapshot, chosen, Marks(key), "bench"), target, {"name": "bench"})
     seconds = {"seconds": time.perf_counter() - clock, "cpu_s": time.process_time() - cpu}
     files = manifest["files"]
@@ -117,7 +118,7 @@ def _peer(snapshot: Snapshot, asked: SpecFile, work: Path) -> dict[str, Any]:
         command = f"SELECT {columns} FROM read_parquet(?, hive_partitioning = false)"
         with duckdb.connect(config={"memory_limit": "4GB", "temp_directory": str(work / "spill")}) as connection:
             connection.execute(f"COPY ({command}) TO '{path}' (FORMAT parquet)", [files])
-    chosen = choose(asked.frozen(), snapshot, snapshot, ProjectKey("bench", bytes(32)))
+    chosen = choose(asked.frozen(), snapshot, BitMap(), ProjectKey("bench", bytes(32)))
     wanted = [(snapshot.concept_ids("BENCH", f"C{n:05d}")[0], n, KINDS[n % 5], bool(n % 2)) for n in range(VARIABLES)]
     names = ("concept_id", "variable", "kind", "near")
     given = pa.table({name: [row[place] for row in wanted] for place, name in enumerate(names)})

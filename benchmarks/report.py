@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from benchmarks import datamart, facts_run, federated, ingest_run, questions, region, region_report, region_run
+from benchmarks import datamart, facts_run, federated, ingest_run, network, questions, region, region_report, region_run
 from benchmarks.tables import table
 
 Found = dict[str, Any]
@@ -29,8 +29,8 @@ _ROWS = [
 
 def write(work: Path, document: Path) -> None:
     """Write the document from what there is."""
-    known = (facts_run, ingest_run, region, region_run, datamart, federated)
-    facts, loads, made, regions, marts, models = (_read(work / m.RESULT) for m in known)
+    known = (facts_run, ingest_run, region, region_run, datamart, federated, network)
+    facts, loads, made, regions, marts, models, asked = (_read(work / m.RESULT) for m in known)
     parts = [_HEAD]
     if facts:
         parts += [_machine("Facts", facts), *_questions(facts), *_peers(facts), *_slopes(facts), *_storage(facts)]
@@ -42,6 +42,8 @@ def write(work: Path, document: Path) -> None:
         parts += [_machine("A datamart", marts), *datamart.tell(marts)]
     if models:
         parts += [_machine("Federated statistics", models), *federated.tell(models)]
+    if asked:
+        parts += [_machine("A network of thirty sites", asked), *network.tell(asked)]
     document.write_text("\n".join([*parts, _METHOD]))
 
 
@@ -316,6 +318,15 @@ ceiling adds the two largest. pyomop, in an environment of its own, gets up to 5
 **Federated statistics.** Every round goes through the masks (X25519, HKDF, ChaCha20, sums modulo 2^128) and the safeguards of a
 site; `busiest site` adds up its part of all rounds. Bytes are those of the masked arrays of one site over all rounds. The peer fits
 the pooled rows of the same six sites in the same process (statsmodels: GLM to a tolerance of 1e-12, PHReg).
+
+**A network.** Thirty sites, a linkage unit and the hub's door are processes on one machine, the person who asks is another; mutual
+TLS over the loopback, state and queues on the machine's one disk. Each site has a link to the same warehouse (a hundred generated facts
+per patient) and persons of its own, one in five of whom other sites may know. A question is the Boolean cohort of fifty concepts; `new`:
+one that nobody asked before, another each time; `again`: one that the sites answered before. A site's time runs from having the job on
+disk to having its answer ready; `slowest` is the largest of a question, in that very run, in which thirty sites share two cores. What the
+hub takes after that is all the rest: putting the question, sixty signed messages over TLS, the sites' waits for a core, every answer on
+disk at both ends. In `1 s to answer` each site keeps its answer back until a second after it had the job, as if it had a machine of its
+own that takes so long: all thirty then answer at the same moment. The first question of a kind is left out of the medians.
 
 To measure again: `make bench`, or `python -m benchmarks facts --facts 1000000` for a small scale; `python -m benchmarks render`
 writes this page again from kept results.

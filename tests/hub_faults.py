@@ -15,6 +15,7 @@ import json
 import os
 import random
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -26,7 +27,7 @@ from pathlib import Path
 from estran.cohort.language import json as question_json
 from estran.cohort.language.text import parse
 from estran.hub.agent.link import Link
-from estran.hub.book import HubBook, Question
+from estran.hub.book import FILE_NAME, HubBook, Question
 from estran.hub.gathering import advance, gather
 from estran.hub.wire import Refused, seal, unseal
 from tests.hub_process import Child, Processes, enter, free_port
@@ -118,6 +119,7 @@ class Faults:
 
     def kinds(self) -> list[Callable[[], None]]:
         every = [self.hub_killed, self.site_killed, self.clock_off, self.replayed, self.reordered, self.forged]
+        every.append(self.hub_restored)
         return [*every, self.network_cut, self.disk_full] if self.spaces else every
 
     def one(self, number: int) -> None:
@@ -132,6 +134,28 @@ class Faults:
         self.ask()
         time.sleep(self.dice.uniform(0, 0.2))
         self.all.start("hub")
+
+    def hub_restored(self) -> None:
+        """The hub loses its disk once answers have come, and a backup of before is put back: its members have told it
+        things that it knows nothing of."""
+        self.ask()
+        kept, lost = self.folder / "backup.sqlite", self.net.house.folder / FILE_NAME
+        with contextlib.closing(sqlite3.connect(lost)) as now, contextlib.closing(sqlite3.connect(kept)) as then:
+            now.backup(then)
+        time.sleep(self.dice.uniform(0.1, 0.6))
+        self.all.children["hub"].kill()
+        for name in (lost, lost.with_name(f"{FILE_NAME}-wal"), lost.with_name(f"{FILE_NAME}-shm")):
+            name.unlink(missing_ok=True)
+        kept.rename(lost)
+        self.all.start("hub")
+        self._wait_for_members()
+
+    def _wait_for_members(self) -> None:
+        """Until each has come to the restored hub: before that it cannot know which of their messages it was sent."""
+        with contextlib.closing(HubBook(self.net.house.folder)) as book:
+            known, end = _received(book), time.monotonic() + 10
+            while time.monotonic() < end and any(known[name] == number for name, number in _received(book).items()):
+                time.sleep(0.05)
 
     def site_killed(self) -> None:
         self.ask()
@@ -214,6 +238,10 @@ class Faults:
         said = told.read_text() if told.is_file() else "no answer"
         if said not in ("refusal", "no answer"):
             self.let_in.append(f"{kind}: {said}")
+
+
+def _received(book: HubBook) -> dict[str, int]:
+    return {str(row[0]): int(row[1]) for row in book.db.rows("SELECT id, received FROM member")}
 
 
 def _sent(every: Processes, sender: str, path: str, data: bytes) -> str:

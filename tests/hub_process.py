@@ -22,9 +22,9 @@ from estran.hub.agent.agent import Agent
 from estran.hub.agent.link import Link
 from estran.hub.agent.membership import Channel
 from estran.hub.book import HubBook
-from estran.hub.gathering import advance
+from estran.hub.gathering import after_answer
 from estran.hub.keys import Identity
-from estran.hub.office import Office
+from estran.hub.office import Office, Taken
 from estran.hub.server import Door
 from estran.state import StateDatabase
 from tests.network_kit import Network
@@ -113,7 +113,9 @@ class Processes:
         for name, child in self.children.items():
             ended, status = os.waitpid(child.pid, os.WNOHANG) if child.pid else (0, 0)
             if ended:
-                died.append(f"{name}: {signal.Signals(os.WTERMSIG(status)).name if os.WIFSIGNALED(status) else 'ended'}")
+                died.append(
+                    f"{name}: {signal.Signals(os.WTERMSIG(status)).name if os.WIFSIGNALED(status) else 'ended'}"
+                )
                 child.pid = 0
                 self.start(name)
         return died
@@ -142,9 +144,8 @@ class Processes:
         book = HubBook(folder)  # what SQLite held open does not survive a fork
         office = Office(book, Identity.open(folder / "keys", b"hub"), self.clock("hub"))
 
-        def answered(taken: object) -> None:
-            for question in book.questions(limit=20):
-                advance(book, question.id)
+        def answered(taken: Taken) -> None:
+            after_answer(book, str(taken.message.body.get("uuid")))
 
         def ready(_: int) -> None:
             (self.folder / "door.part").write_text(str(os.getpid()))

@@ -103,11 +103,20 @@ class Site:
         return self.key.subkey(purpose)
 
     def linkage_tokens(self, key: bytes, *, with_ins: bool) -> LinkageTokens:
-        """Tokens of everybody in the vault, under a network's key; made once per snapshot."""
+        """Tokens of everybody in the vault, under a network's key; made once per snapshot, and held while it is the newest."""
         from estran.identity.linkage import kept_tokens
 
-        with self.vault() as vault:
-            return kept_tokens(self.directory / "vault", self.key, self.snapshot().version, vault, key, with_ins=with_ins)
+        version = self.snapshot().version
+        held = self._tokens.get((key, with_ins))
+        if held is None or held[0] != version:
+            with self.vault() as vault:
+                made = kept_tokens(self.directory / "vault", self.key, version, vault, key, with_ins=with_ins)
+            held = self._tokens[key, with_ins] = version, made
+        return held[1]
+
+    @cached_property
+    def _tokens(self) -> dict[tuple[bytes, bool], tuple[int, LinkageTokens]]:
+        return {}
 
     def numbers_of(self, patient: int) -> list[int]:
         """Every number that a patient had, before merges too."""

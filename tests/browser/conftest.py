@@ -9,6 +9,8 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from tests.browser.serving import ARGUMENTS, Opener, Portal, Watch, chromium, served, sign_in
 from tests.browser.small_site import build
+from tests.browser.visitors import Visitors
+from tests.browser.whole_site import Whole, whole
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -31,6 +33,27 @@ def browser() -> Iterator[Browser]:
         launched = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
         yield launched
         launched.close()
+
+
+@pytest.fixture(scope="session")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
+    """A site in which every part holds something."""
+    made = whole(tmp_path_factory.mktemp("whole"))
+    yield made
+    made.site.state.close()
+
+
+@pytest.fixture(scope="session")
+def hall(everything: Whole) -> Iterator[Portal]:
+    with served(everything.site) as base:
+        yield Portal(base, everything.site)
+
+
+@pytest.fixture(scope="session")
+def visitors(browser: Browser, hall: Portal, everything: Whole) -> Iterator[Visitors]:
+    made = Visitors(browser, hall, everything)
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, expect
+from tests.browser.axe import violations
 from tests.browser.serving import Watch, served, sign_in
 from tests.browser.small_site import Site, build
 from tests.network_kit import Network, add_hospital, network
@@ -42,6 +43,7 @@ def test_sites_answer_as_they_come(
     watch.on(page, base)
     sign_in(page, base, "researcher")
     page.goto(base + "/network")
+    assert violations(page) == []
     page.fill("#text", "CIM10:I10")
     page.fill("#title", "Hypertension")
     page.click("main form button.main")
@@ -51,15 +53,16 @@ def test_sites_answer_as_they_come(
     expect(page.locator("#answers .badge.good")).to_have_count(0)
     expect(rows.nth(2).locator(".badge")).to_have_text(down)
     made.run("angers")
-    expect(rows.nth(0).locator(".badge")).to_have_text(answered)
+    expect(rows.nth(0).locator(".badge")).to_have_text(answered, timeout=15_000)
     expect(rows.nth(0)).to_contain_text("≈")
     made.run("brest")
-    expect(page.locator("#answers .badge.good")).to_have_count(2)
+    expect(page.locator("#answers .badge.good")).to_have_count(2, timeout=15_000)  # who is late is looked for every five seconds
     page.evaluate("document.querySelector('#answers').scrollIntoView()")
     deadline = time.monotonic() + 15
     while made.agent("linkage").once() == 0 and time.monotonic() < deadline:
         page.wait_for_timeout(100)  # the page itself has the linkage unit asked
-    expect(page.locator(".total .big")).to_contain_text("≈")
+    expect(page.locator(".total .big")).to_contain_text("≈", timeout=15_000)
+    assert violations(page) == []
     page.close()
     assert watch.foreign == [] and watch.complaints == []
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import BrowserContext
+from tests.browser.review_form import FORM
 from tests.browser.small_site import Site
 from tests.unit.projects.explored import explored
 from tests.unit.projects.life.play import Play
@@ -283,7 +284,7 @@ def _cohorts(people: People) -> None:
     desk.every_day.share(kept.cohort_id, METHOD, "")
     run_due(people.room)
     lists, me = people.state.patient_lists, people.account(ENGINEER).account_id or 0
-    lists.put_door(Opener(bytes(range(32))).public)
+    lists.door.put(Opener(bytes(range(32))).public)
     desk.lists.hand_in(
         "Essai de phase III, inclus", "number", "CHU", b"ipp\n" + b"\n".join(b"8%06d" % n for n in range(40))
     )
@@ -295,46 +296,6 @@ def _cohorts(people: People) -> None:
     )
 
 
-_FORM = """
-name = "Insuffisance cardiaque"
-documents = ["discharge"]
-[[item]]
-id = "failure"
-label = "Insuffisance cardiaque confirmée"
-label_en = "Confirmed heart failure"
-type = "yes_no"
-required = true
-fill = { concept = "CIM10:I50" }
-[[item]]
-id = "nyha"
-label = "Classe NYHA"
-label_en = "NYHA class"
-type = "choice"
-choices = ["I", "II", "III", "IV"]
-visible_if = { item = "failure", is = ["yes"] }
-[[item]]
-id = "creatinine"
-label = "Créatinine la plus haute"
-label_en = "Highest creatinine"
-type = "number"
-unit = "umol/L"
-fill = { concept = "LOINC:2160-0", take = "max", days = [-30, 30] }
-[[label]]
-id = "diagnosis"
-label = "Diagnostic"
-label_en = "Diagnosis"
-key = "d"
-[[label]]
-id = "sign"
-label = "Signe"
-label_en = "Sign"
-key = "s"
-[[attribute]]
-id = "negated"
-label = "Nié"
-label_en = "Negated"
-key = "n"
-"""
 _READINGS = {ANNE: "iiieeiied", BRUNO: "iiieeiieee"}  # the last ones wait; they differ at the ninth
 _VERDICTS = {"i": "include", "e": "exclude", "d": "doubt"}
 
@@ -342,7 +303,7 @@ _VERDICTS = {"i": "include", "e": "exclude", "d": "doubt"}
 def _reviews(people: People) -> dict[str, str]:
     manager = people.everything(METHOD)
     version = manager.save("Insuffisance cardiaque codée", parse("CIM10:I50"), "")
-    form = manager.reviews.add_form(_FORM)
+    form = manager.reviews.add_form(FORM)
     shares = {ANNE: 1.0, BRUNO: 1.0}
     made = manager.reviews.make(
         Wanted(
@@ -381,7 +342,7 @@ _DATA = "\n".join(
 
 
 def _own_data(people: People, project: str) -> None:
-    people.state.own_data.put_door(Opener(bytes(range(32))).public)
+    people.state.own_data.door.put(Opener(bytes(range(32))).public)
     declared = OwnDeclaration(
         "Registre d’échographies", "Équipe de cardiologie, 2019-2024", "MR-003", "2026-17", "Lettre de janvier à chaque patient",
         dt.date.fromisoformat(_day(400)),

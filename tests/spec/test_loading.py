@@ -118,7 +118,7 @@ def test_loading_everything_twice_changes_nothing(everything: Everything, shared
 
 # No order of arrival matters
 
-SMALL = ("bulk10", "linuxforhealth", "ans", "frcore")
+SMALL = ("linuxforhealth", "ans", "frcore")
 
 
 def _in_order(shared: Path, folder: Path) -> str:
@@ -149,9 +149,7 @@ def test_reversed_files_in_many_loads_and_small_buckets(shared: Path, tmp_path: 
 
 
 def _files(feed: kit.Feed) -> list[Path]:
-    """The feed's files; the two largest of the bulk export bring nothing new here."""
-    left_out = ("SOURCE", "README", "Procedure", "MedicationRequest")
-    return [p for p in sorted(feed.path.iterdir()) if not p.name.startswith(left_out)]
+    return [p for p in sorted(feed.path.iterdir()) if not p.name.startswith(("SOURCE", "README"))]
 
 
 def _messages(feed: kit.Feed, folder: Path) -> list[Path]:

@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 import traceback
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -169,7 +170,9 @@ class _Commands(TyperGroup):
         self._telling = False
 
 
+@cache
 def _commands_of(part: str) -> dict[str, Command]:
+    """Once per process: the groups of a part are its module's, and would take each command in again."""
     own = typer.Typer(add_completion=False, rich_markup_mode="rich")
     importlib.import_module(f"estran.cli.{part}").register(own)
     return dict(typer.main.get_group(own).commands)

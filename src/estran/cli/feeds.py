@@ -24,7 +24,7 @@ from estran.keeping.originals import OriginalKeeper
 from estran.keeping.owndata.keeper import OwnDataKeeper
 from estran.keeping.rights import RightsKeeper
 from estran.keeping.screening import ScreeningKeeper
-from estran.keeping.work import work
+from estran.keeping.work import WorkKeeper
 from estran.model.errors import CheckFailed, InputRefused, told
 from estran.model.feeds import Feed
 from estran.projects import feeds as health
@@ -36,6 +36,7 @@ from estran.sources.pipeline.run import retry
 from estran.sources.pipeline.unload import TakenBack
 from estran.sources.pipeline.unload import reload as read_anew
 from estran.sources.pipeline.unload import unload as take_back
+from estran.state import Job
 
 _LOOK = 2.0  # seconds between two looks at the clock
 
@@ -87,15 +88,10 @@ def run(
     watches = [_Watch(opened, feed, json=json) for feed in opened.feeds if once or feed.every_seconds]
     if not watches:
         errors.print("No feed of estran.toml says how often to look (every = '10min'): only work asked for is done.")
-    stop, keepers = _Stop(), _keepers(opened)
+    stop, keepers = _Stop(), _keepers(opened, json=json)
     while not stop.asked:
         for said in (line for keeper in keepers for line in keeper.look()):
             (errors if json else console).print(said, highlight=False, markup=False)
-        for job in work(opened.state, opened.loading, opened.datamarts):
-            if json:
-                emit({"work": job.kind, "argument": job.argument})
-            else:
-                console.print(f"{job.kind} {job.argument}: done", highlight=False, markup=False)
         for watch in watches:
             if watch.due() and not stop.asked:
                 watch.look()
@@ -104,7 +100,7 @@ def run(
         time.sleep(_LOOK)
 
 
-def _keepers(site: Site) -> list[Guarded]:
+def _keepers(site: Site, *, json: bool) -> list[Guarded]:
     """What this process does by itself besides the feeds."""
     lists = ListKeeper(site, site.key.subkey("lists"), site.vault)
     rights = RightsKeeper(site.state, site.warehouse)
@@ -112,7 +108,15 @@ def _keepers(site: Site) -> list[Guarded]:
     own, originals = OwnDataKeeper(site, site.key, site.vault), OriginalKeeper(site, site.loading)
     marts = DatamartKeeper(site, site.datamarts(KEY_HOLDER))  # after the wishes, which it carries out
     seal = AuditKeeper(site.audit_seal)
-    return [Guarded(one) for one in (seal, rights, marts, follow, lists, screening, own, originals)]
+    asked = WorkKeeper(site.state, site.loading, site.datamarts, lambda job: _tell_job(job, json=json))
+    return [Guarded(one) for one in (seal, rights, marts, follow, lists, screening, own, originals, asked)]
+
+
+def _tell_job(job: Job, *, json: bool) -> None:
+    if json:
+        emit({"work": job.kind, "argument": job.argument})
+    else:
+        console.print(f"{job.kind} {job.argument}: done", highlight=False, markup=False)
 
 
 class _Stop:

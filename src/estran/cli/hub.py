@@ -16,6 +16,7 @@ import typer
 from estran import app as house
 from estran.cli import hub_catalogue, hub_govern, hub_oppositions
 from estran.cli.ask import QuestionArg, question
+from estran.cli.recording import recorded
 from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, errors, number, table
 from estran.hub import house as hubs
 from estran.hub.agent.agent import Agent, AtWork
@@ -25,13 +26,16 @@ from estran.hub.agent.link import Link
 from estran.hub.agent.membership import Invitation, Local, Membership, folder_of, join, read
 from estran.hub.agent.place import Place
 from estran.hub.agent.rules import Rules, write_rules
+from estran.hub.conducting import Conductor
 from estran.hub.desk import HubDesk
-from estran.hub.gathering import Gathered, advance
+from estran.hub.gathering import Gathered, advance, after_answer
 from estran.hub.harvest import keep_harvesting
 from estran.hub.keys import Identity
-from estran.hub.office import Office, answer_to
+from estran.hub.office import Office, Taken, answer_to
 from estran.hub.server import Door
+from estran.hub.studies import Studies
 from estran.model.errors import EstranError, UsageError
+from estran.projects.actions import Action
 from estran.projects.actors import KEY_HOLDER
 from estran.projects.desk import ReadingRoom
 from estran.projects.gate import Shown
@@ -64,6 +68,9 @@ def register(app: typer.Typer) -> None:
     hub_catalogue.register(group)
     hub_govern.register(group)
     hub_oppositions.register(group)
+    from estran.cli import hub_statistics  # it takes the group from here
+
+    hub_statistics.register()
     app.add_typer(group, name="hub")
     app.command("agent", epilog="Example: estran agent mysite --once")(agent)
 
@@ -114,6 +121,7 @@ def invite(
 ) -> None:
     """Invite a member: a file, good once and for two weeks. Invite the linkage unit first."""
     opened = opened_house(hub, key)
+    recorded(house.open_site(hub, key), Action.RUN_HUB, f"invitation of {name[:80]}")
     invitation = hubs.invite(opened.book, opened.identity.public.certificate, name, kind, dt.datetime.now(dt.UTC))
     path = out or Path(f"{name}.invitation".replace("/", "-"))
     invitation.write(path)
@@ -175,20 +183,22 @@ def serve(
         else:
             console.print(f"Door: https://{host}:{found}  (Ctrl+C ends it)", highlight=False)
 
-    door = Door(opened.office, lambda taken: _advance(opened.office, taken.message.body.get("uuid")))
+    studies = Studies(opened.folder)
+    Conductor(opened.book, studies).advance_all()
+
+    def heard(taken: Taken) -> None:
+        """After an answer, go on with the study it is of, or see whether the linkage unit is to count."""
+        job = str(taken.message.body.get("uuid"))
+        Conductor(opened.book, studies).answered(job)
+        after_answer(opened.book, job)
+
+    door = Door(opened.office, heard)
     stop = threading.Event()
     threading.Thread(target=keep_harvesting, args=(hub, stop), name="harvest", daemon=True).start()
     try:
         asyncio.run(door.serve(host, port, ready))
     finally:
         stop.set()
-
-
-def _advance(office: Office, job: Any) -> None:
-    """After an answer, see whether the linkage unit is to count."""
-    found = office.book.db.one("SELECT question FROM job WHERE id = ?", (str(job),))
-    if found is not None and found[0]:
-        advance(office.book, str(found[0]))
 
 
 def ask(
@@ -320,6 +330,8 @@ def join_network(
     """Join a network: make this member's keys, tell the hub, write the rules to be read and changed."""
     asked = Invitation.read(invitation)
     opened = house.open_site(site, key) if asked.kind == "site" else None
+    if opened is not None:
+        recorded(opened, Action.RUN_HUB, f"join network:{asked.network}")
     folder = site / "networks" / asked.network
     office = opened_house(hub).office if hub else None
 
@@ -407,9 +419,10 @@ def place_of(site: Path, network: str = "", key: Path | None = None) -> Place:
 def jobs(site: SiteArg, network: NetworkOpt = "", json: JsonOpt = False) -> None:
     """What the network asked of this site, and what was answered."""
     ledger = Ledger(folder_of(site, network))
-    held = [{"job": one.job.id, "kind": one.job.kind, "state": one.state, "said": one.said} for one in ledger.held()]
+    every = ledger.held()
+    held = [{"job": one.job.id, "kind": one.job.kind, "state": one.state, "said": one.said} for one in every]
     if json:
-        emit({"jobs": held})
+        emit({"jobs": [{**row, "task": one.job.body} for row, one in zip(held, every, strict=True)]})
         return
     table("", ("job", "kind", "state", ""), [tuple(row.values()) for row in held])
 
@@ -422,6 +435,8 @@ def approve(
     json: JsonOpt = False,
 ) -> None:
     """Say yes, or no, to a job that waits for it; the agent does the rest."""
+    if (site / "estran.toml").is_file():  # a linkage unit has no trail: it holds nothing of anybody
+        recorded(house.open_site(site), Action.RUN_HUB, f"{'no' if refuse else 'yes'} to network job:{job[:80]}")
     if not Ledger(folder_of(site, network)).decide(job, yes=not refuse, said=refuse[:500]):
         raise UsageError("No job of this id waits for a word.", hint="estran hub jobs SITE")
     said = "Refused." if refuse else "Approved: the agent answers at its next round."
@@ -451,7 +466,7 @@ def _run_embedded(opened: hubs.HubHouse, hub: Path, asked: str) -> None:
     """Run each agent of an embedded hub once, the linkage unit last; those at work by themselves are left alone."""
     for path in run_members(opened, hub):
         advance(opened.book, asked, patient=False)
-        _run_once(opened.office, path)
+        run_once(opened.office, path)
 
 
 def run_members(opened: hubs.HubHouse, hub: Path) -> list[Path]:
@@ -460,11 +475,11 @@ def run_members(opened: hubs.HubHouse, hub: Path) -> list[Path]:
     units = [path for path in folders if not (path / "estran.toml").is_file()]
     for path in folders:
         if path not in units:
-            _run_once(opened.office, path)
+            run_once(opened.office, path)
     return units
 
 
-def _run_once(office: Office, path: Path) -> None:
+def run_once(office: Office, path: Path) -> None:
     """One agent, without a network; what it cannot do is told, and shows in the answers."""
     try:
         made = Agent(place_of(path), Local(lambda data: answer_to(office, data, None)[1]))

@@ -33,6 +33,7 @@ FEEDS = (
 )
 QUESTIONS = ("OMOP:192671", "OMOP:1118084 SAUF OMOP:192671", "OMOP:1118084 PUIS OMOP:192671 [1..365 jours]")
 LOGIN = "demo"
+_KEPT_OPEN = 75  # seconds: people read a page before they ask for the next
 
 
 def register(app: typer.Typer) -> None:
@@ -54,7 +55,10 @@ def serve(
     opened = house.open_site(site)
     console.print(f"Portal: http://{host}:{port}  (Ctrl+C ends it)", highlight=False)
     hub = open_book(site) if is_hub(site) else None
-    uvicorn.run(create_app(opened, hub), host=host, port=port, log_level="warning", access_log=False, server_header=False)
+    uvicorn.run(
+        create_app(opened, hub), host=host, port=port, log_level="warning", access_log=False, server_header=False,
+        timeout_keep_alive=_KEPT_OPEN,
+    )  # fmt: skip
 
 
 def demo(

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from estran.model.errors import StoreError, UsageError
 from estran.text import analysis
@@ -21,6 +24,7 @@ from estran.warehouse.snapshot import Snapshot
 from estran.warehouse.text_index import Facets, Hit, Suggestion, TextFilters
 
 LARGEST_PAGE: Final = 200
+_SHOWN = ("document_id", "kind", "title", "start_date", "unit_id")
 
 
 @dataclass(frozen=True)
@@ -97,8 +101,8 @@ def search(
 def _shown(
     snapshot: Snapshot, query: TextQuery, hits: Sequence[Hit], facets: Facets
 ) -> tuple[tuple[FoundDocument, ...], dict[int, str]]:
+    rows = _documents(snapshot, hits)
     with snapshot.connect() as connection:
-        rows = {row[0]: row[1:] for row in _documents(connection, hits)}
         units = dict(connection.execute("SELECT unit_id, coalesce(label, code) FROM unit").fetchall())
     if missing := [hit for hit in hits if hit.document_id not in rows]:
         raise StoreError(f"The text index names {len(missing)} documents that the tables do not hold.",
@@ -108,19 +112,23 @@ def _shown(
     return shown, {unit: label for unit, label in units.items() if unit in named}
 
 
-def _documents(connection: Any, hits: Sequence[Hit]) -> list[tuple[Any, ...]]:
-    """Row per hit: id, kind, title, date, unit, text. The patients are given too: files are sorted by them."""
-    if not hits:
-        return []
-    documents = ", ".join(str(hit.document_id) for hit in hits)
-    patients = ", ".join(str(hit.patient_id) for hit in hits)
-    rows: list[tuple[Any, ...]] = connection.execute(
-        f"""SELECT d.document_id, d.kind, d.title, d.start_date, d.unit_id, t.text
-            FROM (SELECT * FROM document WHERE patient_id IN ({patients}) AND document_id IN ({documents})) d
-            LEFT JOIN (SELECT * FROM text WHERE patient_id IN ({patients}) AND document_id IN ({documents})) t
-            ON t.document_id = d.document_id"""
-    ).fetchall()
-    return rows
+def _documents(snapshot: Snapshot, hits: Sequence[Hit]) -> dict[int, tuple[Any, ...]]:
+    """Kind, title, date, unit and text of each hit."""
+    wanted: dict[int, list[int]] = {}
+    for hit in hits:
+        wanted.setdefault(hit.patient_id, []).append(hit.document_id)
+    found: dict[int, tuple[Any, ...]] = {}
+    for patient, numbers in wanted.items():
+        said = dict(_rows(snapshot, "text", patient, ("document_id", "text"), numbers))
+        for number, *told in _rows(snapshot, "document", patient, _SHOWN, numbers):
+            found[number] = (*told, said.get(number))
+    return found
+
+
+def _rows(snapshot: Snapshot, table: str, patient: int, columns: tuple[str, ...], numbers: list[int]) -> Iterable[Any]:
+    rows = snapshot.patient_rows(table, patient, columns)
+    kept = rows.filter(pc.is_in(rows.column("document_id"), pa.array(numbers, pa.int32())))
+    return zip(*kept.to_pydict().values(), strict=True)
 
 
 def _found(query: TextQuery, hit: Hit, row: tuple[Any, ...], units: dict[int, str]) -> FoundDocument:
@@ -145,8 +153,7 @@ def _suggestions(snapshot: Snapshot, word: str, filters: TextFilters) -> tuple[S
     """The index knows words without their accents: a document that holds one says how it is spelt."""
     found = snapshot.text.suggest(word, filters)
     hits = [hit for s in found for hit in snapshot.text.search(Word(s.word), filters, limit=1).hits]
-    with snapshot.connect() as connection:
-        texts = [row[-1] or "" for row in _documents(connection, hits)]
+    texts = [row[-1] or "" for row in _documents(snapshot, hits).values()]
     spelt = {t.word: text[t.start : t.end].lower() for text in texts for t in analysis.tokens(text)}
     return tuple(replace(s, word=spelt.get(s.word, s.word)) for s in found)
 

@@ -96,4 +96,5 @@ def written(parts: Iterable[str], syntax: str) -> bytes:
     for part in parts:
         graph.parse(data=part, format="nt")
     known: dict[str, Any] = {"context": PREFIXES, "auto_compact": False} if syntax == "jsonld" else {}
-    return graph.serialize(format={"ttl": "turtle", "jsonld": "json-ld"}[syntax], encoding="utf-8", **known)
+    data: bytes = graph.serialize(format={"ttl": "turtle", "jsonld": "json-ld"}[syntax], encoding="utf-8", **known)
+    return data

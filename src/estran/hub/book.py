@@ -10,6 +10,8 @@ import hashlib
 import secrets
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 from sqlite3 import Row
 from typing import Any
@@ -51,7 +53,7 @@ CREATE TABLE file (
 CREATE TABLE refusal (member TEXT, code TEXT, times INTEGER NOT NULL, last REAL NOT NULL, PRIMARY KEY (member, code)) WITHOUT ROWID
 """
 OPEN = ("queued", "taken", "approval")  # states of a job that still waits for its answer
-_NONCES_KEPT = 86_400.0  # seconds, far beyond the window in which a message is looked at
+_NONCES_KEPT = 3_600.0  # seconds, beyond the window in which a message is looked at
 
 
 @dataclass(frozen=True)
@@ -174,9 +176,22 @@ class HubBook:
         """A member is one no more; False when it was none."""
         with self.db.writing():
             self.db.write("DELETE FROM invitation WHERE member = ?", (member,))
+            self.db.write(
+                "UPDATE job SET state = 'expired' WHERE member = ? AND state IN ('queued', 'taken', 'approval')",
+                (member,),
+            )  # nobody will answer them, and another organisation of this name must not be given them
             return bool(
                 self.db.write("UPDATE member SET state = 'withdrawn' WHERE id = ? AND state <> 'withdrawn'", (member,))
             )
+
+    def left(self, member: str, now: float) -> None:
+        """A member that waited for a job is gone without one."""
+        self.set_meta({f"left/{member}": str(now)})
+
+    def gone(self) -> dict[str, float]:
+        """When members went away while they waited, by their ids."""
+        rows = self.db.rows("SELECT name, value FROM meta WHERE name LIKE 'left/%'")
+        return {str(row[0]).removeprefix("left/"): float(row[1]) for row in rows}
 
     def member(self, member: str) -> Member | None:
         """A member, whatever its state."""
@@ -211,24 +226,19 @@ class HubBook:
                 "UPDATE member SET received = ?, seen = ? WHERE id = ?", (message.sequence, now, message.sender)
             )
             self.db.write("INSERT INTO nonce VALUES (?, ?, ?)", (message.sender, message.nonce, now))
-            self.db.write("DELETE FROM nonce WHERE at < ?", (now - _NONCES_KEPT,))
+            past = now - _NONCES_KEPT
+            self.db.write("DELETE FROM nonce WHERE member = ? AND at < ?", (message.sender, past))
 
     def describe(self, member: str, body: dict[str, Any]) -> None:
         """What a member says of itself at a visit: its release, the kinds of jobs it knows, how often it comes."""
         every = body.get("every")
+        said = (str(body.get("release", ""))[:40], _json(_names(body.get("kinds"), 100)),
+                float(every) if isinstance(every, int | float) else 0.0)  # fmt: skip
         with self.db.writing():
             self.db.write(
-                "UPDATE member SET release = ?, kinds = ?, every = ? WHERE id = ?",
-                (str(body.get("release", ""))[:40], _json(_names(body.get("kinds"), 100)),
-                 float(every) if isinstance(every, int | float) else 0.0, member),
-            )  # fmt: skip
-
-    def next_sequence(self, member: str) -> int:
-        """A number for the next message to a member, never given twice."""
-        with self.db.writing():
-            self.db.write("UPDATE member SET sent = sent + 1 WHERE id = ?", (member,))
-            found = self.db.one("SELECT sent FROM member WHERE id = ?", (member,))
-        return 0 if found is None else int(found[0])
+                "UPDATE member SET release = ?, kinds = ?, every = ? WHERE id = ? AND (release, kinds, every) <> (?, ?, ?)",
+                (*said, member, *said),
+            )
 
     def refused(self, member: str, code: str, now: float) -> None:
         """Count a message that was not taken; `member` is "" when nobody knows whose it was."""
@@ -254,6 +264,7 @@ class HubBook:
     ) -> None:
         """Keep a question and one job (member, kind, body) for each who is asked, at once."""
         with self.db.writing():
+            self.forget_old_files(question.asked)
             self.db.write(
                 "INSERT INTO question VALUES (?, ?, ?, ?, ?, ?)",
                 (question.id, question.asked, question.login, question.title, question.query, _json(question.body)),
@@ -339,15 +350,53 @@ class HubBook:
         rows = self.db.rows("SELECT * FROM job WHERE kind = ? AND question IS NULL ORDER BY created, id", (kind,))
         return [_job(row) for row in rows]
 
+    def job(self, job: str) -> JobRecord | None:
+        """A job by its id."""
+        found = self.db.one("SELECT * FROM job WHERE id = ?", (job,))
+        return None if found is None else _job(found)
+
+    def give_up(self, job: str) -> None:
+        """Wait for an answer no longer: one that comes late is not kept, and what came is dropped."""
+        with self.db.writing():
+            self.db.write(
+                "UPDATE job SET state = 'expired' WHERE id = ? AND state IN ('queued', 'taken', 'approval')", (job,)
+            )
+            self.db.write("DELETE FROM file WHERE job = ?", (job,))
+
     def files(self, job: str, side: str) -> tuple[File, ...]:
         """The files that went with a job ("job") or came with its answer ("answer")."""
         rows = self.db.rows("SELECT name, data FROM file WHERE job = ? AND side = ? ORDER BY number", (job, side))
         return tuple(File(str(row[0]), bytes(row[1])) for row in rows)
 
-    def forget_files(self, job: str, side: str) -> None:
-        """Drop files that were of use once."""
+    def sent(self, question: str) -> dict[str, frozenset[str]]:
+        """Names of the files that came with the answers to a question, by job; the files themselves stay where they are."""
+        rows = self.db.rows(
+            "SELECT job.id, file.name FROM job JOIN file ON file.job = job.id WHERE question = ? AND side = 'answer'",
+            (question,),
+        )
+        return {
+            str(job): frozenset(str(one[1]) for one in some) for job, some in groupby(sorted(rows, key=_first), _first)
+        }
+
+    def forget_files(self, question: str, name: str) -> None:
+        """Drop the files of a name that came with the answers to a question, and all that were sent on of them."""
+        jobs = "job IN (SELECT id FROM job WHERE question = ?)"
         with self.db.writing():
-            self.db.write("DELETE FROM file WHERE job = ? AND side = ?", (job, side))
+            self.db.write(f"DELETE FROM file WHERE {jobs} AND (side = 'job' OR name = ?)", (question, name))
+
+    def forget_old_files(self, now: float) -> None:
+        """Drop all files of jobs whose time is over, but for sketches: what they say is what was shown."""
+        with self.db.writing():
+            old = "job IN (SELECT id FROM job WHERE expires < ?)"
+            self.db.write(f"DELETE FROM file WHERE {old} AND name <> 'sketch'", (now,))
+
+    def sizes(self, question: str, name: str) -> int:
+        """Bytes of all files of a name that came with the answers to a question."""
+        found = self.db.one(
+            "SELECT sum(length(data)) FROM job JOIN file ON file.job = job.id WHERE question = ? AND side = 'answer' AND name = ?",
+            (question, name),
+        )  # fmt: skip
+        return 0 if found is None or found[0] is None else int(found[0])
 
     def _keep_files(self, job: str, side: str, files: Iterable[File]) -> None:
         for number, one in enumerate(files):
@@ -380,6 +429,10 @@ def seconds(moment: dt.datetime) -> float:
     return moment.timestamp()
 
 
+def _first(row: Row) -> str:
+    return str(row[0])
+
+
 def _names(value: Any, most: int) -> list[str]:
     """Names that a member gave, as many and as long as is sensible."""
     return [str(name)[:120] for name in value][:most] if isinstance(value, list) else []
@@ -389,8 +442,11 @@ def _json(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
+_public = lru_cache(maxsize=1024)(Public)  # reading a certificate takes longer than all the rest of a message
+
+
 def _member(row: Row) -> Member:
-    public = Public(row["certificate"], row["box"]) if row["certificate"] else None
+    public = _public(row["certificate"], row["box"]) if row["certificate"] else None
     return Member(
         row["id"], row["name"], row["kind"], row["profile"], tuple(orjson.loads(row["entities"])), public, row["state"],
         row["joined"], row["seen"], row["release"], tuple(orjson.loads(row["kinds"])), row["every"],

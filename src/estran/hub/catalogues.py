@@ -227,8 +227,12 @@ class CatalogueBook:
     def thing(self, kind: str, key: str) -> Thing:
         """One thing with all the sites that hold it; without a cell when none does."""
         rows = self.db.rows("SELECT * FROM holding WHERE kind = ? AND key = ? ORDER BY member, site", (kind, key))
-        labels = [next((row[name] for row in rows if row[name]), "") for name in ("label_fr", "label_en", "nature")]
-        return Thing(kind, key, *labels, tuple(_cell(row) for row in rows))
+
+        def first(name: str) -> str:
+            return next((str(row[name]) for row in rows if row[name]), "")
+
+        cells = tuple(_cell(row) for row in rows)
+        return Thing(kind, key, first("label_fr"), first("label_en"), first("nature"), cells)
 
     def coverage(self) -> list[tuple[str, str, int]]:
         """(member, site, nature) and how many codes of it the site holds; documents are of the nature "document"."""

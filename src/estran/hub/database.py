@@ -50,6 +50,18 @@ class Database:
                 raise
             self._commit()
 
+    @contextmanager
+    def part(self) -> Iterator[None]:
+        """All or nothing of a part of the block that is being written: what fails here takes nothing else along."""
+        self.write("SAVEPOINT part")
+        try:
+            yield
+        except BaseException:
+            self.write("ROLLBACK TO part")
+            raise
+        finally:
+            self.write("RELEASE part")
+
     def _commit(self) -> None:
         try:
             self._db.execute("COMMIT")

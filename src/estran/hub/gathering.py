@@ -12,13 +12,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from estran.hub.agent.counting import SKETCH, TOKENS
-from estran.hub.book import HubBook, JobRecord, Member
-from estran.hub.wire import File
+from estran.hub.book import HubBook, JobRecord, Member, Question
+from estran.hub.wire import LONGEST, File
+from estran.model.errors import UsageError
 from estran.projects.gate import Shown
 from estran.release.sketch import WORST_ERROR, Estimate, Sketch, united
 
-LATE_AFTER = 5.0  # seconds without an answer after which a site is called late
+LATE_AFTER = 1.2  # seconds without an answer after which a site is called late
 _DOWN_AFTER = 45.0  # seconds without a visit after which a site that stays with the hub is called down
+_GONE_AFTER = 3.0  # the same, for a site that hung up while it waited for a job: who only starts anew is back by then
+_LARGEST = LONGEST // 2  # bytes of tokens that one job of the linkage unit may carry
 _STEP = 5  # estimates are rounded as counts are
 Now = Callable[[], float]
 
@@ -88,9 +91,15 @@ class Gathered:
 
 def gather(book: HubBook, question: str, now: Now = time.time) -> Gathered:
     """Where a question stands."""
-    moment, jobs = now(), book.jobs(question, "count")
-    members = {member.id: member for member in book.members()}
-    sites = sorted((_site(book, members[job.member], job, moment) for job in jobs), key=lambda one: one.name)
+    moment, jobs, sent = now(), book.jobs(question, "count"), book.sent(question)
+    members, gone = {member.id: member for member in book.members()}, book.gone()
+    sites = sorted(
+        (
+            _site(members[job.member], job, moment, sent.get(job.id, frozenset()), gone.get(job.member, 0.0))
+            for job in jobs
+        ),
+        key=lambda one: one.name,
+    )
     given = [site for site in sites if site.state == "answered"]
     return Gathered(tuple(sites), _total(book, question, given, jobs))
 
@@ -101,29 +110,61 @@ def advance(book: HubBook, question: str, now: Now = time.time, *, patient: bool
     record, unit = book.question(question), next(iter(book.members("linkage", active=True)), None)
     if record is None or unit is None or not record.body.get("distinct", True):
         return None
+    moment = now()
+    if not _ready(book, record, moment, patient=patient):
+        return None
     with book.db.writing():  # two processes may look at once
-        found = gather(book, question, now)
-        ready = {site.member for site in found.sites if TOKENS in site.has}
-        if found.total.method == "sketch":
-            return None
-        if len(ready) < 2 or (patient and any(site.state == "waiting" for site in found.sites)):
-            return None
-        if any(set(job.body.get("sites", ())) >= ready for job in book.jobs(question, "link")):
+        ready = _ready(book, record, moment, patient=patient)
+        if not ready:
             return None
         counts = {job.member: job for job in book.jobs(question, "count")}
         sealed = ((site, _file(book, counts[site], TOKENS)) for site in sorted(ready))
         files = [File(f"{TOKENS}/{site}", data) for site, data in sealed if data is not None]
-        floor = max((int(counts[site].answer.get("floor", 0)) for site in ready), default=0)
+        floor = max(_whole(counts[site].answer.get("floor")) for site in ready)
         expires = max(job.expires for job in counts.values())
-        return book.add_job(question, unit.id, "link", {"sites": sorted(ready), "floor": floor}, now(), expires, files)
+        return book.add_job(question, unit.id, "link", {"sites": sorted(ready), "floor": floor}, moment, expires, files)
 
 
-def _site(book: HubBook, member: Member, job: JobRecord, now: float) -> SiteAnswer:
+def after_answer(book: HubBook, job: str, now: Now = time.time) -> None:
+    """When an answer has come, see whether the linkage unit is to count; while others are expected any moment it is not,
+    and nothing is read to find that out. When it has counted all that will come, the tokens have served."""
+    found = book.db.one("SELECT question, kind FROM job WHERE id = ?", (job,))
+    if found is None or not found[0]:
+        return
+    if found["kind"] == "link":
+        stands = gather(book, found[0], now)
+        if stands.settled and {site.name for site in stands.sites if TOKENS in site.has} <= set(stands.total.covers):
+            book.forget_files(found[0], TOKENS)
+    expected = "SELECT 1 FROM job WHERE question = ? AND state IN ('queued', 'taken') AND created > ?"
+    if book.db.one(expected, (found[0], now() - LATE_AFTER)) is None:
+        advance(book, str(found[0]), now)
+
+
+def _ready(book: HubBook, question: Question, moment: float, *, patient: bool) -> frozenset[str]:
+    """The sites whose tokens the linkage unit is to count now; none when it is not its turn."""
+    found, links = gather(book, question.id, lambda: moment), book.jobs(question.id, "link")
+    ready = frozenset(site.member for site in found.sites if TOKENS in site.has)
+    if (
+        len(ready) < 2
+        or found.total.method == "sketch"
+        or any(set(job.body.get("sites", ())) >= ready for job in links)
+    ):
+        return frozenset()
+    if patient and any(site.state == "waiting" for site in found.sites):
+        return frozenset()
+    # While sites come late, one by one, each total takes as long as all before it: there are few of them.
+    last = max((job.created for job in links), default=question.asked)
+    if patient and not found.settled and moment - question.asked < 2 * (last - question.asked):
+        return frozenset()
+    return ready if book.sizes(question.id, TOKENS) <= _LARGEST else frozenset()
+
+
+def _site(member: Member, job: JobRecord, now: float, sent: frozenset[str], gone: float) -> SiteAnswer:
     if job.state != "ok":
         return SiteAnswer(
             member.id,
             member.name,
-            _open_state(member, job, now),
+            _open_state(member, job, now, gone),
             job.said,
             None if job.answered is None else job.answered - job.created,
         )
@@ -133,19 +174,32 @@ def _site(book: HubBook, member: Member, job: JobRecord, now: float) -> SiteAnsw
         return SiteAnswer(member.id, member.name, "failed", "The answer holds no count.")
     return SiteAnswer(
         member.id, member.name, "answered", job.said, (job.answered or now) - job.created, shown, _number(body.get("elapsed_ms")),
-        tuple(str(code)[:200] for code in body.get("unknown", ()))[:50],
-        tuple(one for one in body.get("entities", ()) if isinstance(one, dict))[:50],
-        frozenset(one.name for one in book.files(job.id, "answer")), str(body.get("method", ""))[:20], _inner(body),
+        tuple(str(code)[:200] for code in _listed(body, "unknown")),
+        tuple(_entity(one) for one in _listed(body, "entities") if isinstance(one, dict)), sent,
+        str(body.get("method", ""))[:20], _inner(body),
     )  # fmt: skip
 
 
-def _open_state(member: Member, job: JobRecord, now: float) -> str:
+def _entity(told: dict[str, Any]) -> dict[str, Any]:
+    """What a site says of one of its legal entities; nothing else of it is shown."""
+    texts = {name: str(told.get(name, ""))[:200] for name in ("name", "status", "message")}
+    return texts | {name: _whole(told.get(name)) for name in ("count", "below", "margin")}
+
+
+def _listed(body: dict[str, Any], name: str) -> list[Any]:
+    """What a site says is a list, as long as is sensible."""
+    found = body.get(name)
+    return found[:50] if isinstance(found, list) else []
+
+
+def _open_state(member: Member, job: JobRecord, now: float, gone: float) -> str:
     if job.state not in ("queued", "taken"):
         return "expired" if job.state == "expired" else job.state
     if job.expires <= now:
         return "expired"
     patience = max(_DOWN_AFTER, 3 * member.every)
-    if job.state == "queued" and (member.seen is None or now - member.seen > patience):
+    hung_up = member.seen is not None and gone >= member.seen and now - gone > _GONE_AFTER
+    if job.state == "queued" and (member.seen is None or hung_up or now - member.seen > patience):
         return "down"
     return "late" if now - job.created > max(LATE_AFTER, member.every) else "waiting"
 
@@ -176,6 +230,11 @@ def _inner(body: dict[str, Any], depth: int = 1) -> tuple[Inner, ...]:
     )  # fmt: skip
 
 
+def _whole(value: Any) -> int:
+    """A number of patients; 0 when it is none."""
+    return value if type(value) is int and value > 0 else 0
+
+
 def _number(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) else None
 
@@ -199,7 +258,10 @@ def _sketched(book: HubBook, given: Sequence[SiteAnswer], jobs: Sequence[JobReco
         return None
     of = {job.member: job for job in jobs}
     found = [_file(book, of[site.member], SKETCH) for site in given]
-    estimate = united([Sketch.load(data) for data in found if data is not None]).estimate()
+    try:
+        estimate = united([Sketch.load(data) for data in found if data is not None]).estimate()
+    except UsageError:
+        return None  # a site sent something else
     if not estimate.error <= WORST_ERROR:
         return None
     low, high = estimate.interval

@@ -11,6 +11,7 @@ import hashlib
 import os
 import ssl
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from cryptography import x509
@@ -44,7 +45,7 @@ class Public:
         except (ValueError, TypeError):
             raise UsageError("These are no keys of a member of a network.") from None
 
-    @property
+    @cached_property
     def key(self) -> Ed25519PublicKey:
         """The key that signs this member's messages."""
         found = x509.load_pem_x509_certificate(self.certificate.encode()).public_key()
@@ -52,11 +53,11 @@ class Public:
             raise TypeError("the certificate holds another kind of key")
         return found
 
-    @property
+    @cached_property
     def _box(self) -> X25519PublicKey:
         return X25519PublicKey.from_public_bytes(bytes.fromhex(self.box))
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the certificate."""
         return fingerprint(ssl.PEM_cert_to_DER_cert(self.certificate))

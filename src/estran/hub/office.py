@@ -51,18 +51,32 @@ class Office:
         `certificate` is the fingerprint that the connection came with; None where there is no connection, and the
         signature alone tells.
         """
+        taken = self.read(data, certificate)
+        try:
+            self.enter(taken)
+        except Refused as error:
+            self.book.refused(taken.member, error.code, seconds(self.clock()))
+            raise
+        return taken
+
+    def read(self, data: bytes, certificate: str | None) -> Taken:
+        """The message, once all that it says of itself is right; `enter` it before anything is done. Refused likewise."""
         now, claimed = self.clock(), ""
         try:
             message = unseal(data, lambda sender: self._key_of(sender, now))
             claimed = message.sender
             self._check(message, certificate, now)
-            if message.kind == "join":
-                return Taken(message, self._invited(message.sender, now)[0])
-            self.book.take(message, seconds(now))
+            joins = message.kind == "join"
+            return Taken(message, self._invited(message.sender, now)[0] if joins else message.sender)
         except Refused as error:
             self.book.refused(claimed, error.code, seconds(now))
             raise
-        return Taken(message, message.sender)
+
+    def enter(self, taken: Taken) -> None:
+        """Note that a message was taken; Refused when it, or a later one, was before."""
+        if taken.message.kind == "join":
+            return  # good for one member, however often it is said
+        self.book.take(taken.message, seconds(self.clock()))
 
     def _check(self, message: Message, certificate: str | None, now: dt.datetime) -> None:
         if message.network != self.network or message.receiver != HUB:
@@ -106,7 +120,7 @@ class Office:
             raise Refused("malformed", "A member joins with its certificate and its key.") from None
         now = self.clock()
         self.book.join(taken.message.sender.removeprefix(_JOINING), taken.member, public, body, seconds(now))
-        return self._reply("joined", taken, {"member": taken.member}, sequence=0)
+        return self._reply("joined", taken, {"member": taken.member})
 
     def waits(self, taken: Taken) -> bool:
         """Whether a member who asks for a job has to wait for one."""
@@ -143,26 +157,23 @@ class Office:
         told = beside(self.book).take(taken.member, taken.message.body, seconds(self.clock()))
         return self._reply("noted", taken, {"notices": told})
 
-    def refusal(self, data: bytes, error: Refused) -> bytes:
+    def refusal(self, data: bytes, error: Refused, taken: Taken | None = None) -> bytes:
         """A refusal, signed too: it tells the hub's clock, what is spoken here, and to a member
-        that lost count (a site restored from a backup) the last number taken of it."""
+        that lost count (a site restored from a backup) the last number taken of it. Counted, if it was not yet: `taken`
+        is what was refused after it was read."""
+        if taken is not None:
+            self.book.refused(taken.member, error.code, seconds(self.clock()))
         body = {"code": error.code, "message": error.what, "protocols": list(PROTOCOLS), "last": error.last}
-        return self._sealed("refusal", "", nonce_of(data), 0, body, ())
+        return self._sealed("refusal", "", nonce_of(data), body, ())
 
-    def _reply(
-        self, kind: str, taken: Taken, body: dict[str, Any], files: tuple[File, ...] = (), sequence: int | None = None
-    ) -> bytes:
-        number = self.book.next_sequence(taken.member) if sequence is None else sequence
-        return self._sealed(kind, taken.message.sender, taken.message.nonce, number, body, files)
+    def _reply(self, kind: str, taken: Taken, body: dict[str, Any], files: tuple[File, ...] = ()) -> bytes:
+        return self._sealed(kind, taken.message.sender, taken.message.nonce, body, files)
 
-    def _sealed(
-        self, kind: str, receiver: str, reply_to: str, number: int, body: dict[str, Any], files: tuple[File, ...]
-    ) -> bytes:
+    def _sealed(self, kind: str, receiver: str, reply_to: str, body: dict[str, Any], files: tuple[File, ...]) -> bytes:
+        """A reply has no number: it is bound to the nonce that its receiver has just made up."""
         now = self.clock()
-        return seal(
-            Message(kind, self.network, HUB, receiver, number, now, now + _LIFE, body, files, reply_to),
-            self.identity.key,
-        )
+        message = Message(kind, self.network, HUB, receiver, 0, now, now + _LIFE, body, files, reply_to)
+        return seal(message, self.identity.key)
 
 
 _JOINING = "invitation:"
@@ -176,15 +187,21 @@ def holding(message: Message) -> Collection[str]:
 
 def answer_to(office: Office, data: bytes, certificate: str | None) -> tuple[bool, bytes]:
     """What a message gets: whether it was taken, and the reply. For where nobody waits."""
+    taken = None
     try:
         taken = office.take(data, certificate)
-        return True, reply_to(office, taken)
+        with office.book.db.writing():
+            return True, reply_to(office, taken)
     except Refused as error:
-        return False, office.refusal(data, error)
+        return False, office.refusal(data, error, taken)
 
 
 def reply_to(office: Office, taken: Taken) -> bytes:
-    """The reply to a message that was taken, all of it on disk at once; Refused when its kind is not known here."""
+    """The reply to a message that was taken, all of it on disk at once; Refused when its kind is not known here, or
+    when its sender is no member any more, who may have waited for a while."""
+    known = office.book.member(taken.member)
+    if taken.message.kind != "join" and (known is None or known.state != "active"):
+        raise Refused("unknown", "The sender is not known here.")
     make = {"join": office.join, "nextjob": office.job, "result": office.result, "opposition": office.opposition}.get(
         taken.message.kind
     )

@@ -4,6 +4,7 @@ it never goes to them."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import ssl
 from collections.abc import Callable
@@ -14,12 +15,13 @@ from estran.hub.book import seconds
 from estran.hub.keys import fingerprint
 from estran.hub.office import Office, Taken, reply_to
 from estran.hub.tls import admit, server_context
+from estran.hub.turns import Turns
 from estran.hub.wire import LONGEST, MEDIA_TYPE, Refused
 from estran.model.errors import EstranError
 
 log = logging.getLogger(__name__)
 LONGEST_WAIT = 25.0  # seconds for which a member that asks for a job is kept waiting
-_LOOK_EVERY = 0.02
+_LOOK_EVERY = 0.02  # seconds between two looks whether another process put a question
 _STATUS = {"malformed": 400, "kind": 404, "version": 426, "unasked": 409}
 Answered = Callable[[Taken], None]
 
@@ -31,7 +33,9 @@ class Door:
         self._office, self._answered = office, answered
         self._known = set(office.book.certificates(seconds(office.clock())))
         self._context = server_context(office.identity, self._known)
-        self._changed = asyncio.Event()
+        self._turns: Turns[bytes] = Turns(office.book.db)
+        self._waiting: dict[str, tuple[Taken, asyncio.Event]] = {}  # by nonce
+        self._closing, self._written = False, asyncio.Event()
 
     async def serve(self, host: str, port: int, ready: Callable[[int], None] = lambda port: None) -> None:
         """Answer until cancelled; `ready` is told the port."""
@@ -39,7 +43,8 @@ class Door:
         # Two of the paths are those at which Hutch Bunny polls and hands in; each is the same door here.
         paths = ("/join", "/task/nextjob/{member}", "/task/result/{job}/{member}", "/task/opposition/{member}")
         app.add_routes([web.post(path, self._take) for path in paths])
-        runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        # Who hangs up is waited for no longer: a job given to nobody would look as if it were being done.
+        runner = web.AppRunner(app, access_log=None, handle_signals=False, handler_cancellation=True)
         await runner.setup()
         site = web.TCPSite(runner, host, port, ssl_context=self._context, shutdown_timeout=1)
         await site.start()
@@ -47,6 +52,7 @@ class Door:
         try:
             await self._watch()
         finally:
+            self._closing = True
             await runner.cleanup()
 
     async def _watch(self) -> None:
@@ -56,48 +62,70 @@ class Door:
             if (version := book.db.version()) != seen:
                 seen = version
                 self._wake()
-            await asyncio.sleep(_LOOK_EVERY)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._written.wait(), _LOOK_EVERY)
+            self._written.clear()
 
     def _wake(self) -> None:
         every = set(self._office.book.certificates(seconds(self._office.clock())))
         admit(self._context, every - self._known)
         self._known |= every
-        self._changed.set()
-        self._changed = asyncio.Event()
+        for taken, woken in self._waiting.values():
+            if not self._office.waits(taken):
+                woken.set()
 
     async def _take(self, request: web.Request) -> web.Response:
-        data = await request.read()
+        data, taken = await request.read(), None
         try:
-            taken = self._office.take(data, _certificate(request))
-            if taken.message.kind == "nextjob":
-                await self._wait(taken)
-            reply = reply_to(self._office, taken)
+            taken = self._office.read(data, _certificate(request))
+            reply = await self._reply(taken)
         except Refused as error:
-            return _answer(self._office.refusal(data, error), _STATUS.get(error.code, 403))
+            return _answer(self._office.refusal(data, error, taken), _STATUS.get(error.code, 403))
         except EstranError as error:
             log.error("%s: %s", type(error).__name__, error.what)  # nothing was acknowledged: the member comes again
             return web.Response(status=503)
         if taken.message.kind in ("result", "join"):
-            self._after(taken)
+            asyncio.get_running_loop().call_soon(self._after, taken)  # the receipt goes first
         return _answer(reply, 200)
+
+    async def _reply(self, taken: Taken) -> bytes:
+        """The reply to a message; what it says is on disk, with that of everybody who came at the same time."""
+        if taken.message.kind == "nextjob":
+            await self._turns.do(lambda: self._enter(taken))
+            await self._wait(taken)
+            return await self._turns.do(lambda: reply_to(self._office, taken))
+        return await self._turns.do(lambda: self._enter(taken) or reply_to(self._office, taken))
+
+    def _enter(self, taken: Taken) -> bytes:
+        self._office.enter(taken)
+        return b""
 
     def _after(self, taken: Taken) -> None:
         try:
             self._answered(taken)
         except EstranError as error:
             log.error("%s: %s", type(error).__name__, error.what)
-        self._wake()
+        self._written.set()
 
     async def _wait(self, taken: Taken) -> None:
         """Until there is a job, or the member has waited as long as it asked to."""
         asked = taken.message.body.get("wait", 0)
         loop = asyncio.get_running_loop()
         end = loop.time() + min(float(asked) if isinstance(asked, int | float) else 0.0, LONGEST_WAIT)
-        while self._office.waits(taken) and loop.time() < end:
-            try:
-                await asyncio.wait_for(self._changed.wait(), end - loop.time())
-            except TimeoutError:
-                return
+        if end <= loop.time() or not self._office.waits(taken):
+            return
+        woken = asyncio.Event()
+        self._waiting[taken.message.nonce] = taken, woken
+        try:
+            await asyncio.wait_for(woken.wait(), end - loop.time())
+        except TimeoutError:
+            return
+        except asyncio.CancelledError:
+            if not self._closing:
+                self._office.book.left(taken.member, seconds(self._office.clock()))
+            raise
+        finally:
+            del self._waiting[taken.message.nonce]
 
 
 def _certificate(request: web.Request) -> str:

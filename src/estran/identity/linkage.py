@@ -54,19 +54,31 @@ def kept_tokens(
     folder: Path, site_key: SiteKey, version: int, vault: Vault, key: bytes, *, with_ins: bool
 ) -> LinkageTokens:
     """The same, made once per snapshot and kept sealed in `folder`."""
-    name = hashlib.sha256(b"estran/linkage" + key + bytes([with_ins])).hexdigest()[:16]
-    path, place = folder / f"tokens-{name}", f"tokens/{name}/{version}".encode()
-    cipher = site_key.cipher("vault")
+    path, place = _kept_at(folder, version, key, with_ins=with_ins)
     if path.is_file():
         number, _, sealed = path.read_bytes().partition(b"\n")
         if number == str(version).encode():
             with contextlib.suppress(StoreError):  # altered, or the site's key was changed: made anew
-                return _loaded(cipher.open(sealed, place))
+                return _loaded(site_key.cipher("vault").open(sealed, place))
     made = linkage_tokens(vault, key, with_ins=with_ins)
-    scratch = path.with_name(f".{path.name}")
-    scratch.write_bytes(f"{version}\n".encode() + cipher.seal(_dumped(made), place))
-    scratch.replace(path)
+    keep_tokens(folder, site_key, version, key, made, with_ins=with_ins)
     return made
+
+
+def keep_tokens(
+    folder: Path, site_key: SiteKey, version: int, key: bytes, tokens: LinkageTokens, *, with_ins: bool
+) -> None:
+    """Seal the tokens of a snapshot in `folder`, whole or not at all."""
+    path, place = _kept_at(folder, version, key, with_ins=with_ins)
+    scratch = path.with_name(f".{path.name}")
+    scratch.write_bytes(f"{version}\n".encode() + site_key.cipher("vault").seal(_dumped(tokens), place))
+    scratch.replace(path)
+
+
+def _kept_at(folder: Path, version: int, key: bytes, *, with_ins: bool) -> tuple[Path, bytes]:
+    """The file, and the place that it is sealed for."""
+    name = hashlib.sha256(b"estran/linkage" + key + bytes([with_ins])).hexdigest()[:16]
+    return folder / f"tokens-{name}", f"tokens/{name}/{version}".encode()
 
 
 def strict_traits(traits: Traits) -> str:

@@ -36,8 +36,7 @@ class ListKeeper:
         self._next = time.monotonic() + _LOOK_EVERY
         try:
             lists = self._site.state.patient_lists
-            if lists.door() != self._opener.public:
-                lists.put_door(self._opener.public)
+            lists.door.put(self._opener.public)
             if not lists.waiting():
                 return []
             with self._vault() as vault:

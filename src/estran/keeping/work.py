@@ -43,6 +43,22 @@ def work(
     return done
 
 
+class WorkKeeper:
+    """Does what waits at each look, and has each job told that was done."""
+
+    def __init__(
+        self, state: StateDatabase, loading: Callable[[], AbstractContextManager[Parts]],
+        datamarts: Callable[[Actor], Datamarts], tell: Callable[[Job], None],
+    ) -> None:  # fmt: skip
+        self._given, self._tell = (state, loading, datamarts), tell
+
+    def look(self) -> list[str]:
+        """Nothing else to tell; an error is one of the database of jobs, not of a job."""
+        for job in work(*self._given):
+            self._tell(job)
+        return []
+
+
 def _do(state: StateDatabase, parts: Parts, job: Job) -> str:
     """What came of it, in counts."""
     if job.kind == RightsJob.FIND:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import gettext
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from babel import Locale
@@ -15,6 +15,11 @@ from babel.numbers import format_decimal, format_percent
 LANGUAGES = {"fr": "Français", "en": "English"}
 DOMAIN = "estran"
 FOLDER = Path(__file__).parent / "locale"
+
+
+@lru_cache(maxsize=1 << 14)
+def _decimal(value: float, form: str, locale: Locale) -> str:
+    return str(format_decimal(value, format=form, locale=locale))
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ class Language:
         if value is None:
             return "–"
         form = "#,##0" + ("." + "0" * digits if digits else "" if digits == 0 else ".######")
-        return str(format_decimal(value, format=form, locale=self.locale))
+        return _decimal(value, form, self.locale)
 
     def percent(self, share: float) -> str:
         """A share of 1 with one decimal."""

@@ -8,13 +8,14 @@ import re
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.middleware.base import RequestResponseEndpoint
 from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from estran.hub.book import HubBook
 from estran.hub.harvest import shelf_of
+from estran.hub.studies import Studies
 from estran.model.errors import EstranError, NotAllowed, UsageError
 from estran.portal.limits import RateLimit
 from estran.portal.pages import STATIC, render
@@ -38,6 +39,7 @@ from estran.portal.routes import (
     network,
     network_catalogue,
     network_rules,
+    network_statistics,
     originals,
     owndata,
     patients,
@@ -75,6 +77,7 @@ def create_app(site: SiteServices, hub: HubBook | None = None) -> FastAPI:
     app.state.room = ReadingRoom(site)
     app.state.hub = hub
     app.state.catalogues = None if hub is None else shelf_of(hub)
+    app.state.studies = None if hub is None else Studies(hub.db.path.parent)
     app.state.limit = RateLimit(site.settings.api_requests_per_minute)
     app.state.workspaces = Workspaces(site)
     app.state.door = Door(site, app.state.workspaces)
@@ -86,11 +89,12 @@ def create_app(site: SiteServices, hub: HubBook | None = None) -> FastAPI:
     rooms = (
         home, sign_in, account, search, cohorts, saved, concepts, documents, patients, feeds, audit, care, ways_in,
         people, owndata, project_data, projects, datamarts, spaces, rights, transparency, catalog, steering, reviews,
-        reviewing, adjudicating, every_day, lists, explore, originals, network_catalogue, network_rules, catalogue_file, network, api,
+        reviewing, adjudicating, every_day, lists, explore, originals, network_catalogue, network_rules, network_statistics,
+        catalogue_file, network, api,
     )
     for room in rooms:
         app.include_router(room.router)
-    app.middleware("http")(_limit_body)
+    app.add_middleware(_LimitedBody)
     app.add_middleware(SecureHeaders)  # last, so that it is outermost: refusals of the others carry the headers too
     _answer_errors(app)
 
@@ -114,11 +118,21 @@ class _Static(StaticFiles):
         return answer
 
 
-async def _limit_body(request: Request, call_next: RequestResponseEndpoint) -> Response:
-    length = request.headers.get("content-length", "0")
-    if not length.isdigit() or int(length) > _largest(request.url.path) or "chunked" in request.headers.get("transfer-encoding", ""):
-        return JSONResponse({"error": "The request is too large."}, 413)
-    return await call_next(request)
+class _LimitedBody:
+    """Refuses a body that is too large, or that does not say how large it is."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            headers = Headers(scope=scope)
+            length = headers.get("content-length", "0")
+            chunked = "chunked" in headers.get("transfer-encoding", "")
+            if chunked or not length.isdigit() or int(length) > _largest(scope["path"]):
+                await JSONResponse({"error": "The request is too large."}, 413)(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
 
 
 def _largest(path: str) -> int:

@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from estran.hub.desk import HubDesk
 from estran.hub.harvest import CatalogueDesk
+from estran.hub.study_desk import StudyDesk
 from estran.portal import security
 from estran.portal.language import LANGUAGES, Language, language, preferred
 from estran.portal.pages import render
@@ -72,6 +73,14 @@ class Visitor:
         if app.hub is None:
             raise HTTPException(404)
         return CatalogueDesk(self.desk.state, app.hub, app.catalogues, self.desk.actor)
+
+    @property
+    def studies(self) -> StudyDesk:
+        """The desk of whoever has the network's sites compute; 404 where there is no network."""
+        state = self.request.app.state
+        if state.hub is None:
+            raise HTTPException(404)
+        return StudyDesk(self.desk.state, state.hub, state.studies, self.desk.actor)
 
     def insist(self) -> None:
         """SignInNeeded unless the person signed in lately: before what opens or shuts the ways in."""

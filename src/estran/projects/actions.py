@@ -61,6 +61,7 @@ class Action(StrEnum):
     RUN_HUB = "run-hub"  # invite sites to the network, take them out of it, see what their agents said
     HUB_COUNT = "hub-count"  # as a hub: have a question counted by this site, for the network
     HUB_CATALOGUE = "hub-catalogue"  # as a hub: be told what this site holds, in protected counts
+    HUB_STATISTICS = "hub-statistics"  # as a hub: have this site's part of a statistic computed, under a mask
     RUN_PROJECTS = "run-projects"  # handle projects of others: pre-select, call, file pieces, open, close
     OWN_DATA = "own-data"  # declare data that a project of one's own brings, with its legal ground
     TAKE_DATA = "take-data"  # accept the data that a project of others brings, read its files, see which lines were set aside

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -47,6 +47,7 @@ class ConceptShelf:
         self._lock = threading.Lock()
         self._counts: dict[int, int] = {}
         self._looked_up: dict[int, Concept | None] = {}
+        self._of_codes: dict[tuple[str, str], Concept | None] = {}
 
     @cached_property
     def _held(self) -> set[int]:
@@ -80,37 +81,44 @@ class ConceptShelf:
         rows = self._matching(words, kind)
         held = self._held
         rows.sort(key=lambda r: (r["concept_id"] not in held, r["rank"], r["length"]))
-        found = [_concept(r, self.patients(r["concept_id"])) for r in rows[:_COUNTED]]
+        known = self.of_ids(r["concept_id"] for r in rows[:_COUNTED])
+        found = [replace(known[r["concept_id"]], patients=self.patients(r["concept_id"])) for r in rows[:_COUNTED]]
         exact = {r["concept_id"] for r in rows[:_COUNTED] if r["rank"] == 0}
         found.sort(key=lambda c: (c.concept_id not in exact, -c.patients))
         return found[:limit]
 
+    @cached_property
+    def _folded(self) -> pa.Table:
+        """Every concept with its code, and with its labels and synonyms in one line, both folded: made once per snapshot."""
+        said = _FOLD.format("concat_ws(' ', c.label_fr, c.label_en, s.said)")
+        with self._snapshot.connect() as connection:
+            return connection.sql(
+                f"""SELECT c.concept_id, c.kind, {_FOLD.format("c.code")} AS code, {said} AS said,
+                           length(coalesce(c.label_fr, c.label_en, c.code)) AS length
+                    FROM concept c LEFT JOIN (SELECT concept_id, string_agg(synonym, ' ') AS said
+                                              FROM concept_synonym GROUP BY concept_id) s USING (concept_id)"""
+            ).to_arrow_table()
+
     def _matching(self, words: str, kind: str) -> list[dict[str, Any]]:
+        """Number, rank and length of the label of what holds every word, the best two thousand."""
         tokens = words.split()
-        each = f"({_FOLD.format('c.code')} LIKE {_FOLD.format('?')} || '%' OR s.said LIKE '%' || {_FOLD.format('?')} || '%')"
-        conditions = [each for _ in tokens]
+        folded = _FOLD.format("?")
+        conditions = [f"(code LIKE {folded} || '%' OR said LIKE '%' || {folded} || '%')" for _ in tokens]
         values: list[object] = [token for token in tokens for _ in range(2)]
         if kind:
-            conditions.append("c.kind = ?")
+            conditions.append("kind = ?")
             values.append(kind)
         if not tokens:
             with_data = pa.table({"concept_id": pa.array(sorted(self._held), pa.int32())})
-        code = _FOLD.format("c.code")
-        whole = _FOLD.format("?")
         sql = f"""
-            SELECT c.*, CASE WHEN {code} = {whole} THEN 0 WHEN {code} LIKE {whole} || '%' THEN 1
-                             WHEN s.said LIKE {whole} || '%' THEN 2 ELSE 3 END AS rank,
-                   length(coalesce(c.label_fr, c.label_en, c.code)) AS length
-            FROM concept c
-            JOIN (SELECT k.concept_id, {_FOLD.format("concat_ws(' ', k.label_fr, k.label_en, y.said)")} AS said
-                  FROM concept k LEFT JOIN (SELECT concept_id, string_agg(synonym, ' ') AS said
-                                            FROM concept_synonym GROUP BY concept_id) y USING (concept_id)) s
-              USING (concept_id)
-            {"" if tokens else "SEMI JOIN with_data USING (concept_id)"}
+            SELECT concept_id, length, CASE WHEN code = {folded} THEN 0 WHEN code LIKE {folded} || '%' THEN 1
+                                            WHEN said LIKE {folded} || '%' THEN 2 ELSE 3 END AS rank
+            FROM folded {"" if tokens else "SEMI JOIN with_data USING (concept_id)"}
             WHERE {" AND ".join(conditions) or "true"}
-            ORDER BY rank, length LIMIT 2000
+            ORDER BY rank, length, concept_id LIMIT 2000
         """
         with self._snapshot.connect() as connection:
+            connection.register("folded", self._folded)
             if not tokens:
                 connection.register("with_data", with_data)
             found = connection.execute(sql, [words.strip()] * 3 + values)
@@ -119,13 +127,16 @@ class ConceptShelf:
 
     def of_codes(self, codes: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Concept]:
         """What is known of these (vocabulary, code) pairs."""
-        wanted = sorted(set(codes))
-        if not wanted:
-            return {}
-        marks = ", ".join("(?, ?)" for _ in wanted)
-        values = [part for pair in wanted for part in pair]
-        rows = fetch(self._snapshot, f"SELECT * FROM concept WHERE (vocabulary, code) IN ({marks})", values)
-        return {(r["vocabulary"], r["code"]): _concept(r) for r in rows}
+        asked, known = set(codes), self._of_codes
+        if wanted := sorted(asked - known.keys()):
+            marks = ", ".join("(?, ?)" for _ in wanted)
+            values = [part for pair in wanted for part in pair]
+            rows = fetch(self._snapshot, f"SELECT * FROM concept WHERE (vocabulary, code) IN ({marks})", values)
+            read: dict[tuple[str, str], Concept | None] = {(r["vocabulary"], r["code"]): _concept(r) for r in rows}
+            known = known | dict.fromkeys(wanted) | read
+            with self._lock:
+                self._of_codes = known if len(known) < _KEPT else {}
+        return {pair: found for pair in asked if (found := known.get(pair)) is not None}
 
     def of_ids(self, ids: Iterable[int]) -> dict[int, Concept]:
         """What is known of these concept ids. Answers are kept: timelines ask for the same few thousand."""

@@ -337,7 +337,7 @@ class Desk:
         inside = self.perimeter is None or bool(whose)
         whose = whose if inside else patient_of(self._unbounded.snapshot, document_id)
         view = self._view_of(Action.DOCUMENT, f"document:{document_id}", whose, inside, words)
-        found = read_document(view.snapshot, view.concepts, document_id)
+        found = read_document(view.snapshot, view.concepts, document_id, whose)
         return None if found is None else (found, finding.pieces(found.text, words))
 
     def timeline(self, patient_id: int) -> Timeline | None:

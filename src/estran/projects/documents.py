@@ -6,9 +6,11 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow.compute as pc
+
 from estran.model.codes import Comparator
 from estran.projects.concepts import Concept, ConceptShelf
-from estran.projects.rows import When, age_sql, fetch, one
+from estran.projects.rows import When, age, fetch, one
 from estran.warehouse import Snapshot
 
 _COMPARATORS = {Comparator.LT: "<", Comparator.LE: "≤", Comparator.GT: ">", Comparator.GE: "≥"}
@@ -92,36 +94,42 @@ def patient_of(snapshot: Snapshot, document_id: int) -> tuple[int, ...]:
     return () if head is None else (head["patient_id"],)
 
 
-def read_document(snapshot: Snapshot, concepts: ConceptShelf, document_id: int) -> Document | None:
-    """The document, or None when there is none that may be seen under this number."""
-    head = one(
-        snapshot,
-        f"""
-        SELECT d.*, t.text, u.code AS unit_code, u.label AS unit_label, p.sex,
-               {age_sql("p.birth_month", "d.start_date")} AS age,
-               s.kind AS stay_kind, s.start_date AS stay_start, s.end_date AS stay_end, s.stay_id AS known_stay
-        FROM document d
-        LEFT JOIN text t ON t.document_id = d.document_id AND t.patient_id = d.patient_id
-        LEFT JOIN unit u ON u.unit_id = d.unit_id
-        LEFT JOIN patient p ON p.patient_id = d.patient_id
-        LEFT JOIN stay s ON s.stay_id = d.stay_id AND s.patient_id = d.patient_id
-        WHERE d.document_id = ?
-        """,
-        [document_id],
-    )
-    if head is None:
-        return None
-    before, after = _neighbours(snapshot, head["patient_id"], document_id)
+def read_document(snapshot: Snapshot, concepts: ConceptShelf, document_id: int, patients: tuple[int, ...] = ()) -> Document | None:
+    """The document, or None when there is none that may be seen under this number; `patients` as `patient_of` said."""
+    for patient in patients or patient_of(snapshot, document_id):
+        course = snapshot.patient_rows("document", patient).to_pylist()
+        head = next((row for row in course if row["document_id"] == document_id), None)
+        if head is not None:
+            return _document(snapshot, concepts, head, _neighbours(course, document_id))
+    return None
+
+
+def _document(
+    snapshot: Snapshot, concepts: ConceptShelf, head: dict[str, Any], neighbours: tuple[int | None, int | None]
+) -> Document:
+    document_id, patient = head["document_id"], head["patient_id"]
+    text = _row(snapshot, "text", patient, "document_id", document_id)
+    stay = _row(snapshot, "stay", patient, "stay_id", head["stay_id"])
+    person = _row(snapshot, "patient", patient, "patient_id", patient)
+    unit = head["unit_id"] is not None and one(snapshot, "SELECT code, label FROM unit WHERE unit_id = ?", [head["unit_id"]])
     return Document(
-        document_id=document_id, patient_id=head["patient_id"], kind=head["kind"], title=head["title"] or "",
+        document_id=document_id, patient_id=patient, kind=head["kind"], title=head["title"] or "",
         start=When(head["start_date"], head["start_minute"], head["precision"]),
-        unit=head["unit_label"] or head["unit_code"] or "", author_role=head["author_role"] or "",
+        unit=(unit["label"] or unit["code"] or "") if unit else "", author_role=head["author_role"] or "",
         source=head["source"], status=head["status"], lang=head["lang"] or "", load_id=head["load_id"],
-        known_at=instant(head["known_at"]), stay_id=head["known_stay"], stay_kind=head["stay_kind"] or "",
-        stay_start=head["stay_start"], stay_end=head["stay_end"], sex=head["sex"] or "unknown", age=head["age"],
-        text=head["text"] or "", facts=_facts(snapshot, concepts, head["patient_id"], document_id),
-        versions=_versions(snapshot, head), previous=before, following=after,
-    )
+        known_at=instant(head["known_at"]), stay_id=stay.get("stay_id"), stay_kind=stay.get("kind") or "",
+        stay_start=stay.get("start_date"), stay_end=stay.get("end_date"), sex=person.get("sex") or "unknown",
+        age=age(person.get("birth_month"), head["start_date"]), text=text.get("text") or "",
+        facts=_facts(snapshot, concepts, patient, document_id), versions=_versions(snapshot, head),
+        previous=neighbours[0], following=neighbours[1],
+    )  # fmt: skip
+
+
+def _row(snapshot: Snapshot, table: str, patient: int, key: str, number: int | None) -> dict[str, Any]:
+    """The visible row of a patient with this number; nothing when there is none."""
+    rows = snapshot.patient_rows(table, patient)
+    found: list[dict[str, Any]] = [] if number is None else rows.filter(pc.equal(rows.column(key), number)).to_pylist()
+    return found[0] if found else {}
 
 
 def instant(micros: int | None) -> dt.datetime | None:
@@ -130,10 +138,8 @@ def instant(micros: int | None) -> dt.datetime | None:
 
 
 def _facts(snapshot: Snapshot, concepts: ConceptShelf, patient_id: int, document_id: int) -> tuple[FactLine, ...]:
-    rows = fetch(
-        snapshot, "SELECT * FROM fact WHERE patient_id = ? AND document_id = ? ORDER BY fact_no", [patient_id, document_id]
-    )
-    return fact_lines(concepts, rows)
+    rows = snapshot.patient_rows("fact", patient_id)
+    return fact_lines(concepts, rows.filter(pc.equal(rows.column("document_id"), document_id)).sort_by("fact_no").to_pylist())
 
 
 def fact_lines(concepts: ConceptShelf, rows: list[dict[str, Any]]) -> tuple[FactLine, ...]:
@@ -175,16 +181,11 @@ def _versions(snapshot: Snapshot, head: dict[str, Any]) -> tuple[VersionLine, ..
     )
 
 
-def _neighbours(snapshot: Snapshot, patient_id: int, document_id: int) -> tuple[int | None, int | None]:
-    row = one(
-        snapshot,
-        """
-        SELECT before, after FROM (
-            SELECT d.document_id, lag(d.document_id) OVER o AS before, lead(d.document_id) OVER o AS after
-            FROM document d WHERE d.patient_id = ?
-            WINDOW o AS (ORDER BY d.start_date NULLS LAST, d.start_minute NULLS FIRST, d.document_id))
-        WHERE document_id = ?
-        """,
-        [patient_id, document_id],
-    )
-    return (None, None) if row is None else (row["before"], row["after"])
+def _neighbours(course: list[dict[str, Any]], document_id: int) -> tuple[int | None, int | None]:
+    """The documents before and after this one in a patient's course; those without a date come last."""
+    course = sorted(course, key=lambda row: (
+        row["start_date"] or dt.date.max, -1 if row["start_minute"] is None else row["start_minute"], row["document_id"]
+    ))  # fmt: skip
+    numbers = [None, *(row["document_id"] for row in course), None]
+    at = numbers.index(document_id)
+    return numbers[at - 1], numbers[at + 1]

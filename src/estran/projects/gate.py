@@ -123,8 +123,8 @@ class _Book:
     def __init__(self, state: StateDatabase) -> None:
         self._sets = state.answered
 
-    def near(self, size: int, margin: int) -> Iterable[Answer]:
-        for row in self._sets.near(size, margin):
+    def near(self, sizes: Collection[int], margin: int) -> Iterable[Answer]:
+        for row in self._sets.near(sizes, margin):
             yield Answer(row.id, BitMap.deserialize(row.members), Shown(row.value, row.below, row.margin))
 
     def keep(self, answered: Sequence[tuple[BitMap, Shown]]) -> list[Answer]:

@@ -118,7 +118,7 @@ _NETWORK: Grants = {
     Role.METHODOLOGIST: frozenset({Action.ASK_HUB}),
     Role.RESEARCHER: frozenset({Action.ASK_HUB}),
     Role.HUB_OPERATOR: frozenset({Action.ASK_HUB, Action.RUN_HUB}),
-    Role.HUB: frozenset({Action.HUB_COUNT, Action.HUB_CATALOGUE}),
+    Role.HUB: frozenset({Action.HUB_COUNT, Action.HUB_CATALOGUE, Action.HUB_STATISTICS}),
 }
 
 _SUBJECTS: tuple[Grants, ...] = (_HOUSE, _PROJECTS, _DATAMARTS, _WORKSPACES, _RIGHTS, _QUALITY, _REVIEWS, _EVERY_DAY, _NETWORK)

@@ -73,7 +73,7 @@ class Lists:
         if kind not in set(NumberKind):
             raise UsageError("Patient numbers are those of the hospital or INS.")
         numbers_in(content)  # an unreadable file is told at once
-        door = self._state.patient_lists.door()
+        door = self._state.patient_lists.door.public
         if door is None:
             raise UsageError("The process that holds the key never ran here.", hint="estran run SITE")
         return self._state.patient_lists.ask(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pyroaring import BitMap
 
 from estran.cohort.language import json as question_json
+from estran.cohort.language.text import parse
 from estran.cohort.query import CohortRef, Node, walk
 from estran.model.errors import UsageError
 from estran.projects.actors import Actor, Role
@@ -24,6 +25,7 @@ from estran.projects.questions import named_patients, names_patients
 from estran.state import StateDatabase
 
 REFUSALS = frozenset({"hub"})
+_OPENING = ("sexe=F", "âge>=60", "CIM10:I10 SAUF CIM10:E11")
 _NO_PASSWORD = "!"  # noqa: S105 (no argon2 hash: nobody signs in with it)
 
 
@@ -68,12 +70,16 @@ class NetworkClerk:
         """All whom this hub may be told of, in counts."""
         return self._view.snapshot.population()
 
-    def count(self, query: Node, target: str) -> NetworkCount:
+    def warm(self) -> None:
+        """Open what the first question about a snapshot has to open. Nobody asks and nothing is told, so nothing is
+        recorded."""
+        for text in _OPENING:
+            self._view.answers.run(parse(text))
+
+    def count(self, query: Node, target: str, action: Action = Action.HUB_COUNT) -> NetworkCount:
         """How many patients a question selects; UsageError when it names cohorts, which are of another house."""
         asked = Target(target, names_patients=names_patients(query), patients=named_patients(query))
-        permit(
-            self._state, self.actor, Action.HUB_COUNT, asked, query=question_json.dumps(query), snapshot=self.version
-        )
+        permit(self._state, self.actor, action, asked, query=question_json.dumps(query), snapshot=self.version)
         if any(isinstance(node, CohortRef) for _, node in walk(query)):
             raise UsageError("A question to a network names no saved cohort.", hint="send the criteria themselves")
         outcome = self._view.answers.run(query)

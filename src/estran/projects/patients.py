@@ -9,7 +9,7 @@ from typing import Any
 
 from estran.model.codes import LIVE_STATUS
 from estran.projects.concepts import ConceptShelf
-from estran.projects.rows import When, age_sql, fetch
+from estran.projects.rows import When, age, age_sql, fetch
 from estran.warehouse import Snapshot
 
 LANES = ("stay", "diagnosis", "procedure", "laboratory", "drug", "document", "observation")
@@ -119,7 +119,7 @@ def _line(snapshot: Snapshot, patient_id: int, stays: int, dates: list[dt.date |
     born, day = row["birth_month"], row["death_date"] or snapshot.date
     known = [date for date in dates if date is not None]
     return PatientLine(
-        patient_id, row["sex"], None if born is None else (day.year * 12 + day.month - born.year * 12 - born.month) // 12,
+        patient_id, row["sex"], age(born, day),
         row["death_date"] is not None or row["death_source"] is not None, stays, len(dates),
         min(known, default=None), max(known, default=None),
     )  # fmt: skip

@@ -38,6 +38,14 @@ def one(snapshot: Snapshot, sql: str, values: Sequence[Any] = ()) -> dict[str, A
     return next(iter(fetch(snapshot, sql, values)), None)
 
 
+def age(birth: dt.date | None, day: dt.date | None) -> int | None:
+    """Completed years, to the month, of a month of birth on a day; None when one of them is not known."""
+    if birth is None or day is None:
+        return None
+    months = day.year * 12 + day.month - birth.year * 12 - birth.month
+    return int(months / 12)  # towards zero, as SQL divides
+
+
 def age_sql(birth: str, day: str) -> str:
     """Completed years, to the month, of a month of birth on a day; both are SQL expressions."""
     return f"CAST(date_diff('month', {birth}, date_trunc('month', {day})) // 12 AS INTEGER)"

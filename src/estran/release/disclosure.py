@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import hmac
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -68,8 +68,8 @@ class Answer:
 class Book(Protocol):
     """The sets answered so far, of the whole site."""
 
-    def near(self, size: int, margin: int) -> Iterable[Answer]:
-        """Answered sets whose number of patients differs from `size` by less than `margin`, the oldest first."""
+    def near(self, sizes: Collection[int], margin: int) -> Iterable[Answer]:
+        """Answered sets whose number of patients differs from one of `sizes` by less than `margin`, the oldest first."""
 
     def keep(self, answered: Sequence[tuple[BitMap, Shown]]) -> Sequence[Answer]:
         """Add answered sets, at once."""
@@ -87,9 +87,9 @@ class Gate:
         """What may be shown of each set, in order."""
         anchors: list[Answer | int] = []  # an answered set, or the place of a new one
         new: list[BitMap] = []
+        near = list(self._book.near({len(patients) for patients in asked}, self.rules.near))
         for patients in asked:
-            close = (one for one in self._book.near(len(patients), self.rules.near) if self._close(one.patients, patients))
-            known = next(close, None)
+            known = next((one for one in near if self._close(one.patients, patients)), None)
             if known is None:
                 place = next((n for n, other in enumerate(new) if self._close(other, patients)), len(new))
                 new += [patients] if place == len(new) else []

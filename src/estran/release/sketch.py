@@ -88,7 +88,14 @@ def united(sketches: Sequence[Sketch]) -> Sketch:
     return Sketch(cap, np.maximum.reduce(folded).astype(np.uint8))
 
 
-def safe_sketch(tokens: UInt64s, everybody: UInt64s) -> Sketch | None:
+class Crowd:
+    """Everybody of a site, by the numbers of their tokens: how few of them stand behind a value, whoever is selected."""
+
+    def __init__(self, everybody: UInt64s) -> None:
+        self.fewest = {buckets: _fewest_per_cell(everybody, buckets) for buckets in _BUCKETS}
+
+
+def safe_sketch(tokens: UInt64s, everybody: Crowd) -> Sketch | None:
     """The finest sketch of `tokens` that the rules allow among the tokens of `everybody` of the site, or None.
 
     Every value of a bucket stands for at least FEWEST_PER_CELL patients of the site, the set has at least
@@ -97,7 +104,7 @@ def safe_sketch(tokens: UInt64s, everybody: UInt64s) -> Sketch | None:
     """
     for buckets in _BUCKETS:
         load = len(tokens) / buckets
-        if load >= FEWEST_PER_BUCKET and _fewest_per_cell(everybody, buckets) >= FEWEST_PER_CELL:
+        if load >= FEWEST_PER_BUCKET and everybody.fewest[buckets] >= FEWEST_PER_CELL:
             error = max(_error(load, CAP, buckets), _error(_GROWN * load, CAP, buckets))
             return sketch(tokens, buckets) if error <= WORST_ERROR else None
     return None
@@ -125,8 +132,8 @@ def _ranks(tokens: UInt64s, cap: int) -> UInt8s:
 
 def _fewest_per_cell(everybody: UInt64s, buckets: int) -> int:
     """The least number of patients of the site behind a value of a bucket."""
-    counts = np.zeros((buckets, CAP + 1), np.int64)
-    np.add.at(counts, (_bucket(everybody, buckets), _ranks(everybody, CAP)), 1)
+    cells = _bucket(everybody, buckets) * (CAP + 1) + _ranks(everybody, CAP)
+    counts = np.bincount(cells, minlength=buckets * (CAP + 1)).reshape(buckets, CAP + 1)
     return int(counts[:, 1:].min())
 
 

@@ -39,16 +39,20 @@ class AnsweredSets:
 
     def secret(self) -> bytes:
         """32 random bytes, made when first asked for."""
-        with writing(self._engine) as connection:
-            found = connection.scalar(sa.select(secret.c.value).where(secret.c.name == _NAME))
-            if found is None:
-                found = secrets.token_bytes(32)
-                connection.execute(secret.insert().values(name=_NAME, value=found))
+        kept = sa.select(secret.c.value).where(secret.c.name == _NAME)
+        with reading(self._engine) as connection:
+            found = connection.scalar(kept)
+        if found is None:
+            with writing(self._engine) as connection:
+                found = connection.scalar(kept)  # somebody else may have been first
+                if found is None:
+                    found = secrets.token_bytes(32)
+                    connection.execute(secret.insert().values(name=_NAME, value=found))
         return bytes(found)
 
-    def near(self, size: int, margin: int) -> list[AnsweredSet]:
-        """Sets whose size differs from `size` by less than `margin`, the oldest first."""
-        close = answered_set.c.size.between(size - margin + 1, size + margin - 1)
+    def near(self, sizes: Iterable[int], margin: int) -> list[AnsweredSet]:
+        """Sets whose size differs from one of `sizes` by less than `margin`, the oldest first."""
+        close = sa.or_(sa.false(), *(answered_set.c.size.between(size - margin + 1, size + margin - 1) for size in set(sizes)))
         with reading(self._engine) as connection:
             rows = connection.execute(answered_set.select().where(close).order_by(answered_set.c.id))
             return [AnsweredSet(**row._mapping) for row in rows]
@@ -77,9 +81,12 @@ class AnsweredSets:
         """Note that an account was shown sets; those it had been shown before keep their moment."""
         asked = set(numbers)
         mine = sa.and_(answered_to.c.account_id == account_id, answered_to.c.set_id.in_(asked))
+        known = sa.select(answered_to.c.set_id).where(mine)
+        with reading(self._engine) as connection:
+            if asked <= set(connection.scalars(known)):
+                return  # as nearly always: nobody waits for the right to write
         with writing(self._engine) as connection:
-            known = set(connection.scalars(sa.select(answered_to.c.set_id).where(mine)))
-            for number in sorted(asked - known):
+            for number in sorted(asked - set(connection.scalars(known))):
                 connection.execute(answered_to.insert().values(account_id=account_id, set_id=number, at=now()))
 
     def told(self, account_id: int, since: dt.datetime) -> int:

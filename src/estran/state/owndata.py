@@ -10,11 +10,9 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from estran.state.schema import secret
+from estran.state.doors import SealedDoor
 from estran.state.schema_owndata import own_data, own_file
 from estran.state.transactions import now, reading, writing
-
-_DOOR = "own-data"
 
 
 class OwnState(StrEnum):
@@ -84,20 +82,7 @@ class OwnDataBook:
     """The data sets of all projects and their files."""
 
     def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
-
-    # The door of the holder of the key
-
-    def door(self) -> bytes | None:
-        """The public key that files are sealed to; None until the holder of the key put it here."""
-        with reading(self._engine) as connection:
-            return connection.scalar(sa.select(secret.c.value).where(secret.c.name == _DOOR))
-
-    def put_door(self, public: bytes) -> None:
-        """Say which public key files are sealed to from now on."""
-        with writing(self._engine) as connection:
-            connection.execute(secret.delete().where(secret.c.name == _DOOR))
-            connection.execute(secret.insert().values(name=_DOOR, value=public))
+        self._engine, self.door = engine, SealedDoor(engine, "own-data")
 
     # Data sets
 

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from estran.state.schema import secret
+from estran.state.doors import SealedDoor
 from estran.state.schema_daily import patient_list
 from estran.state.transactions import now, reading, writing
-
-_DOOR = "patient-lists"
 
 
 @dataclass(frozen=True)
@@ -35,18 +33,7 @@ class PatientLists:
     """First asked, first read. No number is in here but sealed for the holder of the site's key."""
 
     def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
-
-    def door(self) -> bytes | None:
-        """The public key that lists are sealed to; None until the holder of the key put it here."""
-        with reading(self._engine) as connection:
-            return connection.scalar(sa.select(secret.c.value).where(secret.c.name == _DOOR))
-
-    def put_door(self, public: bytes) -> None:
-        """Say which public key lists are sealed to from now on."""
-        with writing(self._engine) as connection:
-            connection.execute(secret.delete().where(secret.c.name == _DOOR))
-            connection.execute(secret.insert().values(name=_DOOR, value=public))
+        self._engine, self.door = engine, SealedDoor(engine, "patient-lists")
 
     def ask(self, account_id: int, name: str, kind: str, authority: str, sealed: bytes) -> int:
         """Leave a list; its number."""

@@ -32,7 +32,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import itemgetter
-from typing import Final
+from typing import Final, NamedTuple
 
 import tantivy
 
@@ -112,8 +112,7 @@ def fold_with_offsets(text: str) -> Folded:
     return Folded("".join(pieces), (*origins, len(text)))
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """One word of a text: its stem, its folded form, and its span in the original text."""
 
     stem: str

@@ -48,7 +48,8 @@ def snippets(query: TextQuery, text: str, *, count: int = 2, length: int = LENGT
 
 def _places(leaf: TextQuery, words: Sequence[Token]) -> Iterable[int]:
     if isinstance(leaf, Prefix):
-        return [i for i, token in enumerate(words) if token.word.startswith(leaf.folded)]
+        beginning = leaf.folded
+        return [i for i, token in enumerate(words) if token.word.startswith(beginning)]
     if isinstance(leaf, Near):
         return _near(leaf, words)
     return _runs(leaf.stems, words) if isinstance(leaf, Word | Phrase) else []

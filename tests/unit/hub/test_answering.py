@@ -290,7 +290,7 @@ def test_the_hub_cannot_read_what_is_sealed_to_the_linkage_unit(net: Network) ->
     question = ask(net, "âge>=0", "brest")
     net.run("brest")
     (job,) = net.house.book.jobs(question)
-    sealed = net.house.book.files(job.id, "answer")[0].data
+    sealed = net.house.book.files(job.id, "answer")[0].data[96:]
     with pytest.raises(UsageError, match="does not open"):
         net.house.identity.unseal(sealed, f"{net.office.network}/{question}/tokens")
     unit = net.places["linkage"].identity

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from estran.model.errors import UsageError
-from estran.release.sketch import CAP, FEWEST_PER_CELL, Sketch, _ranks, safe_sketch, sketch, united
+from estran.release.sketch import CAP, FEWEST_PER_CELL, Crowd, Sketch, _ranks, safe_sketch, sketch, united
 
 
 def tokens(seed: int, number: int) -> np.ndarray:
@@ -39,7 +39,7 @@ def test_sketches_of_different_fineness_unite_as_the_coarsest() -> None:
 
 def test_every_value_of_a_safe_sketch_stands_for_ten_patients_of_the_site() -> None:
     everybody = tokens(3, 100_000)
-    made = safe_sketch(everybody[:6_000], everybody)
+    made = safe_sketch(everybody[:6_000], Crowd(everybody))
     assert made is not None and (made.buckets, made.cap) == (512, CAP)
     places = (everybody & np.uint64(made.buckets - 1)).astype(int)
     behind = np.zeros((made.buckets, made.cap + 1), int)
@@ -52,7 +52,7 @@ def test_every_value_of_a_safe_sketch_stands_for_ten_patients_of_the_site() -> N
 @pytest.mark.parametrize(("selected", "everybody"), [(50, 100_000), (300, 2_000), (50_000, 60_000)])
 def test_where_a_sketch_would_tell_of_few_there_is_none(selected: int, everybody: int) -> None:
     people = tokens(4, everybody)
-    assert safe_sketch(people[:selected], people) is None
+    assert safe_sketch(people[:selected], Crowd(people)) is None
 
 
 def test_a_set_too_large_for_a_sketch_is_told_as_such() -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
+import pytest
+import sqlalchemy as sa
 from tests.spec import site_kit as kit
 
 from estran.app import Site
-from estran.keeping.work import work
+from estran.keeping.guard import Guarded
+from estran.keeping.work import WorkKeeper, work
 from estran.projects.operations import JobKind
 from estran.sources.pipeline.run import Parts
+from estran.state import Job
 
 
 def test_work_is_done_in_the_order_it_was_asked_for(site: Site) -> None:
@@ -44,3 +48,22 @@ def test_an_error_of_any_kind_ends_its_own_job_and_says_no_value(site: Site) -> 
     assert len(work(site.state, loading, site.datamarts)) == 1
     (job,) = site.state.jobs.recent(1)
     assert (job.failed, job.outcome) == (True, "ValueError") and site.state.jobs.take() is None
+
+
+def test_a_database_that_does_not_answer_is_told_and_asked_again(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    done, clock = list[Job](), [100.0]
+    monkeypatch.setattr("estran.keeping.guard.time.monotonic", lambda: clock[0])
+    keeper = Guarded(WorkKeeper(site.state, site.loading, site.datamarts, done.append))
+    site.state.jobs.ask(JobKind.RETRY, "", "engineer")
+    for name in ("take", "end"):
+        with monkeypatch.context() as held:
+            held.setattr(site.state.jobs, name, _locked)
+            assert keeper.look() == ["WorkKeeper: OperationalError"] and keeper.failed
+        assert keeper.look() == [] and done == [], "a pause first"
+        clock[0] += 10
+    assert keeper.look() == [] and not keeper.failed
+    assert [job.kind for job in done] == [JobKind.RETRY] and site.state.jobs.recent()[0].failed is False
+
+
+def _locked(*_: object, **__: object) -> None:
+    raise sa.exc.OperationalError("select", None, Exception("database is locked"))

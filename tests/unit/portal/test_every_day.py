@@ -75,7 +75,7 @@ def test_who_opens_no_cohort_has_no_notices(client: httpx.Client) -> None:
 
 
 def test_a_list_of_numbers_is_handed_in_sealed(signed_in: httpx.Client, site: Site) -> None:
-    site.state.patient_lists.put_door(Opener(bytes(32)).public)
+    site.state.patient_lists.door.put(Opener(bytes(32)).public)
     csrf = token(signed_in.get("/lists"))
     files = {"file": ("numbers.csv", b"ipp\nIPP-SECRET-1\n", "text/csv")}
     data = {"csrf": csrf, "name": "Trial", "kind": "number"}

@@ -25,7 +25,7 @@ def project(site: Site) -> str:
     number = ProjectsDesk(state, site.settings, lead).propose(
         {"title": ["Echo"], "kind": ["research"], "sites": ["Rennes"], "members": [], "call": [""]}
     )
-    state.own_data.put_door(Opener(bytes(range(32))).public)
+    state.own_data.door.put(Opener(bytes(range(32))).public)
     return number
 
 

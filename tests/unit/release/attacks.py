@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from array import array
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from statistics import fmean
 
 import numpy as np
@@ -28,8 +28,9 @@ class Memory:
         self._by_size: dict[int, list[Answer]] = defaultdict(list)
         self._number = 0
 
-    def near(self, size: int, margin: int) -> Iterator[Answer]:
-        found = [one for n in range(size - margin + 1, size + margin) for one in self._by_size.get(n, ())]
+    def near(self, sizes: Collection[int], margin: int) -> Iterator[Answer]:
+        close = {n for size in sizes for n in range(size - margin + 1, size + margin)}
+        found = [one for n in close for one in self._by_size.get(n, ())]
         return iter(sorted(found, key=lambda one: one.number))
 
     def keep(self, answered: Sequence[tuple[BitMap, Shown]]) -> list[Answer]:

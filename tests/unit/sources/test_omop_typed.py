@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -37,8 +38,14 @@ ODD = (
 )  # fmt: skip
 
 
+@cache
+def database() -> duckdb.DuckDBPyConnection:
+    """Opened once: it takes longer than to read a few lines."""
+    return duckdb.connect()
+
+
 def batches(content: str, typed: bool, size: int = 1 << 20) -> list[Batch]:
-    with io.BytesIO(content.encode()) as stream, duckdb.connect() as con:
+    with io.BytesIO(content.encode()) as stream, database().cursor() as con:
         header = read_header(stream)
         blocks = read_blocks(stream, header, header.names, 0, size, TABLE.forms() if typed else None)
         return [fact_batch(con, block, TABLE, Context("Europe/Paris", "omop", {})) for block in blocks]

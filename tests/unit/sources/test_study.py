@@ -106,6 +106,7 @@ def test_a_dictionary_is_one_or_is_refused() -> None:
         "MARTIN;06 12 34 56 78\nLEFEBVRE;unknown\n",
         "MARTIN;IPP0\nLEFEBVRE;IPP12\n",
         "MARTIN;oui\nLEFEBVRE;non\n",
+        "MARTIN;Anne;x\nLEFEBVRE;Lucie;31\n Martin ;Paul;32\n",
     ],
 )
 def test_values_are_not_taken_for_names_of_columns(tmp_path: Path, text: str) -> None:
@@ -117,3 +118,14 @@ def test_values_are_not_taken_for_names_of_columns(tmp_path: Path, text: str) ->
     path.write_text("ipp;nom;naissance;fevg;v1;risk___1\n" + "IPP0;MARTIN;1950-01-11;35;x;0\n")
     kinds = [one.kind for one in look_at(path)[1]]
     assert kinds == [Kind.WORDS, Kind.WORDS, Kind.DATE, Kind.NUMBER, Kind.WORDS, Kind.FLAG]
+
+
+@pytest.mark.parametrize("text", ["MARTIN;Anne\nLEFEBVRE;Lucie\n", "MARTIN;Anne\n", "nom;prénom\nMARTIN;Anne\n"])
+def test_a_file_of_nothing_but_names_is_refused_since_nobody_can_be_found_by_it(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text(text)
+    with pytest.raises(InputRefused, match="No value has a digit") as refused:
+        look_at(path)
+    assert "MARTIN" not in str(refused.value)
+    path.write_text("sujet;nom\nA1;MARTIN\n")
+    assert [one.column for one in look_at(path)[1]] == ["sujet", "nom"]

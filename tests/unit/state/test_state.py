@@ -10,10 +10,14 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
 
 from estran.model.errors import StoreError, UsageError
 from estran.state import Account, AuditLine, StateDatabase
+from estran.state.database import MIGRATIONS
 from estran.state.schema import audit, metadata, session
+from estran.state.transactions import writing
 from estran.state.verifying import Wrong, verify
 
 POSTGRES = os.environ.get("ESTRAN_TEST_POSTGRES", "")
@@ -41,6 +45,18 @@ def test_migrations_build_the_tables_that_the_code_uses(state: StateDatabase) ->
     for table in metadata.sorted_tables:
         found = {c["name"]: c["nullable"] for c in inspector.get_columns(table.name)}
         assert found == {c.name: c.nullable for c in table.columns}, table.name
+
+
+def test_migrations_go_back_and_forth(state: StateDatabase) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    tables = set(sa.inspect(state.engine).get_table_names())
+    for turn, to in ((command.downgrade, "0010"), (command.upgrade, "head")):
+        with writing(state.engine) as connection:
+            config.attributes["connection"] = connection
+            turn(config, to)
+        left = set(sa.inspect(state.engine).get_table_names())
+        assert left < tables if to == "0010" else left == tables
 
 
 def test_opening_again_keeps_what_was_written(tmp_path: Path) -> None:

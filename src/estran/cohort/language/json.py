@@ -57,10 +57,8 @@ def encode(value: Any) -> Any:
     """A node, a part or a plain value as JSON objects."""
     if isinstance(value, Part):
         start = {"type": value.TAG} if isinstance(value, Node) else {}
-        given = {f.name: getattr(value, f.name) for f in fields(value)}
-        required = {f.name for f in fields(value) if f.default is MISSING}
-        defaults = {f.name: f.default for f in fields(value)}
-        return start | {k: encode(v) for k, v in given.items() if k in required or v != defaults[k]}
+        given = ((name, getattr(value, name), usual) for name, usual in _shape(type(value)))
+        return start | {name: encode(one) for name, one, usual in given if usual is MISSING or one != usual}
     if isinstance(value, tuple):
         return [encode(one) for one in value]
     if isinstance(value, Context):
@@ -70,6 +68,16 @@ def encode(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
     return value.isoformat() if isinstance(value, dt.date) else value
+
+
+_SHAPES: dict[type[Any], tuple[tuple[str, Any], ...]] = {}
+
+
+def _shape(kind: type[Any]) -> tuple[tuple[str, Any], ...]:
+    """Names and defaults of the fields of a part; looking them up each time took most of the time."""
+    if kind not in _SHAPES:
+        _SHAPES[kind] = tuple((field.name, field.default) for field in fields(kind))
+    return _SHAPES[kind]
 
 
 def context_name(context: Context) -> str:
@@ -108,9 +116,9 @@ def _part(kind: type[Part], data: Any, where: str, depth: int) -> Part:
     for name in data:
         if name not in hints:
             raise UsageError(f"No field is called '{name}'.", where=where, hint=f"use {', '.join(hints) or 'none'}")
-    for field in fields(kind):
-        if field.default is MISSING and field.name not in data:
-            raise UsageError(f"The field '{field.name}' is missing.", where=where)
+    for name, usual in _shape(kind):
+        if usual is MISSING and name not in data:
+            raise UsageError(f"The field '{name}' is missing.", where=where)
     values = {name: _value(hints[name], value, f"{where}.{name}", depth) for name, value in data.items()}
     try:
         return kind(**values)

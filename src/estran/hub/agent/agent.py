@@ -31,6 +31,7 @@ _KINDS_TOLD = 100
 _OPPOSE_EVERY = 60.0  # seconds between two words about what patients refused
 _SOON = 0.5  # seconds between two looks at a job that waits for others
 _TRIES = 20  # a full disk, or a busy database, passes
+_NEVER = ("unasked", "malformed", "kind")  # answers that the hub will not take, however often they are told
 Clock = Callable[[], dt.datetime]
 
 
@@ -109,9 +110,13 @@ class Agent:
     def _prepare(self) -> None:
         """When there is a new snapshot."""
         version = None if self.place.site is None else self.place.site.snapshot().version
-        if version != self._prepared:
+        if version == self._prepared:
+            return
+        try:
             prepare(self.place)
-            self._prepared = version
+        except Exception as error:  # noqa: BLE001 (what is wrong shows in the answers; there may be other jobs)
+            log.warning("the site cannot prepare itself: %s", _word(error))
+        self._prepared = version
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -146,7 +151,7 @@ class Agent:
             )
         except (KeyError, TypeError, ValueError):
             raise Refused("malformed", "The hub gave a job that cannot be read.") from None
-        return self.ledger.take(job, proof)
+        return self.ledger.take(job, proof.partition(b"\n")[0])  # the signed text names the files by their hashes
 
     def _settle(self) -> int:
         """Do what waits, then hand in what the hub has not acknowledged; how many it has now."""
@@ -166,7 +171,14 @@ class Agent:
         body = {
             "uuid": job, "status": answer.state, "collection_id": member, "message": answer.said, "queryResult": answer.body,
         }  # fmt: skip
-        reply, _ = self._say(f"/task/result/{job}/{member}", "result", body, answer)
+        try:
+            reply, _ = self._say(f"/task/result/{job}/{member}", "result", body, answer)
+        except Refused as error:
+            if error.code not in _NEVER:
+                raise
+            log.error("job %s: the hub does not take its answer (%s)", job, error.code)
+            self.ledger.told(job)  # those after it must not wait for ever
+            return
         if reply.kind == "receipt" and reply.body.get("uuid") == job:
             self.ledger.told(job)
 
@@ -223,8 +235,6 @@ class Agent:
         data = self._channel.carry(path, seal(message, self.place.identity.key))
         reply = open_reply(data, message, member.hub_key)
         self.ledger.set_offset((reply.issued - self._clock()).total_seconds())
-        if reply.kind != "refusal":
-            self.ledger.heard(reply.sequence)
         return reply, data
 
     def _hub_time(self) -> dt.datetime:

@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from pyroaring import BitMap
 
 from estran.cohort.language import json as question_json
 from estran.cohort.query import And, Node, StayCriterion
+from estran.hub.agent import parcel
 from estran.hub.agent.ledger import Answer, Job
+from estran.hub.agent.parcel import sealed_place
 from estran.hub.agent.place import AgentSite, Place
-from estran.hub.agent.rules import Rules
+from estran.hub.agent.rules import FLOOR, Rules
 from estran.hub.keys import Public
 from estran.hub.wire import File
 from estran.identity.keys import Cipher
@@ -27,7 +30,7 @@ from estran.projects.gate import Shown
 from estran.projects.network import NetworkClerk, NetworkCount
 from estran.release.disclosure import digest
 from estran.release.linkage import Records, keyed, pack, seed_of
-from estran.release.sketch import safe_sketch
+from estran.release.sketch import Crowd, safe_sketch
 
 KEY_FILE = "linkage.key"
 SKETCH, TOKENS = "sketch", "tokens"
@@ -93,61 +96,81 @@ def _together(every: list[Shown]) -> Shown:
     if len(every) == 1:
         return every[0]
     told = [one for one in every if not one.below]
-    if not told:
-        return every[0]
+    if not told:  # fewer than ten here and fewer than ten there may be eighteen
+        return Shown(0, below=1 + sum(one.below - 1 for one in every))
     spread = max(one.margin for one in told) * len(told) ** 0.5
     return Shown(sum(one.value for one in told), margin=round(spread) + sum(one.below for one in every if one.below))
 
 
 def prepare(place: Place) -> None:
-    """Have the tokens of a new snapshot made before anybody asks: of many patients it takes a while."""
+    """Open a new snapshot, and have its tokens made, before anybody asks: of many patients it takes a while."""
+    if place.room is not None and place.actor is not None:
+        NetworkClerk(place.room, place.actor, floor=FLOOR, quota=0).warm()
     key = linkage_key(place)
-    if key is not None and place.site is not None:
-        place.site.linkage_tokens(key, with_ins=place.membership.identifiers == "ins")
+    if key is not None:
+        _people(place, key)
 
 
 # What it takes to count distinct patients
 
 
+@dataclass(frozen=True)
+class _People:
+    """Everybody whom the hub may be told of, and the tokens of all patients, by growing number."""
+
+    everybody: BitMap
+    patients: npt.NDArray[np.int32]
+    records: Records
+    numbers: npt.NDArray[np.uint64]
+    known: npt.NDArray[np.bool_]
+    crowd: Crowd
+
+
+def _people(place: Place, key: bytes) -> _People | None:
+    """Read once per snapshot; None where there is no patient."""
+    if place.site is None or place.room is None or place.actor is None:
+        return None
+    clerk, kept = NetworkClerk(place.room, place.actor, floor=FLOOR, quota=0), place.kept
+    if kept.version != clerk.version:
+        tokens = place.site.linkage_tokens(key, with_ins=place.membership.identifiers == "ins")
+        held, everybody = Records(tokens.ins, tokens.traits), clerk.everybody()
+        numbers, known, places = held.numbers(), held.known(), _places(tokens.patients, everybody)
+        crowd = Crowd(numbers[places[known[places]]])
+        kept.people, kept.version = _People(everybody, tokens.patients, held, numbers, known, crowd), clerk.version
+    people: _People = kept.people
+    return people
+
+
 def _files(place: Place, job: Job, given: list[_Part]) -> tuple[File, ...]:
     """A sketch and sealed tokens, each where the rules and the keys are there for it."""
     key = linkage_key(place)
-    if key is None or place.site is None or place.room is None or place.actor is None:
+    people = None if key is None else _people(place, key)
+    if key is None or people is None or place.site is None:
         return ()
-    tokens = place.site.linkage_tokens(key, with_ins=place.membership.identifiers == "ins")
-    held, files = Records(tokens.ins, tokens.traits), []
-    everybody = NetworkClerk(
-        place.room, place.actor, floor=given[0].rules.floor, quota=given[0].rules.quota
-    ).everybody()
+    files: list[File] = []
     # The set answered for may be an older one: who opposed since is not in it any more.
-    selected = BitMap.union(*(part.counted.patients for part in given if part.counted is not None)) & everybody
-    places = _places(tokens.patients, selected)
-    if all(part.rules.sketches for part in given):
-        files += _sketch(held, places, _places(tokens.patients, everybody))
+    selected = BitMap.union(*(part.counted.patients for part in given if part.counted is not None)) & people.everybody
+    places = _places(people.patients, selected)
+    unknown = len(selected) - len(places)  # no token at all, not even an empty one
+    if all(part.rules.sketches for part in given) and not unknown and people.known[places].all():
+        made = safe_sketch(people.numbers[places], people.crowd)
+        files += [] if made is None else [File(SKETCH, made.dump())]
     if all(part.rules.tokens for part in given) and place.membership.linkage_unit:
         seed = seed_of(place.site.secret("linkage-seed"), digest(selected))
-        packed = pack(keyed(held.of(places), key, job.question), seed)
-        unit = Public(place.membership.certificate, place.membership.linkage_unit)
-        files.append(File(TOKENS, unit.seal(packed, sealed_place(place.membership.network, job.question))))
+        packed = pack(keyed(people.records.of(places).with_unknown(unknown), key, job.question), seed)
+        member = place.membership
+        unit, where = Public(member.certificate, member.linkage_unit), sealed_place(member.network, job.question)
+        files.append(File(TOKENS, parcel.make(packed, unit, key, where, member.member)))
     return tuple(files)
-
-
-def _sketch(held: Records, places: np.ndarray[Any, Any], everybody: np.ndarray[Any, Any]) -> list[File]:
-    known = held.known()
-    if not known[places].all():
-        return []  # somebody without a token would be left out
-    made = safe_sketch(held.of(places).numbers(), held.of(everybody[known[everybody]]).numbers())
-    return [] if made is None else [File(SKETCH, made.dump())]
 
 
 def _places(patients: np.ndarray[Any, Any], wanted: BitMap) -> np.ndarray[Any, Any]:
     """Where the wanted patients are in a sorted list of patients."""
-    return np.flatnonzero(np.isin(patients, np.frombuffer(wanted.to_array(), np.uint32).astype(np.int64)))
-
-
-def sealed_place(network: str, question: str) -> str:
-    """What tokens are sealed for: of another question they do not open."""
-    return f"{network}/{question}/tokens"
+    numbers = np.frombuffer(wanted.to_array(), np.uint32).astype(patients.dtype)
+    places = np.searchsorted(patients, numbers)
+    places = places[places < len(patients)]
+    found: np.ndarray[Any, Any] = places[patients[places] == numbers[: len(places)]]
+    return found
 
 
 def linkage_key(place: Place) -> bytes | None:

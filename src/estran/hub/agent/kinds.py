@@ -13,10 +13,14 @@ from estran.hub.agent.cataloguing import catalogue
 from estran.hub.agent.counting import count
 from estran.hub.agent.linking import link
 from estran.hub.agent.place import Handle
+from estran.hub.agent.statistics import accept, go_on
+from estran.hub.study import KIND, ROUND
 
 SITE_KINDS: Mapping[str, Handle] = {
     "count": relaying.or_own(count, relaying.count),
     "catalogue": relaying.or_own(catalogue, relaying.catalogue),
+    KIND: accept,
+    ROUND: go_on,
 }
 LINKAGE_KINDS: Mapping[str, Handle] = {"link": link}
 KINDS: Mapping[str, Mapping[str, Handle]] = {"site": SITE_KINDS, "linkage": LINKAGE_KINDS}

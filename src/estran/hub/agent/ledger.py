@@ -12,9 +12,10 @@ from typing import Any
 import orjson
 
 from estran.hub.database import Database
-from estran.hub.wire import File, Refused
+from estran.hub.wire import File
 
 FILE_NAME = "agent.sqlite"
+_AT_ONCE = 100  # numbers of messages set aside by one write to disk
 _VERSION = 1
 _SCHEMA = """
 CREATE TABLE counter (name TEXT PRIMARY KEY, value REAL NOT NULL) WITHOUT ROWID;
@@ -69,6 +70,7 @@ class Ledger:
 
     def __init__(self, folder: Path) -> None:
         self.db = Database(folder / FILE_NAME, _SCHEMA, _VERSION)
+        self._sent = self._set_aside = 0
 
     def close(self) -> None:
         """Give the file back."""
@@ -77,23 +79,18 @@ class Ledger:
     # Talking
 
     def next_sequence(self) -> int:
-        """A number for the next message to the hub, never given twice."""
-        with self.db.writing():
-            self.db.write("INSERT INTO counter VALUES ('sent', 1) ON CONFLICT (name) DO UPDATE SET value = value + 1")
-            return int(self._counter("sent"))
+        """A number for the next message to the hub, never given twice: whoever is killed leaves a gap."""
+        if self._sent >= self._set_aside:
+            with self.db.writing():
+                self._sent = max(self._sent, int(self._counter("sent")))
+                self._set_aside = self._sent + _AT_ONCE
+                self.db.write("INSERT OR REPLACE INTO counter VALUES ('sent', ?)", (self._set_aside,))
+        self._sent += 1
+        return self._sent
 
     def count_from(self, last: int) -> None:
         """The hub has taken a message of this number: the next ones have greater ones."""
-        with self.db.writing():
-            if last > self._counter("sent"):
-                self.db.write("INSERT OR REPLACE INTO counter VALUES ('sent', ?)", (last,))
-
-    def heard(self, sequence: int) -> None:
-        """Note that a reply of the hub was taken; Refused when it, or a later one, was before."""
-        with self.db.writing():
-            if sequence <= self._counter("heard"):
-                raise Refused("reordered", "A later reply of the hub was taken before.")
-            self.db.write("INSERT OR REPLACE INTO counter VALUES ('heard', ?)", (sequence,))
+        self._sent = max(self._sent, last)
 
     @property
     def offset(self) -> float:
@@ -112,15 +109,31 @@ class Ledger:
     # Jobs
 
     def take(self, job: Job, proof: bytes) -> bool:
-        """Keep a job with the signed text that asked for it; False when it is known. On disk when this returns."""
+        """Keep a job with the signed text that asked for it; False when it is at work already. On disk when this returns.
+
+        One that was answered, and is given all the same, is told or done again: the hub has lost the answer, as after
+        a restore, and would give this job for ever.
+        """
         with self.db.writing():
-            if self.db.one("SELECT 1 FROM job WHERE id = ?", (job.id,)):
-                return False
+            known = self.db.one("SELECT state, told FROM job WHERE id = ?", (job.id,))
+            if known is not None:
+                return bool(known["told"]) and self._again(job, known["state"])
             self.db.write(
                 "INSERT INTO job (id, kind, body, question, expires, taken, proof, state) VALUES (?, ?, ?, ?, ?, ?, ?, 'taken')",
                 (job.id, job.kind, _json(job.body), job.question, job.expires, time.time(), proof),
             )
             self._keep_files(job.id, "job", job.files)
+        return True
+
+    def _again(self, job: Job, state: str) -> bool:
+        """What went with an answer is gone by now: it is made anew. A refusal is only told again."""
+        if state in ("approval", "approved", "taken"):
+            return False
+        self.db.write(
+            "UPDATE job SET state = ?, told = 0 WHERE id = ?", (state if state == "refused" else "taken", job.id)
+        )
+        self.db.write("DELETE FROM file WHERE job = ?", (job.id,))
+        self._keep_files(job.id, "job", job.files)
         return True
 
     def waiting(self) -> list[Job]:

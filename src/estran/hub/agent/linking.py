@@ -12,7 +12,8 @@ from typing import Any
 
 import orjson
 
-from estran.hub.agent.counting import TOKENS, sealed_place
+from estran.hub.agent import parcel
+from estran.hub.agent.counting import TOKENS
 from estran.hub.agent.ledger import Answer, Job
 from estran.hub.agent.place import Place
 from estran.hub.agent.rules import FLOOR
@@ -27,11 +28,12 @@ _SEEN = "questions"
 def link(place: Place, job: Job) -> Answer:
     """The protected total of the sites whose tokens came with the job."""
     sites = [one.name.removeprefix(f"{TOKENS}/") for one in job.files]
-    if len(sites) < FEWEST_SITES:
+    if len(set(sites)) < max(FEWEST_SITES, len(sites)):
         raise NotAllowed("Patients are put together of two sites at least.")
+    parcels = {site: one.data for site, one in zip(sites, job.files, strict=True)}
+    opened = parcel.open_all(parcels, place.identity, parcel.sealed_place(place.membership.network, job.question))
     _only_grows(place.folder / _SEEN, job.question, sites)
-    where = sealed_place(place.membership.network, job.question)
-    records = [unpack(place.identity.unseal(one.data, where)) for one in job.files]
+    records = [unpack(one) for one in opened]
     floor = job.body.get("floor", FLOOR)
     if type(floor) is not int:
         raise UsageError("A floor is a number of patients.", where="floor")

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
@@ -72,12 +72,11 @@ class Invitation:
         path.write_bytes(orjson.dumps(asdict(self), option=orjson.OPT_INDENT_2))
 
 
-class Channel:
+class Channel(Protocol):
     """How messages get to the hub. `Local` calls it, `estran.hub.agent.link.Link` goes over the network."""
 
     def carry(self, path: str, data: bytes) -> bytes:
         """The reply to a message; OSError when the hub cannot be reached."""
-        raise NotImplementedError
 
     def close(self) -> None:
         """Let go of what is open."""
@@ -88,6 +87,9 @@ class Local(Channel):
 
     def __init__(self, answer: Callable[[bytes], bytes]) -> None:
         self._answer = answer
+
+    def close(self) -> None:
+        """Nothing is open."""
 
     def carry(self, path: str, data: bytes) -> bytes:
         return self._answer(data)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from estran.hub.agent.ledger import Answer, Job
 from estran.hub.agent.membership import Membership
@@ -33,6 +33,14 @@ class AgentSite(SiteServices, Protocol):
         """Key material of this site for one purpose."""
 
 
+@dataclass
+class Kept:
+    """What is kept between two jobs, as long as the snapshot of this number is the newest."""
+
+    version: int = -1
+    people: Any = None
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a job is done. `room` and `site` are None at a linkage unit, which holds no patient. `given` are rules to
@@ -45,6 +53,7 @@ class Place:
     room: ReadingRoom | None = None
     site: AgentSite | None = None
     actor: Actor | None = None
+    kept: Kept = field(default_factory=Kept, compare=False, repr=False)
 
     @property
     def rules(self) -> SiteRules:

@@ -25,7 +25,7 @@ class Rules:
 
     answer: tuple[str, ...] = _rule(("count", "catalogue"), "Kinds of jobs that are answered at once.")
     approve: tuple[str, ...] = _rule(
-        (), "Kinds of jobs that wait until somebody of the site says yes: estran hub approve SITE JOB."
+        ("statistics",), "Kinds of jobs that wait until somebody of the site says yes: estran hub approve SITE JOB."
     )
     floor: int = _rule(FLOOR, "Fewer patients than this are never told; at least 10, and at least the site's own.")
     quota: int = _rule(500, "New sets of patients counted for this network per period of the site (count_days).")
@@ -33,6 +33,10 @@ class Rules:
     tokens: bool = _rule(
         True, "Whether tokens, keyed anew for each question, may be sealed to the linkage unit of the network."
     )
+    peers: tuple[str, ...] = _rule(
+        (), "Fingerprints of the hospitals with which statistics are computed (estran hub peers); every one that proves "
+        "that it has the hospitals' key when empty.",
+    )  # fmt: skip
     units: tuple[str, ...] = _rule(
         (), "Codes of the units that an entity answers for, with all below; all of the site when empty."
     )

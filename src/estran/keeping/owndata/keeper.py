@@ -55,8 +55,7 @@ class OwnDataKeeper:
             return []
         self._next = time.monotonic() + _LOOK_EVERY
         try:
-            if self._book.door() != self._opener.public:
-                self._book.put_door(self._opener.public)
+            self._book.door.put(self._opener.public)
         except EstranError as error:
             return [f"own data: {error.what}"]
         return [*self._read_waiting(), *self._end_over(), *self._refresh_all()]

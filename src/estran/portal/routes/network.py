@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated
 
 from fastapi import APIRouter, Form, HTTPException
@@ -21,8 +22,10 @@ from estran.portal.routes.cohorts import load
 from estran.portal.visitor import Poster, Reader, Visitor
 
 router = APIRouter()
-_SOON, _LATER = 400, 5_000  # milliseconds between two looks: while sites are expected, and when they are only missed
-_BUILT, _TEXT = "built", "text"
+# Milliseconds between two looks: at first, while sites are expected, and when they are only missed.
+_FIRST, _SOON, _LATER = 150, 400, 5_000
+_AT_FIRST = 3.0  # seconds
+_BUILT, TEXT = "built", "text"
 
 
 @router.get("/network")
@@ -43,19 +46,19 @@ def _page(who: Visitor, status: int = 200, said: str = "", text: str = "", title
 @router.post("/network")
 def ask(
     who: Poster,
-    source: Annotated[str, Form()] = _TEXT,
+    source: Annotated[str, Form()] = TEXT,
     text: Annotated[str, Form()] = "",
     title: Annotated[str, Form()] = "",
 ) -> Response:
     try:
-        query, name = _asked(who, source, text)
+        query, name = asked_question(who, source, text)
         question = who.network.ask(query, title or name)
     except UsageError as error:
         return _page(who, 422, told(who.spoken, error), text, title)
     return who.go(f"/network/{question}")
 
 
-def _asked(who: Visitor, source: str, text: str) -> tuple[Node, str]:
+def asked_question(who: Visitor, source: str, text: str) -> tuple[Node, str]:
     """The question that was chosen and what it is called: written, being built, or a saved version."""
     if source == _BUILT:
         return build(load(who)).query, ""
@@ -85,8 +88,12 @@ def _drawn(who: Visitor, template: str, seen: tuple[Question, Gathered] | None) 
     said = explanation(who, question_json.loads(question.query)) if template == "network_question.html" else []
     return who.page(
         template, question=question, found=found, drawn=picture(found), explanation=said,
-        next=None if found.settled and not coming else _SOON if coming else _LATER,
+        next=None if found.settled and not coming else _interval(question) if coming else _LATER,
     )  # fmt: skip
+
+
+def _interval(question: Question) -> int:
+    return _FIRST if time.time() - question.asked < _AT_FIRST else _SOON
 
 
 def _total_comes(found: Gathered) -> bool:

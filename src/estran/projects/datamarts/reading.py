@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -31,6 +31,7 @@ from estran.release.dates import DatePolicy
 
 _LARGEST = 4 << 20  # bytes of a specification
 Days = Annotated[int, Field(ge=-40_000, le=40_000)]
+Model = TypeVar("Model", bound=BaseModel)
 WindowField = Annotated[list[Days | None], Field(min_length=2, max_length=2)]
 
 
@@ -51,7 +52,7 @@ class VariableFile(_Strict):
 
     def frozen(self) -> Variable:
         return Variable(
-            self.name, tuple(_code(one) for one in self.codes), self.aggregate, self.of, _window(self.window), self.unit,
+            self.name, tuple(code(one) for one in self.codes), self.aggregate, self.of, _window(self.window), self.unit,
             self.justification,
         )  # fmt: skip
 
@@ -118,16 +119,21 @@ class SpecFile(_Strict):
 
 def read_spec(given: Any) -> SpecFile:
     """A specification from plain objects; UsageError with the place of what is wrong, never its value."""
+    found = validated(SpecFile, given)
+    found.frozen()
+    return found
+
+
+def validated(model: type[Model], given: Any) -> Model:
+    """Plain objects as a model; UsageError with the place of what is wrong, never its value."""
     try:
-        found = SpecFile.model_validate(given)
+        return model.model_validate(given)
     except ValidationError as error:
         wrong = error.errors(include_input=False, include_url=False, include_context=False)[0]
         place = ".".join(str(part) for part in wrong["loc"])
         raise UsageError(
             f"The specification is not well formed: {wrong['msg']}.", where=place, hint="see docs/reference/datamart.md"
         ) from None
-    found.frozen()
-    return found
 
 
 def read_file(path: Path) -> dict[str, Any]:
@@ -153,9 +159,10 @@ def _question(given: str | dict[str, Any]) -> Node:
     return parse(given) if isinstance(given, str) else question_json.from_object(given)
 
 
-def _code(text: str) -> Code:
-    vocabulary, _, code = text.partition(":")
-    return Code(vocabulary, code)
+def code(text: str) -> Code:
+    """A code written VOCABULARY:CODE, with all below it."""
+    vocabulary, _, own = text.partition(":")
+    return Code(vocabulary, own)
 
 
 def _window(given: list[int | None] | None) -> Window:

@@ -15,7 +15,7 @@ import orjson
 from pyroaring import BitMap
 
 from estran.identity.keys import SiteKey
-from estran.model.errors import EstranError, UsageError, told
+from estran.model.errors import EstranError, StoreError, UsageError, told
 from estran.projects.actors import Actor
 from estran.projects.audit import permit
 from estran.projects.datamarts import holding, tracing
@@ -38,6 +38,7 @@ from estran.state.transactions import now
 from estran.warehouse import Snapshot
 
 _WITHDRAWN = "a patient objected or was erased"
+_LAST_TRY = dt.timedelta(minutes=10)  # before the hour of a patient is over, two passes of the keeper
 
 
 class DatamartJob(StrEnum):
@@ -191,29 +192,32 @@ class Datamarts:
             raise UsageError("Building from here needs a reason.", hint='--reason "why, and who decided"')
         known = holding.enrolled(state)
         for row in self._book.all():
-            if row.state == MartState.LIVE and holding.name_of(row) not in known:  # older, or its process died
+            if row.state == MartState.LIVE and holding.name_of(row) not in known:  # of an older version
                 holding.enrol(state, row, row.snapshot)
+                if self._find(row.id).state != MartState.LIVE:  # destroyed between the two
+                    holding.end(state, row)
         owed = holding.owed(state)  # before they are judged: what comes later waits for the next pass
         for one in self.all():
             if one.row.state == MartState.LIVE and one.due != "expired":
-                judged = [wish.id for wish in owed.get(holding.name_of(one.row), [])]
                 try:
-                    self._carry_out(one, judged, reason, done)
+                    self._carry_out(one, owed.get(holding.name_of(one.row), []), reason, done)
                 except Exception as error:  # noqa: BLE001 (whatever it is, patients are to be taken out of the others)
                     done.problems.append(f"{one.row.id} {told(error)}")
         return done
 
-    def _carry_out(self, one: Listed, judged: list[int], reason: str, done: Pass) -> None:
+    def _carry_out(self, one: Listed, wishes: list[Tombstone], reason: str, done: Pass) -> None:
         number, project = one.row.id, one.row.project
         if holding.over(self._site.state, project):
             done.gone.append(self.destroy(number, f"project {project} is closed"))
         elif one.due != "withdrawn":
-            holding.acknowledge(self._site.state, one.row, judged, "nobody in it")
+            holding.acknowledge(self._site.state, one.row, [wish.id for wish in wishes], "nobody in it")
         else:
             try:
                 done.made.append(self.replace(number, reason, _WITHDRAWN))
             except EstranError as error:  # the duty is to take the patient out, not to have a datamart
                 if busy(self._tools.folder, number) or self._find(number).state != MartState.LIVE:
+                    raise
+                if isinstance(error, StoreError) and not _pressing(wishes):  # a store may be busy: the next pass tries again
                     raise
                 done.problems.append(f"{number} {told(error)}")
                 done.gone.append(self.destroy(number, f"{_WITHDRAWN}, and it cannot be built anew: {error.what}"))
@@ -288,10 +292,11 @@ class Datamarts:
             if not self._book.abandon(row.id) and isinstance(error, Exception):
                 raise _destroyed_meanwhile() from None
             raise
+        holding.enrol(state, row, newest.version)  # before it is there: a project that is closed beside it ends it again
         if not self._book.finish(row.id, bytes(work.members.bitmap.serialize()), manifest):
             _remove(tools.folder / row.folder)
+            holding.end(state, row)
             raise _destroyed_meanwhile()
-        holding.enrol(state, row, newest.version)
         return _listed(self._find(row.id), BitMap(), {})
 
     def _work(self, spec: Spec, snapshot: Snapshot, gone: BitMap, recipient: str) -> Work:
@@ -377,6 +382,11 @@ class Datamarts:
         """For whom a file that was found was made."""
         permit(self._site.state, self.actor, Action.BUILD_DATAMART, Target(f"trace:{path.name}"))
         return tracing.trace(path, self._book.all(), lambda project: Marks(ProjectKey.of(self._tools.key, project)))
+
+
+def _pressing(wishes: list[Tombstone]) -> bool:
+    """Whether a patient's hour is so nearly over that nothing may be waited for."""
+    return any(wish.deadline - _LAST_TRY <= now() for wish in wishes)
 
 
 def _destroyed() -> UsageError:

@@ -151,7 +151,7 @@ class OwnData:
             raise UsageError("Files are CSV, eCRF exports or CDISC ODM.")
         if not content or len(content) + len(dictionary) + len(links) > MOST_BYTES:
             raise UsageError("The files are empty or too large for this page.", hint="estran project data import SITE")
-        door = self._book.door()
+        door = self._book.door.public
         if door is None:
             raise UsageError("The process that holds the key never ran here.", hint="estran run SITE")
         try:

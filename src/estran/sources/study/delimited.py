@@ -172,21 +172,29 @@ def look_at(path: Path) -> tuple[int, list[Look]]:
 def _looked(opened: Input) -> tuple[int, list[Look]]:
     names, rows = opened.schema.names, 0
     forms = {name: {Kind.FLAG: _FLAG, Kind.DATE: _DATE, Kind.NUMBER: _NUMBER, Kind.CODE: _shape(name)} for name in names}
-    filled = dict.fromkeys(names, 0)
+    filled, repeated, counted = dict.fromkeys(names, 0), False, False
     for block in opened.blocks(names):
         rows += len(block)
         for name in names:
             column = block.table[name].drop_null()
             filled[name] += len(column)
+            repeated = repeated or _holds(column, f"^(?i:{re.escape(name.strip())})$")
+            counted = counted or _holds(column, r"\d")
             forms[name] = {
                 kind: form for kind, form in forms[name].items()
                 if pc.all(pc.match_substring_regex(column, form), min_count=0).as_py()
             }  # fmt: skip
-    if any(_is_value(name, forms[name].values() if filled[name] else ()) for name in names):
+    if repeated or any(_is_value(name, forms[name].values() if filled[name] else ()) for name in names):
         raise InputRefused("The first line must name the columns.")
+    if not counted:  # names of people alone: a first line that is one of them would be shown as columns
+        raise InputRefused("No value has a digit: nobody can be found by this file, and its first line may be a person.")
     kinds = (Kind.FLAG, Kind.DATE, Kind.NUMBER)
     guess = {n: next((k for k in kinds if filled[n] and k in forms[n]), Kind.WORDS) for n in names}
     return rows, [Look(name, filled[name], guess[name]) for name in names]
+
+
+def _holds(column: pa.ChunkedArray, form: str) -> bool:
+    return bool(pc.any(pc.match_substring_regex(pc.utf8_trim_whitespace(column), form), min_count=0).as_py())
 
 
 def _shape(name: str) -> str:

@@ -13,7 +13,7 @@ from tests.unit.opposing import oppose
 from tests.unit.projects.datamarts.conftest import REASON, Bench, flat
 from tests.unit.projects.datamarts.test_life import YESTERDAY, member
 
-from estran.model.errors import UsageError
+from estran.model.errors import StoreError, UsageError
 from estran.projects.actors import KEY_HOLDER
 from estran.projects.datamarts import holding, shelf
 from estran.projects.datamarts.alone import alone
@@ -49,6 +49,37 @@ def test_a_project_closed_beside_a_build_gets_nothing(bench: Bench, monkeypatch:
         bench.shelf.build(flat(), "anne", REASON)
     assert states(bench) == [MartState.DELETED]
     assert [path for path in bench.folder.rglob("*") if path.is_file()] == []
+
+
+def test_a_project_closed_when_the_build_is_about_to_be_registered_leaves_no_recipient(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = holding.enrol
+
+    def slow(*given: Any) -> None:
+        bench.of(KEY_HOLDER).close(PROJECT)
+        real(*given)
+
+    monkeypatch.setattr(holding, "enrol", slow)
+    with pytest.raises(UsageError, match="destroyed while it was built"):
+        bench.shelf.build(flat(), "anne", REASON)
+    assert states(bench) == [MartState.DELETED] and holding.enrolled(bench.site.state) == set()
+    assert [path for path in bench.folder.rglob("*") if path.is_file()] == []
+
+
+def test_an_older_build_destroyed_while_it_is_registered_anew_leaves_no_recipient(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, real = bench.shelf.build(flat(), "anne", REASON), holding.enrol
+    holding.end(bench.site.state, made.row)  # as versions left it that knew no register
+
+    def slow(*given: Any) -> None:
+        bench.of(KEY_HOLDER).close(PROJECT)
+        real(*given)
+
+    monkeypatch.setattr(holding, "enrol", slow)
+    bench.shelf.refresh_due(REASON)
+    assert states(bench) == [MartState.DELETED] and holding.enrolled(bench.site.state) == set()
 
 
 def test_what_is_replaced_is_destroyed_beside_the_build_and_so_is_the_new_one(
@@ -142,6 +173,32 @@ def test_one_that_cannot_be_built_anew_leaves_the_others_be(
         assert not (bench.folder / row.folder).exists() and [one.row.id for one in done.gone] == [row.id]
     else:
         assert done.problems == [f"{bad.row.id} OSError"] and row.state == MartState.LIVE, "a full disk: tried again"
+
+
+def test_a_busy_store_is_tried_again_until_the_hour_of_the_patient_is_nearly_over(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, patience = bench.shelf.build(flat(), "anne", REASON), dt.timedelta(minutes=45)
+    wish = Wish(member(bench, made)[0], "research", "opposition", bench.site.snapshot().today())
+    declare(bench.site.state, bench.site.warehouse, KEY_HOLDER, wish)
+
+    def busy(*_: Any) -> Any:
+        raise StoreError("The store is busy.")
+
+    with monkeypatch.context() as held:
+        held.setattr(shelf, "build", busy)
+        done = bench.shelf.refresh_due(REASON)
+        assert done.problems == [f"{made.row.id} The store is busy."] and (done.made, done.gone) == ([], [])
+    assert [one.row.state for one in bench.shelf.refresh_due(REASON).made] == [MartState.LIVE], "the next pass"
+    assert states(bench) == [MartState.DELETED, MartState.LIVE]
+    other = Wish(member(bench, bench.shelf.all()[0])[0], "research", "opposition", bench.site.snapshot().today())
+    declare(bench.site.state, bench.site.warehouse, KEY_HOLDER, other)
+    monkeypatch.setattr(shelf, "build", busy)
+    late = dt.datetime.now(dt.UTC) + patience
+    monkeypatch.setattr(shelf, "now", lambda: late)
+    assert bench.shelf.refresh_due(REASON).gone == []
+    monkeypatch.setattr(shelf, "now", lambda: late + dt.timedelta(minutes=10))
+    assert [one.row.state for one in bench.shelf.refresh_due(REASON).gone] == [MartState.DELETED], "no time is left to wait"
 
 
 def test_without_a_reason_nothing_is_touched(bench: Bench) -> None:

@@ -11,6 +11,12 @@ down_revision = "0012"
 
 
 def upgrade() -> None:
+    _cohorts_shared()
+    _cohorts_followed()
+    _lists_of_patients()
+
+
+def _cohorts_shared() -> None:
     op.create_table(
         "favourite",
         sa.Column("account_id", sa.Integer, sa.ForeignKey("account.id"), primary_key=True),
@@ -25,6 +31,9 @@ def upgrade() -> None:
         sa.Column("at", sa.DateTime, nullable=False),
     )
     op.create_index("share_cohort", "share", ["cohort_id"])
+
+
+def _cohorts_followed() -> None:
     op.create_table(
         "followed",
         sa.Column("cohort_id", sa.Integer, sa.ForeignKey("saved_cohort.id"), primary_key=True),
@@ -50,6 +59,9 @@ def upgrade() -> None:
         sa.Column("seen", sa.DateTime),
     )
     op.create_index("news_account", "news", ["account_id", "seen"])
+
+
+def _lists_of_patients() -> None:
     op.create_table(
         "patient_list",
         sa.Column("id", sa.Integer, primary_key=True),
