@@ -10,8 +10,9 @@ import typer
 from estran import app as house
 from estran.cli.show import JsonOpt, KeyOpt, console, emit, table
 from estran.hub.governance import Governance, beside
-from estran.hub.house import open_book
+from estran.hub.house import FOLDER, open_book
 from estran.hub.oversight import Oversight
+from estran.hub.studies import Studies
 from estran.model.errors import UsageError
 from estran.projects.actors import KEY_HOLDER
 from estran.projects.review import as_row, prove_all
@@ -89,20 +90,20 @@ def audit(
     """Every question, who put it, what each site did with it, and the line of the audit trail that let it pass. Exit
     code 1 when the trail is not whole, or a question has no line."""
     site, book = house.open_site(hub, key), open_book(hub)
-    found, verdict = Oversight(site.state, book, KEY_HOLDER).questions(page), prove_all(site)
+    found, verdict = Oversight(site.state, book, Studies(hub / FOLDER), KEY_HOLDER).questions(page), prove_all(site)
     lost = [one for one in found if one.line is None]
     if json:
         rows = [
             {"question": one.question.id, "title": one.question.title, "asked": one.question.moment, "login": one.question.login,
-             "line": one.line, "sites": [vars(done) for done in one.done]} for one in found
+             "method": one.method, "line": one.line, "sites": [vars(done) for done in one.done]} for one in found
         ]  # fmt: skip
         emit({"trail": as_row(verdict), "questions": rows, "without_line": len(lost)})
     else:
         lines = [
-            (f"{one.question.moment:%Y-%m-%d %H:%M}", one.question.login, one.question.title or one.question.id[:8],
+            (f"{one.question.moment:%Y-%m-%d %H:%M}", one.question.login, one.question.title or one.question.id[:8], one.method or "count",
              one.count("ok"), one.count("refused"), "–" if one.line is None else one.line) for one in found
         ]  # fmt: skip
-        table("", ("asked", "by", "question", "answered", "refused", "line"), lines, numbers=(3, 4, 5))
+        table("", ("asked", "by", "question", "what", "answered", "refused", "line"), lines, numbers=(4, 5, 6))
         whole = "The trail is whole." if verdict.whole else "The trail is NOT whole: estran audit verify"
         console.print(f"{whole} {len(lost)} questions without a line in it.", highlight=False)
     if lost or not verdict.whole:

@@ -39,7 +39,7 @@ NETWORK: dict[str, dict[str, str]] = {
     },
     "job_state": {
         "queued": _("waiting"), "taken": _("at work"), "ok": _("answered"), "refused": _("refused"), "failed": _("failed"),
-        "unsupported": _("cannot read the question"), "expired": _("too late"), "approval": _("needs a yes at the site"),
+        "unsupported": _("cannot read the question"), "expired": _("too late"), "approval": _("needs a yes at the site"), "lost": _("lost"),
     },
     "obey": {"hide": _("hide"), "restore": _("give back"), "erase": _("erase")},
     "edition": {
@@ -60,6 +60,8 @@ SAID = (
     _("The site could not answer: an error of its own, which it knows of."),
     _("The job came too late."),
     _("The answer holds no count."),
+    _("The rules of the network do not show you this result."),
+    _("A hub computes no statistics for another hub: its sites join the other network themselves."),
     _("{1} of {2} sites answered."),
     _("No site of this hub has answered: {1}."),
     _("Fewer than 3 sites of this hub have answered, and it tells totals only."),

@@ -134,6 +134,7 @@ def test_an_answer_that_is_no_catalogue_is_history_only(
     assert last.state == "invalid" and why in last.said
     assert desk.search("creatinine").things[0].of(("angers", "CHU d’Angers")) is not None
     shelf.db.write("DELETE FROM edition WHERE job = ?", (job,))
+    book.db.write("DELETE FROM file WHERE job = ?", (job,))
     book.db.write("DELETE FROM job WHERE id = ?", (job,))
 
 

@@ -17,6 +17,7 @@ from estran.hub.desk import HubDesk
 from estran.hub.gathering import Gathered, SiteAnswer, Total
 from estran.hub.governance import CharterKind, Governance, GovernanceBook, Sight, beside, seen
 from estran.hub.oversight import Oversight
+from estran.hub.studies import Studies
 from estran.model.errors import NotAllowed, UsageError
 from estran.projects.actors import KEY_HOLDER, Actor, Role
 from estran.projects.gate import Shown
@@ -151,7 +152,8 @@ def test_every_question_is_listed_with_the_line_that_let_it_pass(net: Network, s
     desk = HubDesk(state, book, person(state, "carla", Role.RESEARCHER))
     question = desk.ask(parse("CIM10:E11"), "Diabetes")
     net.run("angers")
-    watcher = Oversight(state, book, person(state, "dan", Role.DATA_PROTECTION_OFFICER))
+    studies = Studies(net.house.folder)
+    watcher = Oversight(state, book, studies, person(state, "dan", Role.DATA_PROTECTION_OFFICER))
     first = watcher.questions()[0]
     assert (first.question.id, first.question.login, first.count("ok"), first.count("queued", "taken")) == (
         question, "carla", 1, 1,
@@ -160,4 +162,5 @@ def test_every_question_is_listed_with_the_line_that_let_it_pass(net: Network, s
     book.db.write("UPDATE question SET query = 'CIM10:E10' WHERE id = ?", (question,))
     assert watcher.questions()[0].line is None  # the book was changed: nothing in the trail let this pass
     with pytest.raises(NotAllowed):
-        Oversight(state, book, desk.actor).questions()
+        Oversight(state, book, studies, desk.actor).questions()
+    studies.close()

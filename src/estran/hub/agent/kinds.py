@@ -19,7 +19,7 @@ from estran.hub.study import KIND, ROUND
 SITE_KINDS: Mapping[str, Handle] = {
     "count": relaying.or_own(count, relaying.count),
     "catalogue": relaying.or_own(catalogue, relaying.catalogue),
-    KIND: accept,
+    KIND: relaying.or_own(accept, relaying.statistics),
     ROUND: go_on,
 }
 LINKAGE_KINDS: Mapping[str, Handle] = {"link": link}

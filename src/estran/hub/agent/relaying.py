@@ -96,6 +96,11 @@ def catalogue(place: Place, job: Job) -> Answer:
     return Answer("ok", "", body, (File(GRAPH, graph), File(HOLDINGS, orjson.dumps({"sites": list(named.values())}))))
 
 
+def statistics(place: Place, job: Job) -> Answer:
+    """NotAllowed: masks vanish in the sum over hospitals that have checked each other, and a hub has no rows."""
+    raise NotAllowed("A hub computes no statistics for another hub: its sites join the other network themselves.")
+
+
 # Whether it is asked on
 
 

@@ -84,10 +84,10 @@ def sign(who: Poster, kind: Text, version: Annotated[int, Form()]) -> Response:
 
 @router.get("/network/audit")
 def audit(who: Reader, page: int = 0, verify: str = "") -> HTMLResponse:
-    hub, page = who.request.app.state.hub, max(0, min(page, 10_000))
-    if hub is None:
+    app, page = who.request.app.state, max(0, min(page, 10_000))
+    if app.hub is None:
         raise HTTPException(404)
-    found = Oversight(who.desk.state, hub, who.desk.actor).questions(page)
+    found = Oversight(who.desk.state, app.hub, app.studies, who.desk.actor).questions(page)
     verdict = who.desk.officer.verdict() if verify else None
     return who.page("network_audit.html", found=found, verdict=verdict, page=page, size=PAGE)
 
