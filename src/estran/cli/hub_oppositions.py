@@ -1,4 +1,4 @@
-"""`estran hub oppositions`: what patients refused after their data had come to the hub, and whether it was obeyed."""
+"""`estran hub oppositions|sent`: what patients refused after their data had come to the hub, and whether it was obeyed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from estran import app as house
-from estran.cli.show import JsonOpt, KeyOpt, console, emit, table
+from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, table
+from estran.hub.agent.opposing import hand_over, taken_back
 from estran.hub.book import HubBook
 from estran.hub.house import open_book
 from estran.hub.oppositions import Notice, Oppositions, beside
@@ -23,6 +24,7 @@ def register(group: typer.Typer) -> None:
     group.command(epilog="Example: estran hub oppositions ouest --done angers:12 --outcome '3 rows removed'")(
         oppositions
     )
+    group.command(epilog="Example: estran hub sent mysite 3")(sent)
 
 
 def oppositions(
@@ -48,6 +50,37 @@ def oppositions(
         table("", ("opposition", "what", "state", "due", "numbers", "outcome"), rows, numbers=(4,))
     if any(one.late(now) for one in found):
         raise typer.Exit(1)
+
+
+def sent(
+    site: SiteArg,
+    datamart: Annotated[
+        int | None, typer.Argument(metavar="[DATAMART]", help="Number of the datamart that goes to the hub.")
+    ] = None,
+    destroyed: Annotated[
+        str, typer.Option(help="Project of which the hub has destroyed all that it was given; it owes nothing more.")
+    ] = "",
+    network: Annotated[str, typer.Option(help="Of which network, when the site is in several.")] = "",
+    key: KeyOpt = None,
+    json: JsonOpt = False,
+) -> None:
+    """Note that a datamart is given to the hub, before it goes: what patients refuse later is told to the hub, which has a
+    day to obey. Pools need it not."""
+    from estran.cli.hub import place_of  # that module takes its commands from here
+
+    if (datamart is None) == (not destroyed):
+        raise UsageError("Say which datamart goes, or of which project everything was destroyed.")
+    place = place_of(site, network, key)
+    if datamart is None:
+        taken_back(place, destroyed)
+        told: dict[str, Any] = {"project": destroyed, "destroyed": True}
+    else:
+        project, patients = hand_over(place, datamart)
+        told = {"project": project, "datamart": datamart, "patients": patients}
+    if json:
+        emit(told)
+    else:
+        console.print(", ".join(f"{name}: {value}" for name, value in told.items()), highlight=False, markup=False)
 
 
 def _as_object(one: Notice, now: dt.datetime) -> dict[str, Any]:

@@ -61,6 +61,11 @@ class SiteHoldings:
     codes: int
     services: tuple[dict[str, Any], ...] = ()
 
+    @property
+    def date(self) -> dt.date:
+        """The day of the snapshot that was counted."""
+        return dt.date.fromisoformat(self.day)
+
 
 @dataclass(frozen=True)
 class Edition:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from typing import Any
 
@@ -14,7 +15,6 @@ _MOST_SITES, _MOST_KINDS, _MOST_CODES, _MOST_YEARS, _MOST_SERVICES, _MOST_VIA = 
 _LARGEST = 64_000_000
 _TEXTS = ("name", "homepage", "controller")
 _MONTH = re.compile(r"(\d{4}-\d{2})?")
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _YEAR = re.compile(r"\d{4}")
 
 
@@ -36,7 +36,7 @@ def _site(one: dict[str, Any]) -> dict[str, Any]:
     if not homepage.startswith(("https://", "http://")):
         raise ValueError
     return {
-        **{name: _text(one[name]) for name in _TEXTS}, "homepage": homepage, "day": _matching(_DAY, one["day"]),
+        **{name: _text(one[name]) for name in _TEXTS}, "homepage": homepage, "day": _day(one["day"]),
         "snapshot": _whole(one["snapshot"]), "first": _matching(_MONTH, one["first"]), "last": _matching(_MONTH, one["last"]),
         "via": [_text(name) for name in _list(one["via"], _MOST_VIA)],
         "patients": _count(one["patients"]), "records": _count(one["records"]),
@@ -88,6 +88,10 @@ def _matching(pattern: re.Pattern[str], value: Any) -> str:
     if not isinstance(value, str) or not pattern.fullmatch(value):
         raise ValueError
     return value
+
+
+def _day(value: Any) -> str:
+    return dt.date.fromisoformat(value).isoformat()
 
 
 def _whole(value: Any) -> int:

@@ -182,7 +182,7 @@ def _book(site: AgentSite) -> Iterator[HubBook]:
 def _answer(found: Gathered, rules: Rules) -> Answer:
     given = [one for one in found.sites if one.state == "answered"]
     if not given:
-        return Answer("refused", f"No site of this hub has answered: {_states(found)}.")
+        return Answer("refused", f"No site of this hub has answered: {_names(found)}.")
     if rules.detail != "sites" and len(given) < _FEWEST:
         return Answer("refused", f"Fewer than {_FEWEST} sites of this hub have answered, and it tells totals only.")
     shown = _shown(found.total, rules.floor)
@@ -218,5 +218,5 @@ def _member(one: SiteAnswer | Inner) -> dict[str, Any]:
     return {"name": one.name, "state": one.state, "said": one.said, **told, "members": members}
 
 
-def _states(found: Gathered) -> str:
-    return ", ".join(f"{one.name} ({one.state})" for one in found.sites)[:300]
+def _names(found: Gathered) -> str:
+    return ", ".join(one.name for one in found.sites)[:300]

@@ -44,12 +44,13 @@ def _page(who: Visitor, status: int = 200, said: str = "") -> HTMLResponse:
     may = {action: decide(desk.actor, action).allowed for action in (Action.ASK_HUB, Action.RUN_HUB)}
     charters = desk.charters()
     last = {one.kind: one for one in reversed(charters)}
+    members = who.request.app.state.hub.members("site", active=True)
     return who.page(
         "network_rules.html", status, said=said, charters=[last[kind] for kind in CharterKind if kind in last],
         signed={str(kind): desk.shelf.signed(kind, who.account.login) for kind in CharterKind},
         sights=desk.sights() if may[Action.ASK_HUB] else {}, seats=desk.seats() if may[Action.ASK_HUB] else {},
         signatures=desk.signatures() if may[Action.RUN_HUB] else [], kinds=list(CharterKind), choices=list(Sight),
-        members=who.request.app.state.hub.members("site", active=True),
+        members=members, named={one.id: one.name for one in members}, own=who.desk.state.seats.of(who.account.id),
         people=sorted(one.login for one in who.desk.state.accounts.all() if one.role != Role.HUB) if may[Action.RUN_HUB] else [],
     )  # fmt: skip
 
