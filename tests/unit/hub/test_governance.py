@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests import fresh
 from tests.network_kit import Network
-from tests.unit.projects.life.play import TODAY, Play
+from tests.unit.projects.life.play import REASON, TODAY, Play
 
 from estran.cohort.language.text import parse
 from estran.hub.book import HubBook
@@ -141,7 +141,12 @@ def test_the_committee_of_a_network_project_has_members_of_two_sites(state: Stat
     with pytest.raises(UsageError, match="at least two sites"):
         play.call(number)
     state.seats.put(play.id["m2"], "brest")
-    assert play.call(number).stage is Stage.COMMITTEE
+    assert play.call(number, quorum=2).stage is Stage.COMMITTEE
+    play.vote(number, m1="accept", m3="accept")
+    with pytest.raises(UsageError, match="votes from at least two sites"):
+        play.take(number, "m1", Step.ACCEPT, reason=REASON)
+    play.vote(number, m2="accept")
+    assert play.take(number, "m1", Step.ACCEPT, reason=REASON).stage is Stage.ACCEPTED
     assert state.seats.of(play.id["m2"]) == "brest" and state.seats.of(None) == ""
     state.seats.put(play.id["m2"], "")
     assert play.id["m2"] not in state.seats.all()
