@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from estran import app as house
-from estran.cli import hub_catalogue, hub_govern, hub_oppositions
+from estran.cli import hub_catalogue, hub_govern, hub_oppositions, hub_pool
 from estran.cli.ask import QuestionArg, question
 from estran.cli.recording import recorded
 from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, errors, number, table
@@ -29,7 +29,7 @@ from estran.hub.agent.rules import Rules, write_rules
 from estran.hub.conducting import Conductor
 from estran.hub.desk import HubDesk
 from estran.hub.gathering import Gathered, advance, after_answer
-from estran.hub.harvest import keep_harvesting
+from estran.hub.harvest import harvesting
 from estran.hub.keys import Identity
 from estran.hub.office import Office, Taken, answer_to
 from estran.hub.server import Door
@@ -65,9 +65,8 @@ def register(app: typer.Typer) -> None:
     group.command(epilog="Example: estran hub withdraw ouest chu-d-angers")(withdraw)
     group.command("linkage-key", epilog="Example: estran hub linkage-key ouest.linkage")(linkage_key)
     group.command("agent", epilog="Example: estran hub agent mysite --once")(agent)
-    hub_catalogue.register(group)
-    hub_govern.register(group)
-    hub_oppositions.register(group)
+    for part in (hub_catalogue, hub_govern, hub_oppositions, hub_pool):
+        part.register(group)
     from estran.cli import hub_statistics  # it takes the group from here
 
     hub_statistics.register()
@@ -192,13 +191,8 @@ def serve(
         Conductor(opened.book, studies).answered(job)
         after_answer(opened.book, job)
 
-    door = Door(opened.office, heard)
-    stop = threading.Event()
-    threading.Thread(target=keep_harvesting, args=(hub, stop), name="harvest", daemon=True).start()
-    try:
-        asyncio.run(door.serve(host, port, ready))
-    finally:
-        stop.set()
+    with harvesting(hub):
+        asyncio.run(Door(opened.office, heard).serve(host, port, ready))
 
 
 def ask(
@@ -477,6 +471,15 @@ def run_members(opened: hubs.HubHouse, hub: Path) -> list[Path]:
         if path not in units:
             run_once(opened.office, path)
     return units
+
+
+def run_sites(hub: Path, key: Path | None = None) -> None:
+    """Run the agent of each site on the hub's own machine once."""
+    opened = opened_house(hub, key)
+    for path in embedded(opened, hub):
+        if (path / "estran.toml").is_file():
+            run_once(opened.office, path)
+    opened.close()
 
 
 def run_once(office: Office, path: Path) -> None:

@@ -363,6 +363,10 @@ class HubBook:
             )
             self.db.write("DELETE FROM file WHERE job = ?", (job,))
 
+    def jobs_of_kind(self, kind: str) -> list[JobRecord]:
+        """Every job of a kind, in the order they were made."""
+        return [_job(row) for row in self.db.rows("SELECT * FROM job WHERE kind = ? ORDER BY created, id", (kind,))]
+
     def files(self, job: str, side: str) -> tuple[File, ...]:
         """The files that went with a job ("job") or came with its answer ("answer")."""
         rows = self.db.rows("SELECT name, data FROM file WHERE job = ? AND side = ? ORDER BY number", (job, side))

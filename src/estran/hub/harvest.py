@@ -8,7 +8,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -209,6 +210,17 @@ def published(shelf: CatalogueBook, syntax: str) -> bytes:
 def shelf_of(book: HubBook) -> CatalogueBook:
     """The file of catalogues beside the hub's book."""
     return CatalogueBook(Path(book.db.path).parent)
+
+
+@contextmanager
+def harvesting(directory: Path) -> Iterator[None]:
+    """Catalogues come by the clock for the block, beside what it does."""
+    stop = threading.Event()
+    threading.Thread(target=keep_harvesting, args=(directory, stop), name="harvest", daemon=True).start()
+    try:
+        yield
+    finally:
+        stop.set()
 
 
 def keep_harvesting(directory: Path, stop: threading.Event) -> None:

@@ -13,6 +13,7 @@ from estran.hub.agent.cataloguing import catalogue
 from estran.hub.agent.counting import count
 from estran.hub.agent.linking import link
 from estran.hub.agent.place import Handle
+from estran.hub.agent.pooling import life, pool
 from estran.hub.agent.statistics import accept, go_on
 from estran.hub.study import KIND, ROUND
 
@@ -21,6 +22,8 @@ SITE_KINDS: Mapping[str, Handle] = {
     "catalogue": relaying.or_own(catalogue, relaying.catalogue),
     KIND: relaying.or_own(accept, relaying.statistics),
     ROUND: go_on,
+    "pool": pool,
+    "pool-life": life,
 }
 LINKAGE_KINDS: Mapping[str, Handle] = {"link": link}
 KINDS: Mapping[str, Mapping[str, Handle]] = {"site": SITE_KINDS, "linkage": LINKAGE_KINDS}
