@@ -39,6 +39,9 @@ class Hospital(Site):
     def directory(self) -> Path:
         return self.folder
 
+    def numbers_of(self, patient: int) -> list[int]:
+        return [patient, patient + 1] if patient == 50 else [patient]  # one of them is two numbers of before
+
     def secret(self, purpose: str) -> bytes:
         return (purpose + str(self.folder)).encode().ljust(64, b"-")[:32]
 
@@ -102,10 +105,10 @@ class Network:
         return hubs.invite(self.house.book, self.house.identity.public.certificate, name, kind, self.clock())
 
 
-def network(folder: Path, url: str = "https://127.0.0.1:1", clock: Clock = utc) -> Network:
+def network(folder: Path, url: str = "https://127.0.0.1:1", clock: Clock = utc, name: str = "Essai") -> Network:
     """A hub with its linkage unit, and no site yet."""
     (folder / "hub").mkdir(parents=True)
-    made = Network(hubs.create(folder / "hub", "Essai", url, b"hub", "Invented patients."), clock)
+    made = Network(hubs.create(folder / "hub", name, url, b"hub", "Invented patients."), clock)
     unit = _joined(made, folder / "linkage", "Linkage", "linkage", None)
     made.places[unit[1].member] = Place(unit[1], Identity.open(unit[0] / "keys"), unit[0])
     return made
@@ -131,6 +134,18 @@ def add_hospital(
     identity = Identity.open(kept / "keys", b"site")
     made.places[member.member] = Place(member, identity, kept, None, ReadingRoom(site), site, actor)
     return site
+
+
+def add_region(national: Network, folder: Path, name: str, rules: Rules | None = None) -> Network:
+    """A hub that is a site of another hub."""
+    made = network(folder / name, clock=national.clock, name=name.capitalize())
+    built = build(folder / name / "hub")
+    site = Hospital(built.folder, built.settings, built.state, built.warehouse)
+    kept, member = _joined(national, site.folder, name, "site", b"site")
+    write_rules(kept, rules or Rules())
+    identity, actor = Identity.open(kept / "keys", b"site"), hub_actor(site.state, member.network)
+    national.places[member.member] = Place(member, identity, kept, None, ReadingRoom(site), site, actor)
+    return made
 
 
 def _joined(made: Network, directory: Path, name: str, kind: str, password: bytes | None) -> tuple[Path, Membership]:

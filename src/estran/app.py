@@ -126,6 +126,11 @@ class Site:
         with self.vault() as vault:
             return matching_tokens(vault.everybody(patients), key, with_ins=with_ins)
 
+    def numbers_of(self, patient: int) -> list[int]:
+        """Every number that a patient had, before merges too."""
+        with self.vault() as vault:
+            return vault.identities_of(patient)
+
     @contextlib.contextmanager
     def vault(self) -> Iterator[Vault]:
         """The vault, open for the block."""

@@ -350,6 +350,11 @@ class HubBook:
         marks = ", ".join("?" * len(jobs))
         return [_job(row) for row in self.db.rows(f"SELECT * FROM job WHERE id IN ({marks}) ORDER BY created, id", jobs)]
 
+    def of_kind(self, kind: str) -> list[JobRecord]:
+        """The jobs of a kind that no question put, in the order they were made."""
+        rows = self.db.rows("SELECT * FROM job WHERE kind = ? AND question IS NULL ORDER BY created, id", (kind,))
+        return [_job(row) for row in rows]
+
     def job(self, job: str) -> JobRecord | None:
         """A job by its id."""
         found = self.db.one("SELECT * FROM job WHERE id = ?", (job,))

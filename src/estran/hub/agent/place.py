@@ -30,6 +30,9 @@ class AgentSite(SiteServices, Protocol):
     def matching_tokens(self, key: bytes, patients: Collection[int], *, with_ins: bool) -> MatchingTokens:
         """Tokens, trait by trait, of some patients, under the key of one run."""
 
+    def numbers_of(self, patient: int) -> list[int]:
+        """Every number that a patient had, before merges too."""
+
     def secret(self, purpose: str) -> bytes:
         """Key material of this site for one purpose."""
 
@@ -62,4 +65,4 @@ class Place:
         return self.given or read_rules(self.folder)
 
 
-Handle = Callable[[Place, Job], Answer]
+Handle = Callable[[Place, Job], Answer | None]  # None: not yet, ask again at the next round
