@@ -7,7 +7,18 @@ import math
 from pathlib import Path
 from typing import Any
 
-from benchmarks import datamart, facts_run, federated, ingest_run, network, questions, region, region_report, region_run
+from benchmarks import (
+    datamart,
+    facts_run,
+    federated,
+    ingest_run,
+    linkage,
+    network,
+    questions,
+    region,
+    region_report,
+    region_run,
+)
 from benchmarks.tables import table
 
 Found = dict[str, Any]
@@ -29,8 +40,8 @@ _ROWS = [
 
 def write(work: Path, document: Path) -> None:
     """Write the document from what there is."""
-    known = (facts_run, ingest_run, region, region_run, datamart, federated, network)
-    facts, loads, made, regions, marts, models, asked = (_read(work / m.RESULT) for m in known)
+    known = (facts_run, ingest_run, region, region_run, datamart, federated, linkage, network)
+    facts, loads, made, regions, marts, models, links, asked = (_read(work / m.RESULT) for m in known)
     parts = [_HEAD]
     if facts:
         parts += [_machine("Facts", facts), *_questions(facts), *_peers(facts), *_slopes(facts), *_storage(facts)]
@@ -42,6 +53,8 @@ def write(work: Path, document: Path) -> None:
         parts += [_machine("A datamart", marts), *datamart.tell(marts)]
     if models:
         parts += [_machine("Federated statistics", models), *federated.tell(models)]
+    if links:
+        parts += [_machine("Linking records of several sites", links), *linkage.tell(links)]
     if asked:
         parts += [_machine("A network of thirty sites", asked), *network.tell(asked)]
     document.write_text("\n".join([*parts, _METHOD]))

@@ -345,6 +345,16 @@ class HubBook:
         )
         return [_job(row) for row in rows]
 
+    def jobs_by_id(self, jobs: Sequence[str]) -> list[JobRecord]:
+        """Jobs by their ids, in the order they were made."""
+        marks = ", ".join("?" * len(jobs))
+        return [_job(row) for row in self.db.rows(f"SELECT * FROM job WHERE id IN ({marks}) ORDER BY created, id", jobs)]
+
+    def of_kind(self, kind: str) -> list[JobRecord]:
+        """The jobs of a kind that no question put, in the order they were made."""
+        rows = self.db.rows("SELECT * FROM job WHERE kind = ? AND question IS NULL ORDER BY created, id", (kind,))
+        return [_job(row) for row in rows]
+
     def job(self, job: str) -> JobRecord | None:
         """A job by its id."""
         found = self.db.one("SELECT * FROM job WHERE id = ?", (job,))
@@ -382,6 +392,11 @@ class HubBook:
         jobs = "job IN (SELECT id FROM job WHERE question = ?)"
         with self.db.writing():
             self.db.write(f"DELETE FROM file WHERE {jobs} AND (side = 'job' OR name = ?)", (question, name))
+
+    def drop_files(self, job: str, side: str) -> None:
+        """Drop the files that went with a job, or came with its answer."""
+        with self.db.writing():
+            self.db.write("DELETE FROM file WHERE job = ? AND side = ?", (job, side))
 
     def forget_old_files(self, now: float) -> None:
         """Drop all files of jobs whose time is over, but for sketches: what they say is what was shown."""

@@ -27,10 +27,22 @@ Now = Callable[[], float]
 
 
 @dataclass(frozen=True)
+class Inner:
+    """A site behind a site that is a hub itself."""
+
+    name: str
+    state: str
+    said: str = ""
+    shown: Shown | None = None
+    members: tuple[Inner, ...] = ()
+
+
+@dataclass(frozen=True)
 class SiteAnswer:
     """One site. `state`: answered, waiting, late, down, refused, approval, unsupported, failed or expired.
 
-    `seconds` from question to answer; `shown` and what follows only when answered.
+    `seconds` from question to answer; `shown` and what follows only when answered. `method` says how the distinct total
+    of a site that is a hub itself was found, `members` what its own sites answered, as far as it tells.
     """
 
     member: str
@@ -43,6 +55,8 @@ class SiteAnswer:
     unknown: tuple[str, ...] = ()
     entities: tuple[dict[str, Any], ...] = ()
     has: frozenset[str] = field(default_factory=frozenset)
+    method: str = ""
+    members: tuple[Inner, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -162,6 +176,7 @@ def _site(member: Member, job: JobRecord, now: float, sent: frozenset[str], gone
         member.id, member.name, "answered", job.said, (job.answered or now) - job.created, shown, _number(body.get("elapsed_ms")),
         tuple(str(code)[:200] for code in _listed(body, "unknown")),
         tuple(_entity(one) for one in _listed(body, "entities") if isinstance(one, dict)), sent,
+        str(body.get("method", ""))[:20], _inner(body),
     )  # fmt: skip
 
 
@@ -194,6 +209,25 @@ def _shown(body: dict[str, Any]) -> Shown | None:
     if any(type(value) is not int or value < 0 for value in values):
         return None
     return Shown(*values)
+
+
+_STATES = frozenset(("answered", "waiting", "late", "down", "refused", "approval", "unsupported", "failed", "expired"))
+_MOST_INNER, _DEEPEST = 200, 3
+
+
+def _inner(body: dict[str, Any], depth: int = 1) -> tuple[Inner, ...]:
+    """The sites behind an answer, as many and as deep as is sensible."""
+    rows = body.get("members", ())
+    if not isinstance(rows, list) or depth > _DEEPEST:
+        return ()
+    return tuple(
+        Inner(
+            str(one.get("name", ""))[:120], str(one["state"]), str(one.get("said", ""))[:300],
+            _shown(one) if one["state"] == "answered" and "count" in one else None, _inner(one, depth + 1),
+        )
+        for one in rows[:_MOST_INNER]
+        if isinstance(one, dict) and one.get("state") in _STATES
+    )  # fmt: skip
 
 
 def _whole(value: Any) -> int:

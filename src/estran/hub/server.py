@@ -40,10 +40,9 @@ class Door:
     async def serve(self, host: str, port: int, ready: Callable[[int], None] = lambda port: None) -> None:
         """Answer until cancelled; `ready` is told the port."""
         app = web.Application(client_max_size=LONGEST)
-        # The two paths are those at which Hutch Bunny polls and hands in; each is the same door here.
-        app.add_routes(
-            [web.post(path, self._take) for path in ("/join", "/task/nextjob/{member}", "/task/result/{job}/{member}")]
-        )
+        # Two of the paths are those at which Hutch Bunny polls and hands in; each is the same door here.
+        paths = ("/join", "/task/nextjob/{member}", "/task/result/{job}/{member}", "/task/opposition/{member}")
+        app.add_routes([web.post(path, self._take) for path in paths])
         # Who hangs up is waited for no longer: a job given to nobody would look as if it were being done.
         runner = web.AppRunner(app, access_log=None, handle_signals=False, handler_cancellation=True)
         await runner.setup()

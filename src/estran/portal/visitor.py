@@ -10,6 +10,7 @@ from fastapi import Depends, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from estran.hub.desk import HubDesk
+from estran.hub.harvest import CatalogueDesk
 from estran.hub.pooling.desk import PoolDesk
 from estran.hub.study_desk import StudyDesk
 from estran.portal import security
@@ -67,6 +68,14 @@ class Visitor:
         return HubDesk(self.desk.state, hub, self.desk.actor)
 
     @property
+    def catalogues(self) -> CatalogueDesk:
+        """The desk of the catalogues of the network's sites; 404 where there is none."""
+        app = self.request.app.state
+        if app.hub is None:
+            raise HTTPException(404)
+        return CatalogueDesk(self.desk.state, app.hub, app.catalogues, self.desk.actor)
+
+    @property
     def pools(self) -> PoolDesk:
         """The pools of this hub; 404 where there is none."""
         hub = self.request.app.state.hub
@@ -98,7 +107,7 @@ class Visitor:
             allowed -= {Action.ASK_HUB, Action.RUN_HUB, Action.POOLS, Action.RUN_POOLS}
         text = render(
             template, self.spoken.code, me=self.account, csrf=self.session.csrf, theme=self.account.theme, allowed=allowed, bounds=self.desk.perimeter,
-            site=self.desk.site_name, path=self.request.url.path, unread=self.desk.every_day.unread(), partial="hx-request" in self.request.headers, **context,
+            site=self.desk.site_name, network=self.request.app.state.hub is not None, path=self.request.url.path, unread=self.desk.every_day.unread(), partial="hx-request" in self.request.headers, **context,
         )
         return HTMLResponse(text, status)
 

@@ -120,7 +120,9 @@ _NETWORK: Grants = {
     Role.CLINICIAN: frozenset({Action.POOLS}),
     Role.DIM_PHYSICIAN: frozenset({Action.POOLS}),
     Role.HUB_OPERATOR: frozenset({Action.ASK_HUB, Action.RUN_HUB, Action.POOLS, Action.RUN_POOLS}),
-    Role.HUB: frozenset({Action.HUB_COUNT, Action.HUB_STATISTICS, Action.HUB_POOL}),
+    Role.HUB: frozenset(
+        {Action.HUB_COUNT, Action.HUB_CATALOGUE, Action.HUB_LINK, Action.HUB_STATISTICS, Action.HUB_POOL}
+    ),
 }
 
 _SUBJECTS: tuple[Grants, ...] = (_HOUSE, _PROJECTS, _DATAMARTS, _WORKSPACES, _RIGHTS, _QUALITY, _REVIEWS, _EVERY_DAY, _NETWORK)

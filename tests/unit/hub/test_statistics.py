@@ -24,6 +24,8 @@ from estran.hub.agent.rules import Rules, write_rules
 from estran.hub.agent.study_book import StudyBook
 from estran.hub.asking import Choices, read_study
 from estran.hub.conducting import Conductor
+from estran.hub.governance import CharterKind, Sight, beside
+from estran.hub.oversight import Oversight
 from estran.hub.studies import Studies
 from estran.hub.study import Announcement, Asked, announce, place_of
 from estran.hub.study_desk import Seen, StudyDesk
@@ -308,6 +310,26 @@ def test_who_may_not_ask_is_refused_and_sees_nothing(lab: Lab) -> None:
             StudyDesk(state, lab.net.house.book, lab.studies, Actor("x", role, 1)).ask(study("describe"))
     with pytest.raises(NotAllowed):
         StudyDesk(state, lab.net.house.book, lab.studies, Actor("x", Role.RESEARCHER, 1)).look(seen.study.id)
+
+
+def test_statistics_obey_the_rules_of_the_network_and_are_in_its_audit(lab: Lab) -> None:
+    state, book = lab.desk._state, lab.net.house.book
+    shelf, anna = beside(book), Actor("anna", Role.RESEARCHER, state.accounts.add("anna", "hash", "researcher").id)
+    desk = StudyDesk(state, book, lab.studies, anna)
+    shelf.publish(CharterKind.USER, "Ask for care's sake.", "boss")
+    with pytest.raises(NotAllowed, match="charter"):
+        desk.ask(study("describe"))
+    shelf.sign(CharterKind.USER, 1, "anna", "")
+    seen = Lab(lab.net, desk, lab.studies).play(study("describe"))
+    assert seen.study.outcome is not None
+    for sight, shown in ((Sight.OWN, False), (Sight.TOTAL, True)):
+        shelf.set_sight(Role.RESEARCHER, sight)
+        found = desk.stand(seen.study.id)
+        assert found is not None and (found.study.outcome is not None) is shown
+    (line,) = [one for one in Oversight(state, book, lab.studies, KEY_HOLDER).questions() if one.method][:1]
+    assert (line.question.id, line.method, line.count("ok")) == (seen.study.id, "describe", 4) and line.line
+    for table in ("charter", "signature", "sight"):
+        shelf.db.write(f"DELETE FROM {table}")
 
 
 # What a hub that cheats gets
