@@ -304,7 +304,7 @@ def test_rules_are_read_as_written_and_refused_when_they_make_no_sense(net: Netw
     assert read_rules(folder) == SiteRules()
     path = folder.parent.parent.parent / "rules.toml"
     path.write_text('answer = ["count"]\n[entity."Port"]\nunits = ["P"]\nfloor = 20\n')
-    assert read_rules(path.parent).entities == (("Port", Rules(units=("P",), floor=20)),)
+    assert read_rules(path.parent).entities == (("Port", Rules(answer=("count",), units=("P",), floor=20)),)
     for wrong in ("floor = 3", "answer = 1", "nosuch = 1", "answer = ["):
         path.write_text(wrong)
         with pytest.raises(UsageError):

@@ -65,17 +65,19 @@ def test_sites_get_ids_that_are_the_same_for_a_patient_of_both(net: Network, run
     found = whole(net, runs)
     assert found.state == "done" and found.sites == dict.fromkeys(SITES, "told") and found.result is not None
     angers, brest = (hub_ids(net.places[name], found.id) for name in SITES)
-    assert np.all(np.diff(angers.patients) > 0) and len(angers.patients) == len(brest.patients)
+    assert np.all(np.diff(angers.patients) > 0) and len(angers.patients) > 300
     same = {bytes(one) for one in angers.ids} & {bytes(one) for one in brest.ids}
-    common = int((angers.patients < 300).sum())  # of the invented network
-    assert len(same) == common and bytes(angers.ids[0]) == bytes(brest.ids[0])
+    both = np.intersect1d(angers.patients, brest.patients)
+    common = int((both < 300).sum())  # of the invented network; other tests have some patients opposed at one site
+    first = [found.ids[found.patients == both[0]].tobytes() for found in (angers, brest)]
+    assert len(same) == common and first[0] == first[1]
     (pair,) = found.result["shared"]
     assert abs(pair["value"] - common) <= 80 and pair["margin"] == 32  # protected
     # What the hub carried is gone; the unit's ledger says what was done, and its jobs hold nothing.
     held = net.house.book.db.rows("SELECT f.name FROM file f JOIN job j ON j.id = f.job WHERE j.kind = 'link-records'")
     assert not held and not net.house.book.db.rows("SELECT 1 FROM file WHERE name = ?", (RECORDS,))
     (line,) = [one for one in ledger(net.places["linkage"].folder) if one["id"] == found.id]
-    assert line["sites"] == "angers,brest" and line["records"] == len(angers.patients) * 2 and line["deleted"]
+    assert line["sites"] == "angers,brest" and line["records"] == len(angers.patients) + len(brest.patients) and line["deleted"]
     unit = Ledger(net.places["linkage"].folder)
     assert not unit.db.rows("SELECT 1 FROM file f JOIN job j ON j.id = f.job WHERE j.kind = 'link-records'")
     unit.close()
