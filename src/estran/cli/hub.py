@@ -215,7 +215,7 @@ def ask(
 
 def _enough(found: Gathered) -> bool:
     """Whether nothing that comes by itself is still to come: who is down or must be asked is not waited for."""
-    total = found.total.method != "bounds" or not any(site.has for site in found.sites)
+    total = found.total.method != "bounds" or not any(site.has or site.owes for site in found.sites)
     return total and not any(site.state in ("waiting", "late") for site in found.sites)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from estran.hub.agent.counting import SKETCH, TOKENS
-from estran.hub.book import HubBook, JobRecord, Member, Question
+from estran.hub.book import HubBook, JobRecord, Member, Question, announced
 from estran.hub.wire import LONGEST, File
 from estran.model.errors import UsageError
 from estran.projects.gate import Shown
@@ -30,7 +30,7 @@ Now = Callable[[], float]
 class SiteAnswer:
     """One site. `state`: answered, waiting, late, down, refused, approval, unsupported, failed or expired.
 
-    `seconds` from question to answer; `shown` and what follows only when answered.
+    `seconds` from question to answer; `shown` and what follows only when answered. `owes`: its tokens are to come.
     """
 
     member: str
@@ -43,6 +43,7 @@ class SiteAnswer:
     unknown: tuple[str, ...] = ()
     entities: tuple[dict[str, Any], ...] = ()
     has: frozenset[str] = field(default_factory=frozenset)
+    owes: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Gathered:
     @property
     def settled(self) -> bool:
         """Whether nothing more is to come without somebody doing something."""
-        return not any(site.state in ("waiting", "late", "down", "approval") for site in self.sites)
+        return not any(site.owes or site.state in ("waiting", "late", "down", "approval") for site in self.sites)
 
 
 def gather(book: HubBook, question: str, now: Now = time.time) -> Gathered:
@@ -121,8 +122,7 @@ def after_answer(book: HubBook, job: str, now: Now = time.time) -> None:
         stands = gather(book, found[0], now)
         if stands.settled and {site.name for site in stands.sites if TOKENS in site.has} <= set(stands.total.covers):
             book.forget_files(found[0], TOKENS)
-    expected = "SELECT 1 FROM job WHERE question = ? AND state IN ('queued', 'taken') AND created > ?"
-    if book.db.one(expected, (found[0], now() - LATE_AFTER)) is None:
+    if not book.expected(str(found[0]), now() - LATE_AFTER):
         advance(book, str(found[0]), now)
 
 
@@ -136,13 +136,18 @@ def _ready(book: HubBook, question: Question, moment: float, *, patient: bool) -
         or any(set(job.body.get("sites", ())) >= ready for job in links)
     ):
         return frozenset()
-    if patient and any(site.state == "waiting" for site in found.sites):
+    if patient and any(site.state == "waiting" or (site.owes and _fresh(site, question, moment)) for site in found.sites):
         return frozenset()
     # While sites come late, one by one, each total takes as long as all before it: there are few of them.
     last = max((job.created for job in links), default=question.asked)
     if patient and not found.settled and moment - question.asked < 2 * (last - question.asked):
         return frozenset()
     return ready if book.sizes(question.id, TOKENS) <= _LARGEST else frozenset()
+
+
+def _fresh(site: SiteAnswer, question: Question, moment: float) -> bool:
+    """Whether a site answered only now: what it owes may come any moment."""
+    return moment - question.asked - (site.seconds or 0.0) < LATE_AFTER
 
 
 def _site(member: Member, job: JobRecord, now: float, sent: frozenset[str], gone: float) -> SiteAnswer:
@@ -162,6 +167,7 @@ def _site(member: Member, job: JobRecord, now: float, sent: frozenset[str], gone
         member.id, member.name, "answered", job.said, (job.answered or now) - job.created, shown, _number(body.get("elapsed_ms")),
         tuple(str(code)[:200] for code in _listed(body, "unknown")),
         tuple(_entity(one) for one in _listed(body, "entities") if isinstance(one, dict)), sent,
+        TOKENS in announced(body) and now < job.expires,
     )  # fmt: skip
 
 

@@ -151,6 +151,13 @@ class Office:
         how = self.book.answer(taken.member, job, state, said[:1000], body, message.files, seconds(self.clock()))
         return self._reply("receipt", taken, {"uuid": job, "how": how})
 
+    def parcel(self, taken: Taken) -> bytes:
+        """Keep what an answer announced."""
+        job = str(taken.message.body.get("uuid", ""))
+        return self._reply(
+            "receipt", taken, {"uuid": job, "how": self.book.follow(taken.member, job, taken.message.files)}
+        )
+
     def refusal(self, data: bytes, error: Refused, taken: Taken | None = None) -> bytes:
         """A refusal, signed too: it tells the hub's clock, what is spoken here, and to a member
         that lost count (a site restored from a backup) the last number taken of it. Counted, if it was not yet: `taken`
@@ -196,7 +203,9 @@ def reply_to(office: Office, taken: Taken) -> bytes:
     known = office.book.member(taken.member)
     if taken.message.kind != "join" and (known is None or known.state != "active"):
         raise Refused("unknown", "The sender is not known here.")
-    make = {"join": office.join, "nextjob": office.job, "result": office.result}.get(taken.message.kind)
+    make = {"join": office.join, "nextjob": office.job, "result": office.result, "parcel": office.parcel}.get(
+        taken.message.kind
+    )
     if make is None:
         raise Refused("kind", f"The hub knows no message of the kind '{taken.message.kind[:40]}'.")
     with office.book.db.writing():

@@ -22,6 +22,7 @@ from estran.model.errors import EstranError
 log = logging.getLogger(__name__)
 LONGEST_WAIT = 25.0  # seconds for which a member that asks for a job is kept waiting
 _LOOK_EVERY = 0.02  # seconds between two looks whether another process put a question
+_PATHS = ("/join", "/task/nextjob/{member}", "/task/result/{job}/{member}", "/task/parcel/{job}/{member}")
 _STATUS = {"malformed": 400, "kind": 404, "version": 426, "unasked": 409}
 Answered = Callable[[Taken], None]
 
@@ -40,10 +41,8 @@ class Door:
     async def serve(self, host: str, port: int, ready: Callable[[int], None] = lambda port: None) -> None:
         """Answer until cancelled; `ready` is told the port."""
         app = web.Application(client_max_size=LONGEST)
-        # The two paths are those at which Hutch Bunny polls and hands in; each is the same door here.
-        app.add_routes(
-            [web.post(path, self._take) for path in ("/join", "/task/nextjob/{member}", "/task/result/{job}/{member}")]
-        )
+        # Two of the paths are those at which Hutch Bunny polls and hands in; each is the same door here.
+        app.add_routes([web.post(path, self._take) for path in _PATHS])
         # Who hangs up is waited for no longer: a job given to nobody would look as if it were being done.
         runner = web.AppRunner(app, access_log=None, handle_signals=False, handler_cancellation=True)
         await runner.setup()
@@ -85,7 +84,7 @@ class Door:
         except EstranError as error:
             log.error("%s: %s", type(error).__name__, error.what)  # nothing was acknowledged: the member comes again
             return web.Response(status=503)
-        if taken.message.kind in ("result", "join"):
+        if taken.message.kind in ("result", "parcel", "join"):
             asyncio.get_running_loop().call_soon(self._after, taken)  # the receipt goes first
         return _answer(reply, 200)
 

@@ -26,6 +26,7 @@ PROTOCOLS = (PROTOCOL,)
 WINDOW = dt.timedelta(minutes=15)  # how far from the hub's clock a message may be: clocks 10 minutes off still work
 LONGEST_TEXT = 16 * 2**20
 LONGEST = 256 * 2**20  # of a whole message, files included
+PARCEL = "parcel"  # in an answer: names of the files that follow it, in a message of their own
 MEDIA_TYPE = "application/vnd.estran.hub"
 
 

@@ -294,7 +294,7 @@ def test_the_hub_cannot_read_what_is_sealed_to_the_linkage_unit(net: Network) ->
     with pytest.raises(UsageError, match="does not open"):
         net.house.identity.unseal(sealed, f"{net.office.network}/{question}/tokens")
     unit = net.places["linkage"].identity
-    assert len(unit.unseal(sealed, f"{net.office.network}/{question}/tokens")) == 32 + 32 * 400
+    assert len(unit.unseal(sealed, f"{net.office.network}/{question}/tokens")) == 32 + 8 + 32 * 512
     with pytest.raises(UsageError, match="does not open"):
         unit.unseal(sealed, f"{net.office.network}/another/tokens")
 

@@ -23,7 +23,7 @@ from estran.hub.agent.parcel import sealed_place
 from estran.hub.agent.place import AgentSite, Place
 from estran.hub.agent.rules import FLOOR, Rules
 from estran.hub.keys import Public
-from estran.hub.wire import File
+from estran.hub.wire import PARCEL, File
 from estran.identity.keys import Cipher
 from estran.model.errors import NotAllowed, UsageError
 from estran.projects.gate import Shown
@@ -62,9 +62,12 @@ def count(place: Place, job: Job) -> Answer:
         "elapsed_ms": round(sum(part.counted.elapsed_ms for part in given if part.counted is not None), 2),
         "entities": [_entity(part) for part in parts if part.name],
     }  # fmt: skip
-    files = _files(place, job, given) if job.body.get("distinct", True) else ()
+    marks = _marks(place, given) if job.body.get("distinct", True) else None
+    files = () if marks is None else marks.sketch()
     body["files"] = [{"file_name": one.name, "file_size": len(one.data)} for one in files]
-    return Answer("ok", "", body, files)
+    if marks is None or not marks.tokened:
+        return Answer("ok", "", body, files)
+    return Answer("ok", "", {**body, PARCEL: [TOKENS]}, files, lambda: (marks.tokens(job.question, shown),))
 
 
 def _answered(place: Place, job: Job, name: str, rules: Rules, query: Node) -> _Part:
@@ -141,27 +144,55 @@ def _people(place: Place, key: bytes) -> _People | None:
     return people
 
 
-def _files(place: Place, job: Job, given: list[_Part]) -> tuple[File, ...]:
-    """A sketch and sealed tokens, each where the rules and the keys are there for it."""
+@dataclass(frozen=True)
+class _Marks:
+    """By what the patients of one answer can be told apart elsewhere: `places` are theirs among all, `unknown` how many
+    have no token at all, not even an empty one."""
+
+    place: Place
+    site: AgentSite
+    key: bytes
+    people: _People
+    rules: tuple[Rules, ...]
+    selected: BitMap
+    places: npt.NDArray[np.intp]
+
+    @property
+    def unknown(self) -> int:
+        return len(self.selected) - len(self.places)
+
+    @property
+    def tokened(self) -> bool:
+        """Whether tokens may be sent, and to whom."""
+        return all(one.tokens for one in self.rules) and bool(self.place.membership.linkage_unit)
+
+    def sketch(self) -> tuple[File, ...]:
+        """A sketch, where the rules allow one and it is safe."""
+        people = self.people
+        if self.unknown or not all(one.sketches for one in self.rules) or not people.known[self.places].all():
+            return ()
+        made = safe_sketch(people.numbers[self.places], people.crowd)
+        return () if made is None else (File(SKETCH, made.dump()),)
+
+    def tokens(self, question: str, shown: Shown) -> File:
+        """Tokens keyed for a question and sealed to the linkage unit."""
+        seed, member = seed_of(self.site.secret("linkage-seed"), digest(self.selected)), self.place.membership
+        records = self.people.records.of(self.places).with_unknown(self.unknown)
+        packed = pack(keyed(records, self.key, question), seed, max(shown.below, shown.value + shown.margin))
+        unit, where = Public(member.certificate, member.linkage_unit), sealed_place(member.network, question)
+        return File(TOKENS, parcel.make(packed, unit, self.key, where, member.member))
+
+
+def _marks(place: Place, given: list[_Part]) -> _Marks | None:
+    """None where the keys are not there for it."""
     key = linkage_key(place)
     people = None if key is None else _people(place, key)
     if key is None or people is None or place.site is None:
-        return ()
-    files: list[File] = []
+        return None
     # The set answered for may be an older one: who opposed since is not in it any more.
     selected = BitMap.union(*(part.counted.patients for part in given if part.counted is not None)) & people.everybody
-    places = _places(people.patients, selected)
-    unknown = len(selected) - len(places)  # no token at all, not even an empty one
-    if all(part.rules.sketches for part in given) and not unknown and people.known[places].all():
-        made = safe_sketch(people.numbers[places], people.crowd)
-        files += [] if made is None else [File(SKETCH, made.dump())]
-    if all(part.rules.tokens for part in given) and place.membership.linkage_unit:
-        seed = seed_of(place.site.secret("linkage-seed"), digest(selected))
-        packed = pack(keyed(people.records.of(places).with_unknown(unknown), key, job.question), seed)
-        member = place.membership
-        unit, where = Public(member.certificate, member.linkage_unit), sealed_place(member.network, job.question)
-        files.append(File(TOKENS, parcel.make(packed, unit, key, where, member.member)))
-    return tuple(files)
+    rules = tuple(part.rules for part in given)
+    return _Marks(place, place.site, key, people, rules, selected, _places(people.patients, selected))
 
 
 def _places(patients: np.ndarray[Any, Any], wanted: BitMap) -> np.ndarray[Any, Any]:

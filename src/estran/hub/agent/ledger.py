@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from sqlite3 import Row
@@ -15,6 +15,7 @@ from estran.hub.database import Database
 from estran.hub.wire import File
 
 FILE_NAME = "agent.sqlite"
+_OWED = 2  # of `told`: the hub has the answer, but not yet what it announced
 _AT_ONCE = 100  # numbers of messages set aside by one write to disk
 _VERSION = 1
 _SCHEMA = """
@@ -48,12 +49,16 @@ class Job:
 
 @dataclass(frozen=True)
 class Answer:
-    """What comes of a job. `state`: ok, refused, unsupported, failed, or approval for as long as somebody must say yes."""
+    """What comes of a job. `state`: ok, refused, unsupported, failed, or approval for as long as somebody must say yes.
+
+    `parcel` makes the files that `body` announces under PARCEL; they follow once the hub has the answer.
+    """
 
     state: str
     said: str = ""
     body: dict[str, Any] = field(default_factory=dict)
     files: tuple[File, ...] = ()
+    parcel: Callable[[], tuple[File, ...]] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -178,14 +183,19 @@ class Ledger:
             for row in rows
         ]
 
-    def told(self, job: str) -> None:
-        """The hub has the answer: what was kept for it goes, the trace stays."""
+    def told(self, job: str, *, owes: bool = False) -> None:
+        """The hub has the answer: what was kept for it goes, the trace stays. `owes`: its parcel is still to come."""
         with self.db.writing():
-            self.db.write("UPDATE job SET told = 1 WHERE id = ?", (job,))
+            self.db.write("UPDATE job SET told = ? WHERE id = ?", (_OWED if owes else 1, job))
             self.db.write(
                 "DELETE FROM file WHERE job = ? AND (side = 'answer' OR (SELECT state FROM job WHERE id = ?) <> 'approval')",
                 (job, job),
             )
+
+    def owed(self) -> list[Job]:
+        """Jobs whose parcel the hub has not acknowledged."""
+        rows = self.db.rows("SELECT * FROM job WHERE state = 'ok' AND told = ? ORDER BY taken, id", (_OWED,))
+        return [self._job(row) for row in rows]
 
     def holding(self) -> list[str]:
         """Ids of the jobs that the hub need not give again."""

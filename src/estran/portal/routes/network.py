@@ -98,5 +98,5 @@ def _interval(question: Question) -> int:
 
 def _total_comes(found: Gathered) -> bool:
     """Whether the linkage unit is still to count what the sites sent."""
-    sent = sum("tokens" in site.has for site in found.sites)
+    sent = sum("tokens" in site.has or site.owes for site in found.sites)
     return sent > 1 and (found.total.method == "bounds" and len(found.total.covers) < sent)
