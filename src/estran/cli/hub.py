@@ -177,15 +177,15 @@ def serve(
             console.print(f"Door: https://{host}:{found}  (Ctrl+C ends it)", highlight=False)
 
     studies = Studies(opened.folder)
-    Conductor(opened.book, studies).advance_all()
+    conductor = Conductor(opened.book, studies)
 
     def heard(taken: Taken) -> None:
         """After an answer, go on with the study it is of, or see whether the linkage unit is to count."""
         job = str(taken.message.body.get("uuid"))
-        Conductor(opened.book, studies).answered(job)
+        conductor.answered(job)
         after_answer(opened.book, job)
 
-    door = Door(opened.office, heard)
+    door = Door(opened.office, heard, conductor.advance_all)
     asyncio.run(door.serve(host, port, ready))
 
 

@@ -20,7 +20,7 @@ import orjson
 
 from estran.hub.database import Database
 from estran.hub.keys import Public
-from estran.hub.wire import PARCEL, File, Message, Refused
+from estran.hub.wire import File, Message, Refused
 from estran.model.errors import UsageError
 
 FILE_NAME = "hub.sqlite"
@@ -328,29 +328,11 @@ class HubBook:
             self._keep_files(job, "answer", files)
         return "kept"
 
-    def follow(self, member: str, job: str, files: Sequence[File]) -> str:
-        """Keep the files that an answer announced: "kept", "again" when they came before, "late" when the question is
-        over; Refused when there is no such answer."""
-        with self.db.writing():
-            found = self.db.one("SELECT state, answer FROM job WHERE id = ? AND member = ?", (job, member))
-            if found is not None and found["state"] == "expired":
-                return "late"
-            if found is None or found["state"] != "ok":
-                raise Refused("unasked", "This member has given no such answer.")
-            answer = orjson.loads(found["answer"])
-            due = announced(answer)
-            if not files or not due.issuperset(one.name for one in files):
-                return "again"
-            answer[PARCEL] = sorted(due.difference(one.name for one in files))
-            self.db.write("UPDATE job SET answer = ? WHERE id = ?", (_json(answer), job))
-            self._keep_files(job, "answer", files)
-        return "kept"
-
-    def expected(self, question: str, since: float) -> bool:
-        """Whether an answer to a job made since then, or what an answer given since then announced, is still to come."""
+    def asks_tokens(self, question: str) -> bool:
+        """Whether a site answered a question and was not asked for the tokens that it said it has."""
         return self.db.one(
-            "SELECT 1 FROM job WHERE question = ? AND (state IN ('queued', 'taken') AND created > ? "
-            "OR state = 'ok' AND answered > ? AND json_array_length(answer, '$.parcel') > 0)", (question, since, since),
+            "SELECT 1 FROM job WHERE question = ? AND kind = 'count' AND state = 'ok' AND json_extract(answer, '$.tokens') = 1 "
+            "AND member NOT IN (SELECT member FROM job WHERE question = ? AND kind = 'tokens')", (question, question),
         ) is not None  # fmt: skip
 
     def question(self, question: str) -> Question | None:
@@ -384,8 +366,11 @@ class HubBook:
             self.db.write("DELETE FROM file WHERE job = ?", (job,))
 
     def files(self, job: str, side: str) -> tuple[File, ...]:
-        """The files that went with a job ("job") or came with its answer ("answer")."""
+        """The files that went with a job ("job") or came with its answer ("answer"). A job whose body names answers under
+        `sent` (what a file is called, and the job that it came with) takes their files along."""
         rows = self.db.rows("SELECT name, data FROM file WHERE job = ? AND side = ? ORDER BY number", (job, side))
+        if side == "job":
+            rows += self.db.rows(_SENT_ON, (job,))
         return tuple(File(str(row[0]), bytes(row[1])) for row in rows)
 
     def sent(self, question: str) -> dict[str, frozenset[str]]:
@@ -419,19 +404,17 @@ class HubBook:
         return 0 if found is None or found[0] is None else int(found[0])
 
     def _keep_files(self, job: str, side: str, files: Iterable[File]) -> None:
-        last = self.db.one("SELECT coalesce(max(number), -1) FROM file WHERE job = ? AND side = ?", (job, side))
-        for number, one in enumerate(files, 0 if last is None else int(last[0]) + 1):
-            self.db.write("INSERT INTO file VALUES (?, ?, ?, ?, ?)", (job, side, number, one.name, one.data))
+        for number, one in enumerate(files):
+            self.db.write("INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?)", (job, side, number, one.name, one.data))
 
     def _expire(self, member: str, now: float) -> None:
         past = "state IN ('queued', 'taken', 'approval') AND expires <= ?"
         self.db.write(f"UPDATE job SET state = 'expired' WHERE member = ? AND {past}", (member, now))
 
 
-def announced(answer: dict[str, Any]) -> frozenset[str]:
-    """Names of the files that an answer says will follow it, and that have not come."""
-    names = answer.get(PARCEL)
-    return frozenset(str(one) for one in names) if isinstance(names, list) else frozenset()
+_SENT_ON = """
+SELECT sent.key, file.data FROM job, json_each(job.body, '$.sent') AS sent JOIN file ON file.job = sent.value
+WHERE job.id = ? AND file.side = 'answer' AND file.name = substr(sent.key, 1, instr(sent.key, '/') - 1) ORDER BY sent.key"""
 
 
 def answer_digest(state: str, said: str, body: dict[str, Any], files: Sequence[File]) -> str:

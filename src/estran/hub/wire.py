@@ -13,6 +13,7 @@ import hashlib
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import orjson
@@ -26,7 +27,6 @@ PROTOCOLS = (PROTOCOL,)
 WINDOW = dt.timedelta(minutes=15)  # how far from the hub's clock a message may be: clocks 10 minutes off still work
 LONGEST_TEXT = 16 * 2**20
 LONGEST = 256 * 2**20  # of a whole message, files included
-PARCEL = "parcel"  # in an answer: names of the files that follow it, in a message of their own
 MEDIA_TYPE = "application/vnd.estran.hub"
 
 
@@ -47,7 +47,7 @@ class File:
     name: str
     data: bytes = field(repr=False)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of the bytes."""
         return hashlib.sha256(self.data).hexdigest()

@@ -24,7 +24,9 @@ class Door:
 
     def holds(self, path: str) -> bool:
         """Whether `path` is this page or one of those under it."""
-        return path == self.address or path.startswith((*self.within, *((f"{self.address}/",) if self.address != "/" else ())))
+        return path == self.address or path.startswith(
+            (*self.within, *((f"{self.address}/",) if self.address != "/" else ()))
+        )
 
 
 @dataclass(frozen=True)

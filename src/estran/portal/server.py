@@ -80,9 +80,39 @@ def create_app(site: SiteServices, hub: HubBook | None = None) -> FastAPI:
     app.state.doorkeeper = transparency.Doorkeeper()
     app.mount("/static", _Static(directory=STATIC), name="static")
     rooms = (
-        home, sign_in, account, search, cohorts, saved, concepts, documents, patients, feeds, audit, care, ways_in,
-        people, owndata, project_data, projects, datamarts, spaces, rights, transparency, catalog, steering, reviews,
-        reviewing, adjudicating, every_day, lists, explore, originals, network_statistics, network, api,
+        home,
+        sign_in,
+        account,
+        search,
+        cohorts,
+        saved,
+        concepts,
+        documents,
+        patients,
+        feeds,
+        audit,
+        care,
+        ways_in,
+        people,
+        owndata,
+        project_data,
+        projects,
+        datamarts,
+        spaces,
+        rights,
+        transparency,
+        catalog,
+        steering,
+        reviews,
+        reviewing,
+        adjudicating,
+        every_day,
+        lists,
+        explore,
+        originals,
+        network_statistics,
+        network,
+        api,
     )
     for room in rooms:
         app.include_router(room.router)
@@ -168,7 +198,12 @@ def _answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     def plain(request: Request, error: HTTPException) -> Response:
-        answer = error_page(request, error.status_code, "missing" if error.status_code == 404 else "malformed", error.detail if _told(error) else "")
+        answer = error_page(
+            request,
+            error.status_code,
+            "missing" if error.status_code == 404 else "malformed",
+            error.detail if _told(error) else "",
+        )
         answer.headers.update(error.headers or {})
         return answer
 
@@ -188,7 +223,8 @@ def error_page(request: Request, status: int, kind: str, what: str = "", hint: s
     template = "parts/error.html" if "hx-request" in request.headers else "error.html"
     code = spoken_code(request)
     answer = HTMLResponse(
-        render(template, code, kind=kind, what=what, hint=hint, status=status, theme="auto", site=_name(request)), status
+        render(template, code, kind=kind, what=what, hint=hint, status=status, theme="auto", site=_name(request)),
+        status,
     )
     if "hx-request" in request.headers:
         answer.headers["HX-Retarget"] = "#said"

@@ -88,8 +88,18 @@ class Visitor:
         if self.request.app.state.hub is None:
             allowed -= {Action.ASK_HUB, Action.RUN_HUB}
         text = render(
-            template, self.spoken.code, me=self.account, csrf=self.session.csrf, theme=self.account.theme, allowed=allowed, bounds=self.desk.perimeter,
-            site=self.desk.site_name, path=self.request.url.path, unread=self.desk.every_day.unread(), partial="hx-request" in self.request.headers, **context,
+            template,
+            self.spoken.code,
+            me=self.account,
+            csrf=self.session.csrf,
+            theme=self.account.theme,
+            allowed=allowed,
+            bounds=self.desk.perimeter,
+            site=self.desk.site_name,
+            path=self.request.url.path,
+            unread=self.desk.every_day.unread(),
+            partial="hx-request" in self.request.headers,
+            **context,
         )
         return HTMLResponse(text, status)
 
@@ -153,7 +163,10 @@ def agent_of(request: Request) -> str:
 
 def origin_of(request: Request) -> str:
     """Scheme and host of this portal as the browser sees it."""
-    return room_of(request).site.settings.public_url.rstrip("/") or f"{request.url.scheme}://{request.headers.get('host', '')}"
+    return (
+        room_of(request).site.settings.public_url.rstrip("/")
+        or f"{request.url.scheme}://{request.headers.get('host', '')}"
+    )
 
 
 def admit(request: Request, answer: Response, outcome: SignIn) -> Response:
@@ -197,8 +210,13 @@ def door(request: Request, status: int = 200, template: str = "sign_in.html", **
     settings = room_of(request).site.settings
     token = request.cookies.get(FORM_COOKIE) or security.new_token()
     text = render(
-        template, spoken_code(request), csrf=token, theme="auto", site=settings.name,
-        passkeys=settings.second_factor != "off", elsewhere=bool(settings.oidc_issuer),
+        template,
+        spoken_code(request),
+        csrf=token,
+        theme="auto",
+        site=settings.name,
+        passkeys=settings.second_factor != "off",
+        elsewhere=bool(settings.oidc_issuer),
         **{"refusal": "", "until": None, "login": "", "back": "/", **context},
     )
     answer = HTMLResponse(text, status)

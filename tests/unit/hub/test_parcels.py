@@ -1,104 +1,126 @@
-"""Counts go first; tokens follow in a message of their own, once and only where they were announced."""
+"""Counts go first: tokens are asked for once nobody's count is expected, and come in an answer of their own."""
 
 from __future__ import annotations
 
+import dataclasses
+import datetime as dt
 import time
+from collections.abc import Iterator
 
 import pytest
 from tests.network_kit import Network
-from tests.unit.hub.test_answering import Torn, ask, stand
+from tests.unit.hub.test_answering import ask, desk, stand
+from tests.unit.opposing import oppose
 
+from estran.cohort.language.text import parse
 from estran.hub.agent.agent import Agent
-from estran.hub.book import HubBook
+from estran.hub.agent.ledger import Job
+from estran.hub.agent.rules import Rules, SiteRules
 from estran.hub.gathering import LATE_AFTER, advance, after_answer, gather
-from estran.hub.wire import File, Refused
+from estran.projects.network import NetworkClerk
+from estran.state import AuditFilter
 
 ALL = "âge>=0"
 
 
-def one_job(book: HubBook, question: str) -> str:
-    (job,) = (one.id for one in book.jobs(question, "count"))
-    return job
+@pytest.fixture
+def agents(net: Network, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Agent]]:
+    """Agents of a hub where tokens are asked for as at its door: by `after_answer` alone."""
+    monkeypatch.setattr("estran.hub.office.ask_for_tokens", lambda *_: None)
+    made = {name: net.agent(name) for name in ("angers", "brest")}
+    yield made
+    for agent in made.values():
+        agent.close()
 
 
-def test_the_hub_shows_a_count_before_its_tokens_are_there(net: Network) -> None:
-    question, book = ask(net, ALL), net.house.book
-    net.run("angers")
-    agent = net.agent("brest", Torn(net.local(), "/task/parcel"))
-    with pytest.raises(ConnectionError):
-        agent.once()
-    agent.close()
-    book.db.write(
-        "DELETE FROM file WHERE job IN (SELECT id FROM job WHERE question = ? AND member = 'brest')", (question,)
-    )
-    book.db.write(
-        """UPDATE job SET answer = json_set(answer, '$.parcel', json('["tokens"]')) WHERE question = ? AND member = 'brest'""",
-        (question,),
-    )  # as if the message had been lost, not the reply
+def kinds(net: Network, question: str) -> list[tuple[str, str]]:
+    return [(job.kind, job.member) for job in net.house.book.jobs(question)]
+
+
+def answered(net: Network, question: str) -> None:
+    (job, *_) = net.house.book.jobs(question, "count")
+    after_answer(net.house.book, job.id)
+
+
+def test_counts_come_first_and_tokens_when_no_count_is_expected(
+    net: Network, agents: dict[str, Agent], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("estran.hub.gathering.LATE_AFTER", 600.0)  # however slow this machine is
+    question = ask(net, ALL)
+    assert agents["angers"].once() == 1
+    answered(net, question)
+    assert {kind for kind, _ in kinds(net, question)} == {"count"}  # brest may answer any moment
+    assert agents["brest"].once() == 1
     found = stand(net, question)
-    assert found.answered == 2 and [site.owes for site in found.sites] == [False, True] and not found.settled
-    assert found.total.method == "bounds" and book.expected(question, time.time() - LATE_AFTER)
-    (job,) = (one.id for one in book.jobs(question) if one.member == "brest")
-    after_answer(book, job)
-    assert advance(book, question) is None  # the tokens may come any moment
-    net.run("brest")  # another agent, as after a kill: what was in memory is made again
-    assert stand(net, question).sites[1].has >= {"tokens"} and not stand(net, question).sites[1].owes
-    after_answer(book, job)
+    assert found.answered == 2 and found.total.method == "bounds" and not any(site.has for site in found.sites)
+    answered(net, question)
+    answered(net, question)
+    assert sorted(kinds(net, question))[2:] == [("tokens", "angers"), ("tokens", "brest")]
+    found = stand(net, question)
+    assert all(site.owes for site in found.sites) and not found.settled
+    assert agents["angers"].once() == 1
+    answered(net, question)
+    assert advance(net.house.book, question) is None  # those of brest may come any moment
+    assert agents["brest"].once() == 1
+    answered(net, question)
     net.run("linkage")
-    assert stand(net, question).total.method == "linkage" and stand(net, question).settled
+    found = stand(net, question)
+    assert found.settled and found.total.method == "linkage" and not any(site.owes for site in found.sites)
 
 
-def test_who_owes_its_tokens_for_long_is_not_waited_for(net: Network) -> None:
-    question, book = ask(net, ALL), net.house.book
-    net.run("angers", "brest")
-    (job,) = (one for one in book.jobs(question) if one.member == "brest")
-    book.db.write("UPDATE job SET answer = json_set(answer, '$.parcel', json('[\"tokens\"]')) WHERE id = ?", (job.id,))
-    assert advance(book, question) is None
+def test_who_owes_its_tokens_for_long_is_not_waited_for(net: Network, agents: dict[str, Agent]) -> None:
+    question, book = ask(net, ALL, "angers", "brest"), net.house.book
+    for agent in agents.values():
+        agent.once()
+    answered(net, question)
+    agents["angers"].once()
     later = time.time() + 2 * LATE_AFTER
-    assert gather(book, question, lambda: later).sites[1].owes
+    assert advance(book, question, lambda: later) is None  # tokens of one site make no total
+    agents["brest"].once()
     assert advance(book, question, lambda: later) is not None
+    assert gather(book, question, lambda: later).settled
     net.run("linkage")
-    after_answer(book, job.id)
-    assert book.sizes(question, "tokens") > 0  # kept for as long as more may come
-    assert not gather(book, question, lambda: job.expires + 1).sites[1].owes
 
 
-def test_only_what_was_announced_is_kept_and_only_once(net: Network) -> None:
-    question, book = ask(net, ALL, "brest"), net.house.book
-    job = one_job(book, question)
-    with pytest.raises(Refused, match="no such answer"):
-        book.follow("brest", job, (File("tokens", b"early"),))
-    net.run("brest")
-    kept = book.files(job, "answer")
-    assert [one.name for one in kept][-1] == "tokens"
-    assert book.follow("brest", job, (File("tokens", b"other"),)) == "again"
-    assert book.follow("brest", job, (File("another", b"x"),)) == "again"
-    assert book.files(job, "answer") == kept
-    with pytest.raises(Refused, match="no such answer"):
-        book.follow("angers", job, (File("tokens", b"of another"),))
-    book.db.write("UPDATE job SET state = 'expired' WHERE id = ?", (job,))
-    assert book.follow("brest", job, (File("tokens", b"late"),)) == "late"
+def test_an_agent_started_anew_counts_again_for_the_tokens(net: Network, agents: dict[str, Agent]) -> None:
+    question, place = ask(net, ALL, "brest"), net.places["brest"]
+    agents["brest"].once()
+    answered(net, question)
+    place.kept.answered.clear()
+    agents["brest"].once()
+    assert "tokens" in stand(net, question).sites[0].has
+    job = Job("1" * 32, "tokens", {"cohort": {}}, question)
+    kept = dataclasses.replace(place, given=SiteRules(Rules(answer=(), approve=("count",))))
+    with pytest.raises(Exception, match="not at hand"):
+        net.agent("brest")._kinds["tokens"](kept, job)  # what needed a yes is not counted without one
 
 
-def test_a_parcel_that_cannot_be_made_ends_and_holds_nothing_up(net: Network, monkeypatch: pytest.MonkeyPatch) -> None:
-    question, agent = ask(net, ALL, "brest"), net.agent("brest")
-    monkeypatch.setattr("estran.hub.agent.agent._TRIES", 2)
-    monkeypatch.setattr("estran.hub.agent.parcel.make", _broken)
-    agent.once()
-    assert stand(net, question).sites[0].owes and len(agent.ledger.owed()) == 1
-    agent.once()
-    assert agent.ledger.owed() == []
-    agent.close()
-    monkeypatch.undo()
-    assert _asked_again(net, net.agent("brest"))
+def test_rules_that_keep_tokens_hold_for_the_hub_that_asks_all_the_same(net: Network) -> None:
+    place = dataclasses.replace(net.places["brest"], given=SiteRules(Rules(tokens=False)))
+    question = desk(net).ask(parse(ALL), sites=["brest"])
+    made = Agent(place, net.local())
+    made.once()
+    (count,) = net.house.book.jobs(question)
+    assert count.kind == "count" and count.answer["tokens"] is False
+    net.house.book.add_job(question, "brest", "tokens", count.body, time.time(), count.expires)
+    made.once()
+    made.close()
+    (job,) = net.house.book.jobs(question, "tokens")
+    assert job.state == "refused" and not stand(net, question).sites[0].has
 
 
-def _asked_again(net: Network, agent: Agent) -> bool:
-    question = ask(net, ALL, "brest")
-    agent.once()
-    agent.close()
-    return "tokens" in stand(net, question).sites[0].has
-
-
-def _broken(*_: object) -> bytes:
-    raise OSError
+def test_tokens_are_in_the_trail_and_who_opposed_meanwhile_is_not_among_them(
+    net: Network, agents: dict[str, Agent], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    question, place = ask(net, ALL, "brest"), net.places["brest"]
+    agents["brest"].once()
+    answered(net, question)
+    packed: list[int] = []
+    monkeypatch.setattr("estran.hub.agent.counting.pack", lambda records, *_: packed.append(len(records.ins)) or b"")
+    assert place.site is not None and place.room is not None and place.actor is not None
+    before = len(NetworkClerk(place.room, place.actor, floor=10, quota=0).everybody())
+    oppose(place.site.warehouse, 3, "hub", dt.date(2024, 1, 1))
+    agents["brest"].once()
+    assert packed == [before - 1]
+    last = place.site.state.audit.find(AuditFilter(action="hub-count"), 1, 0)[0]
+    assert last.target.endswith(f"question:{question} tokens")

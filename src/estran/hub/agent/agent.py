@@ -20,7 +20,7 @@ from estran.hub.agent.kinds import KINDS
 from estran.hub.agent.ledger import Answer, Job, Ledger
 from estran.hub.agent.membership import Channel, open_reply
 from estran.hub.agent.place import Handle, Place
-from estran.hub.wire import PARCEL, File, Message, Refused, seal
+from estran.hub.wire import Message, Refused, seal
 from estran.model.errors import EstranError, NotAllowed, StoreError, UsageError
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,6 @@ class Agent:
         self._channel, self._clock, self._every = channel, clock, every
         self._kinds = KINDS[place.membership.kind]
         self._tries: dict[str, int] = {}
-        self._parcels: dict[str, Callable[[], tuple[File, ...]]] = {}
         self._prepared: int | None = None
 
     def close(self) -> None:
@@ -128,19 +127,15 @@ class Agent:
         return self.ledger.take(job, proof.partition(b"\n")[0])  # the signed text names the files by their hashes
 
     def _settle(self) -> int:
-        """Do what waits, then hand in what the hub has not acknowledged; how many it has now. Parcels come last."""
+        """Do what waits, then hand in what the hub has not acknowledged; how many it has now."""
         for job in self.ledger.waiting():
             answer = self._done(job)
             if answer is not None:
                 self.ledger.answer(job.id, answer)
-                if answer.parcel is not None:
-                    self._parcels[job.id] = answer.parcel
         told = 0
         for job_id, answer in self.ledger.untold():
             self._tell(job_id, answer)
             told += 1
-        for job in self.ledger.owed():
-            self._follow(job)
         return told
 
     def _tell(self, job: str, answer: Answer) -> None:
@@ -149,33 +144,16 @@ class Agent:
         body = {
             "uuid": job, "status": answer.state, "collection_id": member, "message": answer.said, "queryResult": answer.body,
         }  # fmt: skip
-        taken = self._handed_in("result", job, body, answer)
-        if taken is not None:
-            self.ledger.told(job, owes=taken and bool(answer.body.get(PARCEL)))
-
-    def _follow(self, job: Job) -> None:
-        """Hand in what an answer announced; made again, by doing the job again, when the agent was killed in between."""
-        made = self._handled(self._parcel, job)
-        if made is None:
-            return  # at the next round
-        if not made.files or self._handed_in("parcel", job.id, {"uuid": job.id}, made) is not None:
-            self._parcels.pop(job.id, None)
-            self.ledger.told(job.id)
-
-    def _parcel(self, place: Place, job: Job) -> Answer:
-        make = self._parcels.get(job.id) or self._kinds[job.kind](place, job).parcel
-        return Answer("ok", files=() if make is None else make())
-
-    def _handed_in(self, kind: str, job: str, body: dict[str, Any], answer: Answer) -> bool | None:
-        """Whether the hub took something of a job; False when it never will, None when it is to be told again."""
         try:
-            reply, _ = self._say(f"/task/{kind}/{job}/{self.place.membership.member}", kind, body, answer)
+            reply, _ = self._say(f"/task/result/{job}/{member}", "result", body, answer)
         except Refused as error:
             if error.code not in _NEVER:
                 raise
-            log.error("job %s: the hub does not take its %s (%s)", job, kind, error.code)
-            return False  # those after it must not wait for ever
-        return True if reply.kind == "receipt" and reply.body.get("uuid") == job else None
+            log.error("job %s: the hub does not take its answer (%s)", job, error.code)
+            self.ledger.told(job)  # those after it must not wait for ever
+            return
+        if reply.kind == "receipt" and reply.body.get("uuid") == job:
+            self.ledger.told(job)
 
     def _done(self, job: Job) -> Answer | None:
         """What comes of a job; None to try again at the next round, when the site itself is in trouble."""

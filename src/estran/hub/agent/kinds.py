@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from estran.hub.agent.counting import count
+from estran.hub.agent.counting import count, tokens
 from estran.hub.agent.linking import link
 from estran.hub.agent.place import Handle
 from estran.hub.agent.statistics import accept, go_on
 from estran.hub.study import KIND, ROUND
 
-SITE_KINDS: Mapping[str, Handle] = {"count": count, KIND: accept, ROUND: go_on}
+SITE_KINDS: Mapping[str, Handle] = {"count": count, "tokens": tokens, KIND: accept, ROUND: go_on}
 LINKAGE_KINDS: Mapping[str, Handle] = {"link": link}
 KINDS: Mapping[str, Mapping[str, Handle]] = {"site": SITE_KINDS, "linkage": LINKAGE_KINDS}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from sqlite3 import Row
@@ -15,7 +15,6 @@ from estran.hub.database import Database
 from estran.hub.wire import File
 
 FILE_NAME = "agent.sqlite"
-_OWED = 2  # of `told`: the hub has the answer, but not yet what it announced
 _AT_ONCE = 100  # numbers of messages set aside by one write to disk
 _VERSION = 1
 _SCHEMA = """
@@ -49,16 +48,12 @@ class Job:
 
 @dataclass(frozen=True)
 class Answer:
-    """What comes of a job. `state`: ok, refused, unsupported, failed, or approval for as long as somebody must say yes.
-
-    `parcel` makes the files that `body` announces under PARCEL; they follow once the hub has the answer.
-    """
+    """What comes of a job. `state`: ok, refused, unsupported, failed, or approval for as long as somebody must say yes."""
 
     state: str
     said: str = ""
     body: dict[str, Any] = field(default_factory=dict)
     files: tuple[File, ...] = ()
-    parcel: Callable[[], tuple[File, ...]] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -114,12 +109,13 @@ class Ledger:
     # Jobs
 
     def take(self, job: Job, proof: bytes) -> bool:
-        """Keep a job with the signed text that asked for it; False when it is at work already. On disk when this returns.
+        """Keep a job with the signed text that asked for it; False when it is at work already. Not waited for: a job that a
+        power failure undoes is not among those that are held, and the hub gives it again.
 
         One that was answered, and is given all the same, is told or done again: the hub has lost the answer, as after
         a restore, and would give this job for ever.
         """
-        with self.db.writing():
+        with self.db.writing(durable=False):
             known = self.db.one("SELECT state, told FROM job WHERE id = ?", (job.id,))
             if known is not None:
                 return bool(known["told"]) and self._again(job, known["state"])
@@ -183,19 +179,14 @@ class Ledger:
             for row in rows
         ]
 
-    def told(self, job: str, *, owes: bool = False) -> None:
-        """The hub has the answer: what was kept for it goes, the trace stays. `owes`: its parcel is still to come."""
-        with self.db.writing():
-            self.db.write("UPDATE job SET told = ? WHERE id = ?", (_OWED if owes else 1, job))
+    def told(self, job: str) -> None:
+        """The hub has the answer: what was kept for it goes, the trace stays. Not waited for: told twice, it is kept once."""
+        with self.db.writing(durable=False):
+            self.db.write("UPDATE job SET told = 1 WHERE id = ?", (job,))
             self.db.write(
                 "DELETE FROM file WHERE job = ? AND (side = 'answer' OR (SELECT state FROM job WHERE id = ?) <> 'approval')",
                 (job, job),
             )
-
-    def owed(self) -> list[Job]:
-        """Jobs whose parcel the hub has not acknowledged."""
-        rows = self.db.rows("SELECT * FROM job WHERE state = 'ok' AND told = ? ORDER BY taken, id", (_OWED,))
-        return [self._job(row) for row in rows]
 
     def holding(self) -> list[str]:
         """Ids of the jobs that the hub need not give again."""
