@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import ssl
 from collections.abc import Callable
@@ -51,6 +52,7 @@ class Door:
         await runner.setup()
         site = web.TCPSite(runner, host, port, ssl_context=self._context, shutdown_timeout=1)
         await site.start()
+        gc.freeze()  # what is loaded by now stays: looking through it takes longer than a message
         ready(runner.addresses[0][1])
         try:
             await self._watch()

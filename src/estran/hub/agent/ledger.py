@@ -66,7 +66,11 @@ class Held:
 
 
 class Ledger:
-    """The agent's file. A job is here before it is done; its answer stays until the hub's receipt."""
+    """The agent's file. A job is here before it is done; its answer stays until the hub's receipt.
+
+    No job waits for the disk: one that a power failure undoes is given by the hub again, and one whose answer it undoes is
+    done again, of which the hub keeps the first. What a person decided waits.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.db = Database(folder / FILE_NAME, _SCHEMA, _VERSION)
@@ -109,8 +113,7 @@ class Ledger:
     # Jobs
 
     def take(self, job: Job, proof: bytes) -> bool:
-        """Keep a job with the signed text that asked for it; False when it is at work already. Not waited for: a job that a
-        power failure undoes is not among those that are held, and the hub gives it again.
+        """Keep a job with the signed text that asked for it; False when it is at work already.
 
         One that was answered, and is given all the same, is told or done again: the hub has lost the answer, as after
         a restore, and would give this job for ever.
@@ -158,7 +161,7 @@ class Ledger:
 
     def answer(self, job: str, answer: Answer) -> None:
         """Keep an answer, to be told to the hub."""
-        with self.db.writing():
+        with self.db.writing(durable=False):
             self.db.write(
                 "UPDATE job SET state = ?, said = ?, answer = ?, told = 0 WHERE id = ?",
                 (answer.state, answer.said, _json(answer.body), job),
@@ -180,7 +183,7 @@ class Ledger:
         ]
 
     def told(self, job: str) -> None:
-        """The hub has the answer: what was kept for it goes, the trace stays. Not waited for: told twice, it is kept once."""
+        """The hub has the answer: what was kept for it goes, the trace stays."""
         with self.db.writing(durable=False):
             self.db.write("UPDATE job SET told = 1 WHERE id = ?", (job,))
             self.db.write(
