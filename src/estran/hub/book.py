@@ -24,6 +24,7 @@ from estran.hub.wire import File, Message, Refused
 from estran.model.errors import UsageError
 
 FILE_NAME = "hub.sqlite"
+# Rows that may be long are in tables with row numbers: in the others SQLite reads whole rows to compare their keys.
 _VERSION = 1
 _SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -44,12 +45,12 @@ CREATE INDEX question_asked ON question (asked);
 CREATE TABLE job (
   id TEXT PRIMARY KEY, question TEXT REFERENCES question (id), member TEXT NOT NULL REFERENCES member (id), kind TEXT NOT NULL,
   body TEXT NOT NULL, created REAL NOT NULL, expires REAL NOT NULL, taken REAL, state TEXT NOT NULL, answered REAL,
-  said TEXT NOT NULL DEFAULT '', answer TEXT NOT NULL DEFAULT '{}', digest TEXT NOT NULL DEFAULT '') WITHOUT ROWID;
+  said TEXT NOT NULL DEFAULT '', answer TEXT NOT NULL DEFAULT '{}', digest TEXT NOT NULL DEFAULT '');
 CREATE INDEX job_member ON job (member, state, created);
 CREATE INDEX job_question ON job (question);
 CREATE TABLE file (
   job TEXT REFERENCES job (id), side TEXT, number INTEGER, name TEXT NOT NULL, data BLOB NOT NULL,
-  PRIMARY KEY (job, side, number)) WITHOUT ROWID;
+  PRIMARY KEY (job, side, number));
 CREATE TABLE refusal (member TEXT, code TEXT, times INTEGER NOT NULL, last REAL NOT NULL, PRIMARY KEY (member, code)) WITHOUT ROWID
 """
 OPEN = ("queued", "taken", "approval")  # states of a job that still waits for its answer

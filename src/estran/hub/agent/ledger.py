@@ -15,6 +15,7 @@ from estran.hub.database import Database
 from estran.hub.wire import File
 
 FILE_NAME = "agent.sqlite"
+# Rows that may be long are in tables with row numbers: in the others SQLite reads whole rows to compare their keys.
 _AT_ONCE = 100  # numbers of messages set aside by one write to disk
 _VERSION = 1
 _SCHEMA = """
@@ -22,11 +23,11 @@ CREATE TABLE counter (name TEXT PRIMARY KEY, value REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE job (
   id TEXT PRIMARY KEY, kind TEXT NOT NULL, body TEXT NOT NULL, question TEXT NOT NULL, expires REAL NOT NULL,
   taken REAL NOT NULL, proof BLOB NOT NULL, state TEXT NOT NULL, said TEXT NOT NULL DEFAULT '',
-  answer TEXT NOT NULL DEFAULT '{}', told INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+  answer TEXT NOT NULL DEFAULT '{}', told INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX job_state ON job (state, told);
 CREATE TABLE file (
   job TEXT REFERENCES job (id), side TEXT, number INTEGER, name TEXT NOT NULL, data BLOB NOT NULL,
-  PRIMARY KEY (job, side, number)) WITHOUT ROWID
+  PRIMARY KEY (job, side, number))
 """
 
 
