@@ -1,4 +1,4 @@
-"""`python -m benchmarks [facts|ingest|region|datamart|federated|network|all|render]`: measure, keep the results, write docs/benchmarks.md."""
+"""`python -m benchmarks [facts|ingest|region|datamart|federated|linkage|network|all|render]`: measure, keep the results, write docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from benchmarks import datamart, facts_run, federated, ingest_run, machine, network, region, region_run, report
+from benchmarks import datamart, facts_run, federated, ingest_run, linkage, machine, network, region, region_run, report
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
@@ -39,6 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
         datamart.run(max(asked.facts), asked.work, asked.keep, asked.reuse, quiet)
     if asked.what in ("federated", "all"):
         federated.run(asked.work, quiet)
+    if asked.what in ("linkage", "all"):
+        linkage.run(asked.work, quiet)
     if asked.what in ("network", "all"):
         network.run(asked.work, quiet, tuple(asked.patients or network.SIZES))
     report.write(asked.work, DOCUMENT)
@@ -52,7 +54,7 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
         "what",
         nargs="?",
         default="all",
-        choices=["all", "facts", "ingest", "region", "datamart", "federated", "network", "render", "one"],
+        choices=["all", "facts", "ingest", "region", "datamart", "federated", "linkage", "network", "render", "one"],
     )
     parser.add_argument("--facts", type=int, nargs="+", default=[1_000_000, 10_000_000, 100_000_000], metavar="N")
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "estran-bench", metavar="DIR")

@@ -7,7 +7,18 @@ import math
 from pathlib import Path
 from typing import Any
 
-from benchmarks import datamart, facts_run, federated, ingest_run, network, questions, region, region_report, region_run
+from benchmarks import (
+    datamart,
+    facts_run,
+    federated,
+    ingest_run,
+    linkage,
+    network,
+    questions,
+    region,
+    region_report,
+    region_run,
+)
 from benchmarks.tables import table
 
 Found = dict[str, Any]
@@ -29,8 +40,8 @@ _ROWS = [
 
 def write(work: Path, document: Path) -> None:
     """Write the document from what there is."""
-    known = (facts_run, ingest_run, region, region_run, datamart, federated, network)
-    facts, loads, made, regions, marts, models, asked = (_read(work / m.RESULT) for m in known)
+    known = (facts_run, ingest_run, region, region_run, datamart, federated, linkage, network)
+    facts, loads, made, regions, marts, models, links, asked = (_read(work / m.RESULT) for m in known)
     parts = [_HEAD]
     if facts:
         parts += [_machine("Facts", facts), *_questions(facts), *_peers(facts), *_slopes(facts), *_storage(facts)]
@@ -42,6 +53,8 @@ def write(work: Path, document: Path) -> None:
         parts += [_machine("A datamart", marts), *datamart.tell(marts)]
     if models:
         parts += [_machine("Federated statistics", models), *federated.tell(models)]
+    if links:
+        parts += [_machine("Linking records of several sites", links), *linkage.tell(links)]
     if asked:
         parts += [_machine("A network of thirty sites", asked), *network.tell(asked)]
     document.write_text("\n".join([*parts, _METHOD]))
@@ -326,7 +339,8 @@ one that nobody asked before, another each time; `again`: one that the sites ans
 disk to having its answer ready; `slowest` is the largest of a question, in that very run, in which thirty sites share two cores. What the
 hub takes after that is all the rest: putting the question, sixty signed messages over TLS, the sites' waits for a core, every answer on
 the hub's disk. Tokens follow the counts, in sixty messages more: what they cost is in `with tokens` and in the time until distinct
-patients are known. In `1 s to answer` each site keeps its answer back until a second after it had the job, as if it had a machine of its
+patients are known. A question follows the one before 0.2 s after its total, while the hub still deletes that one's tokens,
+overwritten: part of what is waited for. In `1 s to answer` each site keeps its answer back until a second after it had the job, as if it had a machine of its
 own that takes so long: all thirty then answer at the same moment. The first question of a kind is left out of the medians.
 
 To measure again: `make bench`, or `python -m benchmarks facts --facts 1000000` for a small scale; `python -m benchmarks render`

@@ -17,6 +17,7 @@ from tests.unit.portal.routes import routes
 from estran.portal.server import create_app
 
 NO_PAGES = {
+    "/pools": "test_pools", "/pools/{pool}": "test_pools",
     "/healthz": "JSON", "/api/search": "JSON", "/api/status": "JSON", "/api/openapi.json": "JSON", "/transparency/data.json": "JSON",
     "/patients/{patient_id}/events": "JSON, drawn by the page of the patient",
     "/reviews/{list_id}/patients/{patient}/events": "JSON, drawn by the page of the review",

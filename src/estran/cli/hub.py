@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from estran import app as house
+from estran.cli import hub_pool
 from estran.cli.ask import QuestionArg, question
 from estran.cli.recording import recorded
 from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, errors, number, table
@@ -29,6 +30,7 @@ from estran.hub.conducting import Conductor
 from estran.hub.desk import HubDesk
 from estran.hub.gathering import Gathered, advance, after_answer
 from estran.hub.keys import Identity
+from estran.hub.matching import Linkages
 from estran.hub.office import Office, Taken, answer_to
 from estran.hub.server import Door
 from estran.hub.studies import Studies
@@ -63,9 +65,11 @@ def register(app: typer.Typer) -> None:
     group.command(epilog="Example: estran hub withdraw ouest chu-d-angers")(withdraw)
     group.command("linkage-key", epilog="Example: estran hub linkage-key ouest.linkage")(linkage_key)
     group.command("agent", epilog="Example: estran hub agent mysite --once")(agent)
-    from estran.cli import hub_statistics  # it takes the group from here
+    hub_pool.register(group)
+    from estran.cli import hub_linkage, hub_statistics  # they take the group from here
 
     hub_statistics.register()
+    hub_linkage.register()
     app.add_typer(group, name="hub")
     app.command("agent", epilog="Example: estran agent mysite --once")(agent)
 
@@ -176,13 +180,14 @@ def serve(
         else:
             console.print(f"Door: https://{host}:{found}  (Ctrl+C ends it)", highlight=False)
 
-    studies = Studies(opened.folder)
+    studies, linkages = Studies(opened.folder), Linkages(opened.book, opened.folder)
     conductor = Conductor(opened.book, studies)
 
     def heard(taken: Taken) -> None:
-        """After an answer, go on with the study it is of, or see whether the linkage unit is to count."""
+        """After an answer, go on with the study or linkage it is of, or see whether the linkage unit is to count."""
         job = str(taken.message.body.get("uuid"))
         conductor.answered(job)
+        linkages.answered(job)
         after_answer(opened.book, job)
 
     door = Door(opened.office, heard, conductor.advance_all)
@@ -461,6 +466,15 @@ def _run_embedded(opened: hubs.HubHouse, hub: Path, asked: str) -> None:
         advance(opened.book, asked, patient=False)
     for path in units:
         run_once(opened.office, path)
+
+
+def run_sites(hub: Path, key: Path | None = None) -> None:
+    """Run the agent of each site on the hub's own machine once."""
+    opened = opened_house(hub, key)
+    for path in embedded(opened, hub):
+        if (path / "estran.toml").is_file():
+            run_once(opened.office, path)
+    opened.close()
 
 
 def run_once(office: Office, path: Path) -> None:

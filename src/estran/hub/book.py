@@ -353,6 +353,11 @@ class HubBook:
         )
         return [_job(row) for row in rows]
 
+    def jobs_by_id(self, jobs: Sequence[str]) -> list[JobRecord]:
+        """Jobs by their ids, in the order they were made."""
+        marks = ", ".join("?" * len(jobs))
+        return [_job(row) for row in self.db.rows(f"SELECT * FROM job WHERE id IN ({marks}) ORDER BY created, id", jobs)]
+
     def job(self, job: str) -> JobRecord | None:
         """A job by its id."""
         found = self.db.one("SELECT * FROM job WHERE id = ?", (job,))
@@ -365,6 +370,10 @@ class HubBook:
                 "UPDATE job SET state = 'expired' WHERE id = ? AND state IN ('queued', 'taken', 'approval')", (job,)
             )
             self.db.write("DELETE FROM file WHERE job = ?", (job,))
+
+    def jobs_of_kind(self, kind: str) -> list[JobRecord]:
+        """Every job of a kind, in the order they were made."""
+        return [_job(row) for row in self.db.rows("SELECT * FROM job WHERE kind = ? ORDER BY created, id", (kind,))]
 
     def files(self, job: str, side: str) -> tuple[File, ...]:
         """The files that went with a job ("job") or came with its answer ("answer"). A job whose body names answers under
@@ -389,6 +398,11 @@ class HubBook:
         jobs = "job IN (SELECT id FROM job WHERE question = ?)"
         with self.db.writing():
             self.db.write(f"DELETE FROM file WHERE {jobs} AND (side = 'job' OR name = ?)", (question, name))
+
+    def drop_files(self, job: str, side: str) -> None:
+        """Drop the files that went with a job, or came with its answer."""
+        with self.db.writing():
+            self.db.write("DELETE FROM file WHERE job = ? AND side = ?", (job, side))
 
     def forget_old_files(self, now: float) -> None:
         """Drop all files of jobs whose time is over, but for sketches: what they say is what was shown."""

@@ -56,7 +56,9 @@ def area_map(parts: Mapping[str, Shown | None]) -> AreaMap:
     ranks = {value: place for place, value in enumerate(sorted({one.value for one in told.values()}))}
     level = {code: -(-(ranks[one.value] + 1) * CLASSES // len(ranks)) for code, one in told.items()}
     names = departments()
-    tiles = tuple(Tile(code, names[code], x, y, level.get(code, 0), parts.get(code)) for code, (x, y) in places.items())
+    tiles = tuple(
+        Tile(code, names[code], x, y, level.get(code, 0), parts.get(code)) for code, (x, y) in places.items()
+    )
     ordered = sorted(told, key=lambda code: told[code].value)
     used = {number: [told[code] for code in ordered if level[code] == number] for number in sorted(set(level.values()))}
     right, bottom = (max(place[axis] for place in places.values()) + TILE for axis in (0, 1))
@@ -66,9 +68,4 @@ def area_map(parts: Mapping[str, Shown | None]) -> AreaMap:
 def _places() -> dict[str, tuple[int, int]]:
     rows = [line.split() for line in _GRID.strip().splitlines()]
     step = TILE + GAP
-    return {
-        code: (column * step, row * step)
-        for row, line in enumerate(rows)
-        for column, code in enumerate(line)
-        if code != ".."
-    }
+    return {code: (column * step, row * step) for row, line in enumerate(rows) for column, code in enumerate(line) if code != ".."}

@@ -24,9 +24,7 @@ class Door:
 
     def holds(self, path: str) -> bool:
         """Whether `path` is this page or one of those under it."""
-        return path == self.address or path.startswith(
-            (*self.within, *((f"{self.address}/",) if self.address != "/" else ()))
-        )
+        return path == self.address or path.startswith((*self.within, *((f"{self.address}/",) if self.address != "/" else ())))
 
 
 @dataclass(frozen=True)
@@ -55,6 +53,7 @@ GROUPS = (
     Group(_("Projects"), (
         Door("/projects", _("Projects"), Action.PROJECTS),
         Door("/datamarts", _("Datamarts"), Action.DATAMARTS),
+        Door("/pools", _("Pools"), Action.POOLS),
         Door("/spaces", _("Workspaces"), Action.WORKSPACE),
         Door("/airlock", _("Airlock"), Action.RELEASE),
     )),

@@ -34,41 +34,20 @@ def render(template: str, code: str, **context: Any) -> str:
 def _environment(code: str) -> Environment:
     spoken = language(code)
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=select_autoescape(default=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-        extensions=["jinja2.ext.i18n"],
+        loader=FileSystemLoader(TEMPLATES), autoescape=select_autoescape(default=True), undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, auto_reload=False, extensions=["jinja2.ext.i18n"],
     )
     environment.install_gettext_translations(spoken.words, newstyle=True)  # type: ignore[attr-defined]
     environment.filters.update(
-        number=spoken.number,
-        date=spoken.date,
-        moment=spoken.moment,
-        percent=spoken.percent,
-        ago=spoken.ago,
-        count=lambda shown: shown_text(shown, spoken),
-        word=lambda text, kind: word(spoken, kind, text),
-        reason=lambda text: reason(spoken, text),
-        tags=tags,
-        replace_word=replace_word,
-        called=lambda text, kind: called(spoken, kind, text),
-        check=lambda one: check_name(spoken, one),
-        pair=lambda value: (value, unit(value)),
-        unit=unit,
+        number=spoken.number, date=spoken.date, moment=spoken.moment, percent=spoken.percent, ago=spoken.ago,
+        count=lambda shown: shown_text(shown, spoken), word=lambda text, kind: word(spoken, kind, text),
+        reason=lambda text: reason(spoken, text), tags=tags, replace_word=replace_word,
+        called=lambda text, kind: called(spoken, kind, text), check=lambda one: check_name(spoken, one),
+        pair=lambda value: (value, unit(value)), unit=unit,
     )
     environment.globals.update(
-        lang=spoken.code,
-        languages=LANGUAGES,
-        static=static_url,
-        icon=icons.icon,
-        charts=charts,
-        drawing=drawing,
-        plural=spoken.plural,
-        zip=zip,
-        menu=menu,
+        lang=spoken.code, languages=LANGUAGES, static=static_url, icon=icons.icon, charts=charts, drawing=drawing,
+        plural=spoken.plural, zip=zip, menu=menu,
     )
     return environment
 
@@ -107,3 +86,4 @@ def static_url(name: str) -> str:
     """Address of a static file, which changes when the file does."""
     digest = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:10]
     return f"/static/{name}?v={digest}"
+

@@ -124,13 +124,7 @@ class _Drawing:
             groups.setdefault(min([person, *(t for t in self.ties.twins_of(person) if t in people)]), []).append(person)
         return list(groups.values())
 
-    def _hang(
-        self,
-        group: list[int],
-        bar: float,
-        found: list[tuple[float, float, float, float]],
-        unsure: list[tuple[float, float]],
-    ) -> float:
+    def _hang(self, group: list[int], bar: float, found: list[tuple[float, float, float, float]], unsure: list[tuple[float, float]]) -> float:
         """Lines from one point of the bar to those of one birth; where that point is."""
         spots = [self.places[person] for person in group]
         middle = round(sum(x for x, _ in spots) / len(spots), 1)

@@ -19,12 +19,9 @@ _GAP = re.compile(r"\{(\d)\}")
 # What a job did, as `keeping.work` puts it together.
 OUTCOMES = (
     _("replayed {1}, quarantined {2}"),
-    _("found"),
-    _("not found"),
-    _("carried out: {1}"),
+    _("found"), _("not found"), _("carried out: {1}"),
     _("documents -{1}, read {2}, loaded {3}, superseded {4}, quarantined {5}"),
-    _("datamart {1}, rows {2}"),
-    _("datamarts -{1}, workspace -{2}"),
+    _("datamart {1}, rows {2}"), _("datamarts -{1}, workspace -{2}"),
     _("Unexpected error: {1}."),
     _("entries {1}, checks {2}, failed {3}"),
 )

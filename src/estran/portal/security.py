@@ -12,16 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 POLICY = "; ".join(
     [
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self'",
-        "font-src 'self'",
-        "connect-src 'self'",
-        "object-src 'none'",
-        "form-action 'self'",
-        "base-uri 'none'",
-        "frame-ancestors 'none'",
+        "default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self'", "font-src 'self'",
+        "connect-src 'self'", "object-src 'none'", "form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'",
     ]
 )
 HEADERS = {
@@ -40,9 +32,7 @@ LARGEST_BODY = 1_000_000
 def headers_of(scheme: str) -> dict[str, str]:
     """What an answer carries; over https also that this host is to be reached over https alone."""
     always = HEADERS | {"Cache-Control": "no-store"}
-    return always | (
-        {"Strict-Transport-Security": f"max-age={TWO_YEARS}; includeSubDomains"} if scheme == "https" else {}
-    )
+    return always | ({"Strict-Transport-Security": f"max-age={TWO_YEARS}; includeSubDomains"} if scheme == "https" else {})
 
 
 class SecureHeaders:

@@ -14,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from estran.hub.book import HubBook
+from estran.hub.pooling.book import PoolBook
 from estran.hub.studies import Studies
 from estran.model.errors import EstranError, NotAllowed, UsageError
 from estran.portal.limits import RateLimit
@@ -40,6 +41,7 @@ from estran.portal.routes import (
     owndata,
     patients,
     people,
+    pools,
     project_data,
     projects,
     reviewing,
@@ -72,6 +74,7 @@ def create_app(site: SiteServices, hub: HubBook | None = None) -> FastAPI:
     app = FastAPI(title="Estran", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan(site))
     app.state.room = ReadingRoom(site)
     app.state.hub = hub
+    app.state.pools = None if hub is None else PoolBook(hub.db.path.parent)
     app.state.studies = None if hub is None else Studies(hub.db.path.parent)
     app.state.limit = RateLimit(site.settings.api_requests_per_minute)
     app.state.workspaces = Workspaces(site)
@@ -80,39 +83,9 @@ def create_app(site: SiteServices, hub: HubBook | None = None) -> FastAPI:
     app.state.doorkeeper = transparency.Doorkeeper()
     app.mount("/static", _Static(directory=STATIC), name="static")
     rooms = (
-        home,
-        sign_in,
-        account,
-        search,
-        cohorts,
-        saved,
-        concepts,
-        documents,
-        patients,
-        feeds,
-        audit,
-        care,
-        ways_in,
-        people,
-        owndata,
-        project_data,
-        projects,
-        datamarts,
-        spaces,
-        rights,
-        transparency,
-        catalog,
-        steering,
-        reviews,
-        reviewing,
-        adjudicating,
-        every_day,
-        lists,
-        explore,
-        originals,
-        network_statistics,
-        network,
-        api,
+        home, sign_in, account, search, cohorts, saved, concepts, documents, patients, feeds, audit, care, ways_in,
+        people, owndata, project_data, projects, datamarts, spaces, rights, transparency, catalog, steering, reviews,
+        reviewing, adjudicating, every_day, lists, explore, originals, network_statistics, network, pools, api,
     )
     for room in rooms:
         app.include_router(room.router)
@@ -198,12 +171,7 @@ def _answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     def plain(request: Request, error: HTTPException) -> Response:
-        answer = error_page(
-            request,
-            error.status_code,
-            "missing" if error.status_code == 404 else "malformed",
-            error.detail if _told(error) else "",
-        )
+        answer = error_page(request, error.status_code, "missing" if error.status_code == 404 else "malformed", error.detail if _told(error) else "")
         answer.headers.update(error.headers or {})
         return answer
 
@@ -223,8 +191,7 @@ def error_page(request: Request, status: int, kind: str, what: str = "", hint: s
     template = "parts/error.html" if "hx-request" in request.headers else "error.html"
     code = spoken_code(request)
     answer = HTMLResponse(
-        render(template, code, kind=kind, what=what, hint=hint, status=status, theme="auto", site=_name(request)),
-        status,
+        render(template, code, kind=kind, what=what, hint=hint, status=status, theme="auto", site=_name(request)), status
     )
     if "hx-request" in request.headers:
         answer.headers["HX-Retarget"] = "#said"

@@ -10,6 +10,7 @@ from fastapi import Depends, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from estran.hub.desk import HubDesk
+from estran.hub.pooling.desk import PoolDesk
 from estran.hub.study_desk import StudyDesk
 from estran.portal import security
 from estran.portal.language import LANGUAGES, Language, language, preferred
@@ -66,6 +67,14 @@ class Visitor:
         return HubDesk(self.desk.state, hub, self.desk.actor)
 
     @property
+    def pools(self) -> PoolDesk:
+        """The pools of this hub; 404 where there is none."""
+        hub = self.request.app.state.hub
+        if hub is None:
+            raise HTTPException(404)
+        return PoolDesk(self.desk.state, hub, self.request.app.state.pools, self.desk.actor)
+
+    @property
     def studies(self) -> StudyDesk:
         """The desk of whoever has the network's sites compute; 404 where there is no network."""
         state = self.request.app.state
@@ -86,20 +95,10 @@ class Visitor:
         """A page in the person's language and theme."""
         allowed = {action.value for action in Action if decide(self.desk.actor, action).allowed}
         if self.request.app.state.hub is None:
-            allowed -= {Action.ASK_HUB, Action.RUN_HUB}
+            allowed -= {Action.ASK_HUB, Action.RUN_HUB, Action.POOLS, Action.RUN_POOLS}
         text = render(
-            template,
-            self.spoken.code,
-            me=self.account,
-            csrf=self.session.csrf,
-            theme=self.account.theme,
-            allowed=allowed,
-            bounds=self.desk.perimeter,
-            site=self.desk.site_name,
-            path=self.request.url.path,
-            unread=self.desk.every_day.unread(),
-            partial="hx-request" in self.request.headers,
-            **context,
+            template, self.spoken.code, me=self.account, csrf=self.session.csrf, theme=self.account.theme, allowed=allowed, bounds=self.desk.perimeter,
+            site=self.desk.site_name, path=self.request.url.path, unread=self.desk.every_day.unread(), partial="hx-request" in self.request.headers, **context,
         )
         return HTMLResponse(text, status)
 
@@ -163,10 +162,7 @@ def agent_of(request: Request) -> str:
 
 def origin_of(request: Request) -> str:
     """Scheme and host of this portal as the browser sees it."""
-    return (
-        room_of(request).site.settings.public_url.rstrip("/")
-        or f"{request.url.scheme}://{request.headers.get('host', '')}"
-    )
+    return room_of(request).site.settings.public_url.rstrip("/") or f"{request.url.scheme}://{request.headers.get('host', '')}"
 
 
 def admit(request: Request, answer: Response, outcome: SignIn) -> Response:
@@ -210,13 +206,8 @@ def door(request: Request, status: int = 200, template: str = "sign_in.html", **
     settings = room_of(request).site.settings
     token = request.cookies.get(FORM_COOKIE) or security.new_token()
     text = render(
-        template,
-        spoken_code(request),
-        csrf=token,
-        theme="auto",
-        site=settings.name,
-        passkeys=settings.second_factor != "off",
-        elsewhere=bool(settings.oidc_issuer),
+        template, spoken_code(request), csrf=token, theme="auto", site=settings.name,
+        passkeys=settings.second_factor != "off", elsewhere=bool(settings.oidc_issuer),
         **{"refusal": "", "until": None, "login": "", "back": "/", **context},
     )
     answer = HTMLResponse(text, status)

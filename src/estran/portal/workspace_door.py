@@ -41,27 +41,7 @@ _CLOSED = re.compile(
 _CONTENTS = re.compile(r"api/contents(?:/(?P<path>.*))?$")
 _READABLE = re.compile(r"\.(?:ipynb|py|r|rmd|md)$|/(?:checkpoints)(?:/[\w\-]+)?$", re.IGNORECASE)
 _KEPT_BACK = frozenset(
-    [
-        "host",
-        "cookie",
-        "authorization",
-        "connection",
-        "keep-alive",
-        "upgrade",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "proxy-authorization",
-        "proxy-connection",
-        "x-forwarded-for",
-        "x-forwarded-host",
-        "forwarded",
-        "x-csrf-token",
-        "origin",
-        "referer",
-        "content-length",
-        "accept-encoding",
-    ]
+    ["host", "cookie", "authorization", "connection", "keep-alive", "upgrade", "te", "trailer", "transfer-encoding", "proxy-authorization", "proxy-connection", "x-forwarded-for", "x-forwarded-host", "forwarded", "x-csrf-token", "origin", "referer", "content-length", "accept-encoding"]
 )
 _NOT_SENT_ON = frozenset(
     "set-cookie connection keep-alive transfer-encoding content-length content-encoding content-disposition "  # noqa: SIM905
@@ -201,19 +181,12 @@ class Door:
         account = state.accounts.by_id(held.account_id)
         live = any(one.id == held.session_id for one in state.sessions.of(held.account_id, idle(self._site.settings)))
         space = space_of(self._site, project)
-        allowed = (
-            account is not None
-            and not account.disabled
-            and held.account_id in space.team
-            and not why_closed(self._site, space)
-        )
+        allowed = account is not None and not account.disabled and held.account_id in space.team and not why_closed(self._site, space)
         if not (
             live
             and allowed
             and account
-            and decide(
-                Actor.of(account).bounded(state), Action.WORKSPACE, target_of(space, Actor.of(account), "")
-            ).allowed
+            and decide(Actor.of(account).bounded(state), Action.WORKSPACE, target_of(space, Actor.of(account), "")).allowed
         ):
             self._passes.pop(token_hash(word), None)
             return False

@@ -120,8 +120,13 @@ def _different(words: npt.NDArray[np.uint64]) -> int:
 def protected_distinct(sites: Sequence[tuple[Records, bytes]], rules: Rules) -> Shown:
     """`distinct` through the rules of the one gate. The noise comes from the sites' seeds, which depend on the sets
     alone: the same sets get the same noise, however the question is worded."""
-    key = hashlib.sha256(b"".join(sorted(seed for _, seed in sites))).digest()
-    return Gate(rules, key, _Nothing()).fixed(distinct([records for records, _ in sites]), "distinct")
+    return protected(distinct([records for records, _ in sites]), [seed for _, seed in sites], rules, "distinct")
+
+
+def protected(count: int, seeds: Sequence[bytes], rules: Rules, place: str) -> Shown:
+    """A total of several sites through the rules of the one gate, its noise from the sites' seeds and its `place`."""
+    key = hashlib.sha256(b"".join(sorted(seeds))).digest()
+    return Gate(rules, key, _Nothing()).fixed(count, place)
 
 
 def seed_of(secret: bytes, digest: bytes) -> bytes:

@@ -62,6 +62,7 @@ NOTHING = {
     "unpack": "reads a package that is not the site's",
     "agent": "each job is recorded before it is done", "hub agent": "each job is recorded before it is done",
     "hub init": "makes an empty hub", "hub serve": "carries signed messages, shows nothing", "hub linkage-key": "makes a random key",
+    "hub link": "recorded by Linkages.start before a site is asked",
     "hub jobs": "lists what the network asks, and no data",
     "serve": "the portal records what each person does", "demo": "a site of samples",
     "backups": "lists encrypted files", "restore": "makes a site anew from encrypted files, whose trail comes with it",

@@ -10,10 +10,16 @@ from collections.abc import Mapping
 
 from estran.hub.agent.counting import count, tokens
 from estran.hub.agent.linking import link
+from estran.hub.agent.matching import keep_ids, match, send_records
 from estran.hub.agent.place import Handle
+from estran.hub.agent.pooling import life, pool
 from estran.hub.agent.statistics import accept, go_on
 from estran.hub.study import KIND, ROUND
 
-SITE_KINDS: Mapping[str, Handle] = {"count": count, "tokens": tokens, KIND: accept, ROUND: go_on}
-LINKAGE_KINDS: Mapping[str, Handle] = {"link": link}
+SITE_KINDS: Mapping[str, Handle] = {
+    "count": count, "tokens": tokens, KIND: accept, ROUND: go_on,
+    "linkage": send_records, "linkage-ids": keep_ids,
+    "pool": pool, "pool-life": life,
+}  # fmt: skip
+LINKAGE_KINDS: Mapping[str, Handle] = {"link": link, "link-records": match}
 KINDS: Mapping[str, Mapping[str, Handle]] = {"site": SITE_KINDS, "linkage": LINKAGE_KINDS}

@@ -25,7 +25,8 @@ class Rules:
 
     answer: tuple[str, ...] = _rule(("count",), "Kinds of jobs that are answered at once.")
     approve: tuple[str, ...] = _rule(
-        ("statistics",), "Kinds of jobs that wait until somebody of the site says yes: estran hub approve SITE JOB."
+        ("statistics", "pool", "linkage"),
+        "Kinds of jobs that wait until somebody of the site says yes: estran hub approve SITE JOB.",
     )
     floor: int = _rule(FLOOR, "Fewer patients than this are never told; at least 10, and at least the site's own.")
     quota: int = _rule(500, "New sets of patients counted for this network per period of the site (count_days).")

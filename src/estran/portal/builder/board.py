@@ -23,15 +23,9 @@ def drawn(who: Visitor, draft: Draft) -> dict[str, Any]:
     opened = who.desk.version(draft.opened) if draft.opened is not None else None
     steps = list(walk(draft.root))
     return {
-        "root": draft.root,
-        "paths": built.paths,
-        "problems": built.problems,
-        "labels": labels(who, draft),
-        "names": names(who, draft),
-        "undoable": undoable,
-        "redoable": redoable,
-        "opened": opened[1].number if opened else None,
-        "opened_name": opened[0].name if opened else "",
+        "root": draft.root, "paths": built.paths, "problems": built.problems, "labels": labels(who, draft),
+        "names": names(who, draft), "undoable": undoable, "redoable": redoable,
+        "opened": opened[1].number if opened else None, "opened_name": opened[0].name if opened else "",
         "units": {s.id: who.desk.value_units(_pairs(s)) for s in steps if isinstance(s, CodeStep) and s.comparison},
         "others": {s.id: as_text(who, question_json.loads(s.query)) for s in steps if isinstance(s, OtherStep)},
         "wards": list(who.desk.wards()),

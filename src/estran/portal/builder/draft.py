@@ -124,10 +124,7 @@ Step = Annotated[
 ]
 GroupStep.model_rebuild()
 EVENT_KINDS: dict[str, type[CodeStep | TextStep | StayStep | DocumentStep]] = {
-    "code": CodeStep,
-    "text": TextStep,
-    "stay": StayStep,
-    "document": DocumentStep,
+    "code": CodeStep, "text": TextStep, "stay": StayStep, "document": DocumentStep,
 }
 
 
@@ -157,8 +154,6 @@ AnyStep = GroupStep | CodeStep | TextStep | PatientStep | StayStep | DocumentSte
 def walk(step: AnyStep) -> Iterator[AnyStep]:
     """A step and everything inside it, parents first."""
     yield step
-    inside = (
-        step.of if isinstance(step, GroupStep) else [step.first, step.then] if isinstance(step, SequenceStep) else []
-    )
+    inside = step.of if isinstance(step, GroupStep) else [step.first, step.then] if isinstance(step, SequenceStep) else []
     for child in inside:
         yield from walk(child)

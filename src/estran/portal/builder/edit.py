@@ -27,11 +27,7 @@ from estran.portal.builder.draft import (
 Form = Mapping[str, Sequence[str]]
 MOST_STEPS = 200
 _NEW: dict[str, type[CodeStep | TextStep | PatientStep | StayStep | DocumentStep]] = {
-    "code": CodeStep,
-    "text": TextStep,
-    "patient": PatientStep,
-    "stay": StayStep,
-    "document": DocumentStep,
+    "code": CodeStep, "text": TextStep, "patient": PatientStep, "stay": StayStep, "document": DocumentStep,
 }
 
 
@@ -199,13 +195,6 @@ def _first(form: Form, name: str) -> str:
 
 
 _EDITS = {
-    "add": _add,
-    "remove": _remove,
-    "move": _move,
-    "negate": _negate,
-    "copy": _copy,
-    "pick": _pick,
-    "drop": _drop,
-    "event": _event,
-    "set": _set,
+    "add": _add, "remove": _remove, "move": _move, "negate": _negate, "copy": _copy, "pick": _pick, "drop": _drop,
+    "event": _event, "set": _set,
 }

@@ -108,11 +108,8 @@ def _code(maker: _Maker, step: CodeStep) -> Node | None:
     if not step.codes:
         return None
     return CodeCriterion(
-        tuple(Code(c.vocabulary, c.code, c.descendants) for c in step.codes),
-        value=_value(step),
-        dates=_dates(step),
-        age=_range(step.age_low, step.age_high),
-        times=step.times,
+        tuple(Code(c.vocabulary, c.code, c.descendants) for c in step.codes), value=_value(step),
+        dates=_dates(step), age=_range(step.age_low, step.age_high), times=step.times,
         apart=step.apart if step.times > 1 else None,
     )
 
@@ -143,10 +140,8 @@ def _patient(maker: _Maker, step: PatientStep) -> Node | None:
 
 def _stay(maker: _Maker, step: StayStep) -> Node | None:
     return StayCriterion(
-        kinds=(step.stay_kind,) if step.stay_kind else (),
-        days=_range(step.days_low, step.days_high),
-        units=(step.ward,) if step.ward else (),
-        dates=_dates(step),
+        kinds=(step.stay_kind,) if step.stay_kind else (), days=_range(step.days_low, step.days_high),
+        units=(step.ward,) if step.ward else (), dates=_dates(step),
     )
 
 
@@ -167,14 +162,8 @@ def _other(maker: _Maker, step: OtherStep) -> Node | None:
 
 
 _MAKERS: dict[type[Any], Callable[[_Maker, Any], Node | None]] = {
-    GroupStep: _group,
-    CodeStep: _code,
-    TextStep: _text,
-    PatientStep: _patient,
-    StayStep: _stay,
-    DocumentStep: _document,
-    SequenceStep: _sequence,
-    OtherStep: _other,
+    GroupStep: _group, CodeStep: _code, TextStep: _text, PatientStep: _patient, StayStep: _stay,
+    DocumentStep: _document, SequenceStep: _sequence, OtherStep: _other,
 }
 
 
@@ -246,8 +235,7 @@ def _leaf(node: Node, family: Callable[[str, str], str]) -> AnyStep | None:
         return _code_step(node, family)
     if isinstance(node, Demographic):
         return PatientStep(
-            sex=node.sexes[0] if node.sexes else "",
-            alive="" if node.alive is None else "yes" if node.alive else "no",
+            sex=node.sexes[0] if node.sexes else "", alive="" if node.alive is None else "yes" if node.alive else "no",
             **_ends("age", node.age),
         )
     return _dated_step(node)
@@ -270,13 +258,8 @@ def _code_step(node: CodeCriterion, family: Callable[[str, str], str]) -> CodeSt
     dates: dict[str, Any] = {"start": node.dates.start, "end": node.dates.end} if node.dates else {}
     codes = [PickedCode(vocabulary=c.vocabulary, code=c.code, descendants=c.descendants) for c in node.codes]
     return CodeStep(
-        codes=codes,
-        family=family(codes[0].vocabulary, codes[0].code),
-        times=node.times,
-        apart=node.apart,
-        **_ends("age", node.age),
-        **dates,
-        **_comparison(node.value),
+        codes=codes, family=family(codes[0].vocabulary, codes[0].code), times=node.times, apart=node.apart,
+        **_ends("age", node.age), **dates, **_comparison(node.value),
     )
 
 

@@ -93,11 +93,7 @@ def _code(step: CodeStep, labels: Labels, spoken: Language) -> str:
         said += spoken.text(" and %(count)s more", count=len(step.codes) - 1)
     if step.comparison and step.low is not None:
         sign = {">=": "≥", "<=": "≤"}.get(step.comparison, step.comparison)
-        bounds = (
-            f"{spoken.number(step.low)}–{spoken.number(step.high)}"
-            if sign == ".."
-            else f"{sign} {spoken.number(step.low)}"
-        )
+        bounds = f"{spoken.number(step.low)}–{spoken.number(step.high)}" if sign == ".." else f"{sign} {spoken.number(step.low)}"
         said += f" {bounds} {unit(step.unit)}".rstrip()
     return said
 
@@ -117,19 +113,14 @@ def _span(low: int | None, high: int | None, spoken: Language, message: str) -> 
 
 def _group(step: GroupStep, spoken: Language) -> str:
     said = {
-        "all": spoken.text("Group: all"),
-        "any": spoken.text("Group: any"),
+        "all": spoken.text("Group: all"), "any": spoken.text("Group: any"),
         "at_least": spoken.text("Group: at least %(number)s", number=step.number),
     }[step.mode]
     return f"{said} ({spoken.text('in the same stay')})" if step.same_stay else said
 
 
 _PLAIN: dict[type[Any], Callable[[Any, Language], str]] = {
-    TextStep: _text,
-    PatientStep: _patient,
-    StayStep: _stay,
-    DocumentStep: _document,
-    GroupStep: _group,
+    TextStep: _text, PatientStep: _patient, StayStep: _stay, DocumentStep: _document, GroupStep: _group,
 }
 
 

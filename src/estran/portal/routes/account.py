@@ -16,10 +16,7 @@ THEMES = ("auto", "light", "dark")
 
 @router.post("/account")
 def choose(
-    who: Poster,
-    request: Request,
-    language: Annotated[str, Form()] = "",
-    theme: Annotated[str, Form()] = "",
+    who: Poster, request: Request, language: Annotated[str, Form()] = "", theme: Annotated[str, Form()] = "",
     back: Annotated[str, Form()] = "/",
 ) -> Response:
     who.desk.state.accounts.change(
@@ -27,7 +24,5 @@ def choose(
     )
     answer = who.go(local_path(back))
     if language in LANGUAGES:
-        answer.set_cookie(
-            LANGUAGE_COOKIE, language, max_age=31_536_000, httponly=True, samesite="lax", secure=over_tls(request)
-        )
+        answer.set_cookie(LANGUAGE_COOKIE, language, max_age=31_536_000, httponly=True, samesite="lax", secure=over_tls(request))
     return answer

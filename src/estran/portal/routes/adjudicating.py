@@ -62,9 +62,7 @@ async def settle(who: Poster, list_id: int, patient: int, request: Request) -> R
 def _settled(who: Visitor, list_id: int, patient: int, form: FormData) -> Response:
     given, comment = answers_of(form), str(form.get("comment", ""))
     wrong = who.desk.adjudicator.settle(list_id, patient, str(form.get("verdict", "")), comment, given)
-    return (
-        _patient(who, list_id, patient, None, given, wrong, comment) if wrong else who.go(f"/reviews/{list_id}/settle")
-    )
+    return _patient(who, list_id, patient, None, given, wrong, comment) if wrong else who.go(f"/reviews/{list_id}/settle")
 
 
 @router.get("/reviews/{list_id}/settle-text/{document}")

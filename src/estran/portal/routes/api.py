@@ -131,29 +131,18 @@ def count(desk: Caller, asked: Question) -> Answer:
 
 @router.get("/search")
 def search(
-    desk: Caller,
-    q: Annotated[str, Query(min_length=1, max_length=1000)],
-    kind: _Filter = "",
-    year: _Number = "",
-    unit: _Number = "",
-    sex: _Filter = "",
-    age: _Number = "",
-    page: Annotated[int, Query(ge=1, le=1000)] = 1,
+    desk: Caller, q: Annotated[str, Query(min_length=1, max_length=1000)], kind: _Filter = "", year: _Number = "",
+    unit: _Number = "", sex: _Filter = "", age: _Number = "", page: Annotated[int, Query(ge=1, le=1000)] = 1,
 ) -> SearchAnswer:
     """Documents that hold the words: how many, and which ones for those who may read them."""
     filters = {"kind": kind, "year": year, "unit": unit, "sex": sex, "age": age}
     found = desk.search(q.strip(), {k: v for k, v in filters.items() if v}, PAGE, (page - 1) * PAGE)
     hits = [
-        Hit(
-            document_id=h.document.document_id, title=h.document.title or "", kind=h.document.kind, date=h.document.date
-        )
+        Hit(document_id=h.document.document_id, title=h.document.title or "", kind=h.document.kind, date=h.document.date)
         for h in found.hits
     ]
     return SearchAnswer(
-        documents=Count.of(found.documents) if found.documents else None,
-        patients=Count.of(found.patients),
-        hits=hits,
-        pages=found.pages,
+        documents=Count.of(found.documents) if found.documents else None, patients=Count.of(found.patients), hits=hits, pages=found.pages
     )
 
 
@@ -162,12 +151,8 @@ def status(desk: Caller) -> Status:
     """What the site holds."""
     held = desk.holdings()
     return Status(
-        snapshot=held.version,
-        created=held.created,
-        patients=Count.of(held.patients),
-        stays=Count.of(held.stays),
-        documents=Count.of(held.documents),
-        facts=Count.of(held.facts),
+        snapshot=held.version, created=held.created, patients=Count.of(held.patients), stays=Count.of(held.stays),
+        documents=Count.of(held.documents), facts=Count.of(held.facts),
     )
 
 

@@ -75,15 +75,8 @@ def counts(who: Reader) -> HTMLResponse:
     unready = [i for i in board.ids(draft) if i not in built.paths]
     steps = [step for step in counted.steps if not step.path or step.path in names]
     return who.page(
-        "parts/counts.html",
-        counted=counted,
-        steps=steps,
-        paths=built.paths,
-        unready=unready,
-        step_names=names,
-        negated=negated,
-        explanation=explanation(who, built.query),
-        text_form=as_text(who, built.query),
+        "parts/counts.html", counted=counted, steps=steps, paths=built.paths, unready=unready, step_names=names, negated=negated,
+        explanation=explanation(who, built.query), text_form=as_text(who, built.query),
     )
 
 

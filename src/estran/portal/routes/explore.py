@@ -29,11 +29,7 @@ def portrait(who: Reader, words: str = "") -> HTMLResponse:
     counted = not decide(who.desk.actor, Action.PATIENTS).allowed
     found = who.desk.explorer.portrait(query, words=bool(words) or not counted)
     return who.page(
-        "portrait.html",
-        found=found,
-        map=area_map(found.areas.parts),
-        names=departments(),
-        most=WORDS,
+        "portrait.html", found=found, map=area_map(found.areas.parts), names=departments(), most=WORDS,
         explanation=explanation(who, query),
     )
 

@@ -63,9 +63,7 @@ def document(who: Reader, number: int) -> Response:
     body = who.desk.originals.read(number, secret)
     if body is None:
         raise HTTPException(404)
-    return Response(
-        body, media_type="application/pdf", headers={"Content-Disposition": 'inline; filename="original.pdf"'}
-    )
+    return Response(body, media_type="application/pdf", headers={"Content-Disposition": 'inline; filename="original.pdf"'})
 
 
 def _mine(who: Visitor, number: int) -> Original:
@@ -76,6 +74,4 @@ def _mine(who: Visitor, number: int) -> Original:
 
 
 def _form(who: Visitor, document_id: int, said: str = "", given: str = "", status: int = 200) -> HTMLResponse:
-    return who.page(
-        "original_ask.html", status, document_id=document_id, said=said, given=given, minutes=LASTS.seconds // 60
-    )
+    return who.page("original_ask.html", status, document_id=document_id, said=said, given=given, minutes=LASTS.seconds // 60)

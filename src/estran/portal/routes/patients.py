@@ -36,19 +36,10 @@ def timeline(who: Reader, patient_id: int) -> HTMLResponse:
     counts = [sum(e.lane == lane for e in found.events) for lane in range(len(LANES))]
     family = who.desk.explorer.family(patient_id)
     return who.page(
-        "timeline.html",
-        opened=who.desk.opened_for_care(patient_id),
-        words=who.desk.explorer.words(found),
-        family=family,
-        tree=pedigree(family) if family else None,
-        patient=found.patient,
-        lanes=LANES,
-        counts=counts,
-        total=len(found.events),
-        latest=found.events[: -TABLE_ROWS - 1 : -1],
-        most=TABLE_ROWS,
-        event_label=lambda e: event_label(e, who.spoken),
-        event_detail=lambda e: event_detail(e, who.spoken),
+        "timeline.html", opened=who.desk.opened_for_care(patient_id), words=who.desk.explorer.words(found), family=family,
+        tree=pedigree(family) if family else None, patient=found.patient, lanes=LANES, counts=counts, total=len(found.events),
+        latest=found.events[: -TABLE_ROWS - 1 : -1], most=TABLE_ROWS,
+        event_label=lambda e: event_label(e, who.spoken), event_detail=lambda e: event_detail(e, who.spoken),
     )
 
 
@@ -89,9 +80,7 @@ def _minutes(when: When, last: bool = False) -> int | None:
     if when.date is None:
         return None
     known = when.minute is not None
-    return (when.date - _EPOCH).days * 1440 + (
-        when.minute if known and when.minute is not None else 1439 if last else 0
-    )
+    return (when.date - _EPOCH).days * 1440 + (when.minute if known and when.minute is not None else 1439 if last else 0)
 
 
 def event_label(event: Event, spoken: Language) -> str:

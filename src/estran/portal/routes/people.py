@@ -55,9 +55,7 @@ def bound(
     account = _account(who, login)
     given = perimeter_form.Given(facilities, wards, since, until, tuple(kinds or ()), bool(listed), patients)
     try:
-        bounding.bound(
-            who.desk.state, who.desk.actor, account, perimeter_form.read(given), [c for c, _ in who.desk.wards()]
-        )
+        bounding.bound(who.desk.state, who.desk.actor, account, perimeter_form.read(given), [c for c, _ in who.desk.wards()])
     except UsageError as error:
         found = people.person(who.desk.state, who.desk.actor, who.settings, login)
         if found is None:
@@ -108,9 +106,7 @@ def link(who: Poster, login: str, subject: Field = "") -> Response:
     return who.go(_address(account))
 
 
-def _shown(
-    who: Visitor, found: people.Person, given: perimeter_form.Given, said: str = "", status: int = 200
-) -> Response:
+def _shown(who: Visitor, found: people.Person, given: perimeter_form.Given, said: str = "", status: int = 200) -> Response:
     return who.page(
         "person.html", status, person=found, roles=PERSONS, issuer=who.settings.oidc_issuer, given=given, said=said,
         kinds=list(DocumentKind), units=who.desk.wards(), needs=Role(found.account.role) in WITHIN,

@@ -45,11 +45,7 @@ def _patient(
     shown = opened.texts[-1].document_id if document is None and opened.texts else document
     others = [] if opened.record.blind else [one for one in opened.chart.readings if one is not said]
     before = said.comment if said and comment is None else comment or ""
-    values = (
-        _texts(said.answers if said else {name: one.value for name, one in opened.filled.items()})
-        if given is None
-        else given
-    )
+    values = _texts(said.answers if said else {name: one.value for name, one in opened.filled.items()}) if given is None else given
     return who.page(
         "review_patient.html", 422 if wrong else 200, opened=opened, said=said, others=others, lanes=LANES, values=values,
         wrong=wrong or {}, comment=before, document=reviewer.document(list_id, patient, shown) if shown is not None else None,
@@ -150,3 +146,4 @@ def mark(who: Poster, list_id: int, document: int, spans: Field = "[]", done: Fi
         return who.go(f"/reviews/{list_id}/documents/{document}")
     opened = reviewer.open_text(list_id, document)
     return who.go(f"/reviews/{list_id}/patients/{opened.state.text.patient_id}")
+

@@ -25,9 +25,7 @@ Field = Annotated[str, Form()]
 @router.get("/reviews")
 def mine(who: Reader) -> HTMLResponse:
     manages = decide(who.desk.actor, Action.REVIEW_LISTS).allowed
-    return who.page(
-        "reviews.html", lists=who.desk.reviewer.lists(), managed=who.desk.reviews.lists() if manages else None
-    )
+    return who.page("reviews.html", lists=who.desk.reviewer.lists(), managed=who.desk.reviews.lists() if manages else None)
 
 
 @router.get("/reviews/new")

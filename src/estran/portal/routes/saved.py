@@ -65,9 +65,7 @@ def compare(who: Reader, v: Annotated[list[int] | None, Query()] = None) -> HTML
     questions = [question_json.loads(version.query) for _, version in found]
     texts = [as_text(who, question) for question in questions]
     sides = [
-        Side(
-            cohort, version, who.desk.saved_total(version), who.desk.count(question), explanation(who, question), words
-        )
+        Side(cohort, version, who.desk.saved_total(version), who.desk.count(question), explanation(who, question), words)
         for (cohort, version), question, words in zip(found, questions, differences(*texts), strict=True)
     ]
     return who.page("compare.html", sides=sides)

@@ -20,14 +20,7 @@ FILTERS = ("kind", "year", "unit", "sex", "age")
 
 @router.get("/search")
 def search(
-    who: Reader,
-    q: str = "",
-    kind: str = "",
-    year: str = "",
-    unit: str = "",
-    sex: str = "",
-    age: str = "",
-    page: int = 1,
+    who: Reader, q: str = "", kind: str = "", year: str = "", unit: str = "", sex: str = "", age: str = "", page: int = 1
 ) -> HTMLResponse:
     filters = dict(zip(FILTERS, (kind, year, unit, sex, age), strict=True))
     page = min(max(page, 1), 1000)
@@ -43,13 +36,7 @@ def search(
         return "/search?" + urlencode({k: v for k, v in values.items() if v and not (k == "page" and v == 1)})
 
     return who.page(
-        "search.html",
-        q=q,
-        filters=filters,
-        found=found,
-        refusal=refusal,
-        link=link,
-        number=page,
+        "search.html", q=q, filters=filters, found=found, refusal=refusal, link=link, number=page,
         facet=lambda name, f: facet_word(name, f.value, f.label, who.spoken),
         chip=lambda name, value, shown: facet_word(name, value, _label(shown, name, value), who.spoken),
     )

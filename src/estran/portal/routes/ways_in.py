@@ -124,19 +124,10 @@ def _page(who: Visitor, status: int = 200, refusal: str = "") -> Response:
     state, number = who.desk.state, who.account.id
     settings = who.settings
     return who.page(
-        "security.html",
-        status,
-        refusal=refusal,
-        sessions=people.my_sessions(state, who.desk.actor, settings),
-        here=who.session.id,
-        codes=state.second_factors.has(number),
-        left=state.second_factors.codes_left(number),
-        passkeys=state.passkeys.of(number),
-        tokens=state.tokens.of(number),
-        scopes=tokens.scopes_for(who.desk.actor),
-        longest=tokens.LONGEST,
-        shortest=SHORTEST_PASSWORD,
-        offered=settings.second_factor != "off",
+        "security.html", status, refusal=refusal, sessions=people.my_sessions(state, who.desk.actor, settings),
+        here=who.session.id, codes=state.second_factors.has(number), left=state.second_factors.codes_left(number),
+        passkeys=state.passkeys.of(number), tokens=state.tokens.of(number), scopes=tokens.scopes_for(who.desk.actor),
+        longest=tokens.LONGEST, shortest=SHORTEST_PASSWORD, offered=settings.second_factor != "off",
         needed=sign_in.must_enrol(state, settings, who.account, who.session.method),
     )
 
