@@ -185,17 +185,17 @@ def serve(
             console.print(f"Door: https://{host}:{found}  (Ctrl+C ends it)", highlight=False)
 
     studies, linkages = Studies(opened.folder), Linkages(opened.book, opened.folder)
-    Conductor(opened.book, studies).advance_all()
+    conductor = Conductor(opened.book, studies)
 
     def heard(taken: Taken) -> None:
         """After an answer, go on with the study or linkage it is of, or see whether the linkage unit is to count."""
         job = str(taken.message.body.get("uuid"))
-        Conductor(opened.book, studies).answered(job)
+        conductor.answered(job)
         linkages.answered(job)
         after_answer(opened.book, job)
 
     with harvesting(hub):
-        asyncio.run(Door(opened.office, heard).serve(host, port, ready))
+        asyncio.run(Door(opened.office, heard, conductor.advance_all).serve(host, port, ready))
 
 
 def ask(
@@ -224,7 +224,7 @@ def ask(
 
 def _enough(found: Gathered) -> bool:
     """Whether nothing that comes by itself is still to come: who is down or must be asked is not waited for."""
-    total = found.total.method != "bounds" or not any(site.has for site in found.sites)
+    total = found.total.method != "bounds" or not any(site.has or site.owes for site in found.sites)
     return total and not any(site.state in ("waiting", "late") for site in found.sites)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from estran.hub.book import HubBook, seconds
+from estran.hub.gathering import ask_for_tokens
 from estran.hub.keys import Identity, Public
 from estran.hub.oppositions import beside
 from estran.hub.wire import PROTOCOLS, WINDOW, File, Message, Refused, nonce_of, seal, unseal
@@ -191,7 +192,10 @@ def answer_to(office: Office, data: bytes, certificate: str | None) -> tuple[boo
     try:
         taken = office.take(data, certificate)
         with office.book.db.writing():
-            return True, reply_to(office, taken)
+            reply = reply_to(office, taken)
+            if taken.message.kind == "result":
+                ask_for_tokens(office.book, str(taken.message.body.get("uuid")))
+            return True, reply
     except Refused as error:
         return False, office.refusal(data, error, taken)
 

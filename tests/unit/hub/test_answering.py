@@ -112,7 +112,7 @@ def test_a_cut_in_the_middle_loses_nothing_and_doubles_nothing(net: Network, pat
             continue
     agent.close()
     assert torn.torn and states(net, question) == {"brest": "answered"}
-    (job,) = net.house.book.jobs(question)
+    (job,) = net.house.book.jobs(question, "count")
     assert net.house.book.answer("brest", job.id, "ok", "", {"count": 1}, (), 0.0) == "other"
     assert net.house.book.jobs(question)[0].answer["count"] != 1  # the first answer stays
 
@@ -289,12 +289,12 @@ def test_the_linkage_unit_answers_for_ever_more_sites_only(net: Network) -> None
 def test_the_hub_cannot_read_what_is_sealed_to_the_linkage_unit(net: Network) -> None:
     question = ask(net, "âge>=0", "brest")
     net.run("brest")
-    (job,) = net.house.book.jobs(question)
+    (job,) = net.house.book.jobs(question, "tokens")
     sealed = net.house.book.files(job.id, "answer")[0].data[96:]
     with pytest.raises(UsageError, match="does not open"):
         net.house.identity.unseal(sealed, f"{net.office.network}/{question}/tokens")
     unit = net.places["linkage"].identity
-    assert len(unit.unseal(sealed, f"{net.office.network}/{question}/tokens")) == 32 + 32 * 400
+    assert len(unit.unseal(sealed, f"{net.office.network}/{question}/tokens")) == 32 + 8 + 32 * 512
     with pytest.raises(UsageError, match="does not open"):
         unit.unseal(sealed, f"{net.office.network}/another/tokens")
 

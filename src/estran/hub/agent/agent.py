@@ -1,6 +1,6 @@
 """A member at work: ask the hub for a job, keep it, do it, keep the answer, hand it in until the hub has it.
 
-Killed at any moment it goes on where it was: a job is on disk before it is done, an answer before it is told, and
+Killed at any moment it goes on where it was: a job is in its file before it is done, an answer before it is told, and
 both sides know a message they have seen.
 """
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from estran.hub.agent import relaying
 from estran.hub.agent.cataloguing import catalogue
-from estran.hub.agent.counting import count
+from estran.hub.agent.counting import count, tokens
 from estran.hub.agent.linking import link
 from estran.hub.agent.matching import keep_ids, match, send_records
 from estran.hub.agent.place import Handle
@@ -20,6 +20,7 @@ from estran.hub.study import KIND, ROUND
 
 SITE_KINDS: Mapping[str, Handle] = {
     "count": relaying.or_own(count, relaying.count),
+    "tokens": relaying.or_own(tokens, relaying.rows),
     "catalogue": relaying.or_own(catalogue, relaying.catalogue),
     KIND: relaying.or_own(accept, relaying.rows),
     ROUND: go_on,

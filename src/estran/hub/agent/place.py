@@ -43,6 +43,7 @@ class Kept:
 
     version: int = -1
     people: Any = None
+    answered: dict[str, Any] = field(default_factory=dict)  # by question, of whatever snapshot
 
 
 @dataclass(frozen=True)

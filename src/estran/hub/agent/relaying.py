@@ -164,7 +164,7 @@ def _comes(found: Gathered) -> bool:
     """Whether something is still expected: a site that is not down, or the total of the linkage unit."""
     sent = sum("tokens" in one.has for one in found.sites)
     counting = found.total.method == "bounds" and sent > 1 and len(found.total.covers) < sent
-    return counting or any(one.state in ("waiting", "late") for one in found.sites)
+    return counting or any(one.owes is not None or one.state in ("waiting", "late") for one in found.sites)
 
 
 @contextmanager
