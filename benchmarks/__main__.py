@@ -1,4 +1,4 @@
-"""`python -m benchmarks [facts|ingest|region|datamart|federated|learning|network|all|render]`: measure, keep the results, write docs/benchmarks.md."""
+"""`python -m benchmarks [facts|ingest|region|datamart|federated|learning|linkage|network|all|render]`: measure, keep the results, write docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from benchmarks import (
     federated,
     ingest_run,
     learning,
+    linkage,
     machine,
     network,
     region,
@@ -52,6 +53,8 @@ def main(arguments: list[str] | None = None) -> int:
         federated.run(asked.work, quiet)
     if asked.what in ("learning", "all"):
         learning.run(asked.work, quiet)
+    if asked.what in ("linkage", "all"):
+        linkage.run(asked.work, quiet)
     if asked.what in ("network", "all"):
         network.run(asked.work, quiet, tuple(asked.patients or network.SIZES))
     report.write(asked.work, DOCUMENT)
@@ -65,7 +68,7 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
         "what",
         nargs="?",
         default="all",
-        choices=["all", "facts", "ingest", "region", "datamart", "federated", "learning", "network", "render", "one"],
+        choices=["all", "facts", "ingest", "region", "datamart", "federated", "learning", "linkage", "network", "render", "one"],
     )
     parser.add_argument("--facts", type=int, nargs="+", default=[1_000_000, 10_000_000, 100_000_000], metavar="N")
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "estran-bench", metavar="DIR")

@@ -99,6 +99,7 @@ class _Asker:
         before, started = self._running.cpu(), time.monotonic()
         number = self._desk.ask(parse(text), "")
         answered = self._until(lambda: self._answered(number) == self._sites)
+        counting = self._running.cpu()[0] - before[0]
         total = self._until(lambda: gather(self._book, number).total.method in ("linkage", "sketch"))
         hub, unit, sites = (after - once for after, once in zip(self._running.cpu(), before, strict=True))
         time.sleep(0.2)
@@ -110,7 +111,7 @@ class _Asker:
             "slowest": 1e3 * slowest, "answered": 1e3 * (answered - started), "total": 1e3 * (total - started),
             "over": 1e3 * (answered - started - slowest), "pulled": 1e3 * (max(one[2] for one in own) - started),
             "ready": 1e3 * (max(one[3] for one in own) - started), "site_cpu": 1e3 * statistics.median(one[4] for one in own),
-            "hub_cpu": 1e3 * hub, "unit_cpu": 1e3 * unit, "sites_cpu": 1e3 * sites,
+            "hub_cpu": 1e3 * hub, "hub_counts": 1e3 * counting, "unit_cpu": 1e3 * unit, "sites_cpu": 1e3 * sites,
         }  # fmt: skip
 
     def _answered(self, number: str) -> int:
@@ -135,15 +136,20 @@ def tell(found: Found) -> list[str]:
     """The part of the document."""
     head = [
         "Sites", "question", "slowest site", "hub knows all counts", "after the slowest", "worst", "distinct patients known",
-        "CPU of a site", "CPU of all sites", "CPU of the hub",
+        "CPU of a site", "CPU of all sites", "CPU of the hub until all counts", "with tokens",
     ]  # fmt: skip
     rows = [
         [_sites(name, one), _KINDS[kind], *(_ms(one[kind], n) for n in ("slowest", "answered", "over")), f"{one[kind]['over']['worst']:,.0f}",
-         *(_ms(one[kind], n) for n in ("total", "site_cpu", "sites_cpu", "hub_cpu"))]
+         *(_ms(one[kind], n) for n in ("total", "site_cpu", "sites_cpu", "hub_counts", "hub_cpu"))]
         for name, one in found["runs"].items() for kind in _KINDS
     ]  # fmt: skip
     plain = [
-        ["plain queue", _KINDS[kind], *(_ms(one, n) for n in ("slowest", "answered", "over")), f"{one['over']['worst']:,.0f}"]
+        [
+            "plain queue",
+            _KINDS[kind],
+            *(_ms(one, n) for n in ("slowest", "answered", "over")),
+            f"{one['over']['worst']:,.0f}",
+        ]
         for kind, one in found.get("plain", {}).items()
     ]
     loads = ", ".join(f"{one['load']}" for one in found["runs"].values())

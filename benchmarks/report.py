@@ -13,6 +13,7 @@ from benchmarks import (
     federated,
     ingest_run,
     learning,
+    linkage,
     network,
     questions,
     region,
@@ -40,8 +41,8 @@ _ROWS = [
 
 def write(work: Path, document: Path) -> None:
     """Write the document from what there is."""
-    known = (facts_run, ingest_run, region, region_run, datamart, federated, learning, network)
-    facts, loads, made, regions, marts, models, lessons, asked = (_read(work / m.RESULT) for m in known)
+    known = (facts_run, ingest_run, region, region_run, datamart, federated, learning, linkage, network)
+    facts, loads, made, regions, marts, models, lessons, links, asked = (_read(work / m.RESULT) for m in known)
     parts = [_HEAD]
     if facts:
         parts += [_machine("Facts", facts), *_questions(facts), *_peers(facts), *_slopes(facts), *_storage(facts)]
@@ -55,6 +56,8 @@ def write(work: Path, document: Path) -> None:
         parts += [_machine("Federated statistics", models), *federated.tell(models)]
     if lessons:
         parts += [_machine("Federated learning", lessons), *learning.tell(lessons)]
+    if links:
+        parts += [_machine("Linking records of several sites", links), *linkage.tell(links)]
     if asked:
         parts += [_machine("A network of thirty sites", asked), *network.tell(asked)]
     document.write_text("\n".join([*parts, _METHOD]))
@@ -338,7 +341,9 @@ per patient) and persons of its own, one in five of whom other sites may know. A
 one that nobody asked before, another each time; `again`: one that the sites answered before. A site's time runs from having the job on
 disk to having its answer ready; `slowest` is the largest of a question, in that very run, in which thirty sites share two cores. What the
 hub takes after that is all the rest: putting the question, sixty signed messages over TLS, the sites' waits for a core, every answer on
-disk at both ends. In `1 s to answer` each site keeps its answer back until a second after it had the job, as if it had a machine of its
+the hub's disk. Tokens follow the counts, in sixty messages more: what they cost is in `with tokens` and in the time until distinct
+patients are known. A question follows the one before 0.2 s after its total, while the hub still deletes that one's tokens,
+overwritten: part of what is waited for. In `1 s to answer` each site keeps its answer back until a second after it had the job, as if it had a machine of its
 own that takes so long: all thirty then answer at the same moment. The first question of a kind is left out of the medians.
 
 To measure again: `make bench`, or `python -m benchmarks facts --facts 1000000` for a small scale; `python -m benchmarks render`

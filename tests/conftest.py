@@ -10,12 +10,14 @@ import pytest
 if TYPE_CHECKING:
     from xdist.scheduler import LoadFileScheduling
 
+pytest_plugins = ["tests.kept"]
 ROOT = Path(__file__).resolve().parent.parent
 
 
 # Files that read one large site: together in one process, since another would only wait for it to be built.
 ONE_SITE = {"test_cases.py": "everything", "test_loading.py": "everything", "test_privacy.py": "everything",
             "test_catalogue.py": "region", "test_region.py": "region"}  # fmt: skip
+WHOLE = {"test_every_page.py", "test_keyboard.py"}  # read and change one site that takes seconds to fill
 
 # Each of these takes twenty seconds or more: begun first, so that no process is left alone with one at the end.
 LONG = {
@@ -38,6 +40,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadFileS
         def _split_scope(self, nodeid: str) -> str:
             file = super()._split_scope(nodeid)
             folder, _, name = file.rpartition("/")
+            if folder == "tests/browser" and name in WHOLE:
+                return "whole"
             return ONE_SITE.get(name, file) if folder == "tests/spec" else file
 
     return Files(config, log)

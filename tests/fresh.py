@@ -1,10 +1,8 @@
-"""Empty sites, warehouses and databases for tests: each made once per process by the house's own doors, then copied."""
+"""Empty sites, warehouses and databases for tests: each made once per run by the house's own doors, then copied."""
 
 from __future__ import annotations
 
 import shutil
-import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 from estran.app import Site, create_site, key_path_of
@@ -13,13 +11,12 @@ from estran.state import StateDatabase
 from estran.state.schema import secret
 from estran.state.transactions import writing
 from estran.warehouse import Warehouse
-
-_KEPT: dict[object, tempfile.TemporaryDirectory[str]] = {}
+from tests.kept import once
 
 
 def site(directory: Path, settings: Settings) -> Site:
     """A new empty site; two of the same settings have the same key."""
-    made = _made(("site", repr(settings)), lambda folder: steady(create_site(folder / "site", settings).state))
+    made = once(("site", repr(settings)), lambda folder: steady(create_site(folder / "site", settings).state))
     shutil.copytree(made / "site", directory, dirs_exist_ok=True)
     shutil.copy2(key_path_of(made / "site"), key_path_of(directory))
     return Site(directory, settings, key_path_of(directory))
@@ -27,14 +24,14 @@ def site(directory: Path, settings: Settings) -> Site:
 
 def warehouse(directory: Path, settings: Settings) -> Warehouse:
     """A new empty warehouse."""
-    made = _made(("warehouse", repr(settings)), lambda folder: Warehouse.create(folder / "w", settings))
+    made = once(("warehouse", repr(settings)), lambda folder: Warehouse.create(folder / "w", settings))
     shutil.copytree(made / "w", directory)
     return Warehouse.open(directory, settings)
 
 
 def state(path: Path) -> StateDatabase:
     """A new application database, with every migration done."""
-    made = _made("state", lambda folder: steady(StateDatabase.open(folder / "state.sqlite")))
+    made = once("state", lambda folder: steady(StateDatabase.open(folder / "state.sqlite")))
     shutil.copy2(made / "state.sqlite", path)
     return StateDatabase.open(path)
 
@@ -44,10 +41,3 @@ def steady(state: StateDatabase) -> None:
     with writing(state.engine) as connection:
         connection.execute(secret.insert().values(name="disclosure", value=bytes(32)))
     state.close()
-
-
-def _made(name: object, make: Callable[[Path], object]) -> Path:
-    if name not in _KEPT:
-        _KEPT[name] = tempfile.TemporaryDirectory(prefix="estran-empty-")
-        make(Path(_KEPT[name].name))
-    return Path(_KEPT[name].name)

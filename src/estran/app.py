@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from estran.warehouse import Snapshot, Warehouse
 if TYPE_CHECKING:  # each command imports only what it needs: everything together takes seconds
     from estran.identity.keys import SiteKey
     from estran.identity.linkage import LinkageTokens
+    from estran.identity.matching import MatchingTokens
     from estran.identity.vault import Vault
     from estran.projects.actors import Actor
     from estran.projects.datamarts.shelf import Datamarts, Workshop
@@ -117,6 +118,18 @@ class Site:
     @cached_property
     def _tokens(self) -> dict[tuple[bytes, bool], tuple[int, LinkageTokens]]:
         return {}
+
+    def matching_tokens(self, key: bytes, patients: Collection[int], *, with_ins: bool) -> MatchingTokens:
+        """Tokens, trait by trait, of some patients, under the key of one run of a network."""
+        from estran.identity.matching import matching_tokens
+
+        with self.vault() as vault:
+            return matching_tokens(vault.everybody(patients), key, with_ins=with_ins)
+
+    def numbers_of(self, patient: int) -> list[int]:
+        """Every number that a patient had, before merges too."""
+        with self.vault() as vault:
+            return vault.identities_of(patient)
 
     @contextlib.contextmanager
     def vault(self) -> Iterator[Vault]:

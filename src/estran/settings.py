@@ -69,6 +69,8 @@ class Settings:
     controller: str = _setting("", "Who answers for the warehouse before the law: name and address of the hospital, told to the public.")
     dpo_contact: str = _setting("", "How to reach the data protection officer, told to the public.")
     hdab_contact: str = _setting("", "E-mail address of the health data access body, told by the catalogue that leaves (HealthDCAT-AP).")
+    catalogue_homepage: str = _setting("", "Address that the catalogue names as the site's own; public_url when empty.")
+    catalogue_public: bool = _setting(False, "Whether everybody may read what the site holds as HealthDCAT-AP, at /catalogue.ttl and /catalogue.jsonld.")
     retention_years: int = _setting(20, "Years for which the warehouse keeps data about a patient, from the last stay on.")
     retention_basis: str = _setting("", "Decision that set retention_years, for the registry sheet.")
     committee_opinion: str = _setting("", "Number and date of the opinion of the scientific and ethics committee on the warehouse.")

@@ -16,7 +16,9 @@ _WAY = """node => {
 }"""  # what a person presses next: past the menu by its skip link, then down, or up when it was passed
 _SEEN = """node => {
     const style = getComputedStyle(node), box = node.getBoundingClientRect();
-    const ring = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0;
+    const reach = node.querySelector(".reach");  // what a link within a drawing shows its focus by
+    const drawn = reach && getComputedStyle(reach).stroke !== "none" && parseFloat(getComputedStyle(reach).strokeWidth) > 2;
+    const ring = drawn || style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0;
     const x = Math.min(Math.max(box.left + box.width / 2, 1), innerWidth - 1);
     const parts = [0.1, 0.3, 0.5, 0.7, 0.9].map(part => box.top + box.height * part).filter(y => y >= 0 && y < innerHeight);
     const above = parts.map(y => document.elementFromPoint(x, y)).filter(found => found);

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import datetime as dt
 import shutil
-import tempfile
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from tests import fresh
+from tests.kept import once
 
 from estran.model.feeds import Feed
 from estran.model.tables import TABLES
@@ -42,7 +41,14 @@ CONCEPTS = [
     ("CIM10", "E85", "Amylose", "Amyloidosis", "diagnosis", None),
     ("CIM10", "K74.6", "Cirrhose du foie, autre et sans précision", "Cirrhosis of liver", "diagnosis", None),
     ("CIM10", "I10", "Hypertension essentielle", "Essential hypertension", "diagnosis", None),
-    ("CCAM", "DZQM006", "Échographie-doppler transthoracique du cœur", "Transthoracic echocardiography", "procedure", None),
+    (
+        "CCAM",
+        "DZQM006",
+        "Échographie-doppler transthoracique du cœur",
+        "Transthoracic echocardiography",
+        "procedure",
+        None,
+    ),
     ("LOINC", "2160-0", "Créatinine", "Creatinine", "laboratory", "umol/L"),
     ("LOINC", "4548-4", "Hémoglobine A1c", "Haemoglobin A1c", "laboratory", "%"),
     ("LOINC", "33762-6", "NT-proBNP", "NT-proBNP", "laboratory", "ng/L"),
@@ -115,7 +121,9 @@ class Rows:
         self.of: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
         self.facts = 0
 
-    def document(self, patient: int, day: int, kind: str, title: str, text: str | None, stay: int | None, unit: int) -> int:
+    def document(
+        self, patient: int, day: int, kind: str, title: str, text: str | None, stay: int | None, unit: int
+    ) -> int:
         number = len(self.of["document"])
         self.of["document"].append(
             {"document_id": number, "patient_id": patient, "identity_id": patient, "stay_id": stay, "kind": kind, "title": title,
@@ -159,29 +167,33 @@ def source_of(kind: str) -> str:
 
 def build(folder: Path, language: str = "fr", patients: int = PATIENTS) -> Site:
     """Write the hospital into `folder` and open it, with one account per role."""
-    shutil.copytree(_written(language, patients).name, folder, dirs_exist_ok=True)
+    shutil.copytree(_written(language, patients), folder, dirs_exist_ok=True)
     settings = _settings(language)
-    return Site(folder, settings, StateDatabase.open(folder / "state.sqlite"), Warehouse.open(folder / "warehouse", settings))
+    return Site(
+        folder, settings, StateDatabase.open(folder / "state.sqlite"), Warehouse.open(folder / "warehouse", settings)
+    )
 
 
 def _settings(language: str) -> Settings:
     return Settings(name="CHU de l'Estran (démonstration)", language=language)
 
 
-@cache
-def _written(language: str, patients: int) -> tempfile.TemporaryDirectory[str]:
-    """The hospital, written once per process: fifteen passwords take seconds to hash."""
-    kept = tempfile.TemporaryDirectory(prefix="estran-small-")
-    folder, settings = Path(kept.name), _settings(language)
+def _written(language: str, patients: int) -> Path:
+    return once(("small", language, patients), lambda folder: _write(folder, language, patients))
+
+
+def _write(folder: Path, language: str, patients: int) -> None:
+    settings = _settings(language)
     warehouse = Warehouse.create(folder / "warehouse", settings)
     with warehouse.writer() as writer:
         writer.commit(hospital(patients))
     state = fresh.state(folder / "state.sqlite")
-    for role in Role:
-        create_account(state, KEY_HOLDER, str(role), PASSWORD, role, language)
+    first, *others = Role
+    password = create_account(state, KEY_HOLDER, str(first), PASSWORD, first, language).password_hash
+    for role in others:  # to hash it fourteen times more takes seconds
+        state.accounts.add(str(role), password, str(role), language)
     Sealing.with_key(Site(folder, settings, state, warehouse), bytes(32))
     state.close()
-    return kept
 
 
 def hospital(patients: int) -> Changes:
@@ -192,10 +204,17 @@ def hospital(patients: int) -> Changes:
 def _changes(rows: Rows) -> Changes:
     tables = {name: pa.Table.from_pylist(found, TABLES[name]) for name, found in rows.of.items() if found}
     upserted = {"patient", "stay", "unit", "concept", "load", "quarantine"}
-    counters = {"document": len(rows.of["document"]), "concept": len(CONCEPTS), "unit": len(UNITS), "load": 3, "file": 3}
+    counters = {
+        "document": len(rows.of["document"]),
+        "concept": len(CONCEPTS),
+        "unit": len(UNITS),
+        "load": 3,
+        "file": 3,
+    }
     return Changes(
         append={name: table for name, table in tables.items() if name not in upserted},
-        upsert={name: table for name, table in tables.items() if name in upserted}, counters=counters,
+        upsert={name: table for name, table in tables.items() if name in upserted},
+        counters=counters,
     )
 
 
@@ -220,7 +239,12 @@ def _lists(rows: Rows) -> None:
     for number, (code, label) in enumerate(UNITS):
         rows.of["unit"].append({"unit_id": number, "code": code, "label": label, "level": "service"})
     now = int(dt.datetime.now(dt.UTC).timestamp() * 1_000_000)
-    loads = [("report", 1240, 1236, 3, 1), ("hl7v2/labo", 5210, 5180, 18, 12), ("fhir", 880, 880, 0, 0), ("hl7v2/pmsi", 640, 636, 4, 0)]
+    loads = [
+        ("report", 1240, 1236, 3, 1),
+        ("hl7v2/labo", 5210, 5180, 18, 12),
+        ("fhir", 880, 880, 0, 0),
+        ("hl7v2/pmsi", 640, 636, 4, 0),
+    ]
     for number, (source, read, loaded, superseded, quarantined) in enumerate(loads):
         rows.of["load"].append(
             {"load_id": number, "file_no": number, "part": "", "source": source, "started": now - 3_700_000_000, "finished": now - 3_600_000_000 * (number + 1),
@@ -292,7 +316,13 @@ def _ordinary_patient(rows: Rows, rng: np.random.Generator, patient: int) -> Non
     heart, diabetes, liver = rng.random() < age / 180, rng.random() < 0.28, rng.random() < 0.05
     for _ in range(1 + int(rng.integers(0, 3))):
         start = (dt.date(2018, 1, 1) - EPOCH).days + int(rng.integers(0, 2300))
-        stay = rows.stay(patient, start, int(rng.integers(0, 14)), "venue" if rng.random() < 0.7 else "emergency", int(rng.integers(0, 4)))
+        stay = rows.stay(
+            patient,
+            start,
+            int(rng.integers(0, 14)),
+            "venue" if rng.random() < 0.7 else "emergency",
+            int(rng.integers(0, 4)),
+        )
         summary = rows.document(patient, start, "pmsi", "RUM", None, stay, 0)
         for has, concept in ((heart, 1), (diabetes, 4), (liver, 6), (rng.random() < 0.4, 7)):
             if has:

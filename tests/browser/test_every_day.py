@@ -1,10 +1,11 @@
-"""Every day: a criterion taken from the tree of codes, the cohort saved, starred, followed and shared; by keyboard."""
+"""Every day: a criterion taken from the tree of codes, the cohort saved, starred, followed and shared; by keyboard alone."""
 
 from __future__ import annotations
 
 import re
 
 from playwright.sync_api import expect
+from tests.browser.keys import Keys
 from tests.browser.serving import Opener, Portal
 from tests.browser.test_pages import serious
 
@@ -14,8 +15,9 @@ from estran.projects.following import run_due
 
 def test_a_question_is_browsed_saved_followed_and_shared(open_page: Opener, portal: Portal) -> None:
     page = open_page("/cohort", login="methodologist")
-    page.locator("#add-code-1").click()
-    page.get_by_role("button", name="Parcourir").first.click()
+    keys = Keys(page)
+    keys.press("#add-code-1")
+    keys.press(page.get_by_role("button", name="Parcourir"))
     page.wait_for_selector("concept-tree [role=treeitem]")
     page.keyboard.press("ArrowRight")
     page.wait_for_selector("[data-code='I50']")
@@ -30,19 +32,19 @@ def test_a_question_is_browsed_saved_followed_and_shared(open_page: Opener, port
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Enter")
     expect(page.locator("#tree")).to_contain_text("Insuffisance cardiaque")
-    page.click("#save")
-    page.fill("#cohort-name", "Insuffisances à suivre")
+    keys.press("#save")
+    keys.write("#cohort-name", "Insuffisances à suivre")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Insuffisances à suivre")).to_be_visible()
-    page.get_by_role("button", name="Favori : Insuffisances à suivre").press("Enter")
+    keys.press(page.get_by_role("button", name="Favori : Insuffisances à suivre"))
     expect(page.get_by_role("button", name="Favori : Insuffisances à suivre")).to_have_attribute("aria-pressed", "true")
-    page.get_by_text("Suivre et partager").first.click()
-    page.get_by_label("Reposer cette question").first.select_option("daily")
-    page.get_by_role("button", name="Reposer : Insuffisances à suivre").press("Enter")
+    keys.press(page.locator("summary", has_text="Suivre et partager"))
+    keys.choose(page.get_by_label("Reposer cette question"), "daily")
+    keys.go(page.get_by_role("button", name="Reposer : Insuffisances à suivre"))
     expect(page.get_by_text("chaque jour").first).to_be_visible()
     assert run_due(ReadingRoom(portal.site)) >= 1
-    page.get_by_text("Suivre et partager").first.click()
-    page.get_by_label("Un collègue").first.fill("dim_physician")
+    keys.press(page.locator("summary", has_text="Suivre et partager"))
+    keys.write(page.get_by_label("Un collègue"), "dim_physician")
     page.keyboard.press("Enter")
     expect(page.get_by_text("partagée").first).to_be_visible()
     assert serious(page) == []

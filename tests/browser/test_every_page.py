@@ -17,6 +17,7 @@ from tests.unit.portal.routes import routes
 from estran.portal.server import create_app
 
 NO_PAGES = {
+    "/pools": "test_pools", "/pools/{pool}": "test_pools",
     "/healthz": "JSON", "/api/search": "JSON", "/api/status": "JSON", "/api/openapi.json": "JSON", "/transparency/data.json": "JSON",
     "/patients/{patient_id}/events": "JSON, drawn by the page of the patient",
     "/reviews/{list_id}/patients/{patient}/events": "JSON, drawn by the page of the review",
@@ -27,6 +28,11 @@ NO_PAGES = {
     "/cohort/counts": "part of /cohort, there when its total is", "/cohort/patients/{patient_id}/why": "part of /cohort/patients: test_building",
     "/concepts": "part of /cohort: test_building", "/concepts/tree": "part of /cohort: test_every_day",
     "/originals/{number}/state": "part of /originals/{number}",
+    "/catalogue.ttl": "a file", "/catalogue.jsonld": "a file",
+    "/network/catalogue": "a hub's: test_network_catalogue", "/network/catalogue/{kind}/{key:path}": "a hub's: test_network_catalogue",
+    "/network/oppositions": "a hub's: test_network_catalogue", "/network/rules": "a hub's: test_network_catalogue", "/network/audit": "a hub's: test_network_catalogue",
+    "/transparency/network": "a hub's: test_network_catalogue",
+    "/network/sites/{member}": "a hub's: test_network_catalogue",
     "/network": "a hub's: test_network", "/network/{question}": "a hub's: test_network",
     "/network/{question}/answers": "part of /network/{question}",
     "/network/statistics": "a hub's: test_network_statistics", "/network/statistics/{study}": "a hub's: test_network_statistics",

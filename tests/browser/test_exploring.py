@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import expect
+from tests.browser.keys import Keys
 from tests.browser.serving import Opener, Portal, served
 from tests.browser.test_pages import serious
 from tests.unit.projects.explored import explored
@@ -37,11 +38,11 @@ def test_a_cohort_and_a_patient_are_pictures_that_lead_on(open_page: Opener, por
     page.goto(portal.base + "/patients/22")
     expect(page.locator(".pedigree .symbol")).to_have_count(5)
     assert serious(page) == []
-    page.get_by_role("link", name="P21, mère").press("Enter")
+    Keys(page).go(page.get_by_role("link", name="P21, mère"))
     expect(page).to_have_url(portal.base + "/patients/21")
     word = page.locator(".cloud button").first
     code = (word.get_attribute("value") or "").partition("|")[2]
-    word.press("Enter")
+    Keys(page).go(word)
     expect(page).to_have_url(portal.base + "/cohort")
     expect(page.locator("#tree")).to_contain_text(code)
     page.goto(portal.base + "/patients/0")
@@ -49,7 +50,7 @@ def test_a_cohort_and_a_patient_are_pictures_that_lead_on(open_page: Opener, por
     assert serious(open_page("/patients/22", language="en", theme="dark")) == []
     page = open_page("/cohort/portrait", login="researcher", language="en", theme="dark")
     assert serious(page) == []
-    page.get_by_role("link", name="Show the words").press("Enter")
+    Keys(page).go(page.get_by_role("link", name="Show the words"))
     expect(page.get_by_role("heading", name="What sets these patients apart")).to_be_visible()
 
 
@@ -59,7 +60,7 @@ def test_an_original_is_asked_for_with_a_reason(open_page: Opener, portal: Porta
     portal.site.state.perimeters.put(clinician.id, Perimeter(patients=(0, 1, 2)), "test")
     page = open_page("/documents/0/original", login="clinician")
     assert serious(page) == []
-    page.get_by_label("Pourquoi les soins").fill("urgence vitale du patient" + WHY)
+    Keys(page).write(page.get_by_label("Pourquoi les soins"), "urgence vitale du patient" + WHY)
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Original du document 0")).to_be_visible()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from playwright.sync_api import expect
+from tests.browser.keys import Keys
 from tests.browser.serving import Opener, Watch
 from tests.browser.test_pages import serious
 
@@ -18,7 +19,7 @@ def test_the_feeds_are_shown_with_their_loads(open_page: Opener) -> None:
 def test_work_asked_for_on_the_page_waits_for_who_holds_the_key(open_page: Opener) -> None:
     page = open_page("/feeds", language="en")
     source = page.locator("section:has(#loads) tbody tr td").first.inner_text()
-    page.get_by_role("button", name=f"Read all of {source} again").first.click()
+    Keys(page).press(page.get_by_role("button", name=f"Read all of {source} again"))
     page.wait_for_url("**/feeds**")
     row = page.locator("section:has(#jobs) tbody tr").first
     expect(row).to_contain_text("waiting")

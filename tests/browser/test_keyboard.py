@@ -27,9 +27,11 @@ from tests.browser.whole_site import (
     MEMBER,
     METHOD,
     OFFICER,
+    People,
     Whole,
 )
 
+from estran.projects.life.machine import Step
 from estran.projects.rights_desk import RightsJob
 
 At = Callable[[str, str], Keys]
@@ -117,6 +119,101 @@ def test_a_member_votes_and_the_chair_concludes(at: At, everything: Whole) -> No
     expect(chair.page.locator("section:has(#votes)")).to_contain_text("Une bonne question.")
     chair.step("accept", reason="Le comité soutient le projet.")
     expect(chair.page.locator("section:has(#decision)")).to_contain_text("Le comité soutient le projet.")
+
+
+def test_a_project_from_its_expert_to_its_decision(at: At, everything: Whole) -> None:
+    """Advised already: an expert asked and heard, a session called, interests declared, votes, conditions."""
+    people = People(everything.site)
+    number = people.asked("Un projet jugé sans souris")
+    people.take(number, "max", Step.ADVISE, opinion="favourable", text="Méthode solide.")
+    here = f"/projects/{number}"
+    method = at(METHOD, here)
+    method.step("ask", expert=str(people.id["eve"]), due=LATER)
+    at("expert", here).step("opine", opinion="favourable", text="Utile et faisable.")
+    method = at(METHOD, here)
+    method.press("#do-call summary")
+    method.write("#f-call-day", LATER)
+    method.tick(*(f"#do-call input[name=members][value='{people.id[f'm{n}']}']" for n in range(1, 5)))
+    method.step("call", chair=str(people.id["m1"]), quorum="2")
+    at("member4", f"{here}/committee").step("declare", conflict=True, reason="Nous publions ensemble.")
+    people.vote(number, m2="conditions")
+    chair = at(MEMBER, f"{here}/committee")
+    chair.step("declare")
+    chair.step("vote", vote="conditions", reason="Une bonne question, à préciser.")
+    chair.step("condition", reason="Le comité soutient le projet.", conditions="Arrondir l’âge")
+    expect(chair.page.locator("section:has(#decision)")).to_contain_text("Arrondir l’âge")
+
+
+def test_a_project_from_its_conditions_to_its_opening(at: At, everything: Whole) -> None:
+    """A condition lifted, five pieces filed, the charter signed, the project opened."""
+    people = People(everything.site)
+    number = people.asked("Un projet ouvert sans souris")
+    people.weighed(number)
+    people.vote(number, m1="conditions", m2="conditions", m3="conditions")
+    people.take(number, "m1", Step.CONDITION, reason="D’accord.", conditions="Arrondir l’âge")
+    here = f"/projects/{number}"
+    method = at(METHOD, here)
+    method.step("lift", condition="1", proof="L’âge est donné en années.")
+    method.step("confirm")
+    for piece in people.project(number).route.pieces:
+        method.step("file", piece=str(piece), reference=f"GED-{piece}", day="05012026")
+    at(MATE, here).step("sign", charter=True)
+    handler = at(ENGINEER, here)
+    handler.step("open")
+    expect(handler.page.locator(".stations [aria-current=step]")).to_have_text("Projets ouverts")
+
+
+def test_a_project_from_its_opening_to_its_end(at: At, everything: Whole) -> None:
+    """Amended twice, suspended and resumed, closed, its outputs told, archived, destroyed, ended."""
+    people = People(everything.site)
+    number = people.asked("Un projet clos sans souris")
+    people.weighed(number)
+    people.accept(number)
+    people.open(number)
+    here = f"/projects/{number}"
+    lead = at(LEAD, here)
+    lead.step("amend", reason="Le recueil dure.", months="6")
+    at(METHOD, here).step("grant", reason="Accordé.")
+    lead.page.reload()
+    lead.press("#do-amend summary")
+    lead.write("#do-amend input[name=variables_name]", "Troponine")
+    lead.write("#do-amend textarea[name=variables_why]", "Mesure la souffrance du cœur")
+    lead.step("amend", reason="Une question de plus.")
+    at(MEMBER, here).step("approve", reason="Utile.")
+    handler = at(ENGINEER, here)
+    expect(handler.page.locator("section:has(#amendments) .badge.good")).to_have_count(2)
+    handler.step("suspend", reason="Une vérification.")
+    handler.step("resume", reason="Tout va bien.")
+    lead.page.reload()
+    lead.step("close", reason="L’étude est finie.")
+    lead.step("output", kind="publication", title="Sans souris", reference="doi:10.1000/1", day="01062026", found="Rien.")
+    handler.page.reload()
+    handler.step("archive", what="Protocole", how="Archives, cote 7", day="01012046")
+    handler.step("destroy", what="Datamarts", how="Par l’entrepôt", day="02062026")
+    handler.step("end")
+    expect(handler.page.locator("section:has(#steps) li").first).to_contain_text("projet terminé")
+
+
+def test_a_call_for_projects_is_published(at: At) -> None:
+    keys = at(METHOD, "/projects")
+    keys.press("summary:has-text('Publier un appel')")
+    keys.write("#call-title", "Appel sans souris")
+    keys.write("#call-deadline", LATER)
+    keys.write("#call-grid", "Originalité=10")
+    keys.go("form[action='/projects/calls'] button")
+    expect(keys.page.get_by_role("rowheader", name="Appel sans souris")).to_be_visible()
+    keys.write("#address", "max@chu.example")
+    keys.go("form[action='/projects/notices'] button")
+    expect(keys.page.locator("#address")).to_have_value("max@chu.example")
+
+
+def test_a_file_is_handed_in_to_the_airlock(at: At, everything: Whole) -> None:
+    keys = at(LEAD, "/spaces")
+    keys.go(f"main a[href='/spaces/{everything.numbers['space']}']")
+    keys.tick(keys.page.get_by_label("effectifs.csv"))
+    keys.write(keys.page.get_by_label("À quoi ils servent"), "Tableau 1")
+    keys.go(keys.page.get_by_role("button", name="Rendre"))
+    assert "/airlock/" in keys.page.url
 
 
 def test_a_datamart_is_asked_for(at: At, everything: Whole) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, expect
 from tests.browser.axe import violations
+from tests.browser.keys import Keys
 from tests.browser.serving import Watch, served, sign_in
 from tests.browser.small_site import Site, build
 from tests.network_kit import Network, add_hospital, network
@@ -44,9 +45,10 @@ def test_sites_answer_as_they_come(
     sign_in(page, base, "researcher")
     page.goto(base + "/network")
     assert violations(page) == []
-    page.fill("#text", "CIM10:I10")
-    page.fill("#title", "Hypertension")
-    page.click("main form button.main")
+    keys = Keys(page)
+    keys.write("#text", "CIM10:I10")
+    keys.write("#title", "Hypertension")
+    keys.go("main form button.main")
     answered, down = {"fr": ("a répondu", "injoignable"), "en": ("answered", "cannot be reached")}[language]
     rows = page.locator("#answers tbody tr")
     expect(rows).to_have_count(3)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from tests.browser.axe import violations
+from tests.browser.keys import Keys
 from tests.browser.serving import Watch, served, sign_in
 from tests.browser.small_site import Site, build
 from tests.network_kit import Network, add_hospital, network
@@ -30,10 +31,13 @@ def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Network, Sit
 
 def ask(page: Page, base: str, method: str, **given: str) -> None:
     page.goto(base + "/network/statistics")
-    page.select_option("#method", method)
+    keys = Keys(page)
+    keys.choose("#method", method)
     for name, value in given.items():
-        page.fill(f"#{name}", value)
-    page.click("main form button.main")
+        field = page.locator(f"#{name}")
+        act = keys.choose if field.evaluate("node => node.tagName") == "SELECT" else keys.write
+        act(field, value)
+    keys.go("main form button.main")
     page.wait_for_selector("#study")
 
 

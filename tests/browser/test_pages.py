@@ -9,6 +9,7 @@ import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
+from tests.browser.keys import Keys
 from tests.browser.serving import Opener, Portal, Watch, sign_in
 
 PAGES = {
@@ -84,16 +85,16 @@ def test_signing_out_revokes_the_session(portal: Portal, browser: Browser) -> No
 
 def test_the_account_menu_changes_language_and_theme_by_keyboard(open_page: Opener) -> None:
     page = open_page("/", language="fr", theme="light")
-    page.locator("#account summary").focus()
-    page.keyboard.press("Enter")
-    page.get_by_role("button", name="English").press("Enter")
+    keys = Keys(page)
+    keys.press("#account summary")
+    keys.go(page.get_by_role("button", name="English"))
     expect(page.get_by_role("link", name="Cohort builder")).to_be_visible()
-    page.locator("#account summary").press("Enter")
-    page.get_by_role("button", name="Dark").press("Enter")
+    keys.press("#account summary")
+    keys.go(page.get_by_role("button", name="Dark"))
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert background == "rgb(11, 19, 29)"
-    page.locator("#account summary").press("Enter")
+    keys.press("#account summary")
     page.keyboard.press("Escape")
     expect(page.locator("#account")).not_to_have_attribute("open", "")
 
@@ -189,16 +190,17 @@ def test_the_timeline_of_ten_thousand_events_paints_smoothly(open_page: Opener) 
 def test_the_timeline_is_walked_by_keyboard_and_opens_documents(open_page: Opener) -> None:
     page = open_page("/patients/0")
     page.wait_for_selector("patient-timeline[data-painted]")
-    canvas = page.locator("canvas")
-    canvas.press("n")
+    keys = Keys(page)
+    keys.press("patient-timeline canvas", "n")
     expect(page.locator("patient-timeline [role=status]")).not_to_have_text("")
-    for _ in range(3):
-        canvas.press("n")
-    canvas.press("Enter")
+    for key in "+nn-n":
+        page.keyboard.press(key)
+    page.keyboard.press("Enter")
     page.wait_for_url("**/documents/*")
     page.go_back()
-    page.get_by_label("Biologie").uncheck()
-    page.locator(".events summary").click()
+    keys.press(page.get_by_label("Biologie"), "Space")
+    expect(page.get_by_label("Biologie")).not_to_be_checked()
+    keys.press(".events summary")
     expect(page.locator(".events tbody tr").first).to_be_visible()
 
 

@@ -6,6 +6,7 @@ import re
 
 import pytest
 from playwright.sync_api import Page, expect
+from tests.browser.keys import Keys
 from tests.browser.review_form import FORM
 from tests.browser.serving import Opener, Portal, Watch
 from tests.browser.small_site import PASSWORD
@@ -135,7 +136,8 @@ def test_a_text_is_marked_by_keyboard_alone_and_settled(
     document = book.texts(1)[0].document_id
     page = open_page(f"/reviews/1/documents/{document}", login="anne")
     assert serious(page) == []
-    page.locator("article").focus()
+    keys = Keys(page)
+    keys.reach("article")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Shift+ArrowRight")
     page.keyboard.press("d")
@@ -155,7 +157,7 @@ def test_a_text_is_marked_by_keyboard_alone_and_settled(
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Shift+ArrowRight")
     page.keyboard.press("s")
-    page.get_by_role("button", name="Terminé").click()
+    keys.go(page.get_by_role("button", name="Terminé"))
     expect(page.locator("h1")).to_contain_text("Patient P")
     (kept,) = [one for one in book.marked(1) if one.document_id == document]
     assert kept.done
@@ -164,13 +166,14 @@ def test_a_text_is_marked_by_keyboard_alone_and_settled(
 
     bruno = open_page(f"/reviews/1/documents/{document}", login="bruno", language="en", theme="dark")
     expect(bruno.locator("[data-list]")).to_contain_text("No mark yet.")
-    bruno.get_by_role("button", name="Done").click()
+    Keys(bruno).go(bruno.get_by_role("button", name="Done"))
     expect(bruno.locator("h1")).to_contain_text("Patient P")
     chloe = open_page(f"/reviews/1/settle-text/{document}", login="chloe")
     expect(chloe.locator("tr.differs")).to_have_count(len(kept.spans))
     assert serious(chloe) == []
-    chloe.locator("[data-take]").first.click()
+    keys = Keys(chloe)
+    keys.press("[data-take]")
     expect(chloe.locator("[data-list] li")).to_have_count(1)
-    chloe.get_by_role("button", name="Ces annotations font foi").click()
+    keys.go(chloe.get_by_role("button", name="Ces annotations font foi"))
     expect(chloe.get_by_role("heading", name="À arbitrer")).to_be_visible()
     assert [one.final for one in book.marked(1) if one.document_id == document].count(True) == 1

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from tests.browser.keys import Keys
 from tests.browser.serving import Portal, Watch, sign_in
 from tests.browser.small_site import PASSWORD
 from tests.browser.test_pages import serious
@@ -64,24 +65,25 @@ def test_a_passkey_is_added_then_signs_in_and_a_copy_of_it_does_not(portal: Port
 
 def test_one_time_codes_are_set_up_from_the_picture_and_asked(portal: Portal, page: Page) -> None:
     sign_in(page, portal.base, "auditor")
+    keys = Keys(page)
     page.goto(portal.base + HERE)
-    page.click(f"form[action='{HERE}/codes'] button")
+    keys.go(f"form[action='{HERE}/codes'] button")
     box = page.locator(".qr svg").bounding_box()
     assert box is not None
     assert box["width"] == box["height"] > 100
     assert serious(page) == []
     shown = page.inner_text("p.secret").replace(" ", "")
     secret = base64.b32decode(shown + "=" * (-len(shown) % 8))
-    page.fill("#code", code_at(secret, int(time.time() // PERIOD) - 1))
-    page.click("main .button.main")
+    keys.write("#code", code_at(secret, int(time.time() // PERIOD) - 1))
+    keys.go("main .button.main")
     expect(page.locator("#recovery li")).to_have_count(8)
     page.context.clear_cookies()
     page.goto(portal.base + "/sign-in")
-    page.fill("#login", "auditor")
-    page.fill("#password", PASSWORD)
+    keys.write("#login", "auditor")
+    keys.write("#password", PASSWORD)
     page.keyboard.press("Enter")
     expect(page.locator("#code")).to_be_visible()
     assert serious(page) == []
-    page.fill("#code", code_at(secret, int(time.time() // PERIOD)))
+    keys.write("#code", code_at(secret, int(time.time() // PERIOD)))
     page.keyboard.press("Enter")
     page.wait_for_url(portal.base + "/")

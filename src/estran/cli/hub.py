@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from estran import app as house
+from estran.cli import hub_catalogue, hub_govern, hub_oppositions, hub_pool
 from estran.cli.ask import QuestionArg, question
 from estran.cli.recording import recorded
 from estran.cli.show import JsonOpt, KeyOpt, SiteArg, console, emit, errors, number, table
@@ -28,7 +29,9 @@ from estran.hub.agent.rules import Rules, write_rules
 from estran.hub.conducting import Conductor
 from estran.hub.desk import HubDesk
 from estran.hub.gathering import Gathered, advance, after_answer
+from estran.hub.harvest import harvesting
 from estran.hub.keys import Identity
+from estran.hub.matching import Linkages
 from estran.hub.office import Office, Taken, answer_to
 from estran.hub.server import Door
 from estran.hub.studies import Studies
@@ -63,10 +66,13 @@ def register(app: typer.Typer) -> None:
     group.command(epilog="Example: estran hub withdraw ouest chu-d-angers")(withdraw)
     group.command("linkage-key", epilog="Example: estran hub linkage-key ouest.linkage")(linkage_key)
     group.command("agent", epilog="Example: estran hub agent mysite --once")(agent)
-    from estran.cli import hub_learning, hub_statistics  # they take the group from here
+    for part in (hub_catalogue, hub_govern, hub_oppositions, hub_pool):
+        part.register(group)
+    from estran.cli import hub_learning, hub_linkage, hub_statistics  # they take the group from here
 
     hub_statistics.register()
     hub_learning.register()
+    hub_linkage.register()
     app.add_typer(group, name="hub")
     app.command("agent", epilog="Example: estran agent mysite --once")(agent)
 
@@ -145,6 +151,7 @@ def status(hub: HubArg, key: KeyOpt = None, json: JsonOpt = False) -> None:
                 "name": opened.book.meta("name"),
                 "members": rows,
                 "refused": refused,
+                "oppositions": hub_oppositions.owed(opened.book),
             }
         )
         return
@@ -155,6 +162,7 @@ def status(hub: HubArg, key: KeyOpt = None, json: JsonOpt = False) -> None:
         [["–" if row[c] is None else row[c] for c in columns] for row in rows],
         numbers=(4,),
     )
+    hub_oppositions.say_owed(hub_oppositions.owed(opened.book))
     for row in refused:
         console.print(
             f"{row['messages']} messages not taken of {row['member'] or 'nobody known'}: {row['why']}", highlight=False
@@ -177,17 +185,18 @@ def serve(
         else:
             console.print(f"Door: https://{host}:{found}  (Ctrl+C ends it)", highlight=False)
 
-    studies = Studies(opened.folder)
-    Conductor(opened.book, studies).advance_all()
+    studies, linkages = Studies(opened.folder), Linkages(opened.book, opened.folder)
+    conductor = Conductor(opened.book, studies)
 
     def heard(taken: Taken) -> None:
-        """After an answer, go on with the study it is of, or see whether the linkage unit is to count."""
+        """After an answer, go on with the study or linkage it is of, or see whether the linkage unit is to count."""
         job = str(taken.message.body.get("uuid"))
-        Conductor(opened.book, studies).answered(job)
+        conductor.answered(job)
+        linkages.answered(job)
         after_answer(opened.book, job)
 
-    door = Door(opened.office, heard)
-    asyncio.run(door.serve(host, port, ready))
+    with harvesting(hub):
+        asyncio.run(Door(opened.office, heard, conductor.advance_all).serve(host, port, ready))
 
 
 def ask(
@@ -216,7 +225,7 @@ def ask(
 
 def _enough(found: Gathered) -> bool:
     """Whether nothing that comes by itself is still to come: who is down or must be asked is not waited for."""
-    total = found.total.method != "bounds" or not any(site.has for site in found.sites)
+    total = found.total.method != "bounds" or not any(site.has or site.owes for site in found.sites)
     return total and not any(site.state in ("waiting", "late") for site in found.sites)
 
 
@@ -453,15 +462,28 @@ def embedded(opened: hubs.HubHouse, hub: Path) -> list[Path]:
 
 def _run_embedded(opened: hubs.HubHouse, hub: Path, asked: str) -> None:
     """Run each agent of an embedded hub once, the linkage unit last; those at work by themselves are left alone."""
+    for path in run_members(opened, hub):
+        advance(opened.book, asked, patient=False)
+        run_once(opened.office, path)
+
+
+def run_members(opened: hubs.HubHouse, hub: Path) -> list[Path]:
+    """Run each site's agent of an embedded hub once; the folders of its linkage units."""
     folders = embedded(opened, hub)
     units = [path for path in folders if not (path / "estran.toml").is_file()]
     for path in folders:
         if path not in units:
             run_once(opened.office, path)
-    if units:
-        advance(opened.book, asked, patient=False)
-    for path in units:
-        run_once(opened.office, path)
+    return units
+
+
+def run_sites(hub: Path, key: Path | None = None) -> None:
+    """Run the agent of each site on the hub's own machine once."""
+    opened = opened_house(hub, key)
+    for path in embedded(opened, hub):
+        if (path / "estran.toml").is_file():
+            run_once(opened.office, path)
+    opened.close()
 
 
 def run_once(office: Office, path: Path) -> None:

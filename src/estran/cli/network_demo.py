@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 
 from estran import app as house
+from estran.catalog import measuring
 from estran.cli.hub import LINKAGE_FOLDER, embed, embedded, opened_house, place_of, serve
 from estran.cli.region import demo_region
 from estran.cli.show import console
@@ -58,6 +59,7 @@ def _member(opened: hubs.HubHouse, directory: Path, name: str, kind: str, linkag
     if site is not None:
         write_rules(folder, Rules())
         keep_linkage_key(site, folder, linkage_key, invitation.network)
+        measuring.measure(site.snapshot(), site.state)
         place_of(directory)  # the account of the network is made where nobody waits
 
 

@@ -8,6 +8,7 @@ doi 10.1007/978-3-662-47989-6_12): chunks can be neither cut off, left out, nor 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import tarfile
@@ -23,13 +24,14 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from estran.exchange.whole import flush
-from estran.model.errors import InputRefused, UsageError
+from estran.model.errors import InputRefused, StoreError, UsageError
 
 MAGIC = b"ESTRAN-PARCEL-1\n"
 CHUNK = 65_536
 _TAG, _KEY = 16, 32
 _INFO = b"estran parcel 1"
 _PIECE = 1 << 20
+_OURS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 def read_public_key(path: Path) -> X25519PublicKey:
@@ -87,7 +89,8 @@ def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
 
 
 def open_parcel(path: Path, key: X25519PrivateKey, folder: Path) -> None:
-    """Unpack into an existing folder; InputRefused when the parcel is not for this key or was altered."""
+    """Unpack into an existing folder; InputRefused when the parcel is not for this key or was altered, StoreError when this
+    machine cannot write it (a full disk says nothing of the parcel)."""
     with path.open("rb") as file:
         if file.read(len(MAGIC)) != MAGIC:
             raise InputRefused("This is no sealed package.", where=path.name)
@@ -103,6 +106,8 @@ def open_parcel(path: Path, key: X25519PrivateKey, folder: Path) -> None:
             while stream.read(_PIECE):  # to the chunk that says it is the last one
                 pass
         except (InvalidTag, ValueError, tarfile.TarError, EOFError, OSError) as error:
+            if isinstance(error, OSError) and error.errno in _OURS:
+                raise StoreError("The package cannot be unpacked: the disk is full, or fails.", where=str(folder)) from error
             raise InputRefused("The package is not for this key, or was altered.", where=path.name) from error
 
 

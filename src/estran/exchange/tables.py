@@ -69,9 +69,10 @@ def write_duckdb(tables: Mapping[str, Path], target: Path) -> None:
 
 
 @contextmanager
-def files_as_views(tables: Mapping[str, Path]) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A database in memory with a view per file, and `numbered_<table>` with the rows' place in it (`file_row_number`)."""
-    with _connected(None, tables) as connection:
+def files_as_views(tables: Mapping[str, Path], spill: Path | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database in memory with a view per file (or pattern of files), and `numbered_<table>` with the rows' place in it
+    (`file_row_number`). `spill` is where what does not fit in memory goes; beside the tables otherwise."""
+    with _connected(None, tables, spill) as connection:
         for name, path in tables.items():
             connection.execute(f'CREATE VIEW "{name}" AS SELECT * FROM {_source(path)}')
             connection.execute(
@@ -89,9 +90,11 @@ def _quoted(path: Path) -> str:
 
 
 @contextmanager
-def _connected(target: Path | None, tables: Mapping[str, Path]) -> Iterator[duckdb.DuckDBPyConnection]:
+def _connected(
+    target: Path | None, tables: Mapping[str, Path], spill: Path | None = None
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """What does not fit in memory goes beside the tables, for as long as it takes."""
-    beside = next(iter(tables.values())).parent / ".spill"
+    beside = (spill or next(iter(tables.values())).parent) / ".spill"
     with duckdb.connect(":memory:" if target is None else str(target), config=dict(OFFLINE)) as connection:
         connection.execute(f"SET memory_limit = '{_MEMORY}'")
         connection.execute(f"SET temp_directory = {_quoted(beside)}")

@@ -24,6 +24,7 @@ from estran.hub.wire import File, Message, Refused
 from estran.model.errors import UsageError
 
 FILE_NAME = "hub.sqlite"
+# Rows that may be long are in tables with row numbers: in the others SQLite reads whole rows to compare their keys.
 _VERSION = 1
 _SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -44,12 +45,12 @@ CREATE INDEX question_asked ON question (asked);
 CREATE TABLE job (
   id TEXT PRIMARY KEY, question TEXT REFERENCES question (id), member TEXT NOT NULL REFERENCES member (id), kind TEXT NOT NULL,
   body TEXT NOT NULL, created REAL NOT NULL, expires REAL NOT NULL, taken REAL, state TEXT NOT NULL, answered REAL,
-  said TEXT NOT NULL DEFAULT '', answer TEXT NOT NULL DEFAULT '{}', digest TEXT NOT NULL DEFAULT '') WITHOUT ROWID;
+  said TEXT NOT NULL DEFAULT '', answer TEXT NOT NULL DEFAULT '{}', digest TEXT NOT NULL DEFAULT '');
 CREATE INDEX job_member ON job (member, state, created);
 CREATE INDEX job_question ON job (question);
 CREATE TABLE file (
   job TEXT REFERENCES job (id), side TEXT, number INTEGER, name TEXT NOT NULL, data BLOB NOT NULL,
-  PRIMARY KEY (job, side, number)) WITHOUT ROWID;
+  PRIMARY KEY (job, side, number));
 CREATE TABLE refusal (member TEXT, code TEXT, times INTEGER NOT NULL, last REAL NOT NULL, PRIMARY KEY (member, code)) WITHOUT ROWID
 """
 OPEN = ("queued", "taken", "approval")  # states of a job that still waits for its answer
@@ -328,6 +329,13 @@ class HubBook:
             self._keep_files(job, "answer", files)
         return "kept"
 
+    def asks_tokens(self, question: str) -> bool:
+        """Whether a site answered a question and was not asked for the tokens that it said it has."""
+        return self.db.one(
+            "SELECT 1 FROM job WHERE question = ? AND kind = 'count' AND state = 'ok' AND json_extract(answer, '$.tokens') = 1 "
+            "AND member NOT IN (SELECT member FROM job WHERE question = ? AND kind = 'tokens')", (question, question),
+        ) is not None  # fmt: skip
+
     def question(self, question: str) -> Question | None:
         """A question by its id."""
         found = self.db.one("SELECT * FROM question WHERE id = ?", (question,))
@@ -345,6 +353,16 @@ class HubBook:
         )
         return [_job(row) for row in rows]
 
+    def jobs_by_id(self, jobs: Sequence[str]) -> list[JobRecord]:
+        """Jobs by their ids, in the order they were made."""
+        marks = ", ".join("?" * len(jobs))
+        return [_job(row) for row in self.db.rows(f"SELECT * FROM job WHERE id IN ({marks}) ORDER BY created, id", jobs)]
+
+    def of_kind(self, kind: str) -> list[JobRecord]:
+        """The jobs of a kind that no question put, in the order they were made."""
+        rows = self.db.rows("SELECT * FROM job WHERE kind = ? AND question IS NULL ORDER BY created, id", (kind,))
+        return [_job(row) for row in rows]
+
     def job(self, job: str) -> JobRecord | None:
         """A job by its id."""
         found = self.db.one("SELECT * FROM job WHERE id = ?", (job,))
@@ -358,9 +376,16 @@ class HubBook:
             )
             self.db.write("DELETE FROM file WHERE job = ?", (job,))
 
+    def jobs_of_kind(self, kind: str) -> list[JobRecord]:
+        """Every job of a kind, in the order they were made."""
+        return [_job(row) for row in self.db.rows("SELECT * FROM job WHERE kind = ? ORDER BY created, id", (kind,))]
+
     def files(self, job: str, side: str) -> tuple[File, ...]:
-        """The files that went with a job ("job") or came with its answer ("answer")."""
+        """The files that went with a job ("job") or came with its answer ("answer"). A job whose body names answers under
+        `sent` (what a file is called, and the job that it came with) takes their files along."""
         rows = self.db.rows("SELECT name, data FROM file WHERE job = ? AND side = ? ORDER BY number", (job, side))
+        if side == "job":
+            rows += self.db.rows(_SENT_ON, (job,))
         return tuple(File(str(row[0]), bytes(row[1])) for row in rows)
 
     def sent(self, question: str) -> dict[str, frozenset[str]]:
@@ -378,6 +403,11 @@ class HubBook:
         jobs = "job IN (SELECT id FROM job WHERE question = ?)"
         with self.db.writing():
             self.db.write(f"DELETE FROM file WHERE {jobs} AND (side = 'job' OR name = ?)", (question, name))
+
+    def drop_files(self, job: str, side: str) -> None:
+        """Drop the files that went with a job, or came with its answer."""
+        with self.db.writing():
+            self.db.write("DELETE FROM file WHERE job = ? AND side = ?", (job, side))
 
     def forget_old_files(self, now: float) -> None:
         """Drop all files of jobs whose time is over, but for sketches: what they say is what was shown."""
@@ -400,6 +430,11 @@ class HubBook:
     def _expire(self, member: str, now: float) -> None:
         past = "state IN ('queued', 'taken', 'approval') AND expires <= ?"
         self.db.write(f"UPDATE job SET state = 'expired' WHERE member = ? AND {past}", (member, now))
+
+
+_SENT_ON = """
+SELECT sent.key, file.data FROM job, json_each(job.body, '$.sent') AS sent JOIN file ON file.job = sent.value
+WHERE job.id = ? AND file.side = 'answer' AND file.name = substr(sent.key, 1, instr(sent.key, '/') - 1) ORDER BY sent.key"""
 
 
 def answer_digest(state: str, said: str, body: dict[str, Any], files: Sequence[File]) -> str:

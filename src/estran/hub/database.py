@@ -11,7 +11,7 @@ from typing import Any
 
 from estran.model.errors import StoreError
 
-_PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "busy_timeout = 10000")
+_PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON", "busy_timeout = 10000")
 
 
 class Database:
@@ -36,19 +36,31 @@ class Database:
                 self.write(f"PRAGMA user_version = {version}")
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
-        """All or nothing, on disk at the end; an inner block belongs to the outer one."""
+    def writing(self, *, durable: bool = True) -> Iterator[None]:
+        """All or nothing, on disk at the end; an inner block belongs to the outer one. Without `durable` the end does not
+        wait for the disk: what a power failure may undo (a killed process undoes nothing), the last of it first."""
         with self._lock, self._told():
             if self._db.in_transaction:
                 yield
                 return
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-            except BaseException:
-                self._db.rollback()
-                raise
-            self._commit()
+            with self._synchronous(durable=durable):
+                self._db.execute("BEGIN IMMEDIATE")
+                try:
+                    yield
+                except BaseException:
+                    self._db.rollback()
+                    raise
+                self._commit()
+
+    @contextmanager
+    def _synchronous(self, *, durable: bool) -> Iterator[None]:
+        if not durable:
+            self._db.execute("PRAGMA synchronous = NORMAL")
+        try:
+            yield
+        finally:
+            if not durable:
+                self._db.execute("PRAGMA synchronous = FULL")
 
     @contextmanager
     def part(self) -> Iterator[None]:

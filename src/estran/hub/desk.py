@@ -12,6 +12,7 @@ from estran.cohort.language import json as question_json
 from estran.cohort.query import Node
 from estran.hub.book import HubBook, Member, Question
 from estran.hub.gathering import Gathered, advance, gather
+from estran.hub.governance import Governance, beside, require_charter, seen
 from estran.model.errors import NotAllowed, UsageError
 from estran.projects.actors import Actor
 from estran.projects.audit import permit
@@ -40,6 +41,7 @@ class HubDesk:
 
     def __init__(self, state: StateDatabase, book: HubBook, actor: Actor) -> None:
         self._state, self._book, self.actor = state, book, actor
+        self.governance = Governance(state, book, beside(book), actor)
 
     @property
     def name(self) -> str:
@@ -54,12 +56,13 @@ class HubDesk:
         asked = [one for one in self._book.members("site", active=True) if not sites or one.id in sites]
         said = question_json.dumps(opened)
         permit(self._state, self.actor, Action.ASK_HUB, Target(f"network question to {len(asked)} sites"), query=said)
+        require_charter(self._state, self.governance.shelf, self.actor)
         if not asked:
             raise UsageError("No site of this name has joined the network.", hint="estran hub invite HUB NAME")
         question = Question(
             secrets.token_hex(8), time.time(), self.actor.login, title.strip()[:200], said, {"distinct": distinct}
         )
-        body = {"cohort": question_json.to_object(opened), "distinct": distinct}
+        body = {"cohort": question_json.to_object(opened), "distinct": distinct, "path": [self._book.meta("network")]}
         self._book.ask(question, [(one.id, "count", body) for one in asked], question.asked + LIFE)
         return question.id
 
@@ -84,9 +87,10 @@ class HubDesk:
         return found, self.stand(question)
 
     def stand(self, question: str) -> Gathered:
-        """Where a question stands now."""
+        """Where a question stands now, with the numbers that the network lets this person see."""
         advance(self._book, question)
-        return gather(self._book, question)
+        sight = self.governance.shelf.sight(self.actor.role)
+        return seen(gather(self._book, question), sight, self._state.seats.of(self.actor.account_id))
 
     def mine(self) -> list[Question]:
         """My questions, the newest first; those of everybody for who runs the hub."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from estran.hub.agent.counting import SKETCH, TOKENS
 from estran.hub.book import HubBook, JobRecord, Member, Question
-from estran.hub.wire import LONGEST, File
+from estran.hub.wire import LONGEST
 from estran.model.errors import UsageError
 from estran.projects.gate import Shown
 from estran.release.sketch import WORST_ERROR, Estimate, Sketch, united
@@ -27,10 +27,23 @@ Now = Callable[[], float]
 
 
 @dataclass(frozen=True)
+class Inner:
+    """A site behind a site that is a hub itself."""
+
+    name: str
+    state: str
+    said: str = ""
+    shown: Shown | None = None
+    members: tuple[Inner, ...] = ()
+
+
+@dataclass(frozen=True)
 class SiteAnswer:
     """One site. `state`: answered, waiting, late, down, refused, approval, unsupported, failed or expired.
 
-    `seconds` from question to answer; `shown` and what follows only when answered.
+    `seconds` from question to answer; `shown` and what follows only when answered. `method` says how the distinct total
+    of a site that is a hub itself was found, `members` what its own sites answered, as far as it tells. `owes`: its tokens
+    were asked for at that moment (seconds since 1970), and may come.
     """
 
     member: str
@@ -43,6 +56,9 @@ class SiteAnswer:
     unknown: tuple[str, ...] = ()
     entities: tuple[dict[str, Any], ...] = ()
     has: frozenset[str] = field(default_factory=frozenset)
+    method: str = ""
+    members: tuple[Inner, ...] = ()
+    owes: float | None = None
 
 
 @dataclass(frozen=True)
@@ -72,31 +88,35 @@ class Gathered:
     @property
     def settled(self) -> bool:
         """Whether nothing more is to come without somebody doing something."""
-        return not any(site.state in ("waiting", "late", "down", "approval") for site in self.sites)
+        return not any(
+            site.owes is not None or site.state in ("waiting", "late", "down", "approval") for site in self.sites
+        )
 
 
 def gather(book: HubBook, question: str, now: Now = time.time) -> Gathered:
     """Where a question stands."""
     moment, jobs, sent = now(), book.jobs(question, "count"), book.sent(question)
     members, gone = {member.id: member for member in book.members()}, book.gone()
-    sites = sorted(
-        (
-            _site(members[job.member], job, moment, sent.get(job.id, frozenset()), gone.get(job.member, 0.0))
-            for job in jobs
-        ),
-        key=lambda one: one.name,
-    )
+    later = {job.member: job for job in book.jobs(question, TOKENS)}
+
+    def site(job: JobRecord) -> SiteAnswer:
+        has = frozenset[str]().union(*(sent.get(one.id, ()) for one in (job, later.get(job.member, job))))
+        found = _site(members[job.member], job, moment, has, gone.get(job.member, 0.0))
+        return replace(found, owes=_asked_at(later.get(job.member), moment))
+
+    sites = sorted(map(site, jobs), key=lambda one: one.name)
     given = [site for site in sites if site.state == "answered"]
     return Gathered(tuple(sites), _total(book, question, given, jobs))
 
 
 def advance(book: HubBook, question: str, now: Now = time.time, *, patient: bool = True) -> str | None:
-    """Have the linkage unit count, once all that are not late have answered (or at once, unless `patient`) and it has
-    not yet for so many; the id of the job, if one was made."""
+    """Ask for the tokens once all sites that are not late have answered (or at once, unless `patient`), then have the
+    linkage unit count once these have come and it has not yet for so many; the id of its job, if one was made."""
     record, unit = book.question(question), next(iter(book.members("linkage", active=True)), None)
     if record is None or unit is None or not record.body.get("distinct", True):
         return None
     moment = now()
+    _ask_tokens(book, record, moment, patient=patient)
     if not _ready(book, record, moment, patient=patient):
         return None
     with book.db.writing():  # two processes may look at once
@@ -104,11 +124,12 @@ def advance(book: HubBook, question: str, now: Now = time.time, *, patient: bool
         if not ready:
             return None
         counts = {job.member: job for job in book.jobs(question, "count")}
-        sealed = ((site, _file(book, counts[site], TOKENS)) for site in sorted(ready))
-        files = [File(f"{TOKENS}/{site}", data) for site, data in sealed if data is not None]
+        sent = {job.member: job for job in book.jobs(question, TOKENS)}
+        where = {f"{TOKENS}/{site}": sent.get(site, counts[site]).id for site in sorted(ready)}
         floor = max(_whole(counts[site].answer.get("floor")) for site in ready)
         expires = max(job.expires for job in counts.values())
-        return book.add_job(question, unit.id, "link", {"sites": sorted(ready), "floor": floor}, moment, expires, files)
+        body = {"sites": sorted(ready), "floor": floor, "sent": where}
+        return book.add_job(question, unit.id, "link", body, moment, expires)
 
 
 def after_answer(book: HubBook, job: str, now: Now = time.time) -> None:
@@ -126,6 +147,36 @@ def after_answer(book: HubBook, job: str, now: Now = time.time) -> None:
         advance(book, str(found[0]), now)
 
 
+def ask_for_tokens(book: HubBook, job: str) -> None:
+    """Ask a site for the tokens of an answer that has just come, without waiting for the other sites."""
+    found = book.job(job)
+    if found is not None and found.kind == "count" and found.question and book.members("linkage", active=True):
+        _want(book, found.question, [found], time.time())
+
+
+def _ask_tokens(book: HubBook, question: Question, moment: float, *, patient: bool) -> None:
+    """They are many bytes: they are asked for when nobody's count is expected, and not where sketches do."""
+    if book.asks_tokens(question.id):
+        found = gather(book, question.id, lambda: moment)
+        if found.total.method != "sketch" and not (patient and any(site.state == "waiting" for site in found.sites)):
+            _want(book, question.id, book.jobs(question.id, "count"), moment)
+
+
+def _want(book: HubBook, question: str, counts: Sequence[JobRecord], moment: float) -> None:
+    """One job each for those who said that they have tokens and were not asked for them."""
+    with book.db.writing():
+        asked = {one.member for one in book.jobs(question, TOKENS)}
+        for job in counts:
+            has = job.state == "ok" and job.answer.get(TOKENS) is True
+            if has and job.member not in asked and job.expires > moment:
+                book.add_job(question, job.member, TOKENS, job.body, moment, job.expires)
+
+
+def _asked_at(job: JobRecord | None, moment: float) -> float | None:
+    """When the tokens that are still to come were asked for."""
+    return job.created if job is not None and job.state in ("queued", "taken") and job.expires > moment else None
+
+
 def _ready(book: HubBook, question: Question, moment: float, *, patient: bool) -> frozenset[str]:
     """The sites whose tokens the linkage unit is to count now; none when it is not its turn."""
     found, links = gather(book, question.id, lambda: moment), book.jobs(question.id, "link")
@@ -136,7 +187,9 @@ def _ready(book: HubBook, question: Question, moment: float, *, patient: bool) -
         or any(set(job.body.get("sites", ())) >= ready for job in links)
     ):
         return frozenset()
-    if patient and any(site.state == "waiting" for site in found.sites):
+    if patient and any(
+        site.state == "waiting" or (site.owes is not None and moment - site.owes < LATE_AFTER) for site in found.sites
+    ):
         return frozenset()
     # While sites come late, one by one, each total takes as long as all before it: there are few of them.
     last = max((job.created for job in links), default=question.asked)
@@ -162,6 +215,7 @@ def _site(member: Member, job: JobRecord, now: float, sent: frozenset[str], gone
         member.id, member.name, "answered", job.said, (job.answered or now) - job.created, shown, _number(body.get("elapsed_ms")),
         tuple(str(code)[:200] for code in _listed(body, "unknown")),
         tuple(_entity(one) for one in _listed(body, "entities") if isinstance(one, dict)), sent,
+        str(body.get("method", ""))[:20], _inner(body),
     )  # fmt: skip
 
 
@@ -194,6 +248,25 @@ def _shown(body: dict[str, Any]) -> Shown | None:
     if any(type(value) is not int or value < 0 for value in values):
         return None
     return Shown(*values)
+
+
+_STATES = frozenset(("answered", "waiting", "late", "down", "refused", "approval", "unsupported", "failed", "expired"))
+_MOST_INNER, _DEEPEST = 200, 3
+
+
+def _inner(body: dict[str, Any], depth: int = 1) -> tuple[Inner, ...]:
+    """The sites behind an answer, as many and as deep as is sensible."""
+    rows = body.get("members", ())
+    if not isinstance(rows, list) or depth > _DEEPEST:
+        return ()
+    return tuple(
+        Inner(
+            str(one.get("name", ""))[:120], str(one["state"]), str(one.get("said", ""))[:300],
+            _shown(one) if one["state"] == "answered" and "count" in one else None, _inner(one, depth + 1),
+        )
+        for one in rows[:_MOST_INNER]
+        if isinstance(one, dict) and one.get("state") in _STATES
+    )  # fmt: skip
 
 
 def _whole(value: Any) -> int:

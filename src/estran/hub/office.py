@@ -14,7 +14,9 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from estran.hub.book import HubBook, seconds
+from estran.hub.gathering import ask_for_tokens
 from estran.hub.keys import Identity, Public
+from estran.hub.oppositions import beside
 from estran.hub.wire import PROTOCOLS, WINDOW, File, Message, Refused, nonce_of, seal, unseal
 from estran.model.errors import UsageError
 
@@ -151,6 +153,11 @@ class Office:
         how = self.book.answer(taken.member, job, state, said[:1000], body, message.files, seconds(self.clock()))
         return self._reply("receipt", taken, {"uuid": job, "how": how})
 
+    def opposition(self, taken: Taken) -> bytes:
+        """Note what patients of a member refused; say of each whether it was obeyed yet."""
+        told = beside(self.book).take(taken.member, taken.message.body, seconds(self.clock()))
+        return self._reply("noted", taken, {"notices": told})
+
     def refusal(self, data: bytes, error: Refused, taken: Taken | None = None) -> bytes:
         """A refusal, signed too: it tells the hub's clock, what is spoken here, and to a member
         that lost count (a site restored from a backup) the last number taken of it. Counted, if it was not yet: `taken`
@@ -185,7 +192,10 @@ def answer_to(office: Office, data: bytes, certificate: str | None) -> tuple[boo
     try:
         taken = office.take(data, certificate)
         with office.book.db.writing():
-            return True, reply_to(office, taken)
+            reply = reply_to(office, taken)
+            if taken.message.kind == "result":
+                ask_for_tokens(office.book, str(taken.message.body.get("uuid")))
+            return True, reply
     except Refused as error:
         return False, office.refusal(data, error, taken)
 
@@ -196,7 +206,9 @@ def reply_to(office: Office, taken: Taken) -> bytes:
     known = office.book.member(taken.member)
     if taken.message.kind != "join" and (known is None or known.state != "active"):
         raise Refused("unknown", "The sender is not known here.")
-    make = {"join": office.join, "nextjob": office.job, "result": office.result}.get(taken.message.kind)
+    make = {"join": office.join, "nextjob": office.job, "result": office.result, "opposition": office.opposition}.get(
+        taken.message.kind
+    )
     if make is None:
         raise Refused("kind", f"The hub knows no message of the kind '{taken.message.kind[:40]}'.")
     with office.book.db.writing():

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import ssl
 from collections.abc import Callable
@@ -22,15 +23,17 @@ from estran.model.errors import EstranError
 log = logging.getLogger(__name__)
 LONGEST_WAIT = 25.0  # seconds for which a member that asks for a job is kept waiting
 _LOOK_EVERY = 0.02  # seconds between two looks whether another process put a question
+_CLOCK_EVERY = 2.0  # seconds between two looks whether somebody was waited for long enough
 _STATUS = {"malformed": 400, "kind": 404, "version": 426, "unasked": 409}
 Answered = Callable[[Taken], None]
 
 
 class Door:
-    """One open door. `answered` is called after each answer that was taken."""
+    """One open door. `answered` is called after each answer that was taken, `clock` every two seconds: for what is to
+    be done when nobody comes."""
 
-    def __init__(self, office: Office, answered: Answered) -> None:
-        self._office, self._answered = office, answered
+    def __init__(self, office: Office, answered: Answered, clock: Callable[[], None] = lambda: None) -> None:
+        self._office, self._answered, self._clock = office, answered, clock
         self._known = set(office.book.certificates(seconds(office.clock())))
         self._context = server_context(office.identity, self._known)
         self._turns: Turns[bytes] = Turns(office.book.db)
@@ -40,15 +43,15 @@ class Door:
     async def serve(self, host: str, port: int, ready: Callable[[int], None] = lambda port: None) -> None:
         """Answer until cancelled; `ready` is told the port."""
         app = web.Application(client_max_size=LONGEST)
-        # The two paths are those at which Hutch Bunny polls and hands in; each is the same door here.
-        app.add_routes(
-            [web.post(path, self._take) for path in ("/join", "/task/nextjob/{member}", "/task/result/{job}/{member}")]
-        )
+        # Two of the paths are those at which Hutch Bunny polls and hands in; each is the same door here.
+        paths = ("/join", "/task/nextjob/{member}", "/task/result/{job}/{member}", "/task/opposition/{member}")
+        app.add_routes([web.post(path, self._take) for path in paths])
         # Who hangs up is waited for no longer: a job given to nobody would look as if it were being done.
         runner = web.AppRunner(app, access_log=None, handle_signals=False, handler_cancellation=True)
         await runner.setup()
         site = web.TCPSite(runner, host, port, ssl_context=self._context, shutdown_timeout=1)
         await site.start()
+        gc.freeze()  # what is loaded by now stays: looking through it takes longer than a message
         ready(runner.addresses[0][1])
         try:
             await self._watch()
@@ -58,8 +61,11 @@ class Door:
 
     async def _watch(self) -> None:
         """Wake who waits when another process wrote, and let new members in."""
-        book, seen = self._office.book, (-1, -1)
+        book, seen, struck = self._office.book, (-1, -1), -_CLOCK_EVERY
         while True:
+            if (now := asyncio.get_running_loop().time()) - struck >= _CLOCK_EVERY:
+                struck = now
+                self._told(self._clock)
             if (version := book.db.version()) != seen:
                 seen = version
                 self._wake()
@@ -102,11 +108,15 @@ class Door:
         return b""
 
     def _after(self, taken: Taken) -> None:
+        self._told(lambda: self._answered(taken))
+        self._written.set()
+
+    def _told(self, work: Callable[[], None]) -> None:
+        """Do what is not part of a reply; an error is the hub's own, and ends nothing."""
         try:
-            self._answered(taken)
+            work()
         except EstranError as error:
             log.error("%s: %s", type(error).__name__, error.what)
-        self._written.set()
 
     async def _wait(self, taken: Taken) -> None:
         """Until there is a job, or the member has waited as long as it asked to."""

@@ -11,6 +11,7 @@ from estran.analysis.federated.masking import FEWEST_SITES
 from estran.cohort.language import json as question_json
 from estran.hub.book import HubBook
 from estran.hub.conducting import Conductor, Doing
+from estran.hub.governance import Sight, beside, require_charter
 from estran.hub.studies import ASKING, Step, Studies, Study
 from estran.hub.study import Asked
 from estran.model.errors import NotAllowed, UsageError
@@ -49,6 +50,7 @@ class StudyDesk:
         members = tuple(one.id for one in self._book.members("site", active=True) if not sites or one.id in sites)
         target = Target(f"{asked.method} of {len(members)} sites")
         permit(self._state, self.actor, Action.ASK_HUB, target, query=question_json.dumps(opened))
+        require_charter(self._state, beside(self._book), self.actor)
         asked.check()
         if len(members) < FEWEST_SITES:
             raise UsageError("A statistic is computed over three sites or more.", hint="ask more sites")
@@ -76,9 +78,18 @@ class StudyDesk:
         return self.stand(study)
 
     def stand(self, study: str) -> Seen | None:
-        """Where a study stands now, as far as the answers allow."""
+        """Where a study stands now, as far as the answers and the rules of the network allow."""
         found = self.conductor.advance(study)
-        return None if found is None else Seen(found, self.conductor.doing(found), tuple(self._studies.steps(study)))
+        if found is None:
+            return None
+        return Seen(self._as_seen(found), self.conductor.doing(found), tuple(self._studies.steps(study)))
+
+    def _as_seen(self, study: Study) -> Study:
+        """A total of several sites is not shown to who sees the own site alone, nor an estimate of each to who sees totals."""
+        sight = beside(self._book).sight(self.actor.role)
+        if sight is Sight.SITES or (sight is Sight.TOTAL and study.body.method != "meta") or not study.result:
+            return study
+        return replace(study, result="", said="The rules of the network do not show you this result.")
 
     def go_on(self, study: str) -> None:
         """Go on without the sites that have not answered yet; UsageError when there is no such study of this person."""

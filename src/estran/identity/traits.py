@@ -42,6 +42,7 @@ class Person:
     deceased: bool | None = None
     death_source: str | None = None  # who told the death: hospital when nobody says, insee
     other_numbers: tuple[str, ...] = ()
+    provisional: bool | None = None  # the identity is not sure: provisional, doubtful or invented for the moment
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class Known:
 _FIELDS = (
     "family_names", "given_names", "birth", "sex", "addresses", "postcode", "city", "commune", "phones",
     "mails", "relatives", "birth_place", "death_date", "deceased", "other_numbers", "ins",
-    "death_source",
+    "death_source", "provisional",
 )  # fmt: skip
 _PLACE = {name: place for place, name in enumerate(_FIELDS)}
 _LISTS = frozenset(
@@ -87,7 +88,7 @@ _LISTS = frozenset(
     for n in ("family_names", "given_names", "addresses", "phones", "mails", "relatives", "other_numbers", "birth")
 )
 _ROW = frozenset(_PLACE[n] for n in ("birth", "sex", "postcode", "commune", "death_date", "deceased", "death_source"))
-_UNMASKED = frozenset(_PLACE[n] for n in ("sex", "commune", "death_date", "deceased", "death_source"))
+_UNMASKED = frozenset(_PLACE[n] for n in ("sex", "commune", "death_date", "deceased", "death_source", "provisional"))
 _PERSON_FIELDS = tuple(f.name for f in fields(Person) if f.name in _PLACE)
 
 Value = Any  # str, bool, or tuple of str; (iso date, precision) for birth

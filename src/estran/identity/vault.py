@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import datetime as dt
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -286,11 +286,11 @@ class Vault:
             "confidential": False,
         }
 
-    def everybody(self) -> Iterator[tuple[int, Traits]]:
-        """Each patient with what is known of them."""
+    def everybody(self, only: Collection[int] | None = None) -> Iterator[tuple[int, Traits]]:
+        """Each patient, or each of some, with what is known of them."""
         self._refresh()
         for (identity,) in self._store.rows("SELECT identity_id FROM identity ORDER BY identity_id"):
-            if self._groups.patient(identity) == identity:
+            if (only is None or identity in only) and self._groups.patient(identity) == identity:
                 yield identity, self.traits(identity)
                 self._persons.shrink()
 

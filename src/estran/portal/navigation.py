@@ -53,6 +53,7 @@ GROUPS = (
     Group(_("Projects"), (
         Door("/projects", _("Projects"), Action.PROJECTS),
         Door("/datamarts", _("Datamarts"), Action.DATAMARTS),
+        Door("/pools", _("Pools"), Action.POOLS),
         Door("/spaces", _("Workspaces"), Action.WORKSPACE),
         Door("/airlock", _("Airlock"), Action.RELEASE),
     )),

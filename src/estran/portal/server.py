@@ -14,6 +14,8 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from estran.hub.book import HubBook
+from estran.hub.harvest import shelf_of
+from estran.hub.pooling.book import PoolBook
 from estran.hub.studies import Studies
 from estran.model.errors import EstranError, NotAllowed, UsageError
 from estran.portal.limits import RateLimit
@@ -25,6 +27,7 @@ from estran.portal.routes import (
     audit,
     care,
     catalog,
+    catalogue_file,
     cohorts,
     concepts,
     datamarts,
@@ -35,11 +38,14 @@ from estran.portal.routes import (
     home,
     lists,
     network,
+    network_catalogue,
+    network_rules,
     network_statistics,
     originals,
     owndata,
     patients,
     people,
+    pools,
     project_data,
     projects,
     reviewing,
@@ -72,17 +78,22 @@ def create_app(site: SiteServices, hub: HubBook | None = None) -> FastAPI:
     app = FastAPI(title="Estran", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan(site))
     app.state.room = ReadingRoom(site)
     app.state.hub = hub
+    app.state.catalogues = None if hub is None else shelf_of(hub)
+    app.state.pools = None if hub is None else PoolBook(hub.db.path.parent)
     app.state.studies = None if hub is None else Studies(hub.db.path.parent)
     app.state.limit = RateLimit(site.settings.api_requests_per_minute)
     app.state.workspaces = Workspaces(site)
     app.state.door = Door(site, app.state.workspaces)
+    app.state.public_catalogue = catalogue_file.Published()
+    app.state.public_network = catalogue_file.Published()
     app.state.public_counts = PublicCounts(site)
     app.state.doorkeeper = transparency.Doorkeeper()
     app.mount("/static", _Static(directory=STATIC), name="static")
     rooms = (
         home, sign_in, account, search, cohorts, saved, concepts, documents, patients, feeds, audit, care, ways_in,
         people, owndata, project_data, projects, datamarts, spaces, rights, transparency, catalog, steering, reviews,
-        reviewing, adjudicating, every_day, lists, explore, originals, network_statistics, network, api,
+        reviewing, adjudicating, every_day, lists, explore, originals, network_catalogue, network_rules, network_statistics,
+        catalogue_file, network, pools, api,
     )
     for room in rooms:
         app.include_router(room.router)

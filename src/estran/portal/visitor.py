@@ -10,6 +10,8 @@ from fastapi import Depends, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from estran.hub.desk import HubDesk
+from estran.hub.harvest import CatalogueDesk
+from estran.hub.pooling.desk import PoolDesk
 from estran.hub.study_desk import StudyDesk
 from estran.portal import security
 from estran.portal.language import LANGUAGES, Language, language, preferred
@@ -66,6 +68,22 @@ class Visitor:
         return HubDesk(self.desk.state, hub, self.desk.actor)
 
     @property
+    def catalogues(self) -> CatalogueDesk:
+        """The desk of the catalogues of the network's sites; 404 where there is none."""
+        app = self.request.app.state
+        if app.hub is None:
+            raise HTTPException(404)
+        return CatalogueDesk(self.desk.state, app.hub, app.catalogues, self.desk.actor)
+
+    @property
+    def pools(self) -> PoolDesk:
+        """The pools of this hub; 404 where there is none."""
+        hub = self.request.app.state.hub
+        if hub is None:
+            raise HTTPException(404)
+        return PoolDesk(self.desk.state, hub, self.request.app.state.pools, self.desk.actor)
+
+    @property
     def studies(self) -> StudyDesk:
         """The desk of whoever has the network's sites compute; 404 where there is no network."""
         state = self.request.app.state
@@ -86,10 +104,10 @@ class Visitor:
         """A page in the person's language and theme."""
         allowed = {action.value for action in Action if decide(self.desk.actor, action).allowed}
         if self.request.app.state.hub is None:
-            allowed -= {Action.ASK_HUB, Action.RUN_HUB}
+            allowed -= {Action.ASK_HUB, Action.RUN_HUB, Action.POOLS, Action.RUN_POOLS}
         text = render(
             template, self.spoken.code, me=self.account, csrf=self.session.csrf, theme=self.account.theme, allowed=allowed, bounds=self.desk.perimeter,
-            site=self.desk.site_name, path=self.request.url.path, unread=self.desk.every_day.unread(), partial="hx-request" in self.request.headers, **context,
+            site=self.desk.site_name, network=self.request.app.state.hub is not None, path=self.request.url.path, unread=self.desk.every_day.unread(), partial="hx-request" in self.request.headers, **context,
         )
         return HTMLResponse(text, status)
 

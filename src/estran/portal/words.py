@@ -9,6 +9,7 @@ from estran.portal.language import Language
 from estran.portal.life_words import LIFE
 from estran.portal.words_network import NETWORK
 from estran.portal.words_own import OWN
+from estran.portal.words_pool import POOL
 from estran.portal.words_rights import RIGHTS
 
 
@@ -177,7 +178,7 @@ def _together(*books: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, st
     return found
 
 
-WORDS = _together(_HOUSE, LIFE, RIGHTS, OWN, NETWORK)
+WORDS = _together(_HOUSE, LIFE, RIGHTS, OWN, NETWORK, POOL)
 
 
 _UNITS = {"Cel": "°C", "mm[Hg]": "mmHg", "[IU]/L": "UI/L", "{ratio}": "", "1": ""}

@@ -12,6 +12,7 @@ NETWORK: dict[str, dict[str, str]] = {
     "role": {"hub": _("Hub of another organisation")},
     "action": {
         "ask-hub": _("Ask the network"), "run-hub": _("Run the network"), "hub-count": _("Count for a hub"),
+        "hub-catalogue": _("Tell a hub what is held"),
         "hub-statistics": _("Compute for a hub"),
     },
     "member_state": {"invited": _("invited"), "active": _("member"), "withdrawn": _("taken out")},
@@ -32,8 +33,22 @@ NETWORK: dict[str, dict[str, str]] = {
     "study_step": {
         "statistics": _("keys of the sites"), "again": _("new keys"), "share": _("secret of the sites"), "round": _("round"),
     },
+    "charter": {"user": _("Charter of users"), "producer": _("Charter of producers"), "citizen": _("Charter for citizens")},
+    "sight": {
+        "sites": _("each hospital’s number, and the total"), "total": _("the total alone"), "own": _("the own hospital’s number alone"),
+    },
+    "job_state": {
+        "queued": _("waiting"), "taken": _("at work"), "ok": _("answered"), "refused": _("refused"), "failed": _("failed"),
+        "unsupported": _("cannot read the question"), "expired": _("too late"), "approval": _("needs a yes at the site"), "lost": _("lost"),
+    },
+    "obey": {"hide": _("hide"), "restore": _("give back"), "erase": _("erase")},
+    "edition": {
+        "valid": _("valid"), "invalid": _("does not conform"), "refused": _("refused"), "failed": _("failed"),
+        "unsupported": _("cannot read the question"), "expired": _("too late"),
+    },
     "total": {
         "linkage": _("counted by the linkage unit"), "sketch": _("estimated from sketches"),
+        "withheld": _("the rules of the network do not show you this total"),
         "bounds": _("bounds only: what is common to the sites is not known"), "one": _("one site only"), "none": _("no answer yet"),
     },
 }
@@ -45,6 +60,18 @@ SAID = (
     _("The site could not answer: an error of its own, which it knows of."),
     _("The job came too late."),
     _("The answer holds no count."),
+    _("The rules of the network do not show you this result."),
+    _("A hub has no rows of patients for another hub: its sites join the other network themselves."),
+    _("{1} of {2} sites answered."),
+    _("No site of this hub has answered: {1}."),
+    _("Fewer than 3 sites of this hub have answered, and it tells totals only."),
+    _("This hub tells of its sites in totals only."),
+    _("This question came through this hub already."),
+    _("This question came through too many hubs."),
+    _("No catalogue of this hub's sites is there yet."),
+    _("Nothing was measured yet."),
+    _("A catalogue names an address of the site, an e-mail address of its officer and one of the health data access body. {1}"),
+    _("The catalogue does not conform to HealthDCAT-AP: {1}"),
     # Of a site's part in a statistic, and of the hub's.
     _("Fewer than {1} patients of this site answer the question."),
     _("Fewer than {1} patients of this site have all the variables of this analysis."),

@@ -60,7 +60,12 @@ class Action(StrEnum):
     ASK_HUB = "ask-hub"  # put a question to the sites of the network that this hub joins, and see what they answer
     RUN_HUB = "run-hub"  # invite sites to the network, take them out of it, see what their agents said
     HUB_COUNT = "hub-count"  # as a hub: have a question counted by this site, for the network
+    HUB_LINK = "hub-link"  # as a hub: have the patients of a question made tokens of, for the linkage unit of the network
+    HUB_CATALOGUE = "hub-catalogue"  # as a hub: be told what this site holds, in protected counts
     HUB_STATISTICS = "hub-statistics"  # as a hub: have this site's part of a statistic computed, under a mask
+    POOLS = "pools"  # see a pool of several sites for a project: who sent, how the sites differ
+    RUN_POOLS = "run-pools"  # ask sites for a pool, take what they send, put it together, destroy it
+    HUB_POOL = "hub-pool"  # as a hub: be sent the datamart of an open project by this site, re-keyed and sealed
     RUN_PROJECTS = "run-projects"  # handle projects of others: pre-select, call, file pieces, open, close
     OWN_DATA = "own-data"  # declare data that a project of one's own brings, with its legal ground
     TAKE_DATA = "take-data"  # accept the data that a project of others brings, read its files, see which lines were set aside

@@ -114,11 +114,15 @@ _EVERY_DAY: Grants = {
 
 # Whoever may ask what one hospital holds may ask a network; the answers are the sites' own, protected there.
 _NETWORK: Grants = {
-    Role.DATA_ENGINEER: frozenset({Action.ASK_HUB}),
-    Role.METHODOLOGIST: frozenset({Action.ASK_HUB}),
-    Role.RESEARCHER: frozenset({Action.ASK_HUB}),
-    Role.HUB_OPERATOR: frozenset({Action.ASK_HUB, Action.RUN_HUB}),
-    Role.HUB: frozenset({Action.HUB_COUNT, Action.HUB_STATISTICS}),
+    Role.DATA_ENGINEER: frozenset({Action.ASK_HUB, Action.POOLS, Action.RUN_POOLS}),
+    Role.METHODOLOGIST: frozenset({Action.ASK_HUB, Action.POOLS}),
+    Role.RESEARCHER: frozenset({Action.ASK_HUB, Action.POOLS}),
+    Role.CLINICIAN: frozenset({Action.POOLS}),
+    Role.DIM_PHYSICIAN: frozenset({Action.POOLS}),
+    Role.HUB_OPERATOR: frozenset({Action.ASK_HUB, Action.RUN_HUB, Action.POOLS, Action.RUN_POOLS}),
+    Role.HUB: frozenset(
+        {Action.HUB_COUNT, Action.HUB_CATALOGUE, Action.HUB_LINK, Action.HUB_STATISTICS, Action.HUB_POOL}
+    ),
 }
 
 _SUBJECTS: tuple[Grants, ...] = (_HOUSE, _PROJECTS, _DATAMARTS, _WORKSPACES, _RIGHTS, _QUALITY, _REVIEWS, _EVERY_DAY, _NETWORK)
@@ -145,7 +149,7 @@ WHOLE_SITE = frozenset({
     Action.CATALOGUE, Action.NOTES, Action.FAILURES, Action.RECONCILE, Action.STEERING,
     # Made by somebody else, of patients whom a project chose wherever they are.
     Action.DATAMARTS, Action.BUILD_DATAMART, Action.WORKSPACE, Action.PROVIDE, Action.HAND_IN, Action.RELEASE,
-    Action.OWN_DATA, Action.TAKE_DATA,
+    Action.OWN_DATA, Action.TAKE_DATA, Action.POOLS, Action.RUN_POOLS,
     # What reviewers said, who may have seen more.
     Action.ADJUDICATE, Action.REVIEW_LISTS, Action.REVIEW_EXPORT,
     Action.RIGHTS, Action.FIND_PERSON, Action.IDENTITIES, Action.REGISTRY,

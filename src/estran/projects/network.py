@@ -15,7 +15,7 @@ from pyroaring import BitMap
 from estran.cohort.language import json as question_json
 from estran.cohort.language.text import parse
 from estran.cohort.query import CohortRef, Node, walk
-from estran.model.errors import UsageError
+from estran.model.errors import NotAllowed, UsageError
 from estran.projects.actors import Actor, Role
 from estran.projects.audit import permit
 from estran.projects.desk import ReadingRoom, View
@@ -78,13 +78,25 @@ class NetworkClerk:
 
     def count(self, query: Node, target: str, action: Action = Action.HUB_COUNT) -> NetworkCount:
         """How many patients a question selects; UsageError when it names cohorts, which are of another house."""
-        asked = Target(target, names_patients=names_patients(query), patients=named_patients(query))
-        permit(self._state, self.actor, action, asked, query=question_json.dumps(query), snapshot=self.version)
-        if any(isinstance(node, CohortRef) for _, node in walk(query)):
-            raise UsageError("A question to a network names no saved cohort.", hint="send the criteria themselves")
+        self._permitted(action, query, target)
         outcome = self._view.answers.run(query)
         answer = self._gate.answers({"total": outcome.patients})["total"]
         # What another person was shown of this set first is kept, and may be less than this floor.
         low = not answer.shown.below and answer.shown.value < self._floor
         shown = Shown(0, below=self._floor) if low or answer.shown.below else answer.shown
         return NetworkCount(shown, answer.patients, outcome.unknown, outcome.version, outcome.elapsed_ms)
+
+    def linkable(self, query: Node, target: str) -> BitMap:
+        """Whose records may be linked with those of other sites: the patients that a question selects. NotAllowed when
+        there are fewer than the floor."""
+        self._permitted(Action.HUB_LINK, query, target)
+        found = self._view.answers.run(query).patients & self.everybody()
+        if len(found) < self._floor:
+            raise NotAllowed("There are too few patients here for this question.")
+        return found
+
+    def _permitted(self, action: Action, query: Node, target: str) -> None:
+        asked = Target(target, names_patients=names_patients(query), patients=named_patients(query))
+        permit(self._state, self.actor, action, asked, query=question_json.dumps(query), snapshot=self.version)
+        if any(isinstance(node, CohortRef) for _, node in walk(query)):
+            raise UsageError("A question to a network names no saved cohort.", hint="send the criteria themselves")

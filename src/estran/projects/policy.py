@@ -75,6 +75,7 @@ def _missing(actor: Actor, action: Action) -> Decision:
 _PERSONAL: dict[Action, tuple[Action | None, str]] = {
     Action.OPEN: (Action.OPEN_OTHERS, "This cohort belongs to another person."),
     Action.DATAMARTS: (Action.BUILD_DATAMART, "This datamart was made for another person."),
+    Action.POOLS: (Action.RUN_POOLS, "This pool is of a project of other people."),
     Action.ACCOUNT: (None, "This account belongs to another person."),
     Action.SHARE: (None, "Only the owner of a cohort shares or follows it."),
     Action.FOLLOW: (None, "Only the owner of a cohort shares or follows it."),

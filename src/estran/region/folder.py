@@ -20,6 +20,9 @@ def describe(site: Path, hospital: Hospital) -> None:
         "# A hospital of the synthetic region: nobody in it exists.",
         f"name = {_quoted(hospital.name)}", 'zone = "Europe/Paris"',
         "# Assigning authority of numbers that come without one.", f"author_system = {_quoted(hospital.authority)}",
+        "# What its catalogue names; no such addresses exist.",
+        f"catalogue_homepage = {_quoted(f'https://{hospital.key}.example')}",
+        f"dpo_contact = {_quoted(f'dpo@{hospital.key}.example')}", 'hdab_contact = "hdab@hub.example"',
         "# These genomes are invented: nobody has to consent.", 'genetic_data = "open"', "",
     ]  # fmt: skip
     for feed in feeds_of(site):

@@ -22,7 +22,8 @@ from estran.model.errors import UsageError
 from estran.release.disclosure import Answer, Book, Gate, Rules, Shown
 
 SIZE = 16
-_SEED = 32
+_SEED, _NUMBER = 32, 8
+_FEWEST = 256  # rows of a parcel, at least: all sets of fewer patients look the same
 Tokens = npt.NDArray[np.uint8]  # (records, 16)
 
 
@@ -78,17 +79,25 @@ def _permuted(tokens: Tokens, key: bytes) -> Tokens:
     return (changed * _present(tokens)[:, None]).view(np.uint8)
 
 
-def pack(records: Records, seed: bytes) -> bytes:
-    """What a site hands to the linkage unit: a seed for the noise, then the records in an order that tells nothing."""
+def pack(records: Records, seed: bytes, told: int = 0) -> bytes:
+    """What a site hands to the linkage unit: a seed for the noise, how many records, then these, in an order that tells
+    nothing, and zeros up to a power of two of rows.
+
+    `told` is the most patients that the hub, which sees how long the parcel is, makes of the protected count: the
+    length follows from that, so that it says nothing more; only where there are more records, from their own number.
+    """
     rows = np.ascontiguousarray(np.concatenate([records.ins, records.traits], axis=1))
-    return seed + rows[np.argsort(_words(records.ins) ^ _words(records.traits))].tobytes()
+    ordered = rows[np.argsort(_words(records.ins) ^ _words(records.traits))].tobytes()
+    most = 1 << (max(_FEWEST, told, len(rows)) - 1).bit_length()
+    return seed + len(rows).to_bytes(_NUMBER, "little") + ordered.ljust(most * 2 * SIZE, b"\0")
 
 
 def unpack(data: bytes) -> tuple[Records, bytes]:
     """Inverse of `pack`; UsageError when the sizes do not fit."""
-    if len(data) < _SEED or (len(data) - _SEED) % (2 * SIZE):
+    number, room = int.from_bytes(data[_SEED : _SEED + _NUMBER], "little"), len(data) - _SEED - _NUMBER
+    if room < 0 or room % (2 * SIZE) or number > room // (2 * SIZE):
         raise UsageError("This is no list of tokens.")
-    rows = np.frombuffer(data[_SEED:], np.uint8).reshape(-1, 2 * SIZE)
+    rows = np.frombuffer(data, np.uint8, number * 2 * SIZE, _SEED + _NUMBER).reshape(-1, 2 * SIZE)
     return Records(rows[:, :SIZE], rows[:, SIZE:]), data[:_SEED]
 
 
@@ -98,9 +107,7 @@ def distinct(sites: Sequence[Records]) -> int:
     named, described = ins != 0, traits != 0
     lone = traits[~named & described]  # no INS: one patient per traits, unless somebody with an INS has them
     return (
-        _different(ins[named])
-        + len(np.setdiff1d(lone, traits[named & described]))
-        + int((~named & ~described).sum())
+        _different(ins[named]) + len(np.setdiff1d(lone, traits[named & described])) + int((~named & ~described).sum())
     )
 
 
@@ -113,8 +120,13 @@ def _different(words: npt.NDArray[np.uint64]) -> int:
 def protected_distinct(sites: Sequence[tuple[Records, bytes]], rules: Rules) -> Shown:
     """`distinct` through the rules of the one gate. The noise comes from the sites' seeds, which depend on the sets
     alone: the same sets get the same noise, however the question is worded."""
-    key = hashlib.sha256(b"".join(sorted(seed for _, seed in sites))).digest()
-    return Gate(rules, key, _Nothing()).fixed(distinct([records for records, _ in sites]), "distinct")
+    return protected(distinct([records for records, _ in sites]), [seed for _, seed in sites], rules, "distinct")
+
+
+def protected(count: int, seeds: Sequence[bytes], rules: Rules, place: str) -> Shown:
+    """A total of several sites through the rules of the one gate, its noise from the sites' seeds and its `place`."""
+    key = hashlib.sha256(b"".join(sorted(seeds))).digest()
+    return Gate(rules, key, _Nothing()).fixed(count, place)
 
 
 def seed_of(secret: bytes, digest: bytes) -> bytes:

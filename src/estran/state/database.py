@@ -37,6 +37,7 @@ from estran.state.reviews import Reviews
 from estran.state.rights import RightsBook
 from estran.state.screenings import Screenings
 from estran.state.sealing import Seal
+from estran.state.seats import Seats
 from estran.state.second_factors import SecondFactors
 from estran.state.sessions import Sessions
 from estran.state.shares import Shares
@@ -44,7 +45,7 @@ from estran.state.spaces import Releases, Spaces
 from estran.state.transactions import reading, writing
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0018"  # the newest of the migrations
+HEAD = "0019"  # the newest of the migrations
 FILE_NAME = "state.sqlite"
 KEY_NAME = "portal.key"
 
@@ -88,6 +89,7 @@ class StateDatabase:
         self.screenings = Screenings(engine)
         self.perimeters = Perimeters(engine)
         self.openings = Openings(engine)
+        self.seats = Seats(engine)
         self.own_data = OwnDataBook(engine)
         self.originals = OriginalShelf(engine)
 

@@ -6,21 +6,23 @@ it always commits the difference between what the log lists and what the snapsho
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
+from typing import Any
 
+import orjson
 import pyarrow as pa
 from deltalake import DeltaTable
-from deltalake.transaction import AddAction, RemoveAction
 
 from estran.model.tables import BUCKETED, TABLES
-from estran.warehouse.files import FileRef, flush
+from estran.warehouse.files import FileRef, publish
+from estran.warehouse.record import Buckets, TableFiles
 
 FOLDER = "tables"
 LOG = "_delta_log"
 # A feed that is loaded every few seconds commits thousands of times a day: what the log held an hour before
 # its last checkpoint goes, as do the files of older snapshots.
+_CHECKPOINT = 100  # commits
 _SETTINGS = {"delta.logRetentionDuration": "interval 1 hours"}
 
 
@@ -55,40 +57,57 @@ def is_ahead(directory: Path, table: str, version: int) -> bool:
     return (directory / folder_of(table) / LOG / f"{version + 1:020d}.json").exists()
 
 
-def mirror(directory: Path, table: str, files: dict[int, tuple[FileRef, ...]]) -> int:
-    """Make the log list exactly `files`; returns the Delta version that does."""
+def mirror(directory: Path, table: str, known: TableFiles, files: Buckets) -> int:
+    """Make the log list exactly `files`; returns the Delta version that does. `known` is what the last snapshot
+    says of the table: unless a crash left the log ahead, it ends there."""
     path = directory / folder_of(table)
     if not (path / LOG).is_dir():  # the site is older than the table
         create_log(directory, table)
-    log = DeltaTable(str(path))
-    prefix = f"{folder_of(table)}/"
-    wanted = {ref.path.removeprefix(prefix): (bucket, ref) for bucket, refs in files.items() for ref in refs}
-    listed = _listed(log)
-    actions: list[AddAction | RemoveAction] = [_add(p, b, ref) for p, (b, ref) in wanted.items() if p not in listed]
-    actions += [_remove(p, size) for p, size in listed.items() if p not in wanted]
+    version, listed = known.delta, _named(table, known.files)
+    if is_ahead(directory, table, version):
+        version, listed = _read(path)
+    wanted = _named(table, files)
+    now = int(time.time() * 1000)
+    actions = [_add(name, ref, now) for name, ref in wanted.items() if name not in listed]
+    actions += [_remove(name, ref, now) for name, ref in listed.items() if name not in wanted]
     if not actions:
-        return int(log.version())
-    partitions = ["bucket"] if table in BUCKETED else None
-    log.create_write_transaction(actions, "append", delta_schema(table), partitions)
-    log.update_incremental()
-    version = int(log.version())
-    flush(path / LOG / f"{version:020d}.json")
-    flush(path / LOG)
-    return version
+        return version
+    told = {"commitInfo": {"timestamp": now, "operation": "WRITE", "engineInfo": "estran"}}
+    # Written here: the library takes the time of a small commit to say that one file came.
+    publish(path / LOG / f"{version + 1:020d}.json", b"\n".join(map(orjson.dumps, [told, *actions])) + b"\n")
+    if (version + 1) % _CHECKPOINT == 0:
+        log = DeltaTable(str(path))
+        log.create_checkpoint()
+        log.cleanup_metadata()
+    return version + 1
 
 
-def _listed(log: DeltaTable) -> dict[str, int]:
+def _named(table: str, files: Buckets) -> dict[str, FileRef]:
+    """Files by their name in the log."""
+    prefix = f"{folder_of(table)}/"
+    return {ref.path.removeprefix(prefix): ref for refs in files.values() for ref in refs}
+
+
+def _read(path: Path) -> tuple[int, dict[str, FileRef]]:
+    """Version of the log, and the files that it lists."""
+    log = DeltaTable(str(path))
     actions = pa.table(log.get_add_actions(flatten=True))
-    return dict(zip(actions.column("path").to_pylist(), actions.column("size_bytes").to_pylist(), strict=True))
+    rows = zip(actions.column("path").to_pylist(), actions.column("size_bytes").to_pylist(), strict=True)
+    return int(log.version()), {name: FileRef(name, size, 0) for name, size in rows}
 
 
-def _add(path: str, bucket: int, ref: FileRef) -> AddAction:
+def _add(name: str, ref: FileRef, now: int) -> dict[str, Any]:
     # Row counts only: smallest and largest ids in the log would outlive an erased patient.
-    values = {"bucket": str(bucket)} if "=" in path else {}
-    return AddAction(path, ref.size, values, int(time.time() * 1000), True, json.dumps({"numRecords": ref.rows}))
+    stats = orjson.dumps({"numRecords": ref.rows}).decode()
+    action = {"path": name, "partitionValues": _partition(name), "size": ref.size, "modificationTime": now}
+    return {"add": {**action, "dataChange": True, "stats": stats}}
 
 
-def _remove(path: str, size: int) -> RemoveAction:
-    _, equals, rest = path.partition("=")
-    values = {"bucket": rest.partition("/")[0]} if equals else {}
-    return RemoveAction(path, True, int(time.time() * 1000), size=size, partition_values=values)
+def _remove(name: str, ref: FileRef, now: int) -> dict[str, Any]:
+    action = {"path": name, "deletionTimestamp": now, "dataChange": True, "extendedFileMetadata": True}
+    return {"remove": {**action, "partitionValues": _partition(name), "size": ref.size}}
+
+
+def _partition(name: str) -> dict[str, str]:
+    folder, equals, rest = name.partition("=")
+    return {folder: rest.partition("/")[0]} if equals else {}

@@ -158,7 +158,7 @@ class Draft:
         version = old.delta
         if name in self._touched or delta.is_ahead(self.directory, name, old.delta):
             self._flush_folders(name, files)
-            version = delta.mirror(self.directory, name, files)
+            version = delta.mirror(self.directory, name, old, files)
         return name, TableFiles(version, files)
 
     def _flush_folders(self, table: str, files: dict[int, tuple[FileRef, ...]]) -> None:

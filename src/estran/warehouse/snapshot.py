@@ -31,7 +31,7 @@ from estran.warehouse.presence import Presence, bitmap, members
 from estran.warehouse.presence_scope import ScopedPresence
 from estran.warehouse.record import WHOLE_BUCKET, Record
 from estran.warehouse.text_index import TextIndex
-from estran.warehouse.views import Unseen, open_database
+from estran.warehouse.views import Database, Unseen
 
 Ints = npt.NDArray[np.int64]
 _NUMBERS = 2**31
@@ -60,7 +60,7 @@ class Snapshot:
         self.refusals = refusals
         self._presences: dict[int, Presence] = {}
         self._lock = threading.RLock()
-        self._database: duckdb.DuckDBPyConnection | None = None
+        self._database: Database | None = None
         # Without a reference to itself, a snapshot lets its database go as soon as nobody holds it: a process that
         # commits every few seconds would keep hundreds until the next collection of cycles.
         weak = proxy(self)
@@ -148,6 +148,10 @@ class Snapshot:
             return [str(self.directory / ref.path) for ref in chosen]
         return [str(self.directory / ref.path) for ref in self.record.tables[table].all()]
 
+    def stored(self, table: str) -> pa.Table:
+        """Every row of a small table as it is stored; `connect` takes longer than that."""
+        return read_files(table, self.files(table))
+
     def connect(self) -> duckdb.DuckDBPyConnection:
         """A DuckDB connection of your own with a view per table and `raw_<table>` without any filter.
 
@@ -163,15 +167,13 @@ class Snapshot:
                     self._hidden_everywhere | closed, self._unseen_patients, self._closed.stays, self._silent, closed,
                     self._closed.movement_condition,
                 )  # fmt: skip
-                self._database = open_database(files, self._hidden_everywhere, unseen, temporary)
+                self._database = Database(files, self._hidden_everywhere, unseen, temporary)
             return self._database.cursor()
 
     def close(self) -> None:
-        """Let go of the database and its caches; the next `connect` opens them again."""
+        """Let go of the database and its caches, as soon as nobody reads them; the next `connect` opens another."""
         with self._lock:
-            if self._database is not None:
-                self._database.close()
-                self._database = None
+            self._database = None
 
     # Sets of patients, stays and documents
 
@@ -205,7 +207,9 @@ class Snapshot:
         found = []
         for record in self._records:
             paths = [str(self.directory / ref.path) for ref in record.tables["permission"].all()]
-            found.append((read_files("permission", paths), record.created.astimezone(ZoneInfo(self.settings.zone)).date()))
+            found.append(
+                (read_files("permission", paths), record.created.astimezone(ZoneInfo(self.settings.zone)).date())
+            )
         return found
 
     def permitted(self, kind: str, scopes: Iterable[str]) -> BitMap:
@@ -282,7 +286,9 @@ class Snapshot:
             return _presence(path)
         with self._lock:
             if bucket not in self._presences and isinstance(self._closed, Bounded):
-                self._presences[bucket] = BoundedPresence(self.files("fact_by_concept", bucket), self._closed.inside(bucket))
+                self._presences[bucket] = BoundedPresence(
+                    self.files("fact_by_concept", bucket), self._closed.inside(bucket)
+                )
             elif bucket not in self._presences:
                 hidden = FrozenBitMap(self.hidden(bucket).any())
                 files = [tuple(self.files(table, bucket)) for table in ("document", "fact", "fact_by_concept")]

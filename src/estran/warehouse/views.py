@@ -1,10 +1,13 @@
-"""The DuckDB side of a snapshot: a view per table, and a raw view without any filter."""
+"""The DuckDB side of a snapshot."""
 
 from __future__ import annotations
 
+import re
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import duckdb
 import numpy as np
@@ -34,34 +37,80 @@ class Unseen:
     movements: str  # the condition that a movement must meet, "" for none
 
 
-def open_database(
-    files: Mapping[str, Sequence[str]], hidden: BitMap, unseen: Unseen, temporary: Path
-) -> duckdb.DuckDBPyConnection:
-    """An in-memory database with the views; nothing is fetched, spills go to `temporary`.
+class Database:
+    """An in-memory DuckDB over a snapshot: a view per table, and a raw view without any filter.
 
-    For questions over the raw views, `hidden_document` keeps the retired and cancelled documents, and
-    `closed_document` those that the scope or the perimeter closes, whatever their version.
+    A view is made when a question first names it: all of them together take longer than most questions. Nothing
+    is fetched from elsewhere, spills go to `temporary`. For questions over the raw views, `hidden_document` keeps
+    the retired and cancelled documents, and `closed_document` those that the scope or the perimeter closes,
+    whatever their version.
     """
-    connection = duckdb.connect(
-        config={
-            **OFFLINE,
-            "temp_directory": str(temporary),
-        }
-    )
-    connection.execute("SET parquet_metadata_cache = true")
-    # Files never change under their name: no need to ask the disk again whether they did.
-    connection.execute("SET validate_external_file_cache = 'NO_VALIDATION'")
-    _keep(connection, "hidden_document", "document_id", hidden)
-    _keep(connection, "unseen_document", "document_id", unseen.documents)
-    _keep(connection, "closed_document", "document_id", unseen.closed)
-    _keep(connection, "unseen_patient", "patient_id", unseen.patients)
-    _keep(connection, "unseen_stay", "stay_id", unseen.stays)
-    _keep(connection, "silent_patient", "patient_id", unseen.silent)
-    views = [f"CREATE VIEW raw_{table} AS {source(table, files.get(table, ()))}" for table in TABLES]
-    # some of these look into the raw view of another table
-    views += [f"CREATE VIEW {table} AS {_filtered(table, unseen)}" for table in TABLES]
-    connection.execute(";".join(["BEGIN", *views, "COMMIT"]))  # a transaction for each takes twice as long
-    return connection
+
+    def __init__(self, files: Mapping[str, Sequence[str]], hidden: BitMap, unseen: Unseen, temporary: Path) -> None:
+        self._root = duckdb.connect(config={**OFFLINE, "temp_directory": str(temporary)})
+        self._root.execute("SET parquet_metadata_cache = true")
+        # Files never change under their name: no need to ask the disk again whether they did.
+        self._root.execute("SET validate_external_file_cache = 'NO_VALIDATION'")
+        self._lock = threading.Lock()
+        self._made: set[str] = set()
+        self._kept = {
+            "hidden_document": ("document_id", hidden), "unseen_document": ("document_id", unseen.documents),
+            "closed_document": ("document_id", unseen.closed), "unseen_patient": ("patient_id", unseen.patients),
+            "unseen_stay": ("stay_id", unseen.stays), "silent_patient": ("patient_id", unseen.silent),
+        }  # fmt: skip
+        self._views = {f"raw_{table}": source(table, files.get(table, ())) for table in TABLES}
+        self._views |= {table: _filtered(table, unseen) for table in TABLES}
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """A connection of your own to this database."""
+        return cast("duckdb.DuckDBPyConnection", _Connection(self._root.cursor(), self))
+
+    def provide(self, sql: str) -> None:
+        """Make what `sql` names and is not there yet. A name may be a column's: one view too many does no harm."""
+        named = set(_NAMES.findall(sql.lower()))
+        if named <= self._made:
+            return
+        with self._lock:
+            self._make(named)
+
+    def _make(self, named: set[str]) -> None:
+        for name in sorted(named - self._made, key=TABLES.__contains__):  # filtered views last: they look into others
+            if name in self._kept:
+                _keep(self._root, name, *self._kept[name])
+            else:
+                if name in TABLES:
+                    self._make(set(_BENEATH.findall(self._views[name])))
+                self._root.execute(f"CREATE VIEW {name} AS {self._views[name]}")
+            self._made.add(name)
+
+
+class _Connection:
+    """A DuckDB connection that finds the views of its snapshot, and keeps their database."""
+
+    def __init__(self, cursor: duckdb.DuckDBPyConnection, database: Database) -> None:
+        self._cursor, self._database = cursor, database
+
+    def execute(self, query: str, *values: Any, **named: Any) -> duckdb.DuckDBPyConnection:
+        self._database.provide(query)
+        return self._cursor.execute(query, *values, **named)
+
+    def sql(self, query: str, *values: Any, **named: Any) -> duckdb.DuckDBPyRelation:
+        self._database.provide(query)
+        return self._cursor.sql(query, *values, **named)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cursor, name)
+
+    def __enter__(self) -> _Connection:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._cursor.close()
+
+
+_KEPT = ("hidden_document", "unseen_document", "closed_document", "unseen_patient", "unseen_stay", "silent_patient")
+_BENEATH = re.compile(rf"\b(?:raw_(?:{'|'.join(TABLES)})|{'|'.join(_KEPT)})\b")  # what a filter is over
+_NAMES = re.compile(rf"\b(?:(?:raw_)?(?:{'|'.join(TABLES)})|{'|'.join(_KEPT)})\b")
 
 
 def _keep(connection: duckdb.DuckDBPyConnection, table: str, column: str, values: BitMap) -> None:

@@ -112,7 +112,7 @@ def test_a_cut_in_the_middle_loses_nothing_and_doubles_nothing(net: Network, pat
             continue
     agent.close()
     assert torn.torn and states(net, question) == {"brest": "answered"}
-    (job,) = net.house.book.jobs(question)
+    (job,) = net.house.book.jobs(question, "count")
     assert net.house.book.answer("brest", job.id, "ok", "", {"count": 1}, (), 0.0) == "other"
     assert net.house.book.jobs(question)[0].answer["count"] != 1  # the first answer stays
 
@@ -289,12 +289,12 @@ def test_the_linkage_unit_answers_for_ever_more_sites_only(net: Network) -> None
 def test_the_hub_cannot_read_what_is_sealed_to_the_linkage_unit(net: Network) -> None:
     question = ask(net, "âge>=0", "brest")
     net.run("brest")
-    (job,) = net.house.book.jobs(question)
+    (job,) = net.house.book.jobs(question, "tokens")
     sealed = net.house.book.files(job.id, "answer")[0].data[96:]
     with pytest.raises(UsageError, match="does not open"):
         net.house.identity.unseal(sealed, f"{net.office.network}/{question}/tokens")
     unit = net.places["linkage"].identity
-    assert len(unit.unseal(sealed, f"{net.office.network}/{question}/tokens")) == 32 + 32 * 400
+    assert len(unit.unseal(sealed, f"{net.office.network}/{question}/tokens")) == 32 + 8 + 32 * 512
     with pytest.raises(UsageError, match="does not open"):
         unit.unseal(sealed, f"{net.office.network}/another/tokens")
 
@@ -304,7 +304,7 @@ def test_rules_are_read_as_written_and_refused_when_they_make_no_sense(net: Netw
     assert read_rules(folder) == SiteRules()
     path = folder.parent.parent.parent / "rules.toml"
     path.write_text('answer = ["count"]\n[entity."Port"]\nunits = ["P"]\nfloor = 20\n')
-    assert read_rules(path.parent).entities == (("Port", Rules(units=("P",), floor=20)),)
+    assert read_rules(path.parent).entities == (("Port", Rules(answer=("count",), units=("P",), floor=20)),)
     for wrong in ("floor = 3", "answer = 1", "nosuch = 1", "answer = ["):
         path.write_text(wrong)
         with pytest.raises(UsageError):

@@ -47,6 +47,17 @@ def test_what_is_packed_comes_back_in_another_order_that_tells_nothing() -> None
     assert seed == bytes(32) and distinct([back, one]) == 3
     with pytest.raises(UsageError):
         unpack(packed[:-1])
+    with pytest.raises(UsageError):
+        unpack(packed[:32] + bytes([0, 1, 0, 0, 0, 0, 0, 0]) + packed[40 : 40 + 32 * 128])
+
+
+def test_how_long_a_parcel_is_follows_from_what_the_hub_is_told() -> None:
+    everybody = np.random.default_rng(2).integers(1, 256, (600, 16), dtype=np.uint8)
+    sizes = {
+        (number, told): (len(pack(Records(everybody[:number], everybody[:number]), bytes(32), told)) - 40) // 32
+        for number, told in ((3, 10), (10, 10), (240, 256), (256, 260), (250, 260), (300, 290), (600, 290), (513, 512))
+    }
+    assert list(sizes.values()) == [256, 256, 256, 512, 512, 512, 1024, 1024]
 
 
 def test_the_noise_of_a_total_depends_on_the_sets_alone() -> None:

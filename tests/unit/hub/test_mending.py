@@ -93,7 +93,7 @@ def test_the_hub_cannot_make_up_sites(net: Network) -> None:
     """It has the unit's public key, as everybody; but not the linkage key, nor a parcel of another site."""
     question = ask(net, "âge>=0", "angers")
     net.run("angers")
-    (job,) = net.house.book.jobs(question)
+    (job,) = net.house.book.jobs(question, "tokens")
     (own,) = (one.data for one in net.house.book.files(job.id, "answer") if one.name == "tokens")
     unit, where = net.places["linkage"].identity, parcel.sealed_place(net.office.network, question)
     made_up = parcel.make(bytes(32), unit.public, bytes(32), where, "nowhere")
@@ -129,7 +129,7 @@ def test_while_sites_come_late_the_linkage_unit_counts_now_and_then(net: Network
     net.run("angers")
     start = stand(net, question).sites[0].seconds
     assert start is not None
-    (job,) = (job for job in book.jobs(question) if job.member == "angers")
+    (job,) = (job for job in book.jobs(question, "count") if job.member == "angers")
     after_answer(book, job.id)
     assert not book.jobs(question, "link")  # brest may answer any moment
     net.run("brest")

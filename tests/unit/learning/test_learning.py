@@ -115,7 +115,26 @@ def test_figures_of_summed_histograms_are_those_of_all_rows():
     assert told is not None
     assert told.auc == pytest.approx(auc(y, p), abs=0.002)
     assert told.brier == pytest.approx(((y - p) ** 2).mean(), abs=0.002)
+    assert told.auc - told.low == pytest.approx(told.high - told.auc)
+    assert told.high - told.low == pytest.approx(2 * 1.96 * _deviation(p, y), rel=0.02)
     assert of_histogram(np.zeros((2, BARS))) is None
+
+
+def _deviation(p, y):
+    """Of the area, by DeLong's placements one by one."""
+    cases, others = p[y == 1], p[y == 0]
+    first = np.searchsorted(np.sort(others), cases) / len(others)
+    second = 1 - np.searchsorted(np.sort(cases), others) / len(cases)
+    return math.sqrt(first.var(ddof=1) / len(cases) + second.var(ddof=1) / len(others))
+
+
+def test_figures_of_all_sites_are_of_ten_cases_at_least():
+    plan = plan_of()
+    course, bars = Course(plan), np.zeros((2, BARS))
+    bars[0, 80], bars[1, 120] = 300, 9
+    assert course.figures(bars.ravel() / plan.largest / 3, 3) is None
+    bars[1, 120] = 10
+    assert course.figures(bars.ravel() / plan.largest / 3, 3).auc == 1
 
 
 def test_a_site_with_fewer_than_ten_cases_tells_no_figure():

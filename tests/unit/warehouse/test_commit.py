@@ -14,6 +14,9 @@ from estran.model.errors import StoreError
 from estran.model.tables import TABLES
 from estran.settings import Settings
 from estran.warehouse import Changes, Warehouse
+from estran.warehouse.delta import bucket_folder, create_log, mirror
+from estran.warehouse.files import FileRef
+from estran.warehouse.record import TableFiles
 
 
 def test_an_empty_warehouse_answers_every_table(empty: Warehouse) -> None:
@@ -62,6 +65,23 @@ def test_other_engines_read_the_same_through_the_delta_log(loaded: Warehouse) ->
         Path(p).name for p in snapshot.files("fact")
     )
     assert log.to_pyarrow_table().num_rows == 75
+
+
+def test_other_engines_read_a_log_of_hundreds_of_commits(tmp_path: Path) -> None:
+    """Written one by one, condensed every hundred, gone on with after a crash that left it ahead."""
+    create_log(tmp_path, "fact")
+    known = TableFiles()
+    for number in range(1, 251):
+        names = (f"a{number}.parquet", f"b{number // 7}.parquet")
+        refs = tuple(FileRef(f"{bucket_folder('fact', 3)}/{name}", 100 + number, 5) for name in names)
+        known = TableFiles(mirror(tmp_path, "fact", known, {3: refs}), {3: refs})
+    folder = tmp_path / "tables" / "fact"
+    listed = [sorted(Path(p).name for p in DeltaTable(str(folder), version=v).file_uris()) for v in (7, 150, 250)]
+    assert listed == [["a7.parquet", "b1.parquet"], ["a150.parquet", "b21.parquet"], ["a250.parquet", "b35.parquet"]]
+    assert len(list(folder.glob("_delta_log/*.checkpoint.parquet"))) == 2
+    assert mirror(tmp_path, "fact", TableFiles(248), known.files) == 250, "what is listed already is not said again"
+    assert mirror(tmp_path, "fact", TableFiles(248), {}) == 251
+    assert DeltaTable(str(folder)).file_uris() == []
 
 
 def test_a_new_version_hides_the_old_one_everywhere(loaded: Warehouse, hospital: Hospital) -> None:

@@ -13,7 +13,8 @@ from pyroaring import BitMap
 from tests.unit.warehouse.warehouse_rows import SMALL, Hospital, one, rows
 
 from estran.model.errors import StoreError
-from estran.warehouse import Changes, Warehouse
+from estran.model.tables import TABLES
+from estran.warehouse import Changes, Scope, Warehouse
 from estran.warehouse.snapshot import opposed_on
 
 COUNT = "SELECT count(*) FROM fact"
@@ -50,6 +51,39 @@ def test_an_older_snapshot_reads_as_it_was(loaded: Warehouse, hospital: Hospital
     assert len(loaded.snapshot(1).text.all_documents()) == 25
     with pytest.raises(StoreError, match="no snapshot 9"):
         loaded.snapshot(9)
+
+
+def test_a_view_is_there_for_whoever_names_it_first(loaded: Warehouse) -> None:
+    """Every view, filtered ones over patients who are opposed too, asked for by eight threads at once."""
+    with loaded.writer() as writer:
+        writer.commit(oppose(2))
+    snapshot, found = loaded.snapshot(), []
+
+    def read() -> None:
+        with snapshot.connect() as connection:
+            sizes = [connection.execute(f"select COUNT(*) FROM {table.upper()}").fetchall()[0][0] for table in TABLES]
+            raw = [connection.sql(f"select count(*) from raw_{table}").fetchall()[0][0] for table in TABLES]
+            found.append((tuple(sizes), tuple(raw)))
+
+    threads = [threading.Thread(target=read) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 8 and len(set(found)) == 1
+    for table, *sizes in zip(TABLES, *found[0], strict=True):  # both named by the first question
+        with loaded.snapshot().scoped(Scope.CARE).connect() as connection:
+            both = f"SELECT (SELECT count(*) FROM {table}), (SELECT count(*) FROM raw_{table})"
+            assert connection.execute(both).fetchone() == tuple(sizes), table
+    shown, stored = (dict(zip(TABLES, sizes, strict=True)) for sizes in found[0])
+    assert (stored["patient"] - shown["patient"], stored["fact"] - shown["fact"]) == (1, 3)
+
+
+def test_a_reader_goes_on_when_its_snapshot_was_let_go(loaded: Warehouse) -> None:
+    snapshot = loaded.snapshot()
+    connection = snapshot.connect()
+    snapshot.close()
+    assert connection.execute(COUNT).fetchall() == [(75,)]
 
 
 def test_threads_read_one_snapshot(loaded: Warehouse) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from estran.analysis.learning.learner import Learner, State
-from estran.analysis.learning.measures import BARS, Performance, of_histogram
+from estran.analysis.learning.measures import BARS, FEWEST, Performance, of_histogram
 from estran.analysis.learning.plan import FEWEST_SITES, Plan
 from estran.analysis.learning.robust import robust_mean
 from estran.analysis.learning.rows import Floats, Split
@@ -91,8 +91,9 @@ class Course:
         return self.refused >= REFUSALS
 
     def figures(self, picture: Floats, sites: int) -> Performance | None:
-        """Of these sites together, out of the mean of their pictures."""
-        return of_histogram(picture.reshape(2, BARS) * self.plan.largest * sites)
+        """Of these sites together, out of the mean of their pictures; None of fewer than ten cases or others."""
+        bars = picture.reshape(2, BARS) * self.plan.largest * sites
+        return None if bars.sum(1).min() < FEWEST - 0.5 else of_histogram(bars)
 
     def told(self) -> list[dict[str, Any]]:
         """The rounds as a card tells them."""

@@ -1,6 +1,6 @@
 """A member at work: ask the hub for a job, keep it, do it, keep the answer, hand it in until the hub has it.
 
-Killed at any moment it goes on where it was: a job is on disk before it is done, an answer before it is told, and
+Killed at any moment it goes on where it was: a job is in its file before it is done, an answer before it is told, and
 both sides know a message they have seen.
 """
 
@@ -10,6 +10,7 @@ import datetime as dt
 import fcntl
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,6 +20,7 @@ from estran.hub.agent.counting import prepare
 from estran.hub.agent.kinds import KINDS
 from estran.hub.agent.ledger import Answer, Job, Ledger
 from estran.hub.agent.membership import Channel, open_reply
+from estran.hub.agent.opposing import heard, notices
 from estran.hub.agent.place import Handle, Place
 from estran.hub.wire import Message, Refused, seal
 from estran.model.errors import EstranError, NotAllowed, StoreError, UsageError
@@ -26,6 +28,8 @@ from estran.model.errors import EstranError, NotAllowed, StoreError, UsageError
 log = logging.getLogger(__name__)
 _LIFE = dt.timedelta(minutes=10)
 _KINDS_TOLD = 100
+_OPPOSE_EVERY = 60.0  # seconds between two words about what patients refused
+_SOON = 0.5  # seconds between two looks at a job that waits for others
 _TRIES = 20  # a full disk, or a busy database, passes
 _NEVER = ("unasked", "malformed", "kind")  # answers that the hub will not take, however often they are told
 Clock = Callable[[], dt.datetime]
@@ -48,6 +52,7 @@ class Agent:
         self._kinds = KINDS[place.membership.kind]
         self._tries: dict[str, int] = {}
         self._prepared: int | None = None
+        self._opposed = -_OPPOSE_EVERY
 
     def close(self) -> None:
         """Let go of the hub and of the file."""
@@ -60,6 +65,7 @@ class Agent:
         ConnectionError when the hub cannot be reached; what was done is kept for the next time.
         """
         with self._alone():
+            self._oppose()
             told = self._settle()
             while self._fetch(0.0):
                 told += self._settle()
@@ -71,14 +77,35 @@ class Agent:
         with self._alone():
             while not stop.is_set():
                 try:
+                    self._oppose()
                     self._settle()
                     self._prepare()
-                    self._fetch(wait)
+                    self._fetch(min(wait, _SOON) if self.ledger.waiting() else wait)
                     rest = self.rests[0]
                 except Exception as error:  # noqa: BLE001 (a full disk or a broken file must not end the agent)
                     log.warning("%s", _word(error))
                     stop.wait(rest)
                     rest = min(rest * 2, self.rests[1])
+
+    def _oppose(self) -> None:
+        """Tell the hub what patients refused of what was sent to it, and ask whether it has obeyed."""
+        if time.monotonic() - self._opposed < _OPPOSE_EVERY:
+            return
+        self._opposed = time.monotonic()
+        owed = notices(self.place)
+        if not owed:
+            return
+        try:
+            path = f"/task/opposition/{self.place.membership.member}"
+            reply, _ = self._say(path, "opposition", {"notices": owed})
+        except (
+            Refused,
+            ConnectionError,
+        ) as error:  # a hub of an earlier release: what is owed stays owed, and is an alarm
+            log.warning("oppositions: %s", _word(error))
+            return
+        if reply.kind == "noted":
+            heard(self.place, reply.body.get("notices"))
 
     def _prepare(self) -> None:
         """When there is a new snapshot."""

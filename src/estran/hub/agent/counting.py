@@ -1,7 +1,8 @@
-"""The kind `count`: how many patients a question selects here, and what it takes to count distinct ones elsewhere.
+"""The kinds `count` and `tokens`: how many patients a question selects here, and what it takes to count distinct ones
+elsewhere.
 
-What leaves: the protected count of each legal entity that answers; a sketch where one is safe; tokens keyed for this
-question alone and sealed to the linkage unit. All are of the set that the gate answered for, so that two questions
+What leaves: the protected count of each legal entity that answers; a sketch where one is safe; later, when the hub asks
+for them, tokens keyed for this question alone and sealed to the linkage unit. All are of the set that the gate answered for, so that two questions
 that differ by a few patients give one and the same.
 """
 
@@ -26,14 +27,17 @@ from estran.hub.keys import Public
 from estran.hub.wire import File
 from estran.identity.keys import Cipher
 from estran.model.errors import NotAllowed, UsageError
+from estran.projects.audit import permit
 from estran.projects.gate import Shown
 from estran.projects.network import NetworkClerk, NetworkCount
+from estran.projects.policy import Action, Target
 from estran.release.disclosure import digest
 from estran.release.linkage import Records, keyed, pack, seed_of
 from estran.release.sketch import Crowd, safe_sketch
 
 KEY_FILE = "linkage.key"
 SKETCH, TOKENS = "sketch", "tokens"
+_ANSWERED = 16  # questions whose counted sets wait for their tokens to be asked for
 
 
 @dataclass(frozen=True)
@@ -48,8 +52,7 @@ class _Part:
 
 def count(place: Place, job: Job) -> Answer:
     """Answer a feasibility question; UsageError when it cannot be read, NotAllowed when nobody here may answer."""
-    query = question_json.from_object(job.body.get("cohort"))
-    parts = [_answered(place, job, name, rules, query) for name, rules in place.rules.each()]
+    parts = _parts(place, job)
     given = [part for part in parts if part.counted is not None]
     if not given:
         raise NotAllowed(parts[0].said)
@@ -60,15 +63,57 @@ def count(place: Place, job: Job) -> Answer:
         "floor": max(part.rules.floor for part in given), "unknown": [] if first is None else list(first.unknown),
         "snapshot": 0 if first is None else first.version,
         "elapsed_ms": round(sum(part.counted.elapsed_ms for part in given if part.counted is not None), 2),
-        "entities": [_entity(part) for part in parts if part.name],
+        "entities": [_entity(part) for part in parts if part.name], "files": [],
     }  # fmt: skip
-    files = _files(place, job, given) if job.body.get("distinct", True) else ()
+    if not job.body.get("distinct", True):
+        return Answer("ok", "", body)
+    marks = _marks(place, given)
+    if marks is None:
+        return Answer("ok", "", body)
+    _keep(place, job.question, given)
+    files = marks.sketch()
     body["files"] = [{"file_name": one.name, "file_size": len(one.data)} for one in files]
-    return Answer("ok", "", body, files)
+    return Answer("ok", "", {**body, TOKENS: marks.tokened}, files)
+
+
+def tokens(place: Place, job: Job) -> Answer:
+    """The kind `tokens`: after a count, by what those whom it counted can be told apart at the linkage unit. NotAllowed
+    when the rules keep tokens here."""
+    given = place.kept.answered.pop(job.question, None) or _once_more(place, job)
+    marks = _marks(place, given)
+    if marks is None or not marks.tokened or place.actor is None:
+        raise NotAllowed("This site sends no tokens.")
+    permit(marks.site.state, place.actor, Action.HUB_COUNT, Target(f"{_target(place, job)} tokens"))
+    told = _together([part.counted.shown for part in given if part.counted is not None])
+    return Answer("ok", "", {}, (marks.tokens(job.question, told),))
+
+
+def _once_more(place: Place, job: Job) -> list[_Part]:
+    """Who was counted, counted again: the agent was started anew in between. What needed a yes needs another."""
+    if place.rules.asks("count"):
+        raise NotAllowed("The answer to this question is not at hand any more.")
+    return [part for part in _parts(place, job) if part.counted is not None]
+
+
+def _keep(place: Place, question: str, given: list[_Part]) -> None:
+    """For the tokens, which are asked for a moment later; of the last few questions."""
+    kept = place.kept.answered
+    kept[question] = given
+    while len(kept) > _ANSWERED:
+        del kept[next(iter(kept))]
+
+
+def _parts(place: Place, job: Job) -> list[_Part]:
+    query = question_json.from_object(job.body.get("cohort"))
+    return [_answered(place, job, name, rules, query) for name, rules in place.rules.each()]
+
+
+def _target(place: Place, job: Job) -> str:
+    return f"network:{place.membership.network} question:{job.question}"
 
 
 def _answered(place: Place, job: Job, name: str, rules: Rules, query: Node) -> _Part:
-    if name not in dict(place.rules.willing(job.kind)):
+    if name not in dict(place.rules.willing("count")):
         return _Part(name, rules, None, "The rules of this site do not allow this kind of question.")
     if place.room is None or place.actor is None:
         raise UsageError("There are no patients here.")
@@ -78,7 +123,7 @@ def _answered(place: Place, job: Job, name: str, rules: Rules, query: Node) -> _
         return _Part(
             name,
             rules,
-            clerk.count(own, f"network:{place.membership.network} question:{job.question} entity:{name}".strip()),
+            clerk.count(own, f"{_target(place, job)} entity:{name}".strip()),
         )
     except NotAllowed as error:
         return _Part(name, rules, None, error.what)
@@ -141,27 +186,55 @@ def _people(place: Place, key: bytes) -> _People | None:
     return people
 
 
-def _files(place: Place, job: Job, given: list[_Part]) -> tuple[File, ...]:
-    """A sketch and sealed tokens, each where the rules and the keys are there for it."""
+@dataclass(frozen=True)
+class _Marks:
+    """By what the patients of one answer can be told apart elsewhere: `places` are theirs among all, `unknown` how many
+    have no token at all, not even an empty one."""
+
+    place: Place
+    site: AgentSite
+    key: bytes
+    people: _People
+    rules: tuple[Rules, ...]
+    selected: BitMap
+    places: npt.NDArray[np.intp]
+
+    @property
+    def unknown(self) -> int:
+        return len(self.selected) - len(self.places)
+
+    @property
+    def tokened(self) -> bool:
+        """Whether tokens may be sent, and to whom."""
+        return all(one.tokens for one in self.rules) and bool(self.place.membership.linkage_unit)
+
+    def sketch(self) -> tuple[File, ...]:
+        """A sketch, where the rules allow one and it is safe."""
+        people = self.people
+        if self.unknown or not all(one.sketches for one in self.rules) or not people.known[self.places].all():
+            return ()
+        made = safe_sketch(people.numbers[self.places], people.crowd)
+        return () if made is None else (File(SKETCH, made.dump()),)
+
+    def tokens(self, question: str, shown: Shown) -> File:
+        """Tokens keyed for a question and sealed to the linkage unit."""
+        seed, member = seed_of(self.site.secret("linkage-seed"), digest(self.selected)), self.place.membership
+        records = self.people.records.of(self.places).with_unknown(self.unknown)
+        packed = pack(keyed(records, self.key, question), seed, max(shown.below, shown.value + shown.margin))
+        unit, where = Public(member.certificate, member.linkage_unit), sealed_place(member.network, question)
+        return File(TOKENS, parcel.make(packed, unit, self.key, where, member.member))
+
+
+def _marks(place: Place, given: list[_Part]) -> _Marks | None:
+    """None where the keys are not there for it."""
     key = linkage_key(place)
     people = None if key is None else _people(place, key)
     if key is None or people is None or place.site is None:
-        return ()
-    files: list[File] = []
+        return None
     # The set answered for may be an older one: who opposed since is not in it any more.
     selected = BitMap.union(*(part.counted.patients for part in given if part.counted is not None)) & people.everybody
-    places = _places(people.patients, selected)
-    unknown = len(selected) - len(places)  # no token at all, not even an empty one
-    if all(part.rules.sketches for part in given) and not unknown and people.known[places].all():
-        made = safe_sketch(people.numbers[places], people.crowd)
-        files += [] if made is None else [File(SKETCH, made.dump())]
-    if all(part.rules.tokens for part in given) and place.membership.linkage_unit:
-        seed = seed_of(place.site.secret("linkage-seed"), digest(selected))
-        packed = pack(keyed(people.records.of(places).with_unknown(unknown), key, job.question), seed)
-        member = place.membership
-        unit, where = Public(member.certificate, member.linkage_unit), sealed_place(member.network, job.question)
-        files.append(File(TOKENS, parcel.make(packed, unit, key, where, member.member)))
-    return tuple(files)
+    rules = tuple(part.rules for part in given)
+    return _Marks(place, place.site, key, people, rules, selected, _places(people.patients, selected))
 
 
 def _places(patients: np.ndarray[Any, Any], wanted: BitMap) -> np.ndarray[Any, Any]:

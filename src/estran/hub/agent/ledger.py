@@ -15,6 +15,7 @@ from estran.hub.database import Database
 from estran.hub.wire import File
 
 FILE_NAME = "agent.sqlite"
+# Rows that may be long are in tables with row numbers: in the others SQLite reads whole rows to compare their keys.
 _AT_ONCE = 100  # numbers of messages set aside by one write to disk
 _VERSION = 1
 _SCHEMA = """
@@ -22,11 +23,11 @@ CREATE TABLE counter (name TEXT PRIMARY KEY, value REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE job (
   id TEXT PRIMARY KEY, kind TEXT NOT NULL, body TEXT NOT NULL, question TEXT NOT NULL, expires REAL NOT NULL,
   taken REAL NOT NULL, proof BLOB NOT NULL, state TEXT NOT NULL, said TEXT NOT NULL DEFAULT '',
-  answer TEXT NOT NULL DEFAULT '{}', told INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+  answer TEXT NOT NULL DEFAULT '{}', told INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX job_state ON job (state, told);
 CREATE TABLE file (
   job TEXT REFERENCES job (id), side TEXT, number INTEGER, name TEXT NOT NULL, data BLOB NOT NULL,
-  PRIMARY KEY (job, side, number)) WITHOUT ROWID
+  PRIMARY KEY (job, side, number))
 """
 
 
@@ -66,7 +67,11 @@ class Held:
 
 
 class Ledger:
-    """The agent's file. A job is here before it is done; its answer stays until the hub's receipt."""
+    """The agent's file. A job is here before it is done; its answer stays until the hub's receipt.
+
+    No job waits for the disk: one that a power failure undoes is given by the hub again, and one whose answer it undoes is
+    done again, of which the hub keeps the first. What a person decided waits.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.db = Database(folder / FILE_NAME, _SCHEMA, _VERSION)
@@ -109,12 +114,12 @@ class Ledger:
     # Jobs
 
     def take(self, job: Job, proof: bytes) -> bool:
-        """Keep a job with the signed text that asked for it; False when it is at work already. On disk when this returns.
+        """Keep a job with the signed text that asked for it; False when it is at work already.
 
         One that was answered, and is given all the same, is told or done again: the hub has lost the answer, as after
         a restore, and would give this job for ever.
         """
-        with self.db.writing():
+        with self.db.writing(durable=False):
             known = self.db.one("SELECT state, told FROM job WHERE id = ?", (job.id,))
             if known is not None:
                 return bool(known["told"]) and self._again(job, known["state"])
@@ -157,7 +162,7 @@ class Ledger:
 
     def answer(self, job: str, answer: Answer) -> None:
         """Keep an answer, to be told to the hub."""
-        with self.db.writing():
+        with self.db.writing(durable=False):
             self.db.write(
                 "UPDATE job SET state = ?, said = ?, answer = ?, told = 0 WHERE id = ?",
                 (answer.state, answer.said, _json(answer.body), job),
@@ -180,7 +185,7 @@ class Ledger:
 
     def told(self, job: str) -> None:
         """The hub has the answer: what was kept for it goes, the trace stays."""
-        with self.db.writing():
+        with self.db.writing(durable=False):
             self.db.write("UPDATE job SET told = 1 WHERE id = ?", (job,))
             self.db.write(
                 "DELETE FROM file WHERE job = ? AND (side = 'answer' OR (SELECT state FROM job WHERE id = ?) <> 'approval')",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,6 +12,7 @@ from estran.hub.agent.membership import Membership
 from estran.hub.agent.rules import SiteRules, read_rules
 from estran.hub.keys import Identity
 from estran.identity.linkage import LinkageTokens
+from estran.identity.matching import MatchingTokens
 from estran.projects.actors import Actor
 from estran.projects.desk import ReadingRoom
 from estran.projects.site import SiteServices
@@ -26,6 +27,12 @@ class AgentSite(SiteServices, Protocol):
     def linkage_tokens(self, key: bytes, *, with_ins: bool) -> LinkageTokens:
         """Tokens of everybody in the vault, under a network's key."""
 
+    def matching_tokens(self, key: bytes, patients: Collection[int], *, with_ins: bool) -> MatchingTokens:
+        """Tokens, trait by trait, of some patients, under the key of one run."""
+
+    def numbers_of(self, patient: int) -> list[int]:
+        """Every number that a patient had, before merges too."""
+
     def secret(self, purpose: str) -> bytes:
         """Key material of this site for one purpose."""
 
@@ -36,6 +43,7 @@ class Kept:
 
     version: int = -1
     people: Any = None
+    answered: dict[str, Any] = field(default_factory=dict)  # by question, of whatever snapshot
 
 
 @dataclass(frozen=True)
@@ -58,4 +66,4 @@ class Place:
         return self.given or read_rules(self.folder)
 
 
-Handle = Callable[[Place, Job], Answer]
+Handle = Callable[[Place, Job], Answer | None]  # None: not yet, ask again at the next round

@@ -23,9 +23,10 @@ def _rule(default: Any, sentence: str) -> Any:
 class Rules:
     """The rules of a site, or of one legal entity of it."""
 
-    answer: tuple[str, ...] = _rule(("count",), "Kinds of jobs that are answered at once.")
+    answer: tuple[str, ...] = _rule(("count", "catalogue"), "Kinds of jobs that are answered at once.")
     approve: tuple[str, ...] = _rule(
-        ("statistics", "learning"), "Kinds of jobs that wait until somebody of the site says yes: estran hub approve SITE JOB."
+        ("statistics", "pool", "linkage", "learning"),
+        "Kinds of jobs that wait until somebody of the site says yes: estran hub approve SITE JOB.",
     )
     floor: int = _rule(FLOOR, "Fewer patients than this are never told; at least 10, and at least the site's own.")
     quota: int = _rule(500, "New sets of patients counted for this network per period of the site (count_days).")
@@ -41,10 +42,21 @@ class Rules:
         (), "Codes of the units that an entity answers for, with all below; all of the site when empty."
     )
 
+    detail: str = _rule(
+        "sites", "As a hub asked by another hub: tell each site's answer (sites), or the total alone (total)."
+    )
+    patience: int = _rule(
+        120, "As a hub asked by another hub: seconds to wait for its own sites before it answers with what there is."
+    )
+
     def __post_init__(self) -> None:
         """UsageError when a rule makes no sense."""
         if self.floor < FLOOR:
             raise UsageError("No site tells of fewer than 10 patients.", where="floor", hint="write 10 or more")
+        if self.detail not in ("sites", "total"):
+            raise UsageError("A hub tells of its sites, or of the total.", where="detail", hint="write sites or total")
+        if self.patience < 0:
+            raise UsageError("Patience is a number of seconds.", where="patience")
         if self.quota < 0:
             raise UsageError("A quota is a number of questions.", where="quota")
 

@@ -84,10 +84,11 @@ def page(card: Mapping[str, Any]) -> str:
         if privacy["epsilon"] is None
         else f"ε = {privacy['epsilon']:g}, δ = {privacy['delta']:g}, for the whole run"
     )
+    purpose = f"Purpose: {card['purpose']}." if card["purpose"] else "No purpose was written down."
     asked_by = f" Asked by {card['asked_by']}." if card["asked_by"] else ""
     return "\n".join([
         f"# {card['name']}", "",
-        f"{card['purpose'] or 'No purpose was written down.'}{asked_by} {card['network']}, {card['date']}, Estran {card['estran']}.", "",
+        f"{purpose}{asked_by} {card['network']}, {card['date']}, Estran {card['estran']}.", "",
         "## Data", "", f"Patients: `{card['patients']}`. Outcome: `{card['outcome']}`.", "",
         "| Site | Patients | AUC (95 % CI) | Brier | observed | expected |", "|---|---|---|---|---|---|",
         *[_row(one) for one in card["sites"]],

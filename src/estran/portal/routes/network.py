@@ -25,6 +25,7 @@ router = APIRouter()
 # Milliseconds between two looks: at first, while sites are expected, and when they are only missed.
 _FIRST, _SOON, _LATER = 150, 400, 5_000
 _AT_FIRST = 3.0  # seconds
+_PATIENCE = 15.0  # seconds for which tokens that a site was asked for are expected
 _BUILT, TEXT = "built", "text"
 
 
@@ -98,5 +99,6 @@ def _interval(question: Question) -> int:
 
 def _total_comes(found: Gathered) -> bool:
     """Whether the linkage unit is still to count what the sites sent."""
-    sent = sum("tokens" in site.has for site in found.sites)
+    recently = time.time() - _PATIENCE
+    sent = sum("tokens" in site.has or (site.owes is not None and site.owes > recently) for site in found.sites)
     return sent > 1 and (found.total.method == "bounds" and len(found.total.covers) < sent)

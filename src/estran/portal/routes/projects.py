@@ -151,7 +151,7 @@ def _shown(who: Visitor, sheet: Sheet) -> dict[str, Any]:
     }  # fmt: skip
     filed = {one.piece: one for one in project.pieces}
     return {
-        "sheet": sheet, "project": project, "people": desk.people, "choices": members, "cohorts": desk.cohorts(),
+        "sheet": sheet, "project": project, "people": desk.people, "seats": who.desk.state.seats.all(), "choices": members, "cohorts": desk.cohorts(),
         "saved_total": who.desk.saved_total, "filed": filed, "pieces": tuple(dict.fromkeys((*project.route.pieces, *filed))),
         "fields": FIELDS, **_forms(),
     }  # fmt: skip

@@ -48,8 +48,13 @@ def excluded(state: StateDatabase, newest: Snapshot, project: str, recipient: st
 
 def enrol(state: StateDatabase, row: DatamartRow, obeys: int) -> None:
     """Register a build that leaves out whoever was opposed in snapshot `obeys`; again does no harm."""
+    rights.register(state, name_of(row), "datamart", scopes(state, row), obeys)
+
+
+def scopes(state: StateDatabase, row: DatamartRow) -> frozenset[str]:
+    """The scopes of a wish that concern who holds a build, or a copy of it."""
     texts = {"texts"} if read_spec(orjson.loads(row.spec)).texts else set()
-    rights.register(state, name_of(row), "datamart", _ALWAYS | uses(state, row.project, row.recipient) | texts, obeys)
+    return _ALWAYS | uses(state, row.project, row.recipient) | texts
 
 
 def enrolled(state: StateDatabase) -> set[str]:

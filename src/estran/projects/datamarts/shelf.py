@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 from pyroaring import BitMap
 
+from estran.exchange.whole import whole_folder
 from estran.identity.keys import SiteKey
 from estran.model.errors import EstranError, StoreError, UsageError, told
 from estran.projects.actors import Actor
@@ -22,7 +23,7 @@ from estran.projects.datamarts import holding, tracing
 from estran.projects.datamarts.alone import alone, busy
 from estran.projects.datamarts.build import Work, build
 from estran.projects.datamarts.deciding import LEAST_REASON, permit_build, target_of
-from estran.projects.datamarts.manifest import FILE, Manifest, Withdrawn, describe, pinned, sha256
+from estran.projects.datamarts.manifest import FILE, Manifest, Withdrawn, describe, dumps, pinned, sha256, with_files
 from estran.projects.datamarts.members import choose
 from estran.projects.datamarts.own import about_own, open_own
 from estran.projects.datamarts.reading import SpecFile, read_spec
@@ -38,6 +39,7 @@ from estran.state.transactions import now
 from estran.warehouse import Snapshot
 
 _WITHDRAWN = "a patient objected or was erased"
+Fill = Callable[[Path], Manifest]
 _LAST_TRY = dt.timedelta(minutes=10)  # before the hour of a patient is over, two passes of the keeper
 
 
@@ -181,6 +183,8 @@ class Datamarts:
             raise _destroyed()
         if row.expires <= now():
             raise UsageError("The time of this datamart is over: it is not refreshed any more.")
+        if "pool" in orjson.loads(row.manifest):
+            raise UsageError("This datamart is a pool of several sites: it is gathered anew, not built here.")
         return row
 
     def refresh_due(self, reason: str) -> Pass:
@@ -257,6 +261,29 @@ class Datamarts:
             if not self._book.begin(row.id, snapshot.version):
                 raise _destroyed()
             return self._make(self._find(row.id), source, snapshot)
+
+    def adopt(self, source: SpecFile, recipient: str, reason: str, expires: dt.datetime, fill: Fill) -> Listed:
+        """A datamart whose tables come from elsewhere (other sites), decided as if it were built here; `fill` writes them
+        into a folder and gives the manifest's tables. Nobody of this house is in it."""
+        spec, snapshot, recipient = source.frozen(), self._site.snapshot(), _recipient(recipient)
+        permit_build(self._site.state, self.actor, spec, recipient, snapshot.version, expires, reason)
+        row = self._reserve(source, snapshot, recipient, expires, MartState.BUILDING)
+        with alone(self._tools.folder, row.id):
+            target = self._tools.folder / row.folder
+            try:
+                name, source_text = self._site.settings.name, source.canonical()
+                about = describe(spec, source_text, snapshot, name, recipient, row.number, now(), expires, None)
+                with whole_folder(target) as draft:
+                    manifest = dumps(with_files(about | {"own": []} | fill(draft), draft))
+                    (draft / FILE).write_text(manifest, "utf-8")
+            except BaseException:
+                self._book.abandon(row.id)
+                raise
+            if not self._book.finish(row.id, bytes(BitMap().serialize()), manifest):
+                _remove(target)
+                raise _destroyed_meanwhile()
+            holding.enrol(self._site.state, row, snapshot.version)
+        return _listed(self._find(row.id), BitMap(), {})
 
     def _build(
         self, source: SpecFile, snapshot: Snapshot, recipient: str, reason: str, until: dt.datetime | None = None

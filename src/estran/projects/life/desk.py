@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -273,10 +273,21 @@ class ProjectsDesk:
         self._known(body["members"], Action.PRESIDE)
         if set(body["members"]) & set(case.project.members):
             raise UsageError("Nobody judges a project of their own.")
+        if not self._of_two_sites(case, body["members"]):
+            raise UsageError("The committee of a network's project has members of at least two sites.")
         if body["chair"] not in body["members"]:
             raise UsageError("The chair is one of the members called.")
         if not 2 <= body["quorum"] <= len(body["members"]):
             raise UsageError("The quorum is at least two, and at most the members called.")
+
+    def _check_verdict(self, case: Case, body: dict[str, Any]) -> None:
+        if case.session.votes and not self._of_two_sites(case, [one.account_id for one in case.session.votes]):
+            raise UsageError("A network's project is decided by votes from at least two sites.")
+
+    def _of_two_sites(self, case: Case, people: Iterable[int]) -> bool:
+        """Whether these people sit for two sites, where a call asks for several and people have seats."""
+        seats = self._state.seats.all()
+        return not seats or case.circuit.sites < 2 or len({seats[one] for one in people if one in seats}) >= 2
 
     def _check_declaration(self, case: Case, body: dict[str, Any]) -> None:
         if body.pop("conflict") != bool(body["reason"]):
@@ -321,7 +332,8 @@ Check = Callable[[ProjectsDesk, Case, dict[str, Any]], None]
 _CHECKS: dict[Step, Check] = {
     Step.DESCRIBE: ProjectsDesk._check_members, Step.STAFF: ProjectsDesk._check_members,
     Step.ATTACH: ProjectsDesk._check_cohort, Step.WRITE: ProjectsDesk._check_request, Step.ASK: ProjectsDesk._check_expert,
-    Step.CALL: ProjectsDesk._check_session, Step.DECLARE: ProjectsDesk._check_declaration,
+    Step.CALL: ProjectsDesk._check_session, Step.ACCEPT: ProjectsDesk._check_verdict, Step.CONDITION: ProjectsDesk._check_verdict,
+    Step.REFUSE: ProjectsDesk._check_verdict, Step.DECLARE: ProjectsDesk._check_declaration,
     Step.OPINE: ProjectsDesk._check_scores, Step.LIFT: ProjectsDesk._check_condition,
     Step.AMEND: ProjectsDesk._check_amendment, Step.DESTROY: ProjectsDesk._check_destruction,
 }  # fmt: skip

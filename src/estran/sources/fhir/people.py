@@ -49,7 +49,7 @@ def _numbers(node: Node, author: str) -> tuple[list[PatientKey], list[str], str 
     aliases: dict[PatientKey, None] = {}
     others: dict[str, None] = {}
     ins: str | None = None
-    sure = _sure(node)
+    sure = _sure(node) is not False
     for one in each(node.get("identifier"), "Patient.identifier"):
         value = words(one.get("value"), "Patient.identifier.value")
         system = words(one.get("system"), "Patient.identifier.system") or ""
@@ -83,11 +83,11 @@ def _is_hospital(one: Node, kind: str | None, system: str) -> bool:
     return kind in _HOSPITAL_TYPES or one.get("use") == "usual" or (kind is None and not one.get("type"))
 
 
-def _sure(node: Node) -> bool:
-    """Whether the identity may bear an INS: FR Core's reliability, when told, must be validated."""
+def _sure(node: Node) -> bool | None:
+    """Whether the identity may bear an INS: FR Core's reliability must be validated; None when it is not told."""
     told = extension(node, "fr-core-ident-reliability", "fr-core-identity-reliability")
     if told is None:
-        return True
+        return None
     inner = extension(told, "identityReliability", "identityStatus") or told
     code = (inner.get("valueCoding") or {}).get("code") or first_code(inner.get("valueCodeableConcept"))
     return code in _SURE_IDENTITIES
@@ -124,6 +124,7 @@ def _person(node: Node, setting: Setting, numbers: tuple[str, ...]) -> Person:
         death_date=_date(death),
         deceased=True if death else _flag(node, "deceasedBoolean"),
         other_numbers=numbers,
+        provisional=None if (sure := _sure(node)) is None else not sure,
         **_residence(each(node.get("address"), "Patient.address")),
     )
 

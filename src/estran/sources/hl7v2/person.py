@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import NamedTuple
 
 from estran.model.codes import Precision, Sex
@@ -73,13 +74,15 @@ def read_identity(pid: Segment, relatives: list[Segment], clock: Clock, default_
     known = {"", trusted, *(k.value for k in keys)}
     others = dict.fromkeys((*(n.value for n in numbers), *_other_numbers(pid, relatives)))
     person = _person(pid, relatives, clock, tuple(o for o in others if o not in known))
+    if pid[32]:
+        person = replace(person, provisional=_doubtful(pid[32]))
     introduces = trusted is not None or _has_traits(person)
     return Identity(keys[0], tuple(keys[1:]), trusted, person, introduces)
 
 
 def _has_traits(person: Person) -> bool:
     return any(
-        value for name, value in vars(person).items() if name not in ("birth_precision", "other_numbers", "deceased")
+        value for name, value in vars(person).items() if name not in ("birth_precision", "other_numbers", "deceased", "provisional")
     ) or person.deceased is not None  # fmt: skip
 
 

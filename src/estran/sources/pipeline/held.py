@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 
 from estran.sources.pipeline.columns import fetch
+from estran.warehouse import Snapshot
 
 Key = tuple[str, str, int]  # source, part, content
 
@@ -17,10 +17,10 @@ class Held:
     """A set of keys. A source's are read when one of its records is refused: quarantine may be large,
     and a load of a few messages must not pay for it."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, reaches: Callable[[int], bool]) -> None:
+    def __init__(self, snapshot: Snapshot, reaches: Callable[[int], bool]) -> None:
         """`reaches` tells whether a landed file is still there: what waits in another one cannot be replayed,
         so a resend of it is quarantined anew."""
-        self._connection, self._reaches = connection, reaches
+        self._snapshot, self._reaches = snapshot, reaches
         self._added: set[Key] = set()
         self._stored: dict[str, pa.Table] = {}
 
@@ -40,5 +40,5 @@ class Held:
     def _of(self, source: str) -> pa.Table:
         if source not in self._stored:
             sql = "select content, part, file_no from raw_quarantine where source = ? order by content"
-            self._stored[source] = fetch(self._connection, sql, [source]).combine_chunks()
+            self._stored[source] = fetch(self._snapshot.connect(), sql, [source]).combine_chunks()
         return self._stored[source]

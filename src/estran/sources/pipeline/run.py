@@ -12,16 +12,17 @@ import gc
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from weakref import proxy
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from estran.identity import vault as vaults
 from estran.identity.keys import SiteKey
 from estran.model.errors import InputRefused
-from estran.model.tables import LOAD, TABLES
 from estran.settings import Settings
 from estran.sources.landing import Landing
 from estran.sources.packed import Condenses
@@ -181,25 +182,21 @@ class Load:
 
     def __init__(self, parts: Parts, writer: Writer, format_name: str, name: str) -> None:
         self._parts, self._writer, self._format, self._name = parts, writer, format_name, name
-        tables = writer.snapshot.connect()
-
-        def read(name: str) -> pa.Table:
-            return fetch(tables, f"select * from raw_{name}").cast(TABLES[name])
-
-        self._units = UnitBook(read("unit"), writer.counter("unit"))
+        before = writer.snapshot
+        self._units = UnitBook(before.stored("unit"), writer.counter("unit"))
         self._resolver = Resolver(
             parts.vault,
             parts.key,
             parts.warm.take(writer.snapshot)
-            or ConceptBook(*(read(name) for name in ("concept", "concept_ancestor", "concept_map", "concept_synonym"))),
+            or ConceptBook(*map(before.stored, ("concept", "concept_ancestor", "concept_map", "concept_synonym"))),
             self._units,
             writer.counter("concept"),
             read_authorities(parts.settings.authorities),
         )
         self._reached: dict[int, bool] = {}
-        self._tables = tables  # as they were before this load
+        self._before = before
         weak = proxy(self)  # no cycle: what a load held is free when it ends
-        self._held = Held(tables, lambda file_no: weak._reaches(file_no))  # noqa: PLW0108 (a method would hold the load)
+        self._held = Held(before, lambda file_no: weak._reaches(file_no))  # noqa: PLW0108 (a method would hold the load)
         self._load_id = writer.counter("load")
         self._names: dict[int, str] = {}
         self._report = Report(f"{format_name}/{name}" if name else format_name)
@@ -265,11 +262,15 @@ class Load:
 
     def _interrupted(self, file_no: int) -> dict[str, LoadRow]:
         """Rows of an earlier load of this file that never ended: this load goes on from there."""
-        query = "select * from raw_load where file_no = ? and source = ?"
-        rows = fetch(self._tables, query, [file_no, self._source]).cast(LOAD).to_pylist()
-        left = {r["part"]: LoadRow(**r) for r in rows if not r["complete"]}
+        ours = [r for r in self._never_ended if (r["file_no"], r["source"]) == (file_no, self._source)]
+        left = {row["part"]: LoadRow(**row) for row in ours}
         self._to_skip |= {(file_no, part): row.read for part, row in left.items()}
         return left
+
+    @cached_property
+    def _never_ended(self) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = self._before.stored("load").filter(~pc.field("complete")).to_pylist()
+        return rows
 
     def _add(self, batch: Batch, file_no: int, done: dict[str, LoadRow]) -> None:
         row = self._row(batch.part, file_no, done)
@@ -339,6 +340,8 @@ class Load:
     def replay(self) -> None:
         """Load the quarantined records whose patient is known by now, until nothing moves."""
         for _ in range(10):  # a replayed record can introduce a patient in its turn
+            if not self._writer.snapshot.files("quarantine"):
+                return
             waiting = self._ready()
             if not waiting.num_rows:
                 return
@@ -409,20 +412,18 @@ class Load:
                     self._resolver.add(batch, row, replayed=True)
 
     def _stored_loads(self) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = fetch(self._writer.snapshot.connect(), "select * from raw_load").to_pylist()
+        rows: list[dict[str, Any]] = self._writer.snapshot.stored("load").to_pylist()
         return rows
+
+    def _reasons(self) -> dict[str, int]:
+        if not self._writer.snapshot.files("quarantine"):
+            return {}
+        query = "select code || ': ' || reason, count(*) from raw_quarantine where load_id = ? group by 1 order by 2 desc, 1"
+        return dict(self._writer.snapshot.connect().execute(query, [self._load_id]).fetchall())
 
     def report(self) -> Report:
         """What this load came to, replays included."""
-        rows = (
-            self._writer.snapshot.connect()
-            .execute(
-                "select code || ': ' || reason, count(*) from raw_quarantine where load_id = ? group by 1 order by 2 desc, 1",
-                [self._load_id],
-            )
-            .fetchall()
-        )
-        self._report.reasons = dict(rows)
+        self._report.reasons = self._reasons()
         for row in self._rows.values():
             if row.load_id == self._load_id or row.file_no in self._names:
                 self._report.files.append(

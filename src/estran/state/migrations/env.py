@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from estran.state import schema_catalog, schema_owndata  # noqa: F401 (their tables join the metadata)
+from estran.state import schema_catalog, schema_network, schema_owndata  # noqa: F401 (their tables join the metadata)
 from estran.state.schema import metadata
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)

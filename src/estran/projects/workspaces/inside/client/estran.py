@@ -32,7 +32,12 @@ def load(name: str) -> Any:
     if not found:
         raise KeyError(f"No table {name!r}; there are: {', '.join(tables())}")
     best = next((path for path in found if path.suffix == ".parquet"), found[0])
-    return getattr(pandas, _READ[best.suffix])(best)
+    return getattr(pandas, _READ[best.suffix])(_whole(best))
+
+
+def _whole(file: Path) -> Path:
+    """The file; the folder of all its parts where a table is kept by site (`patients/site=…/patients.parquet`)."""
+    return file.parent.parent if "=" in file.parent.name else file
 
 
 def sql(query: str) -> Any:
@@ -42,8 +47,9 @@ def sql(query: str) -> Any:
     connection = duckdb.connect()
     for name in tables():
         file = next(path for path in sorted(DATAMART.rglob(f"{name}.*")) if path.suffix in _READ)
+        files = file if _whole(file) == file else _whole(file) / "*" / "*.parquet"
         connection.sql(
-            f"create view \"{name}\" as select * from {_READ[file.suffix].replace('read_csv', 'read_csv_auto')}('{file}')"
+            f"create view \"{name}\" as select * from {_READ[file.suffix].replace('read_csv', 'read_csv_auto')}('{files}')"
         )
     return connection.sql(query).df()
 

@@ -1,0 +1,168 @@
+"""Linkages that a hub runs: records of a project's patients, sealed by the sites, linked by the linkage unit, and the
+ids sent back. The hub carries what it cannot open, and drops it when the ids are under way."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from estran.cohort.language import json as question_json
+from estran.cohort.query import Node
+from estran.hub.agent.matching import IDS, LONGEST_REASON, RECORDS
+from estran.hub.book import OPEN, HubBook, JobRecord
+from estran.hub.database import Database
+from estran.hub.wire import File
+from estran.model.errors import UsageError
+from estran.projects.actors import Actor
+from estran.projects.audit import permit
+from estran.projects.policy import Action, Target
+from estran.projects.questions import names_patients
+from estran.release.matching.linking import DOUBT, SURE
+from estran.state import StateDatabase
+
+FILE_NAME = "linkage.sqlite"
+LIFE = 30 * 86_400.0  # seconds: somebody at each site must say yes
+STAGES = ("linkage", "link-records", "linkage-ids")
+_SCHEMA = """
+CREATE TABLE run (
+  id TEXT PRIMARY KEY, project TEXT NOT NULL, query TEXT NOT NULL, login TEXT NOT NULL, sure REAL NOT NULL,
+  ins_authorisation TEXT NOT NULL, asked REAL NOT NULL, expires REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE job (
+  id TEXT PRIMARY KEY, run TEXT NOT NULL REFERENCES run (id), stage TEXT NOT NULL, member TEXT NOT NULL) WITHOUT ROWID
+"""
+
+
+@dataclass(frozen=True)
+class Linkage:
+    """A linkage as it stands. `state`: asked, linking, telling, done, or stopped when fewer than two sites took part.
+    `sites`: member → what became of its part; `result`: the unit's protected counts, None before."""
+
+    id: str
+    project: str
+    asked: float
+    state: str
+    sites: dict[str, str]
+    result: dict[str, Any] | None
+
+
+class Linkages:
+    """The linkages of one hub. `folder` is where its file lies."""
+
+    def __init__(self, book: HubBook, folder: Path, now: Callable[[], float] = time.time) -> None:
+        self._book, self._db, self._now = book, Database(folder / FILE_NAME, _SCHEMA, 1), now
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._db.close()
+
+    def start(
+        self,
+        state: StateDatabase,
+        actor: Actor,
+        project: str,
+        query: Node,
+        sites: Collection[str] = (),
+        sure: float = SURE,
+        ins_authorisation: str = "",
+    ) -> str:
+        """Ask sites (all without any) for the records of a project's patients; the run's id. The INS is used only where
+        the project's authorisation to use it is recorded here, and the network was made with one. NotAllowed by the policy;
+        UsageError when the question names patients or too few can be asked."""
+        ins_authorisation = " ".join(ins_authorisation.split())[:LONGEST_REASON]
+        asked = [one.id for one in self._book.members("site", active=True) if not sites or one.id in sites]
+        said = question_json.dumps(query)
+        by = f" ins:{ins_authorisation}" if ins_authorisation else ""
+        permit(state, actor, Action.RUN_HUB, Target(f"linkage of {len(asked)} sites for {project[:80]}{by}"), query=said)
+        if names_patients(query):
+            raise UsageError("Patient numbers are a site's own: a question to several sites cannot list them.")
+        if len(asked) < 2 or not self._book.members("linkage", active=True):
+            raise UsageError("A linkage needs two sites and a linkage unit.", hint="estran hub status HUB")
+        if not DOUBT < sure < 1:
+            raise UsageError("A threshold lies between 0.5 and 1.")
+        run, now = secrets.token_hex(8), self._now()
+        row = (run, project[:200], said, actor.login, sure, ins_authorisation, now, now + LIFE)
+        self._db.write("INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+        body = {"run": run, "project": project[:200], "cohort": question_json.to_object(query)}
+        body |= {"ins_authorisation": ins_authorisation} if ins_authorisation else {}
+        for member in asked:
+            self._add(run, "linkage", member, body, now + LIFE)
+        return run
+
+    def runs(self) -> list[str]:
+        """Ids of all linkages, the newest first."""
+        return [str(row[0]) for row in self._db.rows("SELECT id FROM run ORDER BY asked DESC")]
+
+    def answered(self, job: str) -> None:
+        """After an answer, see whether the linkage that the job belongs to can go on; jobs of other kinds are left alone."""
+        found = self._db.one("SELECT run FROM job WHERE id = ?", (job,))
+        if found is not None:
+            self.advance(str(found[0]))
+
+    def advance(self, run: str, *, patient: bool = True) -> None:
+        """Go on when what has to come first is there: all sites (those that answered, unless `patient`), the unit."""
+        sent, linked, told = (self._jobs(run, stage) for stage in STAGES)
+        row = self._row(run)
+        if not linked:
+            waiting = any(job.state in OPEN and job.expires > self._now() for job in sent)
+            ready = [job for job in sent if job.state == "ok"]
+            if len(ready) > 1 and not (waiting and patient):
+                self._link(run, ready, row["sure"], row["expires"])
+        elif linked[0].state == "ok":
+            self._tell(run, linked[0], {job.member for job in told}, row["expires"])
+
+    def stand(self, run: str) -> Linkage:
+        """Where a linkage stands; UsageError when there is none of this id."""
+        row = self._row(run)
+        sent, linked, told = (self._jobs(run, stage) for stage in STAGES)
+        sites = {job.member: job.said or job.state for job in sent} | {
+            job.member: "told" for job in told if job.state == "ok"
+        }
+        result = linked[0].answer if linked and linked[0].state == "ok" else None
+        return Linkage(run, row["project"], row["asked"], _state(sent, linked, told), sites, result)
+
+    def _link(self, run: str, ready: list[JobRecord], sure: float, expires: float) -> None:
+        unit = self._book.members("linkage", active=True)[0]
+        sealed = {job.member: self._book.files(job.id, "answer") for job in ready}
+        files = [File(f"{RECORDS}/{member}", found[0].data) for member, found in sorted(sealed.items()) if found]
+        floor = max(int(job.answer.get("floor", 0)) for job in ready)
+        self._add(run, "link-records", unit.id, {"run": run, "sure": sure, "floor": floor}, expires, files)
+        for job in ready:
+            self._book.drop_files(job.id, "answer")
+
+    def _tell(self, run: str, linked: JobRecord, told: set[str], expires: float) -> None:
+        for one in self._book.files(linked.id, "answer"):
+            member = one.name.removeprefix(f"{IDS}/")
+            if member not in told:
+                self._add(run, "linkage-ids", member, {"run": run}, expires, [File(IDS, one.data)])
+        for side in ("job", "answer"):
+            self._book.drop_files(linked.id, side)
+
+    def _add(
+        self, run: str, stage: str, member: str, body: dict[str, Any], expires: float, files: Collection[File] = ()
+    ) -> None:
+        """One job of a stage. Noted after it is made: one that is made twice does no harm, the ids fit one answer only."""
+        job = self._book.add_job(None, member, stage, body, self._now(), expires, files)
+        self._db.write("INSERT INTO job VALUES (?, ?, ?, ?)", (job, run, stage, member))
+
+    def _row(self, run: str) -> Any:
+        found = self._db.one("SELECT * FROM run WHERE id = ?", (run,))
+        if found is None:
+            raise UsageError("No linkage has this id.", hint="estran hub linkages HUB")
+        return found
+
+    def _jobs(self, run: str, stage: str) -> list[JobRecord]:
+        ids = [str(row[0]) for row in self._db.rows("SELECT id FROM job WHERE run = ? AND stage = ?", (run, stage))]
+        return self._book.jobs_by_id(ids)
+
+
+def _state(sent: list[JobRecord], linked: list[JobRecord], told: list[JobRecord]) -> str:
+    if told:
+        return "done" if all(job.state not in OPEN for job in told) else "telling"
+    if linked:
+        return "linking" if linked[0].state in (*OPEN, "ok") else "stopped"
+    able = sum(job.state in (*OPEN, "ok") for job in sent)
+    return "asked" if able > 1 else "stopped"

@@ -1,0 +1,112 @@
+"""What travels from a site to a pool: a sealed package of tables with a signed manifest, or the ids to take out.
+
+Both sides use this: the site writes, the hub reads. The package is sealed to the pool's own key, so that only the hub
+opens it, and nobody once that key is destroyed.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+
+from estran.exchange import parcel
+from estran.exchange.whole import passing_folder
+from estran.model.errors import InputRefused, UsageError
+from estran.projects.datamarts.manifest import sha256
+from estran.projects.datamarts.reading import SpecFile, read_spec
+
+KIND, LIFE = "pool", "pool-life"  # kinds of jobs
+PARCEL = "parcel"  # the file of an answer
+MANIFEST, IDS = "manifest.json", "withdrawn.json"
+VERSION = 1
+MOST = 250 * 2**20  # bytes of a package: with the message around it, below what a hub takes
+Manifest = dict[str, Any]
+_SIGNED = b"estran-pool-1\n"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a hub asks of a site: the datamart of its own project `project`, as agreed, sealed to `key`."""
+
+    pool: str
+    project: str
+    agreed: SpecFile
+    key: X25519PublicKey
+
+    @classmethod
+    def read(cls, body: dict[str, Any]) -> Asked:
+        """UsageError when it cannot be read."""
+        try:
+            key = X25519PublicKey.from_public_bytes(bytes.fromhex(str(body["key"])))
+            pool, project = str(body["pool"]), str(body["project"])
+        except (KeyError, ValueError):
+            raise UsageError("The hub asks for a pool in a way that cannot be read.") from None
+        if not pool.isalnum() or len(pool) > 64:
+            raise UsageError("A pool is named by letters and digits.")
+        return cls(pool, project, read_spec(body.get("agreed")), key)
+
+
+def pack(folder: Path, manifest: Manifest, signer: Ed25519PrivateKey, recipient: X25519PublicKey) -> tuple[bytes, str]:
+    """The folder with its manifest, sealed, and the signature of the manifest; UsageError when it is too large."""
+    files = [
+        {"path": path.relative_to(folder).as_posix(), "bytes": path.stat().st_size, "sha256": sha256(path)}
+        for path in sorted(folder.rglob("*")) if path.is_file()
+    ]  # fmt: skip
+    said = orjson.dumps(manifest | {"version": VERSION, "files": files}, option=orjson.OPT_SORT_KEYS)
+    (folder / MANIFEST).write_bytes(said)
+    sealed = folder.with_name(f"{folder.name}.parcel")
+    with parcel.whole_file(sealed) as stream:
+        parcel.seal(folder, stream, recipient)
+    if sealed.stat().st_size > MOST:
+        raise UsageError(
+            f"The package of {sealed.stat().st_size >> 20} MiB is larger than a message may be ({MOST >> 20} MiB).",
+            hint="pool fewer variables, or one project per part",
+        )
+    return sealed.read_bytes(), base64.b64encode(signer.sign(_SIGNED + said)).decode()
+
+
+def unpack(data: bytes, signature: str, signer: Ed25519PublicKey, key: X25519PrivateKey, folder: Path) -> Manifest:
+    """Open a package into a folder: its manifest, once seal, signature and every file are right; InputRefused otherwise."""
+    sealed = folder.with_name(f"{folder.name}.parcel")
+    sealed.write_bytes(data)
+    parcel.open_parcel(sealed, key, folder)
+    try:
+        said = (folder / MANIFEST).read_bytes()
+        signer.verify(base64.b64decode(signature, validate=True), _SIGNED + said)
+        manifest: Manifest = orjson.loads(said)
+    except (OSError, binascii.Error, InvalidSignature, orjson.JSONDecodeError):
+        raise InputRefused("The manifest is not signed by the site that sent it.") from None
+    if manifest.get("version") != VERSION:
+        raise InputRefused("This version of packages is not known.")
+    parcel.prove(folder, manifest)
+    return manifest
+
+
+def pack_ids(
+    beside: Path, ids: list[str], manifest: Manifest, signer: Ed25519PrivateKey, to: X25519PublicKey
+) -> tuple[bytes, str]:
+    """The ids of those to be taken out, as a package."""
+    with passing_folder(beside) as scratch:
+        folder = scratch / "content"
+        folder.mkdir()
+        (folder / IDS).write_bytes(orjson.dumps(sorted(ids)))
+        return pack(folder, manifest, signer, to)
+
+
+def read_ids(folder: Path) -> list[str]:
+    """The ids in an unpacked package; InputRefused when there are none."""
+    try:
+        found = orjson.loads((folder / IDS).read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        found = None
+    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+        raise InputRefused("The package holds no list of ids.")
+    return found

@@ -1,0 +1,451 @@
+"""Who keeps the pools of a hub, with its key at hand: asks sites, takes what came, has patients vanish, hands over, destroys.
+
+`gather` is one pass, run after answers or by the clock. Killed at any moment, the next one goes on: what is in the folders and
+not in the book is swept, what is in the book is whole.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import fcntl
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import orjson
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from estran.exchange.tables import files_as_views
+from estran.exchange.whole import passing_folder, whole_folder
+from estran.hub.book import HubBook, JobRecord
+from estran.hub.pooling.agreement import readable
+from estran.hub.pooling.assembling import Manifest
+from estran.hub.pooling.book import Part, Pool, PoolBook, Withdrawal, new_id
+from estran.hub.pooling.copies import Copies, certificate_of
+from estran.hub.pooling.delivery import KIND, LIFE, PARCEL, read_ids, unpack
+from estran.hub.pooling.handing import LINKS, Handing
+from estran.hub.pooling.keys import PoolKeys
+from estran.hub.pooling.rekeying import write_sorted
+from estran.hub.pooling.taking import Delivered, check, partition
+from estran.model.errors import EstranError, InputRefused, UsageError
+from estran.projects.audit import permit
+from estran.projects.datamarts import holding
+from estran.projects.datamarts.deciding import permit_build
+from estran.projects.datamarts.reading import read_spec
+from estran.projects.datamarts.shelf import Datamarts
+from estran.projects.policy import Action, Target
+
+FOLDER = "pools"
+_JOB_LIFE = 30 * 86_400.0  # seconds that a site has to say yes
+_AGAIN = 3_600.0  # seconds after which sites are asked again who left
+_UNANSWERED = ("queued", "taken", "approval")
+_LEFT = "This site left the network."
+_DESTROYED = "The site holds the certificate that this pool was destroyed."
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What one pass did: sites taken, sites set aside with the reason, patients that left, the datamart that it made."""
+
+    taken: list[str] = field(default_factory=list)
+    quarantined: dict[str, str] = field(default_factory=dict)
+    withdrawn: dict[str, int] = field(default_factory=dict)
+    datamart: int | None = None
+    closed: bool = False
+
+
+class PoolKeeper:
+    """Needs the hub's key: `secret` seals the keys of the pools. NotAllowed when the policy says no."""
+
+    def __init__(self, folder: Path, hub: HubBook, shelf: Datamarts, secret: bytes) -> None:
+        self.folder, self._hub, self._shelf, self._secret = folder / FOLDER, hub, shelf, secret
+        self._site, self._actor = shelf.site, shelf.actor
+        self.book = PoolBook(folder)
+        self._copies = Copies(self.folder, self.book)
+        self._handing = Handing(self.folder, shelf, self.book)
+
+    def close_book(self) -> None:
+        """Give the file back."""
+        self.book.close()
+
+    def find(self, pool: str) -> Pool:
+        """A pool; UsageError when there is none of this id."""
+        found = self.book.find(pool)
+        if found is None:
+            raise UsageError("There is no pool of this id.", hint="estran hub pool status HUB")
+        return found
+
+    def _permit(self, what: str) -> None:
+        permit(self._site.state, self._actor, Action.RUN_POOLS, Target(what))
+
+    # Asking
+
+    def ask(self, given: Any, recipient: str, sites: Mapping[str, str], reason: str) -> str:
+        """A new pool for a project of the hub: `given` is the specification agreed on, `sites` the number of the project
+        at each. Decided as a datamart is; UsageError when a site is no member."""
+        agreed = read_spec(given)
+        spec = agreed.frozen()
+        readable(spec)
+        self._permit(f"pool of project:{spec.project} sites:{','.join(sites)}")
+        until = dt.datetime.now(dt.UTC) + dt.timedelta(days=spec.days)
+        permit_build(self._site.state, self._actor, spec, recipient, self._site.snapshot().version, until, reason)
+        if not sites or not set(sites) <= self._active():
+            raise UsageError(
+                "Name members of the network, each with the number of its project.", hint="--site angers=2026-004"
+            )
+        pool = new_id()
+        keys = PoolKeys.create(self.folder / pool, self._secret)
+        self.book.add(pool, agreed, recipient, keys.public, self._actor.login, reason, sites, spec.days)
+        self.book.copy(pool, "key", "key")
+        self.ask_again(pool)
+        return pool
+
+    def ask_again(self, pool: str, sites: tuple[str, ...] = ()) -> list[str]:
+        """Have sites send, or send anew; those that have not answered yet are not asked twice."""
+        found = self._open(pool)
+        self._permit(f"ask for pool:{pool} {','.join(sites)}")
+        now, active = time.time(), self._active()
+        waiting = {job.member for job in self._jobs(KIND, found.id) if job.state in _UNANSWERED}
+        asked = [
+            one for one in self.book.sites(found.id).items()
+            if (not sites or one[0] in sites) and one[0] in active - waiting
+        ]  # fmt: skip
+        for member, project in asked:
+            body = {"pool": found.id, "project": project, "key": found.key, "agreed": found.agreed.canonical()}
+            self._hub.add_job(None, member, KIND, body, now, now + _JOB_LIFE)
+        return [member for member, _ in asked]
+
+    def link(self, pool: str, path: Path) -> int:
+        """Take a linkage: a CSV or Parquet file with `site`, `record` (the id that the site gives the patient in this pool)
+        and `person`. The ids of the sites are not kept; how many records were linked. UsageError when it is another file."""
+        found = self._open(pool)
+        self._permit(f"link pool:{pool}")
+        keys = PoolKeys.open(self.folder / found.id, self._secret)
+        try:
+            table = pq.read_table(path) if path.suffix == ".parquet" else pacsv.read_csv(path)
+            site, record, person = (
+                table.column(name).cast(pa.string()).to_pylist() for name in ("site", "record", "person")
+            )
+        except (KeyError, OSError, pa.ArrowInvalid):
+            raise UsageError("A linkage has the columns site, record and person.", where=str(path)) from None
+        ours = keys.ids.ids("patient", (f"{one}/{old}" for one, old in zip(site, record, strict=True)))
+        persons = keys.ids.ids("person", person)
+        draft = self.folder / found.id / f".{LINKS}"
+        pq.write_table(pa.table({"record": ours, "person": persons}), draft)
+        draft.chmod(0o600)
+        self.book.copy(found.id, "linkage", LINKS)
+        draft.replace(self.folder / found.id / LINKS)
+        return len(ours)
+
+    def _open(self, pool: str) -> Pool:
+        found = self.find(pool)
+        if found.state != "open":
+            raise UsageError("This pool is closed.")
+        return found
+
+    def _jobs(self, kind: str, pool: str) -> list[JobRecord]:
+        return [job for job in self._hub.jobs_of_kind(kind) if job.body.get("pool") == pool]
+
+    def _active(self) -> set[str]:
+        """Sites that are members of the network now."""
+        return {one.id for one in self._hub.members("site", active=True)}
+
+    # One pass
+
+    def gather(self, pool: str) -> Gathered:
+        """Take what came, take out who left, put the rest together anew if anything changed; sites are told."""
+        found = self.find(pool)
+        self._permit(f"gather pool:{found.id}")
+        with self._alone(found.id):
+            if found.state != "open":
+                self._after_end(found)
+                return Gathered(closed=True)
+            if not (self.folder / found.id / "key").is_file():
+                self._close(found, "a closing that was cut short")
+                return Gathered(closed=True)
+            if holding.over(self._site.state, found.project) or found.expires < time.time():
+                self._close(found, "the project is over" if found.expires > time.time() else "its time is over")
+                return Gathered(closed=True)
+            self._sweep(found)
+            return self._gather(found)
+
+    @contextmanager
+    def _alone(self, pool: str) -> Iterator[None]:
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+        with (self.folder / f".{pool}.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise UsageError("Another process works on this pool.", hint="try again when it has ended") from None
+            yield
+
+    def _sweep(self, pool: Pool) -> None:
+        """What a pass that was cut short left."""
+        kept = {part.folder for part in self.book.parts(pool.id) if part.folder}
+        for path in (self.folder / pool.id / "sites").glob("*/*"):
+            if path.relative_to(self.folder / pool.id).as_posix() not in kept:
+                shutil.rmtree(path)
+        for path in (self.folder / pool.id).glob(".*"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for copy in self.book.copies(pool.id):
+            if copy.what == "partition" and not copy.certificate and copy.place not in kept:
+                self.book.destroyed(copy.id, certificate_of("a pass that was cut short", []))
+
+    def _gather(self, pool: Pool) -> Gathered:
+        keys, done = PoolKeys.open(self.folder / pool.id, self._secret), Gathered()
+        judged = self.book.judged(pool.id)
+        for job in self._jobs(KIND, pool.id):
+            if job.state == "ok" and job.id not in judged:
+                self._take(pool, keys, job, done)
+        for job in self._jobs(LIFE, pool.id):
+            if job.state == "ok" and job.id not in judged and job.body.get("what") == "withdrawals":
+                self._withdraw(pool, keys, job, done)
+        self._let_go(pool)
+        with self._patients_first(pool):
+            self._apply(pool, done)
+        try:
+            with self._patients_first(pool):
+                made = self._handing.hand_over(pool)
+        except EstranError:  # the datamart is destroyed: whoever left is out
+            self._tell(pool)
+            raise
+        self._tell(pool)
+        return Gathered(sorted(done.taken), done.quarantined, done.withdrawn, made)
+
+    @contextmanager
+    def _patients_first(self, pool: Pool) -> Iterator[None]:
+        """What goes wrong, as when the disk is full, leaves no datamart with patients who left."""
+        try:
+            yield
+        except (OSError, duckdb.Error):
+            if any(one.state == "applied" for one in self.book.withdrawals(pool.id)):
+                self._handing.only(pool, None, "patients left, and it could not be made anew without them")
+            raise
+
+    # Taking
+
+    def _take(self, pool: Pool, keys: PoolKeys, job: JobRecord, done: Gathered) -> None:
+        place = f"sites/{job.member}/{job.id}"
+        try:
+            if job.member not in self._active():
+                raise InputRefused(_LEFT)
+            with self._unpacked(pool, keys, job) as given:
+                _expect(pool, self._hub.meta("network"), job, given.manifest, "tables")
+                self._expect_newer(pool, job, given.manifest)
+                check(given)
+                self.book.copy(pool.id, "partition", place)
+                with whole_folder(self.folder / pool.id / place) as target:
+                    converted = partition(given, lambda kind, old: keys.of_site(job.member, kind, list(old)), target)
+                manifest = given.manifest | {"converted": converted, "columns": _columns(given)}
+        except InputRefused as error:
+            self._set_aside(pool, job, error.what)
+            done.quarantined[job.member] = error.what
+            return
+        part = Part(job.id, pool.id, job.member, time.time(), _moment(manifest), "accepted", "", place, manifest)
+        for old in self.book.accept(part):
+            self._copies.remove(pool.id, old.folder, f"superseded by what the site sent on {manifest['made'][:10]}")
+        self._hub.give_up(job.id)
+        done.taken.append(job.member)
+
+    @contextmanager
+    def _unpacked(self, pool: Pool, keys: PoolKeys, job: JobRecord) -> Iterator[Delivered]:
+        member = self._hub.member(job.member)
+        data = next((one.data for one in self._hub.files(job.id, "answer") if one.name == PARCEL), None)
+        if data is None or member is None or member.public is None:
+            raise InputRefused("The answer holds no package.")
+        with passing_folder(self.folder / pool.id / "scratch") as scratch:
+            content = scratch / "content"
+            content.mkdir()
+            manifest = unpack(data, str(job.answer.get("signature", "")), member.public.key, keys.box, content)
+            yield Delivered(content, manifest, pool.agreed.frozen())
+
+    def _expect_newer(self, pool: Pool, job: JobRecord, manifest: Manifest) -> None:
+        last = max((one.made for one in self.book.parts(pool.id) if one.member == job.member), default="")
+        if _moment(manifest) <= last:
+            raise InputRefused("The site sent something newer before.")
+
+    def _set_aside(self, pool: Pool, job: JobRecord, said: str) -> None:
+        """Keep a package that is not taken, still sealed, with the reason."""
+        place = f"quarantine/{job.id}.parcel"
+        data = next((one.data for one in self._hub.files(job.id, "answer") if one.name == PARCEL), b"")
+        self.book.copy(pool.id, "quarantine", place)
+        path = self.folder / pool.id / place
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        path.write_bytes(data)
+        path.chmod(0o600)
+        self.book.quarantine(Part(job.id, pool.id, job.member, time.time(), "", "quarantined", said, "", {}))
+        self._hub.give_up(job.id)
+
+    # Who left
+
+    def _let_go(self, pool: Pool) -> None:
+        """A site that is no member any more cannot tell who is opposed: nothing of it stays."""
+        active = self._active()
+        for part in self.book.parts(pool.id, "accepted"):
+            if part.member not in active:
+                self._drop(pool, part, _LEFT)
+
+    def _drop(self, pool: Pool, part: Part, why: str) -> None:
+        self.book.drop(part, why)
+        self._copies.remove(pool.id, part.folder, why)
+
+    def _withdraw(self, pool: Pool, keys: PoolKeys, job: JobRecord, done: Gathered) -> None:
+        if not self._hub.files(job.id, "answer"):  # nothing was ever sent from there, or all of it is destroyed
+            for part in self.book.parts(pool.id, "accepted") if job.answer.get("destroyed") else ():
+                if part.member == job.member:
+                    self._drop(pool, part, _DESTROYED)
+            self.book.withdraw(Withdrawal(job.id, pool.id, job.member, "", (), "told", ""))
+            return
+        try:
+            with self._unpacked(pool, keys, job) as given:
+                _expect(pool, self._hub.meta("network"), job, given.manifest, "withdrawn")
+                ids = tuple(keys.of_site(job.member, "patient", read_ids(given.folder)))
+                made = _moment(given.manifest)
+        except InputRefused as error:
+            self._set_aside_list(pool, job, error.what)
+            done.quarantined[job.member] = error.what
+            return
+        self.book.withdraw(Withdrawal(job.id, pool.id, job.member, made, ids, "applied" if ids else "told", ""))
+        self._hub.give_up(job.id)
+
+    def _set_aside_list(self, pool: Pool, job: JobRecord, said: str) -> None:
+        self.book.withdraw(Withdrawal(job.id, pool.id, job.member, "", (), "quarantined", said))
+        self._hub.give_up(job.id)
+
+    def _apply(self, pool: Pool, done: Gathered) -> None:
+        """Write anew the partitions that hold somebody taken back since they were made."""
+        lists = self.book.withdrawals(pool.id)
+        for part in self.book.parts(pool.id, "accepted"):
+            gone = {one for each in lists if each.member == part.member and each.made > part.made for one in each.ids}
+            count = self._without(pool, part, gone) if gone else 0
+            if count:
+                done.withdrawn[part.member] = count
+
+    def _without(self, pool: Pool, part: Part, gone: set[str]) -> int:
+        """How many patients were in a partition that may not be, after it was written without them."""
+        source = self.folder / pool.id / part.folder
+        tables = {path.stem: path for path in sorted(source.glob("*.parquet"))}
+        with (
+            passing_folder(self.folder / pool.id / "scratch") as scratch,
+            files_as_views(tables, scratch) as connection,
+        ):
+            connection.register("gone", pa.table({"patient": sorted(gone)}))
+            held = connection.execute("SELECT count(*) FROM patients SEMI JOIN gone USING (patient)").fetchall()[0][0]
+            if not held:
+                return 0
+            place = f"sites/{part.member}/{part.job}-{new_id()}"
+            self.book.copy(pool.id, "partition", place)
+            with whole_folder(self.folder / pool.id / place) as target:
+                for name in tables:
+                    kept = f'SELECT * FROM "{name}"' + ("" if name == "codes" else " ANTI JOIN gone USING (patient)")
+                    write_sorted(connection, kept, target / f"{name}.parquet")
+        self.book.move(part.job, place)
+        self._copies.remove(pool.id, part.folder, "written anew without patients that their site took back")
+        return int(held)
+
+    def _tell(self, pool: Pool) -> None:
+        """Sites hear what was carried out, and are asked again who left when the last asking is an hour old."""
+        now, sent = time.time(), {part.member for part in self.book.parts(pool.id, "accepted")}
+        lists, jobs = self.book.withdrawals(pool.id), self._jobs(LIFE, pool.id)
+        for member in self.book.sites(pool.id):
+            done = [one.job for one in lists if one.member == member and one.state == "applied"]
+            if done:
+                self._hub.add_job(
+                    None, member, LIFE, {"pool": pool.id, "what": "withdrawn", "jobs": done}, now, now + _JOB_LIFE
+                )
+                self.book.told(done)
+            last = max(
+                (job.created for job in jobs if job.member == member and job.body.get("what") == "withdrawals"),
+                default=0.0,
+            )
+            if member in sent and now - last > _AGAIN:
+                self.ask_who_left(pool.id, member)
+
+    def ask_who_left(self, pool: str, member: str) -> None:
+        """Have a site tell whom it takes back."""
+        now = time.time()
+        self._hub.add_job(None, member, LIFE, {"pool": pool, "what": "withdrawals"}, now, now + _JOB_LIFE)
+
+    # The end
+
+    def close(self, pool: str, why: str) -> dict[str, Any]:
+        """Destroy every copy of a pool at the hub, and tell the sites; the certificate. Again gives the same one."""
+        found = self.find(pool)
+        self._permit(f"close pool:{found.id} {why.strip()[:200]}")
+        with self._alone(found.id):
+            return found.certificate if found.state == "closed" else self._close(found, why.strip() or "asked for")
+
+    def _close(self, pool: Pool, why: str) -> dict[str, Any]:
+        self._handing.only(pool, None, f"pool {pool.id} is closed: {why}")
+        for copy in self.book.copies(pool.id):
+            if not copy.certificate and copy.what not in ("datamart", "key", "site"):
+                self._copies.remove(pool.id, copy.place, why, copy.what)
+        for job in [*self._jobs(KIND, pool.id), *self._jobs(LIFE, pool.id)]:
+            if job.body.get("what") != "destroyed":  # told by a closing that was cut short
+                self._hub.give_up(job.id)
+        self._copies.remove(
+            pool.id, "key", f"{why}; what is still sealed to it, in a backup for example, opens no more", "key"
+        )
+        shutil.rmtree(self.folder / pool.id, ignore_errors=True)
+        certificate = certificate_of(why, []) | {
+            "pool": pool.id, "project": pool.project, "name": pool.name, "network": self._hub.meta("network"), "by": self._actor.login,
+            "copies": [{"what": one.what, "place": one.place} | one.certificate for one in self.book.copies(pool.id)],
+        }  # fmt: skip
+        self._tell_end(pool, certificate)
+        self.book.change(
+            pool.id, state="closed", certificate=orjson.dumps(certificate).decode(), differences="", datamart=None
+        )
+        return certificate
+
+    def _tell_end(self, pool: Pool, certificate: dict[str, Any]) -> None:
+        """Sites hear of the end once, and again when they did not answer for the life of a job."""
+        jobs = [job for job in self._jobs(LIFE, pool.id) if job.body.get("what") == "destroyed"]
+        told = {job.member for job in jobs if job.state in (*_UNANSWERED, "ok")}
+        active, now = self._active(), time.time()
+        body = {"pool": pool.id, "what": "destroyed", "certificate": certificate}
+        for member in self.book.sites(pool.id):
+            copy = self.book.copy(pool.id, "site", member)
+            if member not in active:
+                self.book.destroyed(copy, {"none": True, "destroyed": "", "method": _LEFT})
+            elif member not in told:
+                self._hub.add_job(None, member, LIFE, body, now, now + _JOB_LIFE)
+
+    def _after_end(self, pool: Pool) -> None:
+        """The certificates of the sites, as they come; what comes late, or back from a backup, is destroyed again."""
+        for job in [*self._jobs(KIND, pool.id), *self._jobs(LIFE, pool.id)]:
+            if job.body.get("what") != "destroyed":
+                self._hub.give_up(job.id)  # sent too late: nobody can open it any more
+            elif job.state == "ok":
+                own = job.answer.get("certificate", {"destroyed": "", "method": "nothing was sent from there"})
+                self.book.destroyed(self.book.copy(pool.id, "site", job.member), own)
+        self._tell_end(pool, pool.certificate)
+        self._handing.only(pool, None, "back from a backup")
+        if (self.folder / pool.id).exists():
+            moment = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+            self._copies.remove(pool.id, "", "back from a backup", "backup", moment)
+
+
+def _expect(pool: Pool, network: str, job: JobRecord, manifest: Manifest, what: str) -> None:
+    """InputRefused unless the manifest is of this pool and of this site."""
+    said = [manifest.get(name) for name in ("pool", "network", "member", "what")]
+    if said != [pool.id, network, job.member, what]:
+        raise InputRefused("The package is of another pool, or of another site.")
+
+
+def _moment(manifest: Manifest) -> str:
+    """When a site made something, by its own clock."""
+    try:
+        return dt.datetime.fromisoformat(str(manifest["made"])).astimezone(dt.UTC).isoformat(timespec="microseconds")
+    except (KeyError, ValueError):
+        raise InputRefused("The manifest does not say when it was made.") from None
+
+
+def _columns(given: Delivered) -> list[str]:
+    return [str(name) for name in pq.read_schema(given.tables["patients"]).names]
