@@ -177,8 +177,7 @@ def _spies() -> list[str]:
 
 def _verdict(told: dict[str, Any], asked: argparse.Namespace) -> int:
     """Each claim with its numbers; 1 when one does not hold."""
-    rounds, alone = told["course"]["rounds"], max(told["compared"]["alone"])
-    apart_from = told["auc"] - told["compared"]["pooled"]
+    rounds = told["course"]["rounds"]
     outside = told.get("packets_to_outside")
     claims = [
         (
@@ -187,8 +186,6 @@ def _verdict(told: dict[str, Any], asked: argparse.Namespace) -> int:
         ),
         *((f"{who} refused", well) for who, well in told["doors"].items()),
         (f"packets to the outside: {outside}", outside == 0),
-        (f"AUC {told['auc']:.4f}, pooled {told['compared']['pooled']:.4f}: {apart_from:+.4f}", abs(apart_from) <= 0.01),
-        (f"best site alone {alone:.4f}", told["auc"] > alone),
         (f"tables left at the sites: {told['tables_left']}", not told["tables_left"]),
         *(_exposure(told) if asked.exposed else _secret(told, rounds)),
     ]
@@ -208,7 +205,11 @@ def _secret(told: dict[str, Any], rounds: list[dict[str, Any]]) -> list[tuple[st
     different = all(a != b for a, b in itertools.pairwise(by_site)) and "nobody" not in by_site
     found = told["found"]
     came = min(found[name]["masked"] for name in ("messages of the server app", "requests after TLS"))
+    apart_from = told["auc"] - told["compared"]["pooled"]
+    alone = max(told["compared"]["alone"])
     return [
+        (f"AUC {told['auc']:.4f}, pooled {told['compared']['pooled']:.4f}: {apart_from:+.4f}", abs(apart_from) <= 0.01),
+        (f"best site alone {alone:.4f}", told["auc"] > alone),
         (f"one site lost in each round, another each time: {', '.join(each)}", different),
         (f"each sum is of those that were left when masked vectors were due: {[one['sites'] for one in rounds]}",
          all(one["sites"] in (sites - 1, sites) for one in rounds)),

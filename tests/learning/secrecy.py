@@ -43,7 +43,12 @@ def searched(places: Iterable[bytes], wanted: Iterable[bytes]) -> set[bytes]:
     if not pieces:
         return set()
     search = BytesAhoCorasick(pieces)
-    return {pieces[which] for place in places if place for which, _, _ in search.find_matches_as_indexes(place)}
+    return {
+        pieces[which]
+        for place in places
+        if place
+        for which, _, _ in search.find_matches_as_indexes(place, overlapping=True)
+    }
 
 
 def of_file(path: Path) -> Iterator[bytes]:
