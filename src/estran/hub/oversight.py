@@ -42,7 +42,7 @@ class Traced:
 
     def count(self, *states: str) -> int:
         """How many members ended so."""
-        return sum(one.state in states for one in self.done if one.kind != "link")
+        return sum(one.state in states for one in self.done if one.kind not in ("link", "tokens"))
 
 
 class Oversight:

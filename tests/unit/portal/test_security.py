@@ -18,7 +18,8 @@ from estran.projects import sign_in as doorkeeper
 from estran.projects.sign_in import ADDRESS_FAILURES, LOGIN_FAILURES
 from estran.text.parse import parse
 
-PUBLIC = {"/sign-in", "/healthz", "/sign-in/elsewhere", "/sign-in/elsewhere/back", "/transparency", "/transparency/data.json"}
+PUBLIC = {"/sign-in", "/healthz", "/sign-in/elsewhere", "/sign-in/elsewhere/back", "/transparency", "/transparency/data.json",
+          "/transparency/network"}
 XSS = "<script>alert(1)</script>'\"><img src=x onerror=alert(1)>{{7*7}}${7*7}"
 NASTY = [
     "' OR 1=1 --", "x'; DROP TABLE account; --", "1) UNION SELECT login FROM account --", "%' OR '%'='", "\\", "%00", "\x00",
