@@ -39,8 +39,8 @@ def _operator(run: Run, port: int) -> bool:
 
 
 def _stranger(run: Run, folder: Path, table: Mapping) -> bool:
-    node = Node.prepare(folder, run.job(), table, time.time() + 12)
+    node = Node.prepare(folder, run.job(), table, time.time() + 45)
     process = node.start()
-    process.wait(60)
+    process.wait(120)
     said = (folder / "node.log").read_text("utf-8", "replace")
     return "Failed to initialize the connection" in said and "Receiving" not in said
