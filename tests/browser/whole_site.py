@@ -199,7 +199,7 @@ class People(Play):
     def asked(self, title: str) -> str:
         """A project whose request is written, signed and handed in."""
         number = self.idea(title)
-        self.take(number, "lea", Step.ATTACH, cohort=self.state.cohorts.owned_by(self.id["lea"])[0].id)
+        self.take(number, "lea", Step.ATTACH, cohort=self.state.cohorts.owned_by(self.id["lea"])[0].versions[0].id)
         self.take(number, "lea", Step.INTEND, letter="Nous voudrions repérer plus tôt les décompensations évitables.")
         self.take(number, "max", Step.PRESELECT, reason="Question claire, effectif suffisant.")
         self.submit(number, why="Définit la population étudiée", **_REQUEST)
