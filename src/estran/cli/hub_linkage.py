@@ -45,15 +45,16 @@ def link(
     with closing(Linkages(opened.book, opened.folder)) as made:
         run = made.start(state, KEY_HOLDER, project, question(asked), site or (), sure, ins_authorisation)
         _run_embedded(opened, hub, made, run)
-        _told(made.stand(run), json=json)
+        _told(made.look(state, KEY_HOLDER, run), json=json)
 
 
 def linkages(hub: HubArg, key: KeyOpt = None, json: JsonOpt = False) -> None:
     """The linkages of a hub, the newest first: who took part, where each stands, protected counts."""
-    opened = opened_house(hub, key)
-    recorded(house.open_site(hub, key), Action.RUN_HUB, "linkages of the network")
+    opened, site = opened_house(hub, key), house.open_site(hub, key)
+    recorded(site, Action.RUN_HUB, "linkages of the network")
+    state = site.state
     with closing(Linkages(opened.book, opened.folder)) as made:
-        found = [made.stand(run) for run in made.runs()]
+        found = [made.look(state, KEY_HOLDER, run) for run in made.runs()]
     if json:
         emit({"linkages": [_object(one) for one in found]})
         return

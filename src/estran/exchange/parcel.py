@@ -9,9 +9,11 @@ doi 10.1007/978-3-662-47989-6_12): chunks can be neither cut off, left out, nor 
 from __future__ import annotations
 
 import errno
+import gzip
 import hashlib
 import io
 import tarfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -88,9 +90,9 @@ def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
     return member
 
 
-def open_parcel(path: Path, key: X25519PrivateKey, folder: Path) -> None:
-    """Unpack into an existing folder; InputRefused when the parcel is not for this key or was altered, StoreError when this
-    machine cannot write it (a full disk says nothing of the parcel)."""
+def open_parcel(path: Path, key: X25519PrivateKey, folder: Path, most: int = 0) -> None:
+    """Unpack into an existing folder; InputRefused when the parcel is not for this key, was altered or holds more than `most`
+    bytes (0: as much as there is), StoreError when this machine cannot write it (a full disk says nothing of the parcel)."""
     with path.open("rb") as file:
         if file.read(len(MAGIC)) != MAGIC:
             raise InputRefused("This is no sealed package.", where=path.name)
@@ -98,14 +100,15 @@ def open_parcel(path: Path, key: X25519PrivateKey, folder: Path) -> None:
         try:
             secret = key.exchange(X25519PublicKey.from_public_bytes(public))
             stream = io.BufferedReader(_Opening(file, _cipher(secret, public, key.public_key())), CHUNK)
-            with tarfile.open(fileobj=stream, mode="r|gz") as archive:
+            plain = _Bounded(gzip.GzipFile(fileobj=stream), most)
+            with tarfile.open(fileobj=plain, mode="r|") as archive:  # type: ignore[call-overload]  # it only reads
                 for member in archive:
                     if not (member.isfile() or member.isdir()):
                         raise InputRefused("The package holds something other than files.", where=path.name)
                     archive.extract(member, folder, filter="data")
             while stream.read(_PIECE):  # to the chunk that says it is the last one
                 pass
-        except (InvalidTag, ValueError, tarfile.TarError, EOFError, OSError) as error:
+        except (InvalidTag, ValueError, tarfile.TarError, EOFError, OSError, zlib.error) as error:
             if isinstance(error, OSError) and error.errno in _OURS:
                 raise StoreError("The package cannot be unpacked: the disk is full, or fails.", where=str(folder)) from error
             raise InputRefused("The package is not for this key, or was altered.", where=path.name) from error
@@ -181,6 +184,20 @@ class _Opening(io.RawIOBase):
         count = min(len(buffer), len(self._clear))
         buffer[:count], self._clear = self._clear[:count], self._clear[count:]
         return count
+
+
+class _Bounded:
+    """A stream that is read to so many bytes and no further: little that is sealed may be much once it is unpacked."""
+
+    def __init__(self, source: gzip.GzipFile, most: int) -> None:
+        self._source, self._most, self._read = source, most, 0
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._source.read(size)
+        self._read += len(data)
+        if self._most and self._read > self._most:
+            raise InputRefused("The package holds more than it may.")
+        return data
 
 
 @contextmanager

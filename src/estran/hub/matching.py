@@ -6,7 +6,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from estran.cohort.query import Node
 from estran.hub.agent.matching import IDS, LONGEST_REASON, RECORDS
 from estran.hub.book import OPEN, HubBook, JobRecord
 from estran.hub.database import Database
+from estran.hub.governance import FEWEST, Sight, beside, require_charter
 from estran.hub.wire import File
 from estran.model.errors import UsageError
 from estran.projects.actors import Actor
@@ -77,6 +78,7 @@ class Linkages:
         said = question_json.dumps(query)
         by = f" ins:{ins_authorisation}" if ins_authorisation else ""
         permit(state, actor, Action.RUN_HUB, Target(f"linkage of {len(asked)} sites for {project[:80]}{by}"), query=said)
+        require_charter(state, beside(self._book), actor)
         if names_patients(query):
             raise UsageError("Patient numbers are a site's own: a question to several sites cannot list them.")
         if len(asked) < 2 or not self._book.members("linkage", active=True):
@@ -124,6 +126,12 @@ class Linkages:
         result = linked[0].answer if linked and linked[0].state == "ok" else None
         return Linkage(run, row["project"], row["asked"], _state(sent, linked, told), sites, result)
 
+    def look(self, state: StateDatabase, actor: Actor, run: str) -> Linkage:
+        """The same for a person, with the numbers that the rules of the network let them see; recorded."""
+        permit(state, actor, Action.RUN_HUB, Target(f"linkage:{run[:80]}"))
+        found = self.stand(run)
+        return replace(found, result=_seen(found.result, beside(self._book).sight(actor.role)))
+
     def _link(self, run: str, ready: list[JobRecord], sure: float, expires: float) -> None:
         unit = self._book.members("linkage", active=True)[0]
         sealed = {job.member: self._book.files(job.id, "answer") for job in ready}
@@ -157,6 +165,14 @@ class Linkages:
     def _jobs(self, run: str, stage: str) -> list[JobRecord]:
         ids = [str(row[0]) for row in self._db.rows("SELECT id FROM job WHERE run = ? AND stage = ?", (run, stage))]
         return self._book.jobs_by_id(ids)
+
+
+def _seen(result: dict[str, Any] | None, sight: Sight) -> dict[str, Any] | None:
+    """Who sees totals sees no number of two sites, and no total of fewer than three; who sees the own site sees none of these."""
+    if result is None or sight is Sight.SITES:
+        return result
+    sites = {site for pair in result["shared"] for site in pair["sites"]}
+    return None if sight is Sight.OWN or len(sites) < FEWEST else result | {"shared": []}
 
 
 def _state(sent: list[JobRecord], linked: list[JobRecord], told: list[JobRecord]) -> str:

@@ -36,6 +36,7 @@ CREATE TABLE notice (
   done REAL, outcome TEXT NOT NULL DEFAULT '', login TEXT NOT NULL DEFAULT '', PRIMARY KEY (member, number)) WITHOUT ROWID
 """
 _MOST, _MOST_SUBJECTS, _LONGEST = 1_000, 1_000, 120
+_LATEST = 4_102_444_800.0  # seconds: no deadline lies after 2099, and one that is no moment would close the whole list
 NOTHING = "Nothing of this patient was sent."
 
 
@@ -157,9 +158,9 @@ def _read(one: Any) -> tuple[int, str, float, list[list[str]]]:
     try:
         number, what, due = one["number"], one["what"], float(one["due"])
         subjects = [[_short(each["project"]), _short(each["id"])] for each in _listed(one["subjects"], _MOST_SUBJECTS)]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, OverflowError, TypeError, ValueError):
         raise Refused("malformed", "This opposition cannot be read.") from None
-    if type(number) is not int or what not in WHAT:
+    if type(number) is not int or not 0 <= number < 2**53 or what not in WHAT or not 0 <= due < _LATEST:
         raise Refused("malformed", "This opposition cannot be read.")
     return number, what, due, subjects
 

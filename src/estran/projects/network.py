@@ -88,10 +88,12 @@ class NetworkClerk:
 
     def linkable(self, query: Node, target: str) -> BitMap:
         """Whose records may be linked with those of other sites: the patients that a question selects. NotAllowed when
-        there are fewer than the floor."""
+        there are fewer than the floor, or the quota is used up: a linkage tells protected counts, as a question does, and whether
+        there are enough patients is said of the set that the gate answers for."""
         self._permitted(Action.HUB_LINK, query, target)
         found = self._view.answers.run(query).patients & self.everybody()
-        if len(found) < self._floor:
+        shown = self._gate.answers({"total": found})["total"].shown
+        if shown.below or shown.value < self._floor or len(found) < self._floor:
             raise NotAllowed("There are too few patients here for this question.")
         return found
 

@@ -43,7 +43,10 @@ class StatisticsClerk(NetworkClerk):
 
     def again(self, table: pa.Table, target: str) -> None:
         """Have one more round of the same rows recorded; NotAllowed when somebody in them is not there any more."""
+        self.still(BitMap(table.column(PATIENT).to_numpy().astype(np.uint32)), target)
+
+    def still(self, patients: BitMap, target: str) -> None:
+        """The same of rows that are kept elsewhere."""
         permit(self._state, self.actor, Action.HUB_STATISTICS, Target(target), snapshot=self.version)
-        read = BitMap(table.column(PATIENT).to_numpy().astype(np.uint32))
-        if not read <= self.everybody():
+        if not patients <= self.everybody():
             raise NotAllowed("The patients of this site are not the same any more.", hint="ask again")

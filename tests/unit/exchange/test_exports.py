@@ -397,3 +397,16 @@ def test_the_catalogue_is_valid_healthdcat_and_tells_no_exact_count(dock: Dock, 
     exact = totals(dock)
     records = [int(number) for number in graph.objects(None, health.numberOfRecords)]
     assert records and records[0] != exact["fact"]
+
+
+def test_a_package_that_swells_is_not_unpacked(keys: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "zeros").write_bytes(bytes(4 << 20))
+    path, target = tmp_path / "bomb.estran", tmp_path / "out"
+    with path.open("wb") as stream:
+        parcel.seal(tmp_path / "in", stream, parcel.read_public_key(keys["hub.pub"]))
+    target.mkdir()
+    assert path.stat().st_size < 100_000
+    with pytest.raises(InputRefused, match="more than it may"):
+        parcel.open_parcel(path, parcel.read_private_key(keys["hub"]), target, 1 << 20)
+    parcel.open_parcel(path, parcel.read_private_key(keys["hub"]), target)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,18 +14,21 @@ import numpy as np
 import orjson
 import pytest
 from tests.network_kit import Network, add_hospital, network
+from tests.unit.opposing import oppose
 
 from estran.cohort.language.text import parse
 from estran.hub.agent import learning
 from estran.hub.agent.ledger import Job
 from estran.hub.agent.rules import Rules
+from estran.hub.governance import CharterKind, Sight, beside
 from estran.hub.learning import card, flower, signing
+from estran.hub.learning.apps.ledger import Ledger
 from estran.hub.learning.leading import LearningDesk
 from estran.hub.learning.node import Node
 from estran.hub.learning.question import read_lesson
 from estran.hub.learning.run import Run
 from estran.model.errors import NotAllowed, UsageError
-from estran.projects.actors import KEY_HOLDER
+from estran.projects.actors import KEY_HOLDER, Actor, Role
 from estran.state import AuditFilter
 
 SITES = ("angers", "brest", "nantes")
@@ -170,3 +175,71 @@ def test_a_signature_is_of_one_digest(room: Room) -> None:
     signing.check("ab", signing.sign("ab", key), key.public_key())
     with pytest.raises(UsageError):
         signing.check("ac", signing.sign("ab", key), key.public_key())
+
+
+def test_other_code_than_the_own_release_s_is_refused_whoever_signed_it(room: Room) -> None:
+    ask(room, "signed")
+    digest = "ab" * 32
+    asked = Run.open(room.net.house.folder / "learning/signed").job() | lesson("strange").to_object()
+    body = asked | {"bundle": digest, "signature": signing.sign(digest, room.net.house.identity.key)}
+    with pytest.raises(UsageError, match="not what this release"):
+        learning.accept(room.net.places["angers"], Job("j", learning.KIND, body))
+    assert not (room.net.places["angers"].folder / "learning/strange").exists()
+
+
+def test_an_agent_killed_while_it_made_ready_begins_anew(room: Room) -> None:
+    left = room.net.places["nantes"].folder / "learning/killed"
+    left.mkdir(parents=True)
+    (left / "table.npz").write_bytes(b"half")
+    assert ask(room, "killed")["nantes"].state == "ok"
+
+
+def test_who_objects_ends_the_run_here_and_tables_do_not_stay(room: Room) -> None:
+    ask(room, "objected")
+    place = room.net.places["nantes"]
+    folder = place.folder / "learning/objected"
+    start = Job("j", learning.GO, {"run": "objected", "phase": learning.START})
+    learning.go(place, start)
+    assert place.site is not None and (folder / "node.log").is_file()
+    assert any(
+        one.target.startswith("network:") and one.target.endswith("start") for one in place.site.state.audit.find(AuditFilter())
+    )
+    learning.watch(place)
+    assert not Node.at(folder).ended
+    patient = Node.at(folder).patients()[0]
+    oppose(place.site.warehouse, patient, "hub", dt.date(2020, 1, 1))  # type: ignore[attr-defined]
+    with pytest.raises(NotAllowed, match="not the same"):
+        learning.go(place, start)
+    learning.watch(place)
+    assert Node.at(folder).ended and (folder / "table.npz").is_file()  # its node removes it
+    os.utime(folder / "end", (1, 1))
+    learning.watch(place)  # or, where the power failed, the agent
+    assert not (folder / "table.npz").exists() and not Node.at(folder).holds
+    with pytest.raises(NotAllowed, match="over here"):
+        learning.go(place, start)
+
+
+def test_a_card_is_seen_as_the_network_decided(room: Room) -> None:
+    sites = [{"site": name, "patients": {"value": 100}, "performance": {"auc": 0.7}} for name in SITES]
+    made = {"sites": sites, "performance": {"sites_in_sum": 3, "all": {"auc": 0.7}}}
+    assert card.seen(made, Sight.SITES, "") == made
+    total, own = card.seen(made, Sight.TOTAL, "brest"), card.seen(made, Sight.OWN, "brest")
+    assert total["performance"]["all"] and not any(one["patients"] or one["performance"] for one in total["sites"])
+    assert own["performance"]["all"] is None and [one["site"] for one in own["sites"] if one["patients"]] == ["brest"]
+    rita = Actor("rita", Role.RESEARCHER, room.state.accounts.add("rita", "hash", "researcher").id)
+    beside(room.net.house.book).publish(CharterKind.USER, "Ask with care.", "key-holder")
+    with pytest.raises(NotAllowed, match="charter"):
+        LearningDesk(room.state, room.net.house, rita).ask(lesson("unsigned"), "127.0.0.1:1", "127.0.0.1:1")
+
+
+def test_figures_are_of_one_model_and_votes_have_an_end(tmp_path: Path) -> None:
+    plan, path = lesson("told").plan, tmp_path / "table.asked"
+    Ledger(path).tell("figures", {"a": np.zeros(2)})
+    Ledger(path).tell("figures", {"a": np.zeros(2)})
+    with pytest.raises(ValueError, match="one model"):
+        Ledger(path).tell("figures", {"a": np.ones(2)})
+    Ledger(path).ask(plan, {"a": np.ones(2)})
+    held = Ledger(path)
+    with pytest.raises(ValueError, match="votes"):
+        for _ in range(10_000):
+            held.vote(plan)

@@ -18,7 +18,8 @@ from estran.hub.agent import parcel
 from estran.hub.agent.ledger import Job, Ledger
 from estran.hub.agent.matching import RECORDS, _kept, forget_run, hub_ids, keep_ids, ledger, match, send_records
 from estran.hub.agent.membership import Local
-from estran.hub.matching import Linkage, Linkages
+from estran.hub.governance import CharterKind, Sight, beside
+from estran.hub.matching import Linkage, Linkages, _seen
 from estran.hub.office import answer_to
 from estran.hub.wire import File
 from estran.identity import french
@@ -216,3 +217,30 @@ def test_only_who_runs_the_hub_starts_a_linkage_and_never_of_listed_patients(net
         start(net, runs, Actor("rita", Role.RESEARCHER, 1))
     with pytest.raises(UsageError):
         start(net, runs, text="patients(1, 2)")
+
+
+def test_a_run_is_linked_in_one_way_only(net: Network) -> None:
+    """The same noise over another threshold would cancel out."""
+    files = tuple(
+        File(f"{RECORDS}/{name}", send_records(net.places[name], job(net, run="once")).files[0].data) for name in SITES
+    )
+    unit = net.places["linkage"]
+    for _ in range(2):  # a job done again, after the answer was lost
+        match(unit, Job("5" * 32, "link-records", {"run": "once", "sure": 0.9}, files=files))
+    with pytest.raises(NotAllowed, match="another way"):
+        match(unit, Job("6" * 32, "link-records", {"run": "once", "sure": 0.91}, files=files))
+
+
+def test_the_rules_of_the_network_bind_who_runs_a_linkage(net: Network, runs: Linkages) -> None:
+    site = net.places["angers"].site
+    assert site is not None
+    told = {"distinct": {"value": 300}, "shared": [{"sites": ["a", "b"], "value": 50}]}
+    three = {"distinct": 1, "shared": [{"sites": ["a", "b"]}, {"sites": ["b", "c"]}]}
+    assert _seen(told, Sight.SITES) == told and _seen(told, Sight.OWN) is None and _seen(told, Sight.TOTAL) is None
+    assert _seen(three, Sight.TOTAL) == {"distinct": 1, "shared": []}
+    operator = Actor("olga", Role.HUB_OPERATOR, site.state.accounts.add("olga", "hash", "hub-operator").id)
+    beside(net.house.book).publish(CharterKind.USER, "Ask with care.", "key-holder")
+    with pytest.raises(NotAllowed, match="charter"):
+        start(net, runs, operator)
+    beside(net.house.book).sign(CharterKind.USER, 1, "olga", "")
+    assert runs.look(site.state, operator, start(net, runs, operator)).result is None

@@ -107,7 +107,7 @@ def test_a_notice_said_twice_changes_nothing_and_a_wrong_one_is_refused(net: Net
     assert shelf.take("brest", {"notices": [one | {"what": "restore"}]}, now)[0]["state"] == "noted"
     (kept,) = [notice for notice in waiting(net) if notice.number == 7_000]
     assert kept.what == "erase" and kept.late(utc())
-    for wrong in ({"what": "forget"}, {"number": "1"}, {"subjects": [{"project": "p"}]}, {"due": "soon"}):
+    for wrong in ({"what": "forget"}, {"number": "1"}, {"subjects": [{"project": "p"}]}, {"due": "soon"}, {"due": "inf"}, {"due": "nan"}, {"due": 1e300}, {"due": -1}, {"number": 2**70}):
         with pytest.raises(Refused):
             shelf.take("brest", {"notices": [one | {"number": 7_001} | wrong]}, now)
     with pytest.raises(Refused):
@@ -132,3 +132,10 @@ def test_a_hub_of_an_earlier_release_leaves_what_is_owed(net: Network, monkeypat
     monkeypatch.setattr("estran.hub.office.Office.opposition", unknown)
     net.run("angers")  # the round goes on
     assert len(due(hospital(net).state, recipient(place, "2026-015"))) == 1
+
+
+def test_whoever_is_opposed_is_not_handed_over(net: Network) -> None:
+    refuse(net, 80)
+    with pytest.raises(UsageError, match="opposed to sharing"):
+        hand_over(net.places["angers"], datamart(net, "2026-016", 80, 81))
+    assert not [one for one in hospital(net).state.rights.recipients() if "2026-016" in one.name]

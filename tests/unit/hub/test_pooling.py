@@ -512,3 +512,18 @@ def test_of_a_site_that_ends_nothing_stays(made: Pooling) -> None:
     made.keeper.close(pool, "end")
     sheet = PoolDesk(made.hub.state, made.net.house.book, made.keeper.book, shelf_of(made.hub).actor).one(pool)
     assert sheet is not None and sheet.never and not sheet.complete
+
+
+@pytest.mark.parametrize(("field", "value"), [("rows", [1]), ("units", "g"), ("made", None)])
+def test_a_manifest_of_another_shape_keeps_nobody_else_out(
+    made: Pooling, monkeypatch: pytest.MonkeyPatch, field: str, value: Any
+) -> None:
+    def packed(folder: Path, manifest: dict[str, Any], *rest: Any) -> tuple[bytes, str]:
+        return delivery.pack(folder, manifest | ({field: value} if manifest["member"] == "angers" else {}), *rest)
+
+    monkeypatch.setattr(agent, "pack", packed)
+    pool = made.ask("umol/L", "angers")
+    made.net.run("angers")
+    done = made.keeper.gather(pool)
+    assert set(done.quarantined) == {"angers"} and done.taken == []
+    made.keeper.close(pool, "end")

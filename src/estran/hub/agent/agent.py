@@ -18,6 +18,7 @@ from typing import Any
 from estran import __version__
 from estran.hub.agent.counting import prepare
 from estran.hub.agent.kinds import KINDS
+from estran.hub.agent.learning import watch
 from estran.hub.agent.ledger import Answer, Job, Ledger
 from estran.hub.agent.membership import Channel, open_reply
 from estran.hub.agent.opposing import heard, notices
@@ -88,10 +89,14 @@ class Agent:
                     rest = min(rest * 2, self.rests[1])
 
     def _oppose(self) -> None:
-        """Tell the hub what patients refused of what was sent to it, and ask whether it has obeyed."""
+        """Tell the hub what patients refused of what was sent to it, and ask whether it has obeyed; end what they are in."""
         if time.monotonic() - self._opposed < _OPPOSE_EVERY:
             return
         self._opposed = time.monotonic()
+        try:
+            watch(self.place)
+        except (EstranError, OSError) as error:  # jobs go on
+            log.warning("learning: %s", _word(error))
         owed = notices(self.place)
         if not owed:
             return

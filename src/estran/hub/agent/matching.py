@@ -153,6 +153,7 @@ def match(place: Place, job: Job) -> Answer:
     floor = job.body.get("floor", FLOOR)
     if type(floor) is not int or not isinstance(sure, float) or not DOUBT < sure < 1:
         raise UsageError("A floor is a number of patients, a threshold lies between 0.5 and 1.")
+    _once(place.folder, run, names, sure)
     parcels = {name: one.data for name, one in zip(names, job.files, strict=True)}
     sent = [_unpack(one) for one in parcel.open_all(parcels, place.identity, sealed_for(place, run))]
     linked = link_records([one.rows for one in sent], sure)
@@ -193,6 +194,15 @@ def _told(linked: Linked, names: list[str], seeds: list[bytes], rules: Rules) ->
         for i, one in enumerate(names) for j, other in enumerate(names) if i < j
     ]  # fmt: skip
     return body
+
+
+def _once(folder: Path, run: str, names: list[str], sure: float) -> None:
+    """NotAllowed when this run was linked with other sites or another threshold: the same noise would cancel out between the
+    two, and tell of single patients."""
+    if any(
+        one["id"] == run and (sorted(one["sites"].split(",")) != sorted(names) or one["sure"] != sure) for one in ledger(folder)
+    ):
+        raise NotAllowed("These records were linked before, in another way.")
 
 
 def _note(folder: Path, run: str, names: list[str], records: int, sure: float) -> None:

@@ -8,6 +8,7 @@ without the number the hub would know nobody.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,9 @@ from estran.hub.database import Database
 from estran.model.errors import UsageError
 from estran.projects.actors import KEY_HOLDER
 from estran.projects.datamarts import holding
-from estran.projects.rights import acknowledge, due, end, register
+from estran.projects.rights import acknowledge, due, end, excluded, register
 from estran.release.rekey import ProjectKey
+from estran.state import Tombstone
 from estran.state.datamarts import MartState
 
 FILE_NAME = "sent.sqlite"
@@ -28,7 +30,8 @@ _VERSION = 1
 _SCHEMA = """
 CREATE TABLE sent (project TEXT, patient INTEGER, id TEXT, PRIMARY KEY (project, patient, id)) WITHOUT ROWID
 """
-_AT_ONCE = 500
+_AT_ONCE = 500  # the most urgent, and as many others
+_Owed = tuple[str, Tombstone]
 
 
 class SentBook:
@@ -71,11 +74,15 @@ def recipient(place: Place, project: str) -> str:
 
 def hand_over(place: Place, datamart: int) -> tuple[str, int]:
     """Note that a datamart goes to the hub, before it goes; its project, and how many patients are in it. UsageError
-    when there is none of this number."""
+    when there is none of this number, or somebody in it is opposed to that."""
     row = None if place.site is None else place.site.state.datamarts.find(datamart)
     if place.site is None or row is None or row.state != MartState.LIVE:
         raise UsageError("No datamart of this number is there.", hint="estran datamart list SITE")
     patients = BitMap.deserialize(row.members)
+    if patients & excluded(place.site.snapshot(), {"hub"}):
+        raise UsageError(
+            "The datamart holds patients who are opposed to sharing with other hospitals.", hint="have it pooled: they are left out"
+        )
     names = ProjectKey(row.project, place.site.secret(f"project:{row.project}")).pseudonyms(patients)
     book = SentBook(place.folder)
     try:
@@ -112,10 +119,16 @@ def notices(place: Place) -> list[dict[str, Any]]:
                 "due": one.deadline.timestamp(),
                 "subjects": book.of(project, place.site.numbers_of(one.patient_id)),
             }
-            for project, one in sorted(owed, key=lambda each: each[1].deadline)[:_AT_ONCE]
+            for project, one in _some(sorted(owed, key=lambda each: each[1].deadline))
         ]
     finally:
         book.close()
+
+
+def _some(owed: list[_Owed]) -> list[_Owed]:
+    """The most urgent, and some of the others, other ones each time: a hub that leaves many undone hears of all."""
+    first, rest = owed[:_AT_ONCE], owed[_AT_ONCE:]
+    return first + random.SystemRandom().sample(rest, min(len(rest), _AT_ONCE))
 
 
 def heard(place: Place, told: Any) -> int:

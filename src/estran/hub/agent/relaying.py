@@ -191,7 +191,7 @@ def _answer(found: Gathered, rules: Rules) -> Answer:
         "method": found.total.method, "asked": len(found.sites), "answered": len(given),
         "unknown": sorted({code for one in given for code in one.unknown})[:50],
         "elapsed_ms": max((one.elapsed_ms or 0.0) for one in given),
-        "members": [_member(one) for one in found.sites] if rules.detail == "sites" else [],
+        "members": [_member(one, rules.floor) for one in found.sites] if rules.detail == "sites" else [],
     }  # fmt: skip
     return Answer(
         "ok", "" if len(given) == len(found.sites) else f"{len(given)} of {len(found.sites)} sites answered.", body
@@ -204,17 +204,23 @@ _FEWEST = 3  # sites behind a total that tells of none of them
 def _shown(total: Total, floor: int) -> Shown:
     """A total as a count with its error: of bounds, the middle and as far as either end."""
     if total.shown is not None and total.method != "bounds":
-        return total.shown if total.shown.below or total.shown.value >= floor else Shown(0, below=floor)
+        return _floored(total.shown, floor)
     if total.low < floor:
         return Shown(0, below=max(total.high + 1, floor))
     middle = (total.low + total.high) // 2
     return Shown(middle, margin=total.high - middle)
 
 
-def _member(one: SiteAnswer | Inner) -> dict[str, Any]:
-    shown = one.shown
+def _floored(shown: Shown, floor: int) -> Shown:
+    """Nothing is told of fewer than this hub's rules allow."""
+    low = shown.below > 0 or shown.value < floor
+    return Shown(0, below=max(shown.below, floor)) if low else shown
+
+
+def _member(one: SiteAnswer | Inner, floor: int) -> dict[str, Any]:
+    shown = None if one.shown is None else _floored(one.shown, floor)
     told = {} if shown is None else {"count": shown.value, "below": shown.below, "margin": shown.margin}
-    members = [_member(inner) for inner in one.members]
+    members = [_member(inner, floor) for inner in one.members]
     return {"name": one.name, "state": one.state, "said": one.said, **told, "members": members}
 
 

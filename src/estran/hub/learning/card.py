@@ -13,6 +13,7 @@ from estran import __version__
 from estran.analysis.learning.plan import SECURE, Plan
 from estran.cohort.language import json as question_json
 from estran.cohort.language.printer import to_text
+from estran.hub.governance import FEWEST, Sight
 from estran.hub.learning.question import Lesson
 from estran.hub.learning.run import Run
 
@@ -74,6 +75,18 @@ def _privacy(plan: Plan) -> dict[str, Any]:
         "hub_sees": "sums over the sites only" if plan.aggregation == SECURE else "each site's update, in the clear",
         "epsilon": None if budget is None else budget.epsilon, "delta": None if budget is None else budget.delta,
     }  # fmt: skip
+
+
+def seen(card: dict[str, Any], sight: Sight, own: str) -> dict[str, Any]:
+    """The card as somebody of the site `own` may see it: who took part is no secret, numbers are."""
+    if sight is Sight.SITES:
+        return card
+    mine = own if sight is Sight.OWN else ""
+    sites = [
+        one if mine and one["site"] == mine else one | {"patients": None, "performance": None} for one in card["sites"]
+    ]
+    total = sight is Sight.TOTAL and card["performance"]["sites_in_sum"] >= FEWEST
+    return card | {"sites": sites, "performance": card["performance"] | ({} if total else {"all": None})}
 
 
 def page(card: Mapping[str, Any]) -> str:

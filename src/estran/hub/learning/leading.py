@@ -15,6 +15,7 @@ from estran.analysis.learning.plan import FEWEST_SITES
 from estran.cohort.language import json as question_json
 from estran.hub.agent.learning import END, GO, KIND, START
 from estran.hub.book import OPEN
+from estran.hub.governance import beside, require_charter
 from estran.hub.house import HubHouse
 from estran.hub.learning import card, flower
 from estran.hub.learning.question import Lesson
@@ -55,6 +56,7 @@ class LearningDesk:
         members = [one.id for one in self._house.book.members("site", active=True) if not sites or one.id in sites]
         target = Target(f"learning:{plan.name} {plan.model} {plan.aggregation} of {len(members)} sites")
         permit(self._state, self.actor, Action.ASK_HUB, target, query=question_json.dumps(query))
+        require_charter(self._state, beside(self._house.book), self.actor)
         if names_patients(query):
             raise UsageError("Patient numbers are a site's own: a question to several sites cannot list them.")
         if len(members) < FEWEST_SITES:
@@ -81,6 +83,7 @@ class LearningDesk:
         """Learn among the sites that said yes; those that have not answered yet are left out. The card, which is kept beside the model.
         `meanwhile`: called once the sites have something to do. StoreError when the time was not enough."""
         permit(self._state, self.actor, Action.ASK_HUB, Target(f"learning:{name} lead"))
+        require_charter(self._state, beside(self._house.book), self.actor)
         run, asked = Run.open(self._place(name)), self.stand(name)
         if run.course()["over"]:
             raise UsageError("This model is learned.", where=name, hint="give the next one another name")
@@ -100,7 +103,7 @@ class LearningDesk:
             led.stop()
             self._tell(name, willing, END)
             meanwhile()
-        return self._kept(run, led.members)
+        return self._as_seen(self._kept(run, led.members))
 
     def card(self, name: str) -> dict[str, Any]:
         """The card of a model; UsageError when it is not learned yet."""
@@ -109,7 +112,12 @@ class LearningDesk:
         if not path.is_file():
             raise UsageError("This model is not learned yet.", where=name, hint=f"estran hub learn HUB --go-on {name}")
         found: dict[str, Any] = orjson.loads(path.read_bytes())
-        return found
+        return self._as_seen(found)
+
+    def _as_seen(self, made: dict[str, Any]) -> dict[str, Any]:
+        """With the figures that the rules of the network let this person see; none of a total of fewer than three sites."""
+        sight = beside(self._house.book).sight(self.actor.role)
+        return card.seen(made, sight, self._state.seats.of(self.actor.account_id))
 
     def _kept(self, run: Run, members: Mapping[str, str]) -> dict[str, Any]:
         lesson = Lesson.read(orjson.loads((run.folder / _LESSON).read_bytes()))

@@ -6,6 +6,7 @@ import json
 import secrets
 import socket
 import subprocess
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +14,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pyroaring import BitMap
 
 from estran.analysis.learning.plan import Plan
 from estran.analysis.learning.rows import rows_of, split
 from estran.hub.learning import flower, signing
-from estran.model.errors import UsageError
+from estran.model.errors import NotAllowed, UsageError
 
-_TABLE, _END = "table.npz", "end"
+_TABLE, _END, _PATIENTS = "table.npz", "end", "patients"
+
+_DAY = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -30,9 +34,11 @@ class Node:
     public: str = ""
 
     @classmethod
-    def prepare(cls, folder: Path, job: Mapping[str, Any], columns: Mapping[str, npt.ArrayLike], until: float) -> Node:
+    def prepare(
+        cls, folder: Path, job: Mapping[str, Any], columns: Mapping[str, npt.ArrayLike], until: float, patients: BitMap | None = None
+    ) -> Node:
         """Lay down the table and the keys of a run, in a folder of mode 0700; UsageError when the table is not the plan's, or too small.
-        `until`: seconds since 1970 after which the node ends by itself."""
+        `until`: seconds since 1970 after which the node ends by itself; `patients`: who is in the table."""
         plan = read_plan(job.get("plan"))
         try:
             split(plan, rows_of(plan, columns))
@@ -43,6 +49,8 @@ class Node:
             name: np.asarray(columns[name], np.float64) for name in (plan.outcome, *(one.name for one in plan.columns))
         }
         np.savez(folder / _TABLE, **table)
+        (folder / _PATIENTS).touch(mode=0o600)
+        (folder / _PATIENTS).write_bytes((patients or BitMap()).serialize())
         (folder / "door.pem").write_text(str(job["certificate"]), "ascii")
         (folder / "secret").touch(mode=0o600)
         (folder / "secret").write_bytes(secrets.token_bytes(32))
@@ -62,8 +70,41 @@ class Node:
         """Have it end by itself, within a second or two; its table and its key go with it, or now when it never ran."""
         (self.folder / _END).touch()
         if not (self.folder / "node.log").is_file():
-            for name in (_TABLE, "node.key"):
-                (self.folder / name).unlink(missing_ok=True)
+            self.clear()
+
+    def clear(self, after: float = 0.0) -> None:
+        """Remove the table and its key, so many seconds after it was told to end."""
+        if after and time.time() - (self.folder / _END).stat().st_mtime < after:
+            return
+        (self.folder / _END).touch()
+        for name in (_TABLE, "node.key", _PATIENTS):
+            (self.folder / name).unlink(missing_ok=True)
+
+    @property
+    def holds(self) -> bool:
+        """Whether something of a patient is still there."""
+        return any((self.folder / name).is_file() for name in (_TABLE, _PATIENTS))
+
+    @property
+    def ended(self) -> bool:
+        """Whether it was told to end."""
+        return (self.folder / _END).is_file()
+
+    @property
+    def until(self) -> float:
+        """Seconds since 1970 after which it is over; one that was never made ready in whole has a day from its table on."""
+        path = self.folder / "node.json"
+        made = (self.folder / (_TABLE if (self.folder / _TABLE).is_file() else _PATIENTS)).stat().st_mtime
+        try:
+            return float(json.loads(path.read_text("ascii"))["until"])
+        except (OSError, ValueError, KeyError):
+            return made + _DAY
+
+    def patients(self) -> BitMap:
+        """Who is in the table; NotAllowed when the run is over here."""
+        if self.ended or not (self.folder / _PATIENTS).is_file():
+            raise NotAllowed("This run is over here.")
+        return BitMap.deserialize((self.folder / _PATIENTS).read_bytes())
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start it: it goes on by itself, and ends when the hub is gone for a minute or its time is over."""

@@ -41,10 +41,7 @@ class Run:
                 "A run of this name is there already.", where=str(folder), hint="give the plan another name"
             )
         folder.mkdir(mode=0o700, parents=True)
-        (folder / "plan.json").write_text(json.dumps(plan.told(), ensure_ascii=False, indent=1), "utf-8")
-        digest = flower.call(
-            "pack.py", str(folder / "bundle.fab"), str(folder / "plan.json"), *instead, home=folder / "home"
-        ).strip()
+        digest = packed(folder, plan, instead)
         signing.door_certificate(folder, address.rsplit(":", 1)[0])
         (folder / "operator").touch(mode=0o600)
         (folder / "operator").write_text(secrets.token_hex(32), "ascii")
@@ -106,6 +103,15 @@ class Run:
         path = self.folder / "course.json"
         found: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {"rounds": [], "over": False}
         return found
+
+
+def packed(folder: Path, plan: Plan, instead: Sequence[str] = ()) -> str:
+    """Make the bundle of a plan in a folder; its SHA-256, which is the same wherever the release is."""
+    told = Plan.read(json.loads(json.dumps(plan.told()))).told()  # as it is once it has travelled
+    (folder / "plan.json").write_text(json.dumps(told, ensure_ascii=False, indent=1), "utf-8")
+    return flower.call(
+        "pack.py", str(folder / "bundle.fab"), str(folder / "plan.json"), *instead, home=folder / "home"
+    ).strip()
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ PARCEL = "parcel"  # the file of an answer
 MANIFEST, IDS = "manifest.json", "withdrawn.json"
 VERSION = 1
 MOST = 250 * 2**20  # bytes of a package: with the message around it, below what a hub takes
+_MOST_OPEN = 2 * MOST  # bytes of what is in it: Parquet is compressed already
 Manifest = dict[str, Any]
 _SIGNED = b"estran-pool-1\n"
 
@@ -77,16 +78,19 @@ def unpack(data: bytes, signature: str, signer: Ed25519PublicKey, key: X25519Pri
     """Open a package into a folder: its manifest, once seal, signature and every file are right; InputRefused otherwise."""
     sealed = folder.with_name(f"{folder.name}.parcel")
     sealed.write_bytes(data)
-    parcel.open_parcel(sealed, key, folder)
+    parcel.open_parcel(sealed, key, folder, _MOST_OPEN)
     try:
         said = (folder / MANIFEST).read_bytes()
         signer.verify(base64.b64decode(signature, validate=True), _SIGNED + said)
         manifest: Manifest = orjson.loads(said)
     except (OSError, binascii.Error, InvalidSignature, orjson.JSONDecodeError):
         raise InputRefused("The manifest is not signed by the site that sent it.") from None
-    if manifest.get("version") != VERSION:
+    if not isinstance(manifest, dict) or manifest.get("version") != VERSION:
         raise InputRefused("This version of packages is not known.")
-    parcel.prove(folder, manifest)
+    try:
+        parcel.prove(folder, manifest)
+    except (AttributeError, KeyError, TypeError):
+        raise InputRefused("The manifest cannot be read.") from None
     return manifest
 
 

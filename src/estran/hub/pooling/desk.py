@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from estran.hub.book import HubBook, JobRecord
+from estran.hub.governance import Sight, beside
 from estran.hub.pooling.book import Copy, Part, Pool, PoolBook
 from estran.hub.pooling.delivery import KIND
 from estran.hub.pooling.differences import Cell, from_object
@@ -91,10 +92,15 @@ class PoolDesk:
         return PoolSheet(
             found,
             sites,
-            tuple(_compared(cells)),
+            tuple(_compared(cells)) if self._sees_sites(found) else (),
             tuple(found.differences.get("codes", ())),
             tuple(self._book.copies(found.id)),
         )
+
+    def _sees_sites(self, pool: Pool) -> bool:
+        """The team holds the rows of each site; of the others the rules of the network say who sees a site's numbers."""
+        mine = self._target(pool).owner_id not in (None, -1)
+        return mine or beside(self._hub).sight(self.actor.role) is Sight.SITES
 
     def _target(self, pool: Pool) -> Target:
         """Of what belongs to a project each of its team is the owner."""

@@ -10,7 +10,7 @@ import datetime as dt
 import fcntl
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 from estran.exchange.tables import files_as_views
 from estran.exchange.whole import passing_folder, whole_folder
 from estran.hub.book import HubBook, JobRecord
+from estran.hub.governance import beside, require_charter
 from estran.hub.pooling.agreement import readable
 from estran.hub.pooling.assembling import Manifest
 from estran.hub.pooling.book import Part, Pool, PoolBook, Withdrawal, new_id
@@ -94,6 +95,7 @@ class PoolKeeper:
         spec = agreed.frozen()
         readable(spec)
         self._permit(f"pool of project:{spec.project} sites:{','.join(sites)}")
+        require_charter(self._site.state, beside(self._hub), self._actor)
         until = dt.datetime.now(dt.UTC) + dt.timedelta(days=spec.days)
         permit_build(self._site.state, self._actor, spec, recipient, self._site.snapshot().version, until, reason)
         if not sites or not set(sites) <= self._active():
@@ -201,12 +203,13 @@ class PoolKeeper:
     def _gather(self, pool: Pool) -> Gathered:
         keys, done = PoolKeys.open(self.folder / pool.id, self._secret), Gathered()
         judged = self.book.judged(pool.id)
-        for job in self._jobs(KIND, pool.id):
-            if job.state == "ok" and job.id not in judged:
-                self._take(pool, keys, job, done)
+        trouble = list[Exception]()  # what cannot be taken from one site keeps no patient of another in the pool
         for job in self._jobs(LIFE, pool.id):
             if job.state == "ok" and job.id not in judged and job.body.get("what") == "withdrawals":
-                self._withdraw(pool, keys, job, done)
+                self._tried(lambda each=job: self._withdraw(pool, keys, each, done), trouble)  # type: ignore[misc]
+        for job in self._jobs(KIND, pool.id):
+            if job.state == "ok" and job.id not in judged:
+                self._tried(lambda each=job: self._take(pool, keys, each, done), trouble)  # type: ignore[misc]
         self._let_go(pool)
         with self._patients_first(pool):
             self._apply(pool, done)
@@ -217,7 +220,17 @@ class PoolKeeper:
             self._tell(pool)
             raise
         self._tell(pool)
+        if trouble:
+            raise trouble[0]
         return Gathered(sorted(done.taken), done.quarantined, done.withdrawn, made)
+
+    @staticmethod
+    def _tried(work: Callable[[], None], trouble: list[Exception]) -> None:
+        """Do one part of a pass; an error of this machine waits until the other parts are done."""
+        try:
+            work()
+        except (EstranError, OSError, duckdb.Error) as error:
+            trouble.append(error)
 
     @contextmanager
     def _patients_first(self, pool: Pool) -> Iterator[None]:
@@ -236,7 +249,7 @@ class PoolKeeper:
         try:
             if job.member not in self._active():
                 raise InputRefused(_LEFT)
-            with self._unpacked(pool, keys, job) as given:
+            with self._unpacked(pool, keys, job) as given, _readable():
                 _expect(pool, self._hub.meta("network"), job, given.manifest, "tables")
                 self._expect_newer(pool, job, given.manifest)
                 check(given)
@@ -304,7 +317,7 @@ class PoolKeeper:
             self.book.withdraw(Withdrawal(job.id, pool.id, job.member, "", (), "told", ""))
             return
         try:
-            with self._unpacked(pool, keys, job) as given:
+            with self._unpacked(pool, keys, job) as given, _readable():
                 _expect(pool, self._hub.meta("network"), job, given.manifest, "withdrawn")
                 ids = tuple(keys.of_site(job.member, "patient", read_ids(given.folder)))
                 made = _moment(given.manifest)
@@ -423,8 +436,10 @@ class PoolKeeper:
             if job.body.get("what") != "destroyed":
                 self._hub.give_up(job.id)  # sent too late: nobody can open it any more
             elif job.state == "ok":
-                own = job.answer.get("certificate", {"destroyed": "", "method": "nothing was sent from there"})
-                self.book.destroyed(self.book.copy(pool.id, "site", job.member), own)
+                own = job.answer.get("certificate")
+                given = {name: one for name, one in own.items() if name != "none"} if isinstance(own, dict) else {}
+                nothing = {"destroyed": "", "method": "nothing was sent from there"}
+                self.book.destroyed(self.book.copy(pool.id, "site", job.member), given or nothing)
         self._tell_end(pool, pool.certificate)
         self._handing.only(pool, None, "back from a backup")
         if (self.folder / pool.id).exists():
@@ -445,6 +460,17 @@ def _moment(manifest: Manifest) -> str:
         return dt.datetime.fromisoformat(str(manifest["made"])).astimezone(dt.UTC).isoformat(timespec="microseconds")
     except (KeyError, ValueError):
         raise InputRefused("The manifest does not say when it was made.") from None
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """What cannot be read as it should be is the package's fault; a full disk or too little memory is not."""
+    try:
+        yield
+    except (duckdb.IOException, duckdb.OutOfMemoryException):
+        raise
+    except (duckdb.Error, pa.ArrowException, AttributeError, KeyError, TypeError, ValueError):
+        raise InputRefused("The package cannot be read.") from None
 
 
 def _columns(given: Delivered) -> list[str]:

@@ -22,6 +22,7 @@ from estran.release.pooled import ID as ID_SHAPE
 from estran.terminology.conversion import factor
 
 _RULES = Deidentifier()
+_MOST_ROWS, _MOST_BYTES = 200_000_000, 16 * 2**30  # of a table, once it is read
 _MOST_VALUES = 2_000  # different texts of a column that are looked at
 _KNOWN = frozenset(map(str, Demographic))  # agreed by their name
 _SPOKEN = frozenset(
@@ -82,8 +83,11 @@ def _check_schema(table: str, path: Path, agreed: Sequence[Column], manifest: Ma
     try:
         with pq.ParquetFile(path) as file:
             schema, rows = file.schema_arrow, file.metadata.num_rows
+            size = sum(file.metadata.row_group(n).total_byte_size for n in range(file.metadata.num_row_groups))
     except (pa.ArrowInvalid, OSError):
         raise InputRefused(f"The table {table} cannot be read.") from None
+    if rows > _MOST_ROWS or size > _MOST_BYTES:
+        raise InputRefused(f"The table {table} is larger than a table of a pool may be.")
     wanted = {column.name: column for column in agreed}
     for field in schema:
         if field.name not in wanted:

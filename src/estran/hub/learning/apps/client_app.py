@@ -32,7 +32,7 @@ from estran.hub.learning.apps.agreed import plan, unpacked
 from estran.hub.learning.apps.ledger import Ledger
 
 TABLE = "ESTRAN_LEARNING_TABLE"  # environment: the site's table, as numpy writes it
-PICTURE = "picture"
+PICTURE, FIGURES = "picture", "figures"
 _STATE, _CONFIGS = "secaggplus_state", "secaggplus_configs"
 secagg: Any = importlib.import_module(
     "flwr.client.mod.secure_aggregation.secaggplus_mod"
@@ -55,6 +55,9 @@ def train(message: Any, context: Any) -> Any:
     asked = compat.recorddict_to_fitins(message.content, keep_input=True)
     state = unpacked(PLAN, parameters_to_ndarrays(asked.parameters))
     if asked.config.get("kind") == PICTURE:
+        if not PLAN.secure:
+            raise ValueError("A picture is told in a sum only.")
+        _ledger().tell(PICTURE, state)
         said = site.picture(PLAN, state, _rows())
     else:
         _ledger().ask(PLAN, state)
@@ -71,8 +74,10 @@ def evaluate(message: Any, context: Any) -> Any:
     candidate = unpacked(PLAN, records["candidate"].to_numpy_ndarrays())
     if "standing" in records:
         standing = unpacked(PLAN, records["standing"].to_numpy_ndarrays())
+        _ledger().vote(PLAN)
         told: dict[str, float] = {"vote": float(site.vote(PLAN, standing, candidate, rows))}
     else:
+        _ledger().tell(FIGURES, candidate)
         told = (site.figures(PLAN, candidate, rows) or {}) | {"vote": float(worth_it(PLAN, candidate, rows))}
     return Message(RecordDict({"told": MetricRecord(told)}), reply_to=message)
 
