@@ -202,7 +202,8 @@ def test_who_objects_ends_the_run_here_and_tables_do_not_stay(room: Room) -> Non
     learning.go(place, start)
     assert place.site is not None and (folder / "node.log").is_file()
     assert any(
-        one.target.startswith("network:") and one.target.endswith("start") for one in place.site.state.audit.find(AuditFilter())
+        one.target.startswith("network:") and one.target.endswith("start")
+        for one in place.site.state.audit.find(AuditFilter())
     )
     learning.watch(place)
     assert not Node.at(folder).ended

@@ -13,11 +13,13 @@ from tests.unit.hub.test_catalogues import settle
 
 from estran.cohort.language import json as question_json
 from estran.cohort.language.text import parse
+from estran.hub.agent.relaying import _answer
 from estran.hub.agent.rules import Rules, write_rules
 from estran.hub.desk import HubDesk
-from estran.hub.gathering import Gathered, SiteAnswer, gather
+from estran.hub.gathering import Gathered, SiteAnswer, Total, gather
 from estran.hub.harvest import CatalogueDesk, shelf_of
 from estran.projects.actors import KEY_HOLDER
+from estran.projects.gate import Shown
 from estran.state import AuditFilter, StateDatabase
 
 
@@ -186,3 +188,13 @@ def test_catalogues_cross_two_levels(nation: Nation, tmp_path: Path) -> None:
         ("west", "Brest"),
     ]
     assert top.file("ttl").count(b"a dcat:Catalog") == 2
+
+
+def test_no_site_is_told_of_below_the_floor_of_its_hub() -> None:
+    sites = tuple(
+        SiteAnswer(name, name, "answered", shown=shown)
+        for name, shown in (("a", Shown(15, margin=4)), ("b", Shown(0, below=10)), ("c", Shown(90, margin=4)))
+    )
+    body = _answer(Gathered(sites, Total("linkage", ("a", "b"), 0, 9, Shown(0, below=10))), Rules(floor=30)).body
+    assert [(one["count"], one["below"]) for one in body["members"]] == [(0, 30), (0, 30), (90, 0)]
+    assert (body["count"], body["below"]) == (0, 30)

@@ -107,7 +107,17 @@ def test_a_notice_said_twice_changes_nothing_and_a_wrong_one_is_refused(net: Net
     assert shelf.take("brest", {"notices": [one | {"what": "restore"}]}, now)[0]["state"] == "noted"
     (kept,) = [notice for notice in waiting(net) if notice.number == 7_000]
     assert kept.what == "erase" and kept.late(utc())
-    for wrong in ({"what": "forget"}, {"number": "1"}, {"subjects": [{"project": "p"}]}, {"due": "soon"}, {"due": "inf"}, {"due": "nan"}, {"due": 1e300}, {"due": -1}, {"number": 2**70}):
+    for wrong in (
+        {"what": "forget"},
+        {"number": "1"},
+        {"subjects": [{"project": "p"}]},
+        {"due": "soon"},
+        {"due": "inf"},
+        {"due": "nan"},
+        {"due": 1e300},
+        {"due": -1},
+        {"number": 2**70},
+    ):
         with pytest.raises(Refused):
             shelf.take("brest", {"notices": [one | {"number": 7_001} | wrong]}, now)
     with pytest.raises(Refused):

@@ -109,7 +109,9 @@ def _own_code(lesson: Lesson, digest: str) -> None:
     whoever signed it."""
     with tempfile.TemporaryDirectory(prefix="estran-bundle-") as scratch:
         if packed(Path(scratch), lesson.plan) != digest:
-            raise UsageError("The hub's bundle is not what this release of Estran makes of the plan.", hint="use the same release")
+            raise UsageError(
+                "The hub's bundle is not what this release of Estran makes of the plan.", hint="use the same release"
+            )
 
 
 def _folder(place: Place, run: str) -> Path:

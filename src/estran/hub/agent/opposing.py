@@ -81,7 +81,8 @@ def hand_over(place: Place, datamart: int) -> tuple[str, int]:
     patients = BitMap.deserialize(row.members)
     if patients & excluded(place.site.snapshot(), {"hub"}):
         raise UsageError(
-            "The datamart holds patients who are opposed to sharing with other hospitals.", hint="have it pooled: they are left out"
+            "The datamart holds patients who are opposed to sharing with other hospitals.",
+            hint="have it pooled: they are left out",
         )
     names = ProjectKey(row.project, place.site.secret(f"project:{row.project}")).pseudonyms(patients)
     book = SentBook(place.folder)

@@ -35,7 +35,12 @@ class Node:
 
     @classmethod
     def prepare(
-        cls, folder: Path, job: Mapping[str, Any], columns: Mapping[str, npt.ArrayLike], until: float, patients: BitMap | None = None
+        cls,
+        folder: Path,
+        job: Mapping[str, Any],
+        columns: Mapping[str, npt.ArrayLike],
+        until: float,
+        patients: BitMap | None = None,
     ) -> Node:
         """Lay down the table and the keys of a run, in a folder of mode 0700; UsageError when the table is not the plan's, or too small.
         `until`: seconds since 1970 after which the node ends by itself; `patients`: who is in the table."""
