@@ -247,5 +247,6 @@ def test_the_rules_of_the_network_bind_who_runs_a_linkage(net: Network, runs: Li
         rules.sign(CharterKind.USER, version, "olga", "")
         run = start(net, runs, operator)
     finally:  # the network is shared by the tests of this folder
-        rules.db.write("DELETE FROM charter WHERE version = ?", (version,))
+        rules.db.write("DELETE FROM charter WHERE kind = 'user' AND version = ?", (version,))
+        rules.db.write("DELETE FROM signature WHERE login = 'olga'")
     assert runs.look(site.state, operator, run).state == "asked"
