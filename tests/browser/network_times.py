@@ -70,10 +70,14 @@ def running(folder: Path, patients: int, port: int, hub_port: int) -> Iterator[D
 
 
 def _come(hub: Path, since: float) -> None:
+    open_jobs = "SELECT 1 FROM job WHERE state IN ('queued', 'taken')"
     with contextlib.closing(open_book(hub)) as book:
         while any(one.seen is None or one.seen < since for one in book.members(active=True)):
             time.sleep(0.05)
-    print(f"all agents have come {time.time() - since:.1f} s after the start", flush=True)
+        time.sleep(3)  # the hub asks for their catalogues now
+        while book.db.one(open_jobs) is not None:
+            time.sleep(0.05)
+    print(f"all agents have come, and have told what they hold, {time.time() - since:.1f} s after the start", flush=True)
 
 
 def ask(page: Page, base: str, text: str) -> dict[str, float]:
@@ -128,7 +132,7 @@ def main() -> int:
         os.kill(slow, signal.SIGCONT)
         browser.close()
     for name in ("page", *_SEEN):
-        times = [one[name] for one in every if name in one]
+        times = [one[name] for one in every if name in one] or [float("nan")]
         print(
             json.dumps(
                 {
