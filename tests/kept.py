@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import shutil
 import tempfile
 from collections.abc import Callable
 from functools import cache
@@ -46,6 +47,7 @@ def once(name: object, make: Callable[[Path], object]) -> Path:
         with (_root() / f"{key}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # of one who failed
                 folder.mkdir()
                 make(folder)
                 done.touch()

@@ -69,8 +69,9 @@ def vacuum(directory: Path, keep: int) -> int:
         records.path_of(directory, version).unlink()
     named = {ref.path for record in kept for ref in record.named()}
     freed = sum(_delete(path) for path in litter(directory, named))
-    for path in (directory / records.FOLDER).glob(".*"):
-        path.unlink()
+    for folder in (records.FOLDER, "tables/*/_delta_log"):
+        for path in directory.glob(f"{folder}/.*"):  # what a crash left of a file that never got its name
+            path.unlink()
     return freed
 
 

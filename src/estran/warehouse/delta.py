@@ -1,21 +1,25 @@
 """The Delta log of each table: the same files as the snapshot, in a form other engines read.
 
-The log is a mirror. Where a crash left it ahead of the snapshot, `mirror` brings it back, because
-it always commits the difference between what the log lists and what the snapshot will name.
+The log is a mirror. Where it does not end at the snapshot (a crash left it ahead, somebody removed it), `mirror`
+brings it back: it commits the difference between what the log lists and what the snapshot will name.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pyarrow as pa
 from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
 
+from estran.model.errors import StoreError
 from estran.model.tables import BUCKETED, TABLES
-from estran.warehouse.files import FileRef, publish
+from estran.warehouse.files import FileRef, flush, publish
 from estran.warehouse.record import Buckets, TableFiles
 
 FOLDER = "tables"
@@ -50,22 +54,32 @@ def create_log(directory: Path, table: str) -> None:
     DeltaTable.create(
         str(path), delta_schema(table), mode="ignore", partition_by=partitions, name=table, configuration=_SETTINGS
     )
+    for written in (*(path / LOG).glob(_commit(0)), path / LOG, path):
+        flush(written)
 
 
-def is_ahead(directory: Path, table: str, version: int) -> bool:
-    """Whether the log holds commits after `version`, which no snapshot names."""
-    return (directory / folder_of(table) / LOG / f"{version + 1:020d}.json").exists()
+def strays(directory: Path, table: str, version: int) -> bool:
+    """Whether the log does not end at `version`, which the last snapshot names. Its own commit is looked for too: a
+    log that a long unload left far ahead has lost the first ones to its retention."""
+    log = directory / folder_of(table) / LOG
+    if (log / _commit(version)).exists():
+        return (log / _commit(version + 1)).exists()
+    return log.is_dir()
+
+
+def _commit(version: int) -> str:
+    return f"{version:020d}.json"
 
 
 def mirror(directory: Path, table: str, known: TableFiles, files: Buckets) -> int:
     """Make the log list exactly `files`; returns the Delta version that does. `known` is what the last snapshot
-    says of the table: unless a crash left the log ahead, it ends there."""
+    says of the table: unless the log strays, it ends there. StoreError when it strays and cannot be read."""
     path = directory / folder_of(table)
-    if not (path / LOG).is_dir():  # the site is older than the table
-        create_log(directory, table)
     version, listed = known.delta, _named(table, known.files)
-    if is_ahead(directory, table, version):
-        version, listed = _read(path)
+    if not (path / LOG).is_dir() or strays(directory, table, version):
+        with _legible(path):
+            create_log(directory, table)  # of a site older than the table, or whose log was removed
+            version, listed = _read(path)
     wanted = _named(table, files)
     now = int(time.time() * 1000)
     actions = [_add(name, ref, now) for name, ref in wanted.items() if name not in listed]
@@ -74,12 +88,32 @@ def mirror(directory: Path, table: str, known: TableFiles, files: Buckets) -> in
         return version
     told = {"commitInfo": {"timestamp": now, "operation": "WRITE", "engineInfo": "estran"}}
     # Written here: the library takes the time of a small commit to say that one file came.
-    publish(path / LOG / f"{version + 1:020d}.json", b"\n".join(map(orjson.dumps, [told, *actions])) + b"\n")
+    publish(path / LOG / _commit(version + 1), b"\n".join(map(orjson.dumps, [told, *actions])) + b"\n")
     if (version + 1) % _CHECKPOINT == 0:
+        _condense(path, version + 1)
+    return version + 1
+
+
+def _condense(path: Path, version: int) -> None:
+    """Sum the log up in a checkpoint, and forget the old commits once it is on the disk for good."""
+    with _legible(path):
         log = DeltaTable(str(path))
         log.create_checkpoint()
+        for file in [*(path / LOG).glob(f"{version:020d}.checkpoint*"), path / LOG / "_last_checkpoint", path / LOG]:
+            flush(file)
         log.cleanup_metadata()
-    return version + 1
+
+
+@contextmanager
+def _legible(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except DeltaError:
+        raise StoreError(
+            "The Delta log of a table cannot be read.",
+            where=str(path / LOG),
+            hint="remove it: the next load writes it anew",
+        ) from None
 
 
 def _named(table: str, files: Buckets) -> dict[str, FileRef]:

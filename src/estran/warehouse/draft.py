@@ -156,7 +156,7 @@ class Draft:
         name, old = table
         files = {b: tuple(refs) for b, refs in self.tables[name].items() if refs}
         version = old.delta
-        if name in self._touched or delta.is_ahead(self.directory, name, old.delta):
+        if name in self._touched or delta.strays(self.directory, name, old.delta):
             self._flush_folders(name, files)
             version = delta.mirror(self.directory, name, old, files)
         return name, TableFiles(version, files)

@@ -80,7 +80,7 @@ class Database:
             else:
                 if name in TABLES:
                     self._make(set(_BENEATH.findall(self._views[name])))
-                self._root.execute(f"CREATE VIEW {name} AS {self._views[name]}")
+                self._root.execute(f"CREATE OR REPLACE VIEW {name} AS {self._views[name]}")
             self._made.add(name)
 
 
@@ -114,7 +114,7 @@ _NAMES = re.compile(rf"\b(?:(?:raw_)?(?:{'|'.join(TABLES)})|{'|'.join(_KEPT)})\b
 
 
 def _keep(connection: duckdb.DuckDBPyConnection, table: str, column: str, values: BitMap) -> None:
-    connection.execute(f"CREATE TABLE {table} ({column} INTEGER)")
+    connection.execute(f"CREATE OR REPLACE TABLE {table} ({column} INTEGER)")  # there already when it failed halfway
     if values:
         connection.register("given", pa.table({column: members(values).astype(np.int32)}))
         connection.execute(f"INSERT INTO {table} SELECT {column} FROM given ORDER BY 1")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +17,7 @@ from estran.model.errors import StoreError
 from estran.model.tables import TABLES
 from estran.settings import Settings
 from estran.warehouse import Changes, Warehouse
-from estran.warehouse.delta import bucket_folder, create_log, mirror
+from estran.warehouse.delta import bucket_folder, create_log, mirror, strays
 from estran.warehouse.files import FileRef
 from estran.warehouse.record import TableFiles
 
@@ -76,12 +79,56 @@ def test_other_engines_read_a_log_of_hundreds_of_commits(tmp_path: Path) -> None
         refs = tuple(FileRef(f"{bucket_folder('fact', 3)}/{name}", 100 + number, 5) for name in names)
         known = TableFiles(mirror(tmp_path, "fact", known, {3: refs}), {3: refs})
     folder = tmp_path / "tables" / "fact"
-    listed = [sorted(Path(p).name for p in DeltaTable(str(folder), version=v).file_uris()) for v in (7, 150, 250)]
-    assert listed == [["a7.parquet", "b1.parquet"], ["a150.parquet", "b21.parquet"], ["a250.parquet", "b35.parquet"]]
+    found = [sorted(Path(p).name for p in DeltaTable(str(folder), version=v).file_uris()) for v in (7, 150, 250)]
+    assert found == [["a7.parquet", "b1.parquet"], ["a150.parquet", "b21.parquet"], ["a250.parquet", "b35.parquet"]]
     assert len(list(folder.glob("_delta_log/*.checkpoint.parquet"))) == 2
     assert mirror(tmp_path, "fact", TableFiles(248), known.files) == 250, "what is listed already is not said again"
     assert mirror(tmp_path, "fact", TableFiles(248), {}) == 251
     assert DeltaTable(str(folder)).file_uris() == []
+
+
+def small_log(directory: Path, commits: int, known: TableFiles | None = None) -> TableFiles:
+    """The log of a table of one file, another one in each commit: what the last snapshot says of it."""
+    create_log(directory, "fact")
+    known = known or TableFiles()
+    for number in range(known.delta + 1, commits + 1):
+        files = {3: (FileRef(f"{bucket_folder('fact', 3)}/a{number}.parquet", 100, 5),)}
+        known = TableFiles(mirror(directory, "fact", known, files), files)
+    return known
+
+
+def listed(directory: Path) -> list[str]:
+    return [Path(path).name for path in DeltaTable(str(directory / "tables" / "fact")).file_uris()]
+
+
+def test_a_log_that_was_removed_is_written_anew(tmp_path: Path) -> None:
+    known = small_log(tmp_path, 5)
+    log = tmp_path / "tables" / "fact" / "_delta_log"
+    for left in ([], ["half"]):  # all of it gone; or begun again by a process that died at once
+        shutil.rmtree(log)
+        for _ in left:
+            log.mkdir()
+        version = mirror(tmp_path, "fact", known, known.files)
+        assert version == 1 and listed(tmp_path) == ["a5.parquet"]
+    (log / f"{3:020d}.json").write_bytes(b"{}")
+    with pytest.raises(StoreError, match="cannot be read"):
+        mirror(tmp_path, "fact", TableFiles(2), known.files)
+
+
+def test_a_log_that_ran_far_ahead_for_hours_is_brought_back(tmp_path: Path) -> None:
+    """A long unload was killed: what it began with is no longer in the log."""
+    known = small_log(tmp_path, 50)
+    ahead = known
+    log = tmp_path / "tables" / "fact" / "_delta_log"
+    for commits in (150, 250):
+        ahead = small_log(tmp_path, commits, ahead)
+        for path in log.iterdir():
+            os.utime(path, (0, time.time() - 7200))
+    small_log(tmp_path, 300, ahead)
+    assert not (log / f"{51:020d}.json").exists() and listed(tmp_path) == ["a300.parquet"]
+    assert strays(tmp_path, "fact", known.delta) and not strays(tmp_path, "fact", 300)
+    assert mirror(tmp_path, "fact", known, known.files) == 301
+    assert listed(tmp_path) == ["a50.parquet"]
 
 
 def test_a_new_version_hides_the_old_one_everywhere(loaded: Warehouse, hospital: Hospital) -> None:

@@ -6,6 +6,7 @@ import datetime as dt
 import subprocess
 import sys
 import threading
+from unittest.mock import Mock
 
 import pyarrow as pa
 import pytest
@@ -84,6 +85,18 @@ def test_a_reader_goes_on_when_its_snapshot_was_let_go(loaded: Warehouse) -> Non
     connection = snapshot.connect()
     snapshot.close()
     assert connection.execute(COUNT).fetchall() == [(75,)]
+
+
+def test_a_view_that_could_not_be_made_is_made_by_the_next_question(
+    loaded: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with loaded.writer() as writer:
+        writer.commit(oppose(2))
+    with loaded.snapshot().connect() as connection:
+        with monkeypatch.context() as broken, pytest.raises(MemoryError):
+            broken.setattr("estran.warehouse.views.members", Mock(side_effect=MemoryError))
+            connection.execute(COUNT)
+        assert connection.execute(COUNT).fetchall() == [(72,)]
 
 
 def test_threads_read_one_snapshot(loaded: Warehouse) -> None:

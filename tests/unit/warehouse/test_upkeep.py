@@ -80,6 +80,14 @@ def test_compacting_twice_finds_nothing_to_do(grown: Warehouse) -> None:
     assert {ref.path for ref in grown.snapshot().record.named()} == named and done.files_before == done.files_after
 
 
+def test_vacuum_sweeps_what_a_crash_left_without_a_name(grown: Warehouse) -> None:
+    left = [grown.directory / folder / ".half.json.0a1b2c3d" for folder in ("snapshots", "tables/fact/_delta_log")]
+    for path in left:
+        path.write_bytes(b"{")
+    grown.vacuum()
+    assert not any(path.exists() for path in left) and grown.check() == []
+
+
 def test_a_reader_survives_compaction_while_its_snapshot_is_kept(grown: Warehouse) -> None:
     reader = grown.snapshot()
     with reader.connect() as connection:
