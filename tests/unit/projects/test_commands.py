@@ -31,7 +31,7 @@ _RECORDS = {
     "create_site",
     "Officer",
     "Datamarts",
-    "HubDesk", "StudyDesk", "CatalogueDesk", "Governance", "Oversight", "Oppositions", "hand_over", "taken_back", "write_holdings",
+    "HubDesk", "StudyDesk", "LearningDesk", "CatalogueDesk", "Governance", "Oversight", "Oppositions", "hand_over", "taken_back", "write_holdings",
     "Desk",
     "ProjectsDesk",
     "Steward",
