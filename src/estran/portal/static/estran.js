@@ -26,10 +26,14 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+/* Fields whose change waits behind another edit: the answer to that one does not know of it yet. */
+const onTheWay = new Map();
+
 /* A morph keeps what was typed in a field; after an edit the server's word is the true one. */
 function takeServersWord(root) {
+  const newer = new Set(onTheWay.values());
   for (const field of root.querySelectorAll("input, select")) {
-    if (field === document.activeElement && field.type !== "checkbox") continue;
+    if (newer.has(field) || (field === document.activeElement && field.type !== "checkbox")) continue;
     if (field.type === "checkbox") field.checked = field.hasAttribute("checked");
     else if (field.tagName === "SELECT") {
       const chosen = field.querySelector("option[selected]");
@@ -43,6 +47,7 @@ document.addEventListener("htmx:config:request", (event) => {
   const { sourceElement, sourceEvent, request } = event.detail.ctx;
   const changed = sourceEvent && sourceEvent.type === "change" && sourceEvent.target.name;
   if (!changed || !sourceElement.closest("#tree")) return;
+  onTheWay.set(event.detail.ctx, sourceEvent.target);
   for (const name of [...new Set(request.body.keys())]) {
     if (![changed, "op", "step"].includes(name)) request.body.delete(name);
   }
@@ -56,7 +61,10 @@ document.addEventListener("htmx:before:request", (event) => {
   wantedFocus = source && source.id && source.closest("#tree, #commands") ? source.id : "";
 });
 
+document.addEventListener("htmx:finally:request", (event) => onTheWay.delete(event.detail.ctx));
+
 document.addEventListener("htmx:after:request", (event) => {
+  onTheWay.delete(event.detail.ctx);
   const response = event.detail.ctx && event.detail.ctx.response;
   const asked = response && response.headers && response.headers.get("X-Focus");
   if (asked) wantedFocus = asked;
