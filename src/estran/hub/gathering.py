@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from estran.hub.agent.counting import SKETCH, TOKENS
-from estran.hub.book import HubBook, JobRecord, Member, Question
+from estran.hub.book import OPEN, HubBook, JobRecord, Member, Question
 from estran.hub.wire import LONGEST
 from estran.model.errors import UsageError
 from estran.projects.gate import Shown
@@ -135,16 +135,31 @@ def advance(book: HubBook, question: str, now: Now = time.time, *, patient: bool
 def after_answer(book: HubBook, job: str, now: Now = time.time) -> None:
     """When an answer has come, see whether the linkage unit is to count; while others are expected any moment it is not,
     and nothing is read to find that out. When it has counted all that will come, the tokens have served."""
-    found = book.db.one("SELECT question, kind FROM job WHERE id = ?", (job,))
+    found = book.db.one("SELECT question FROM job WHERE id = ?", (job,))
     if found is None or not found[0]:
         return
-    if found["kind"] == "link":
-        stands = gather(book, found[0], now)
-        if stands.settled and {site.name for site in stands.sites if TOKENS in site.has} <= set(stands.total.covers):
-            book.forget_files(found[0], TOKENS)
     expected = "SELECT 1 FROM job WHERE question = ? AND state IN ('queued', 'taken') AND created > ?"
     if book.db.one(expected, (found[0], now() - LATE_AFTER)) is None:
         advance(book, str(found[0]), now)
+    _forget_served(book, str(found[0]), now)
+
+
+def tidy(book: HubBook, now: Now = time.time) -> None:
+    """Drop the tokens that nobody will count any more, whatever ended before it could: a hub at its start, every hour."""
+    book.forget_old_files(now())
+    for question in book.having(TOKENS):
+        _forget_served(book, question, now)
+
+
+def _forget_served(book: HubBook, question: str, now: Now) -> None:
+    """Drop the tokens of a question when no answer is awaited, none will be asked for, and the linkage unit has counted
+    these, or never will."""
+    awaited = f"SELECT 1 FROM job WHERE question = ? AND state IN {OPEN} AND expires > ?"
+    record = book.question(question)
+    if record is None or book.db.one(awaited, (question, now())) is not None or book.asks_tokens(question):
+        return
+    if not _ready(book, record, now(), patient=False):
+        book.forget_files(question, TOKENS)
 
 
 def ask_for_tokens(book: HubBook, job: str) -> None:
