@@ -211,6 +211,7 @@ def test_tokens_stay_for_a_site_that_is_yet_to_be_asked_for_its_own(net: Network
     tidy(book)
     assert book.sizes(asked, "tokens") > 0
     after_answer(book, link.id)  # asks for them
+    assert book.sizes(asked, "tokens") > 0
     net.run("brest")
     tidy(book)
     assert book.sizes(asked, "tokens") == 0  # the unit had counted both
