@@ -274,7 +274,7 @@ class HubBook:
 
     def add_job(
         self, question: str | None, member: str, kind: str, body: dict[str, Any], now: float, expires: float,
-        files: Sequence[File] = (),
+        files: Collection[File] = (),
     ) -> str:  # fmt: skip
         """Queue one more job; its id."""
         job = secrets.token_hex(16)

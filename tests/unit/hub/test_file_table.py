@@ -206,7 +206,10 @@ def test_tokens_stay_for_a_site_that_is_yet_to_be_asked_for_its_own(net: Network
     assert advance(book, asked)
     net.run("linkage")
     (link,) = book.jobs(asked, "link")
-    book.db.write("DELETE FROM file WHERE job IN (SELECT id FROM job WHERE kind = 'tokens' AND member = 'brest' AND question = ?)", (asked,))
+    book.db.write(
+        "DELETE FROM file WHERE job IN (SELECT id FROM job WHERE kind = 'tokens' AND member = 'brest' AND question = ?)",
+        (asked,),
+    )
     book.db.write("DELETE FROM job WHERE kind = 'tokens' AND member = 'brest' AND question = ?", (asked,))
     tidy(book)
     assert book.sizes(asked, "tokens") > 0
