@@ -198,7 +198,7 @@ def test_a_hub_killed_before_it_forgot_forgets_when_its_door_opens(net: Network,
     net.run("linkage")
     assert stand(net, asked).total == stand(net, other).total
     tidy(book)
-    assert not book.having("tokens")
+    assert not {asked, other} & set(book.having("tokens"))
 
 
 def test_tokens_stay_for_a_site_that_is_yet_to_be_asked_for_its_own(net: Network, asked: str) -> None:
