@@ -93,7 +93,7 @@ class Losses:
                 stands = gather(book, question)
                 if reached(stands) or time.monotonic() > end:
                     return stands
-                time.sleep(0.05)
+                time.sleep(0.1)
 
 
 def _answered(stands: Gathered) -> set[str]:
