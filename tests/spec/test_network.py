@@ -201,11 +201,11 @@ def wait_until(true: Callable[[], bool]) -> None:
 
 def test_faults_neither_lose_nor_change_nor_let_in_anything() -> None:
     """A few faults; the long run is `python -m tests.hub_faults --faults 500`."""
-    command = [sys.executable, "-m", "tests.hub_faults", "--faults", "16", "--losses", "1", "--patience", "300"]
+    command = [sys.executable, "-m", "tests.hub_faults", "--faults", "12", "--losses", "1", "--patience", "300"]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=900)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     found = json.loads(ended.stdout.splitlines()[-1])
-    assert found["faults"] == 16 and found["answers"] == 3 * found["questions"] == 3 * found["totals"]
+    assert found["faults"] == 12 and found["answers"] == 3 * found["questions"] == 3 * found["totals"]
     assert found["wrong"] == found["lost"] == 0 and set(found["losses"].values()) == {0, 1, 4}
 
 
