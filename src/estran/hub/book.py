@@ -185,11 +185,11 @@ class HubBook:
             )
 
     def left(self, member: str, now: float) -> None:
-        """A member that waited for a job is gone without one."""
+        """A member that stays with the hub has closed its connection."""
         self.set_meta({f"left/{member}": str(now)})
 
     def gone(self) -> dict[str, float]:
-        """When members went away while they waited, by their ids."""
+        """When members went away, by their ids."""
         rows = self.db.rows("SELECT name, value FROM meta WHERE name LIKE 'left/%'")
         return {str(row[0]).removeprefix("left/"): float(row[1]) for row in rows}
 

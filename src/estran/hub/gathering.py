@@ -20,7 +20,7 @@ from estran.release.sketch import WORST_ERROR, Estimate, Sketch, united
 
 LATE_AFTER = 1.2  # seconds without an answer after which a site is called late
 _DOWN_AFTER = 45.0  # seconds without a visit after which a site that stays with the hub is called down
-_GONE_AFTER = 3.0  # the same, for a site that hung up while it waited for a job: who only starts anew is back by then
+_GONE_AFTER = 3.0  # the same, for a site that hung up, at work or while it waited: who only starts anew is back by then
 _LARGEST = LONGEST // 2  # bytes of tokens that one job of the linkage unit may carry
 _STEP = 5  # estimates are rounded as counts are
 Now = Callable[[], float]
@@ -254,7 +254,8 @@ def _open_state(member: Member, job: JobRecord, now: float, gone: float) -> str:
         return "expired"
     patience = max(_DOWN_AFTER, 3 * member.every)
     hung_up = member.seen is not None and gone >= member.seen and now - gone > _GONE_AFTER
-    if job.state == "queued" and (member.seen is None or hung_up or now - member.seen > patience):
+    silent = job.state == "queued" and (member.seen is None or now - member.seen > patience)
+    if hung_up or silent:  # who has a job may be at work on it, and silent, for as long as it is not gone
         return "down"
     return "late" if now - job.created > max(LATE_AFTER, member.every) else "waiting"
 
