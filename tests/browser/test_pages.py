@@ -204,7 +204,7 @@ def test_the_timeline_is_walked_by_keyboard_and_opens_documents(open_page: Opene
 
 
 def test_pages_are_quick(portal: Portal, open_page: Opener) -> None:
-    """Processor time per page on a small site, the second time it is asked: of this process, which serves and asks."""
+    """Server time per page on a small site, the second time it is asked."""
     page = open_page("/")
     jar = {c["name"]: c["value"] for c in page.context.cookies()}
     with httpx.Client(base_url=portal.base, cookies=jar) as client:
@@ -212,7 +212,7 @@ def test_pages_are_quick(portal: Portal, open_page: Opener) -> None:
             client.get(path)
             taken = []
             for _ in range(3):
-                started = time.process_time()
+                started = time.perf_counter()
                 assert client.get(path).status_code == 200, name
-                taken.append(time.process_time() - started)
+                taken.append(time.perf_counter() - started)
             assert min(taken) < 0.3, (name, taken)
