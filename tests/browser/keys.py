@@ -9,17 +9,11 @@ from playwright.sync_api import FilePayload, Locator, Page, TimeoutError
 MOST = 400  # steps of Tab: more than any page of this site has
 _WAY = """node => {
     const now = document.activeElement;
-    if (node === now) return ["", 0];
-    if (now === document.body) return ["Tab", 1];  // where that leads is the browser's to say: the address may name a part
-    if (now.matches("a.skip") && node.closest("main")) return ["Enter", 1];
-    const after = (a, b) => a.compareDocumentPosition(b) & Node.DOCUMENT_POSITION_FOLLOWING;
-    const back = !now.contains(node) && !after(now, node);
-    const [one, other] = back ? [node, now] : [now, node];
-    const stops = [...document.querySelectorAll("a[href], button, input, select, textarea, summary, [tabindex]")].filter(
-        stop => stop.tabIndex >= 0 && !stop.disabled && stop.type !== "radio" && stop.checkVisibility()
-            && after(one, stop) && after(stop, other));
-    return [back ? "Shift+Tab" : "Tab", stops.length + 1];
-}"""  # what a person presses next: past the menu by its skip link, then down, or up when it was passed; how often at most
+    if (node === now) return "here";
+    if (now.matches("a.skip") && node.closest("main")) return "Enter";
+    const before = node.compareDocumentPosition(now) & Node.DOCUMENT_POSITION_PRECEDING;
+    return now === document.body || before || now.contains(node) ? "Tab" : "Shift+Tab";
+}"""  # what a person presses next: past the menu by its skip link, then down, or up when it was passed
 _SEEN = """node => {
     const style = getComputedStyle(node), box = node.getBoundingClientRect();
     const reach = node.querySelector(".reach");  // what a link within a drawing shows its focus by
@@ -42,32 +36,17 @@ class Keys:
     def reach(self, where: str | Locator) -> Locator:
         """Press Tab (or Shift and Tab) until it has the focus, which must then be seen and not lie under anything."""
         found = (self.page.locator(where) if isinstance(where, str) else where).first
-        pressed, ways = 0, set[str]()
-        while pressed < MOST:
-            way, times = found.evaluate(_WAY)
-            if not way:
+        for _ in range(MOST):
+            way = found.evaluate(_WAY)
+            if way == "here":
                 break
-            ways.add(way)
-            times = 1 if {"Tab", "Shift+Tab"} <= ways else times  # it went too far: one by one
-            self._hold(way, times)
-            pressed += times
+            self.page.keyboard.press(way)
         else:
             raise AssertionError(f"{where} is not reached by Tab")
         ring, clear = found.evaluate(_SEEN)
         assert ring, f"{where} has the focus, and nothing shows it"
         assert clear, f"{where} has the focus under something else"
         return found
-
-    def _hold(self, way: str, times: int) -> None:
-        """A key, kept down for as many steps."""
-        shift, _, key = way.rpartition("+")
-        if shift:
-            self.page.keyboard.down(shift)
-        for _ in range(times):
-            self.page.keyboard.down(key)
-        self.page.keyboard.up(key)
-        if shift:
-            self.page.keyboard.up(shift)
 
     def write(self, where: str | Locator, text: str) -> None:
         """Type over what a field holds."""
