@@ -13,6 +13,7 @@ from collections.abc import Callable
 from aiohttp import web
 
 from estran.hub.book import seconds
+from estran.hub.gathering import tidy
 from estran.hub.keys import fingerprint
 from estran.hub.office import Office, Taken, reply_to
 from estran.hub.tls import admit, server_context
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 LONGEST_WAIT = 25.0  # seconds for which a member that asks for a job is kept waiting
 _LOOK_EVERY = 0.02  # seconds between two looks whether another process put a question
 _CLOCK_EVERY = 2.0  # seconds between two looks whether somebody was waited for long enough
+_TIDY_EVERY = 3_600.0  # seconds; the first time when the door opens
 _STATUS = {"malformed": 400, "kind": 404, "version": 426, "unasked": 409}
 Answered = Callable[[Taken], None]
 
@@ -61,11 +63,14 @@ class Door:
 
     async def _watch(self) -> None:
         """Wake who waits when another process wrote, and let new members in."""
-        book, seen, struck = self._office.book, (-1, -1), -_CLOCK_EVERY
+        book, seen, struck, tidied = self._office.book, (-1, -1), -_CLOCK_EVERY, -_TIDY_EVERY
         while True:
             if (now := asyncio.get_running_loop().time()) - struck >= _CLOCK_EVERY:
                 struck = now
                 self._told(self._clock)
+            if now - tidied >= _TIDY_EVERY:
+                tidied = now
+                self._told(lambda: tidy(book, lambda: seconds(self._office.clock())))
             if (version := book.db.version()) != seen:
                 seen = version
                 self._wake()
