@@ -7,12 +7,14 @@ LAB := .venv-workspace
 FLOWER := .venv-flower
 BIN := $(VENV)/bin
 INSTALL := -m pip --disable-pip-version-check --quiet install
-# Compiled when first imported: half of a fresh installation's time would go into what never is.
+# Compiled when first imported: half of a fresh installation's time would go into what never is. And kept then, even
+# where a container forbids it: each process, of the product and of the tests, would compile all it imports once more.
 LATER := --no-compile
+export PYTHONDONTWRITEBYTECODE :=
 DEMO ?= demo-site
 PORT ?= 8000
 
-.PHONY: setup dev demo test check around fmt bench browser workspace flower screenshots clean
+.PHONY: setup dev demo test check compiled around fmt bench browser workspace flower screenshots clean
 
 setup: $(VENV)/.ready
 workspace: $(LAB)/.ready
@@ -51,8 +53,12 @@ check: dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# What the tests import, and the tests: compiled by one process while others wait for the network, not by three at once.
+compiled: dev
+	$(BIN)/pytest --collect-only -q > /dev/null
+
 test:
-	$(MAKE) -j2 check around
+	$(MAKE) -j3 check around compiled
 	# three on two cores: a third of the time a test waits for a disk, a browser or another process
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 

@@ -6,11 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from xdist.scheduler import LoadFileScheduling
 
 pytest_plugins = ["tests.kept"]
+# A busy machine is no fault of a test.
+settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("house")
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -24,11 +28,12 @@ LONG = {
     *ONE_SITE, "test_crash.py", "test_pmsi_wholes.py", "test_pages.py", "test_projects.py", "test_workspace.py", "test_reviews.py",
     "test_building.py", "test_vcf.py", "test_pmsi_records.py", "test_engines_agree.py", "test_omop_typed.py", "test_feeds.py",
     "test_unload.py", "test_disclosure.py", "test_order.py", "test_promises.py", "test_upkeep.py", "test_mllp.py",
+    "test_cli.py", "test_whole_project.py",
 }  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.name not in LONG)
+    items.sort(key=lambda item: 0 if item.path.name in WHOLE else 1 if item.path.name in LONG else 2)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -28,6 +28,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.ports import free_port
 from tests.spec import site_kit as kit
 
 CODE = "2160-0^Créatinine^LN"
@@ -190,9 +191,7 @@ def run(
     with tempfile.TemporaryDirectory(prefix="estran-mllp-") as name:
         folder = Path(name)
         site = kit.make(folder / "site")
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         service, watch = Service(site.directory, port, every, warm=warm), Watch(site, messages)
         service.start()
         watch.start()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
-from tests.browser.serving import ARGUMENTS, Opener, Portal, Watch, chromium, served, sign_in
+from tests.browser.serving import ARGUMENTS, PATIENCE, Opener, Portal, Watch, chromium, served, sign_in
 from tests.browser.small_site import build
 from tests.browser.visitors import Visitors
 from tests.browser.whole_site import Whole, whole
@@ -31,6 +31,7 @@ def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
+        expect.set_options(timeout=PATIENCE)
         yield launched
         launched.close()
 
@@ -82,8 +83,6 @@ def open_page(portal: Portal, browser: Browser, watch: Watch, cookies: dict[str,
         context = browser.new_context(viewport={"width": width, "height": height})
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(15_000)
-        expect.set_options(timeout=15_000)
         watch.on(page, portal.base)
         if login not in cookies:
             sign_in(page, portal.base, login)

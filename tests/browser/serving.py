@@ -27,6 +27,7 @@ ARGUMENTS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]
+PATIENCE = 30_000  # ms until a page must show what a test looks at: what Playwright gives an action, for expectations too
 
 
 def chromium() -> str:

@@ -31,8 +31,8 @@ def test_a_record_is_opened_for_care_by_keyboard(portal: Portal, browser: Browse
     page.focus("#reason")
     page.keyboard.type("Seen tonight in the emergency ward with chest pain.")
     page.keyboard.press("Tab")
-    page.keyboard.press("Enter")
-    page.wait_for_url(portal.base + "/patients/2")
+    with page.expect_navigation(url=portal.base + "/patients/2"):
+        page.keyboard.press("Enter")
     expect(page.get_by_role("status").first).to_have_class("notice some")
     assert serious(page) == []
     context.close()
@@ -45,8 +45,8 @@ def test_a_perimeter_is_set_on_an_accessible_page(portal: Portal, browser: Brows
     page.goto(portal.base + "/people/teacher")
     assert serious(page) == []
     page.fill("#wards", "CARD")
-    page.get_by_role("button", name="perimeter").or_(page.get_by_role("button", name="périmètre")).click()
-    page.wait_for_load_state()
+    with page.expect_navigation():
+        page.get_by_role("button", name="perimeter").or_(page.get_by_role("button", name="périmètre")).click()
     expect(page.locator("#wards")).to_have_value("CARD")
     account = portal.site.state.accounts.find("teacher")
     assert account

@@ -6,7 +6,7 @@ import re
 
 import pytest
 from playwright.sync_api import Page, Route, expect
-from tests.browser.serving import Opener, Watch
+from tests.browser.serving import PATIENCE, Opener, Watch
 from tests.browser.test_pages import serious
 
 EVERYONE = re.compile(r"≈\s(3[3-9]|4[0-6])\d ")  # 400 patients, as the gate tells them: the noise is of about ten
@@ -20,9 +20,29 @@ def page(open_page: Opener) -> Page:
 
 
 def fresh(page: Page) -> None:
-    page.locator("#reset").click()
+    with page.expect_response("**/cohort/reset"):
+        page.locator("#reset").click()
     expect(page.locator(".criterion")).to_have_count(0)
     expect(page.locator("#total")).to_contain_text(EVERYONE)
+
+
+class Held:
+    """What the page asks of an address from now on, held back until it is let go."""
+
+    def __init__(self, page: Page, address: str) -> None:
+        self._page, self._routes = page, list[Route]()
+        page.route(address, self._keep)
+
+    def _keep(self, route: Route) -> None:
+        self._routes.append(route)
+
+    def let_go(self, place: int = 0) -> None:
+        """The request of this place among them, once it has come."""
+        for _ in range(PATIENCE // 20):
+            if len(self._routes) > place:
+                break
+            self._page.wait_for_timeout(20)
+        self._routes[place].continue_()
 
 
 def total(page: Page) -> int:
@@ -43,7 +63,8 @@ def pick(page: Page, words: str, code: str) -> None:
     chips = page.locator(".chip", has_text=code)
     before = chips.count()
     page.keyboard.type(words)
-    option = page.locator(f"[role=option][data-code='{code}']:visible").first  # a list that is being replaced is there twice
+    # the answer to all these letters, not to fewer of them, nor the list of another field that is closing
+    option = page.locator(f"[role=listbox][data-of='{words}'] [role=option][data-code='{code}']").first
     expect(option).to_be_visible()
     for _ in range(20):
         if option.get_attribute("aria-selected") == "true":
@@ -129,7 +150,7 @@ def test_groups_sequence_and_same_stay(page: Page) -> None:
     page.locator("input[name=high]").last.fill("90")
     page.locator("input[name=high]").last.press("Tab")
     expect(page.locator(".steps li")).to_have_count(3)
-    expect(page.locator(".steps")).to_contain_text("→")
+    expect(page.locator(".steps")).to_contain_text("90")
     loose = total(page)
     inner.locator("input[type=checkbox]").click()  # at once: the edit before it may still be on its way
     expect(inner.locator("input[type=checkbox]")).to_be_checked()
@@ -143,20 +164,59 @@ def test_a_tick_made_while_an_edit_is_on_its_way_stays(page: Page) -> None:
     age = page.locator("input[name=age_low]")
     page.locator("#add-patient-1").click()
     expect(age).to_be_visible()
-    held: list[Route] = []
-    page.route("**/cohort/edit", lambda route: held.append(route))
-    with page.expect_request("**/cohort/edit"):
-        age.fill("65")
-        age.press("Tab")
+    held = Held(page, "**/cohort/edit")
+    age.fill("65")
+    age.press("Tab")
     box.click()
-    with page.expect_request("**/cohort/edit"):
-        held[0].continue_()
+    held.let_go()
     expect(page.locator(".steps")).to_contain_text("≥ 65")
     expect(box).to_be_checked()  # its own edit waits still, and the answer to the first knew nothing of it
     with page.expect_response("**/cohort/edit"):
-        held[1].continue_()
+        held.let_go(1)
     page.reload()
     expect(box).to_be_checked()
+
+
+def test_edits_taken_back_faster_than_they_are_answered_are_all_taken_back(page: Page) -> None:
+    page.locator("#add-patient-1").click()
+    age = page.locator("input[name=age_low]")
+    for value in ("60", "70", "80"):
+        age.fill(value)
+        with page.expect_response("**/cohort/edit"):
+            age.press("Tab")
+    expect(page.locator(".steps")).to_contain_text("≥ 80")
+    held = Held(page, "**/cohort/undo")
+    for _ in range(3):
+        page.locator("#undo").click()
+    for place in range(3):
+        held.let_go(place)
+    expect(age).to_have_value("")
+
+
+def test_a_count_that_comes_late_closes_nothing(page: Page) -> None:
+    held = Held(page, "**/cohort/counts")
+    page.locator("#add-patient-1").click()
+    expect(page.locator(".criterion output")).to_have_text("…")
+    page.locator("#as-text summary").click()
+    page.locator("#question").fill("CIM10:I50")
+    held.let_go()
+    expect(page.locator(".criterion output")).to_have_text("–")  # the late count is there
+    expect(page.locator("#question")).to_be_visible()
+    expect(page.locator("#question")).to_have_value("CIM10:I50")
+
+
+def test_enter_takes_no_code_from_the_answer_to_fewer_letters(page: Page) -> None:
+    page.locator("#add-code-1").click()
+    expect(page.locator("concept-picker input:focus")).to_have_count(1)
+    page.keyboard.type("I")
+    expect(page.locator("[role=listbox][data-of='I'] [aria-selected=true]")).to_be_visible()
+    held = Held(page, "**/concepts?q=I50")
+    page.keyboard.type("50")
+    page.keyboard.press("Enter")
+    held.let_go()
+    expect(page.locator("[role=listbox][data-of='I50']")).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(page.locator(".chip")).to_contain_text("I50")
 
 
 def test_undo_and_redo_give_fields_their_values_back(page: Page) -> None:

@@ -61,7 +61,6 @@ def test_every_page_of_the_catalogue(
     assert account is not None
     hub.state.accounts.change(account.id, language=language, theme=theme)
     page = browser.new_page(viewport={"width": 1440, "height": 1000})
-    page.set_default_timeout(15_000)
     watch.on(page, base)
     sign_in(page, base, "hub_operator")
     for address in PAGES:
@@ -90,7 +89,6 @@ def test_a_charter_is_published_and_signed_and_sights_are_kept(
 ) -> None:
     _, hub, base = net
     page = browser.new_page(viewport={"width": 1440, "height": 1000})
-    page.set_default_timeout(15_000)
     watch.on(page, base)
     for login in ("hub_operator", "data_protection_officer"):
         account = hub.state.accounts.find(login)
@@ -104,7 +102,8 @@ def test_a_charter_is_published_and_signed_and_sights_are_kept(
     page.get_by_role("button", name="Je l’ai lue et je signe").click()
     expect(page.get_by_text("signée par vous", exact=True)).to_be_visible()
     page.get_by_label("Chercheur").select_option("total")
-    page.locator("form", has=page.get_by_label("Chercheur")).get_by_role("button").click()
+    with page.expect_navigation():
+        page.locator("form", has=page.get_by_label("Chercheur")).get_by_role("button").click()
     expect(page.get_by_label("Chercheur")).to_have_value("total")
     page.goto(base + "/network")
     page.fill("#text", "CIM10:I10")

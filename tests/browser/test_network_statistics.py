@@ -61,7 +61,6 @@ def test_a_study_is_asked_followed_and_shown(
     assert account is not None
     hub.state.accounts.change(account.id, language=language, theme=theme)
     page = browser.new_page(viewport={"width": 1440, "height": 1000})
-    page.set_default_timeout(15_000)
     watch.on(page, base)
     sign_in(page, base, "researcher")
     page.goto(base + "/network/statistics")

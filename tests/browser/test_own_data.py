@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -31,12 +30,9 @@ def base(bench: Bench) -> Iterator[str]:
         yield address
 
 
-def test_from_the_declaration_to_the_three_counts(
-    bench: Bench, base: str, browser: Browser, watch: Watch, tmp_path: Path
-) -> None:
+def test_from_the_declaration_to_the_three_counts(bench: Bench, base: str, browser: Browser, watch: Watch) -> None:
     def arrive(login: str) -> Page:
         page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
-        page.set_default_timeout(15_000)
         watch.on(page, base)
         enter(page, base, login)
         page.goto(f"{base}/projects/{bench.project}")
@@ -63,15 +59,12 @@ def test_from_the_declaration_to_the_three_counts(
     assert "MARTIN" not in engineer.content() and "IPP0" not in engineer.content()
     engineer.get_by_label("Ce qu’est la colonne visit").select_option("key")
     assert serious(engineer) == []
-    engineer.screenshot(path=tmp_path / "map-dark.png", full_page=True)
     engineer.get_by_role("button", name="Faire lire le fichier").press("Enter")
     expect(engineer.get_by_text("en attente", exact=True)).to_be_visible()
     assert bench.keeper.look() == ["own data: file 1 read, 1 rows linked of 3"]
     engineer.reload()
     expect(engineer.get_by_text("La valeur n’est pas un jour.")).to_be_visible()
     assert serious(engineer) == []
-    engineer.screenshot(path=tmp_path / "data-dark.png", full_page=True)
     lead.reload()
     expect(lead.get_by_role("row", name="dan,")).to_contain_text("3")
-    lead.screenshot(path=tmp_path / "data-light.png", full_page=True)
     assert watch.foreign == [] and watch.complaints == []

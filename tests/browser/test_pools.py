@@ -62,7 +62,6 @@ def test_the_sites_side_by_side(
     assert account is not None
     kit.hub.state.accounts.change(account.id, language=language, theme=theme)
     page = browser.new_page(viewport={"width": 1440, "height": 1300})
-    page.set_default_timeout(15_000)
     watch.on(page, base)
     sign_in(page, base, "researcher")
     page.goto(base + "/pools")

@@ -23,7 +23,8 @@ def test_the_board_and_its_forms_are_accessible(open_page: Opener, portal: Porta
     page.locator("form[action='/projects/calls'] button").click()
     expect(page.get_by_role("rowheader", name=f"GIRCI {theme}")).to_be_visible()
     page.locator("#address").fill("max@chu.example")
-    page.keyboard.press("Enter")
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
     expect(page.locator("#address")).to_have_value("max@chu.example")
     page.goto(portal.base + "/projects/new")
     assert serious(page) == []

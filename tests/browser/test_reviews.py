@@ -54,14 +54,13 @@ def read(page: Page, keys: str) -> None:
     """Decide by keyboard alone."""
     page.get_by_role("link", name=re.compile("Patient suivant|Next patient")).click()
     for place, key in enumerate(keys, start=1):
-        page.wait_for_load_state()
+        expect(page.locator(".over")).to_contain_text(re.compile(rf"(Lus : |Read: ){place - 1} "))
+        page.wait_for_load_state()  # until then the page does not hear its keys
         if key == "e":
             page.keyboard.press("e")
         else:
             page.locator("[name=item-failure][value=yes]").check()
             page.keyboard.press("i")
-        if place < len(keys):
-            expect(page.locator(".over")).to_contain_text(re.compile(rf"(Lus : |Read: ){place} "))
 
 
 def test_two_blind_readers_a_dispute_its_end_kappa_and_the_result(

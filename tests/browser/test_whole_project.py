@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from pyroaring import BitMap
+from tests.browser.serving import PATIENCE
 from tests.browser.stage import Stage, do, number_of, staged
 from tests.browser.test_pages import serious
 
@@ -53,7 +54,7 @@ def stage(tmp_path: Path, browser: Browser) -> Iterator[Stage]:
         except UsageError as error:
             pytest.skip(str(error))
         yield made
-    expect.set_options(timeout=15_000)
+    expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture
@@ -106,7 +107,7 @@ def idea(stage: Stage) -> str:
     lead.locator("#save").click()
     lead.fill("#cohort-name", TITLE)
     lead.locator("#saving .main").click()
-    lead.wait_for_load_state()
+    lead.wait_for_url("**/cohorts?saved=*")
     lead.goto(stage.base + "/projects/new")
     lead.get_by_label("Titre").fill(TITLE)
     lead.get_by_label("Sites, un par ligne").fill("Rennes")
@@ -295,10 +296,12 @@ def patient_refuses(stage: Stage, mart: str) -> None:
     officer = stage.page("dpo", "/rights")
     officer.locator("section:has(#open) tbody a").first.click()
     officer.get_by_label("Numéro de la personne à l’hôpital").fill(number_of(patient))
-    officer.get_by_role("button", name="Rechercher la personne").click()
+    with officer.expect_navigation():
+        officer.get_by_role("button", name="Rechercher la personne").click()
     assert stage.keys() == ["found"]
     officer.reload()
-    officer.get_by_role("button", name="Exécuter").click()
+    with officer.expect_navigation():
+        officer.get_by_role("button", name="Exécuter").click()
     assert stage.keys()[0].startswith("carried out: R")
     officer.goto(stage.base + "/rights")
     expect(officer.locator("section:has(#holders)")).to_contain_text("datamart 1")

@@ -9,6 +9,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from typing import Any
 
 import pytest
 import typer.main
+from tests.kept import once
 from tests.spec import site_kit as kit
 
 from estran.app import open_site
@@ -78,11 +80,14 @@ FEED = (
 
 @pytest.fixture
 def site(tmp_path: Path, estran: Command) -> Path:
-    """A site made and loaded by the command line."""
-    path = tmp_path / "site"
-    assert estran("init", path, "--name", "CHU d'essai").code == 0
-    assert estran("ingest", path, "hl7v2", kit.write_messages(tmp_path / "feed.hl7", *FEED)).code == 4
-    return path
+    """A site made and loaded by the command line: once, each test has a copy."""
+
+    def make(folder: Path) -> None:
+        assert estran("init", folder / "site", "--name", "CHU d'essai").code == 0
+        assert estran("ingest", folder / "site", "hl7v2", kit.write_messages(folder / "feed.hl7", *FEED)).code == 4
+
+    shutil.copytree(once("made by the command line", make), tmp_path, dirs_exist_ok=True)
+    return tmp_path / "site"
 
 
 # Making and loading

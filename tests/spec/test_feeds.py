@@ -80,7 +80,7 @@ def test_new_files_are_loaded_while_it_runs(described: Path, estran: Command) ->
             _wait(described, 2)
         finally:
             process.send_signal(signal.SIGTERM)
-            assert process.wait(30) == 0
+            assert process.wait(60) == 0
     loads = estran("loads", described, "--json").json["loads"]
     assert [(row["source"], row["read"]) for row in loads] == [("hl7v2/lab", 1), ("hl7v2/lab", 1), ("hl7v2/adt", 1)]
     assert estran("run", described, "--once").code == 0  # nothing is read twice
@@ -88,7 +88,7 @@ def test_new_files_are_loaded_while_it_runs(described: Path, estran: Command) ->
 
 
 def _wait(site: Path, facts: int) -> None:
-    for _ in range(300):
+    for _ in range(900):
         if (site / "warehouse" / "snapshots").exists() and kit.count_facts(site) >= facts:
             return
         time.sleep(0.1)

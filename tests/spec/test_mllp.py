@@ -6,10 +6,10 @@ Few messages and kills here; `python -m tests.mllp_crash` sends and kills many.
 from __future__ import annotations
 
 import random
-import socket
 from pathlib import Path
 
 from tests import mllp_crash
+from tests.ports import free_port
 from tests.spec import site_kit as kit
 from tests.spec.test_loading import _STORY
 
@@ -26,9 +26,7 @@ def test_out_of_order_over_several_connections_gives_the_same_stays(tmp_path: Pa
     plain = kit.make(tmp_path / "plain")
     kit.load(plain, "hl7v2", kit.write_messages(tmp_path / "all.hl7", *_STORY))
     site = kit.make(tmp_path / "site")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     service = mllp_crash.Service(site.directory, port, 0.3, warm=True)
     service.start()
     story = list(_STORY)

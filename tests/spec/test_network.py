@@ -45,7 +45,7 @@ class Served:
 
     def __enter__(self) -> Served:
         self._thread.start()
-        assert self._ready.wait(20)
+        assert self._ready.wait(60)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -90,7 +90,7 @@ def link(hub: Served, identity: Identity | None = None) -> Link:
 
 def joining(hub: Served, invitation: Invitation, folder: Path) -> Membership:
     """Join as soon as the door has heard of the invitation."""
-    for _ in range(100):
+    for _ in range(1000):
         try:
             return join(invitation, folder, None, lambda guest: link(hub, guest))
         except ConnectionError:

@@ -120,9 +120,9 @@ def launched(play: Stage, code: str) -> tuple[Workspaces, subprocess.Popen[bytes
 
 
 def test_the_watch_stops_a_fork_bomb_a_full_disk_and_an_idle_workspace(play: Stage) -> None:
-    many = "import threading,time\nfor _ in range(90): threading.Thread(target=time.sleep,args=(60,)).start()"
+    many = "import threading,time\nfor _ in range(90): threading.Thread(target=time.sleep,args=(600,)).start()"
     workspaces, process = launched(play, many)
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while tasks_within(process.pid) < 90 and time.monotonic() < until:
         time.sleep(0.1)
     assert workspaces.over(PROJECT) == "processes"

@@ -71,7 +71,7 @@ def notebook(spaces: Site) -> Iterator[list[dict[str, str]]]:
         loop.run_until_complete(runner.cleanup())
 
     threading.Thread(target=serve, daemon=True).start()
-    assert ready.wait(10)
+    assert ready.wait(60)
     yield heard
     loop.call_soon_threadsafe(loop.stop)
     (runtime_of(spaces, PROJECT) / "lab.sock").unlink(missing_ok=True)
@@ -104,7 +104,7 @@ def inside(door: tuple[Door, str], spaces: Site) -> Iterator[httpx.Client]:
     """A browser that came through the door."""
     opened, address = door
     word = opened.ticket(account(spaces), session(spaces), PROJECT)
-    with httpx.Client(base_url=address, trust_env=False, timeout=10) as client:
+    with httpx.Client(base_url=address, trust_env=False, timeout=30) as client:
         entered = client.get(f"/enter?ticket={word}")
         assert (entered.status_code, entered.headers["location"]) == (303, f"/{PROJECT}/lab")
         assert client.get(f"/enter?ticket={word}").status_code == 403, "a ticket is good once"

@@ -42,6 +42,11 @@ function takeServersWord(root) {
   }
 }
 
+/* What somebody opened stays open: the answer to an edit, and a count that comes late, know nothing of it. */
+htmx.registerExtension("stays-open", {
+  htmx_before_morph_attr: (node, { attrName, newValue }) => !(attrName === "open" && newValue === null),
+});
+
 /* A change posts the one field that changed: another field's newer value, on its way, is not undone by it. */
 document.addEventListener("htmx:config:request", (event) => {
   const { sourceElement, sourceEvent, request } = event.detail.ctx;

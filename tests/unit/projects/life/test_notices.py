@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-import socket
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
+from tests.ports import free_port
 from tests.unit.projects.life.play import REASON, TODAY, Play
 
 from estran.model.errors import UsageError
@@ -40,9 +40,7 @@ class Box:
 
 
 def server(**more: Any) -> Controller:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    return Controller(Box(), hostname="127.0.0.1", port=port, **more)
+    return Controller(Box(), hostname="127.0.0.1", port=free_port(), **more)
 
 
 @pytest.fixture
@@ -112,7 +110,7 @@ def test_a_server_that_is_away_loses_nothing(play: Play, mail: Controller) -> No
     play.state.notices.write_to(play.id["max"], "max@chu.example")
     play.propose()
     play.propose()
-    away = dataclasses.replace(through(mail), smtp_port=_closed_port())
+    away = dataclasses.replace(through(mail), smtp_port=free_port())
     assert send_waiting(play.state, away) == (0, 1), "the others are not tried: the server is away"
     first = next(one for one in play.state.notices.waiting() if one.tries)
     assert (first.tries, first.problem) == (1, "ConnectionRefusedError")
@@ -197,8 +195,3 @@ def test_what_is_no_address_is_refused(play: Play, wrong: str) -> None:
     assert play.state.notices.address(play.id["max"]) == "max@chu.example"
     play.state.notices.write_to(play.id["max"], "")
     assert play.state.notices.address(play.id["max"]) == ""
-
-
-def _closed_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])

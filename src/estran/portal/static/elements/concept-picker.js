@@ -33,18 +33,19 @@ class ConceptPicker extends HTMLElement {
   async look() {
     if (this.asked) this.asked.abort();
     this.asked = new AbortController();
+    const words = this.input.value;
     try {
-      const answer = await fetch(`/concepts?q=${encodeURIComponent(this.input.value)}`, {
+      const answer = await fetch(`/concepts?q=${encodeURIComponent(words)}`, {
         signal: this.asked.signal, headers: { "HX-Request": "true" }, credentials: "same-origin",
       });
       if (!answer.ok || answer.status === 204) return;
-      this.show(await answer.text());
+      this.show(await answer.text(), words);
     } catch (error) {
       if (error.name !== "AbortError") this.close();
     }
   }
 
-  show(html) {
+  show(html, words) {
     if (!this.contains(document.activeElement)) return;
     const parsed = new DOMParser().parseFromString(`<ul>${html}</ul>`, "text/html");
     this.list.replaceChildren(...parsed.querySelectorAll("li"));
@@ -57,6 +58,7 @@ class ConceptPicker extends HTMLElement {
       none.textContent = this.dataset.none;
       this.list.append(none);
     }
+    this.list.dataset.of = words;
     this.list.hidden = false;
     this.input.setAttribute("aria-expanded", "true");
     this.mark(this.input.value.trim() ? 0 : -1);
@@ -80,7 +82,8 @@ class ConceptPicker extends HTMLElement {
       event.preventDefault();
       if (!open) this.look();
       else this.mark(this.at + (event.key === "ArrowDown" ? 1 : -1));
-    } else if (event.key === "Enter" && open && this.at >= 0) {
+    } else if (event.key === "Enter" && open && this.at >= 0 && this.list.dataset.of === this.input.value) {
+      // never from the answer to fewer letters than were typed: the one to all of them is on its way
       this.choose(this.options[this.at]);
     } else if (event.key === "Escape" && open) {
       event.preventDefault();
@@ -107,6 +110,7 @@ class ConceptPicker extends HTMLElement {
     if (!this.list) return; // the criterion was removed meanwhile
     this.list.hidden = true;
     this.list.replaceChildren();
+    delete this.list.dataset.of;
     this.input.setAttribute("aria-expanded", "false");
     this.input.removeAttribute("aria-activedescendant");
     this.at = -1;
