@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,27 +42,32 @@ _ROWS = [
 
 
 def write(work: Path, document: Path) -> None:
-    """Write the document from what there is."""
+    """Write what was measured into the document; a part of which `work` holds nothing stays as it is there."""
     known = (facts_run, ingest_run, region, region_run, datamart, federated, learning, linkage, network)
     facts, loads, made, regions, marts, models, lessons, links, asked = (_read(work / m.RESULT) for m in known)
-    parts = [_HEAD]
-    if facts:
-        parts += [_machine("Facts", facts), *_questions(facts), *_peers(facts), *_slopes(facts), *_storage(facts)]
-    if loads:
-        parts += [_machine("Feeds", loads), *_feeds(loads), *_profiles(loads)]
-    if made or regions:
-        parts += [_machine("The synthetic region", regions or made), *region_report.tell(made, regions)]
-    if marts:
-        parts += [_machine("A datamart", marts), *datamart.tell(marts)]
-    if models:
-        parts += [_machine("Federated statistics", models), *federated.tell(models)]
-    if lessons:
-        parts += [_machine("Federated learning", lessons), *learning.tell(lessons)]
-    if links:
-        parts += [_machine("Linking records of several sites", links), *linkage.tell(links)]
-    if asked:
-        parts += [_machine("A network of thirty sites", asked), *network.tell(asked)]
+    measured: dict[str, tuple[Found, Callable[[], list[str]]]] = {
+        "Facts": (facts, lambda: [*_questions(facts), *_peers(facts), *_slopes(facts), *_storage(facts)]),
+        "Feeds": (loads, lambda: [*_feeds(loads), *_profiles(loads)]),
+        "The synthetic region": (regions or made, lambda: region_report.tell(made, regions)),
+        "A datamart": (marts, lambda: datamart.tell(marts)),
+        "Federated statistics": (models, lambda: federated.tell(models)),
+        "Federated learning": (lessons, lambda: learning.tell(lessons)),
+        "Linking records of several sites": (links, lambda: linkage.tell(links)),
+        "A network of thirty sites": (asked, lambda: network.tell(asked)),
+    }
+    before, parts = _written(document), [_HEAD]
+    for title, (found, tell) in measured.items():
+        if found:
+            parts += [_machine(title, found), *tell()]
+        elif title in before:
+            parts.append(before[title])
     document.write_text("\n".join([*parts, _METHOD]))
+
+
+def _written(document: Path) -> dict[str, str]:
+    """The parts that the document has, by their titles."""
+    found = re.split(r"^## (.+)$", document.read_text(), flags=re.MULTILINE) if document.exists() else [""]
+    return {title: f"## {title}\n\n{text.strip()}\n" for title, text in zip(found[1::2], found[2::2], strict=True)}
 
 
 def _read(path: Path) -> Found:
