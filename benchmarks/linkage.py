@@ -216,7 +216,7 @@ def _run_splink(judge: Path, source: Path, target: Path, kind: str, keys: str) -
 
 def _answers(target: Path, sure: float, home: Sites, ins: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     """A number for each record: by splink's clusters, and by ours over its pairs."""
-    own = pq.read_table(f"{target}-{sure}", columns=["record", "cluster_id"]).to_pydict()
+    own = pq.read_table(f"{target}-{sure}.parquet", columns=["record", "cluster_id"]).to_pydict()
     label = np.empty(len(home), np.int64)
     label[np.array(own["record"])] = np.unique(np.array(own["cluster_id"]), return_inverse=True)[1]
     yield "own", label

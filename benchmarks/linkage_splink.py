@@ -37,7 +37,7 @@ def main(source: str, target: str, kind: str, keys: str) -> None:
         clusters = linker.clustering.cluster_using_single_best_links(
             found, duplicate_free_datasets=sites, threshold_match_probability=sure
         )
-        clusters.to_parquet(f"{target}-{sure}", overwrite=True)
+        clusters.to_parquet(f"{target}-{sure}.parquet", overwrite=True)
 
 
 def _settings(kind: str, *, with_ins: bool) -> SettingsCreator:

@@ -72,12 +72,11 @@ class Outcome:
 
     @property
     def doubt(self) -> float | None:
-        """The share of doubtful pairs among these and the linked ones, out of protected counts; None when a count is too
-        small to be told. A person of three sites is three pairs."""
-        counts = [self.doubtful, *(pair.shown for pair in self.pairs)]
-        linked = sum(pair.shown.value for pair in self.pairs)
-        known = bool(self.pairs) and not any(one.below for one in counts) and linked + self.doubtful.value > 0
-        return self.doubtful.value / (linked + self.doubtful.value) if known else None
+        """The share of doubtful pairs among these and the linked ones, out of protected counts; at most, where the doubtful
+        ones are too few to be told. None when no linked pair is told. A person of three sites is three pairs."""
+        linked = sum(pair.shown.value for pair in self.pairs if not pair.shown.below)
+        doubtful = self.doubtful.below or self.doubtful.value
+        return doubtful / (linked + doubtful) if linked else None
 
 
 @dataclass(frozen=True)

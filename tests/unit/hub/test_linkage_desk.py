@@ -61,8 +61,10 @@ def test_what_the_unit_counted_is_read_with_the_names_of_the_sites() -> None:
     assert _outcome(None, NAMES) is None and _outcome({"distinct": 7}, NAMES) is None
 
 
-def test_no_share_is_told_of_a_count_that_is_too_small() -> None:
+def test_no_share_is_told_of_linked_pairs_that_are_too_few() -> None:
     small = [{"sites": ["a", "b"], **told(0, below=10)}]
+    bound = _outcome({"distinct": told(700), "review": told(0, below=10), "shared": [{"sites": ["a", "b"], **told(190)}]}, NAMES)
+    assert bound is not None and bound.doubt == 10 / 200
     found = _outcome({"distinct": told(700), "review": told(10), "shared": small}, NAMES)
     hidden = _outcome({"distinct": told(700), "review": told(10), "shared": []}, NAMES)
     assert found is not None and found.doubt is None and found.shade(found.pairs[0].shown) == 0

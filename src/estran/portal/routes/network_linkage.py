@@ -20,7 +20,6 @@ from estran.release.matching.linking import SURE
 
 router = APIRouter(prefix="/network/linkages")
 _SOON, _LATER = 1_000, 5_000  # milliseconds between two looks: while a member works, and while one is waited for
-_SURE = str(SURE)
 
 
 @router.get("")
@@ -31,10 +30,10 @@ def linkages(who: Reader) -> HTMLResponse:
 def _page(who: Visitor, status: int = 200, said: str = "", given: dict[str, Any] | None = None) -> HTMLResponse:
     desk = who.linkages
     members, unit = desk.members()
-    usual = {"project": "", "source": TEXT, "text": "", "sure": _SURE, "ins": "", "sites": [one.id for one in members]}
+    usual = {"project": "", "source": TEXT, "text": "", "sure": who.spoken.number(SURE), "ins": "", "sites": [one.id for one in members]}
     return who.page(
         "network_linkages.html", status, said=said, given=usual | (given or {}), members=members, unit=unit, runs=desk.all(),
-        cohorts=who.desk.cohorts(), built=bool(load(who).root.of), longest=LONGEST_NAME, size=RECORD.itemsize,
+        cohorts=who.desk.cohorts(), built=bool(load(who).root.of), longest=LONGEST_NAME, record_bytes=RECORD.itemsize,
     )  # fmt: skip
 
 
@@ -54,7 +53,7 @@ async def ask(who: Poster, request: Request) -> Response:
 def _threshold(text: str) -> float:
     """What was written, with a comma or a point; UsageError when it is no number."""
     try:
-        return float(text.replace(",", ".") or _SURE)
+        return float(text.replace(",", ".") or SURE)
     except ValueError:
         raise UsageError("This is no number.", where="threshold") from None
 
@@ -82,6 +81,6 @@ def _drawn(who: Visitor, template: str, seen: Seen | None) -> HTMLResponse:
     works = any(part.state == "taken" for part in (*seen.sites, *([seen.unit] if seen.unit else [])))
     return who.page(
         template, one=seen, explanation=explanation(who, question_json.loads(seen.asked.query)) if whole else "",
-        steps=("asked", "linking", "telling", "done"), size=RECORD.itemsize,
+        steps=("asked", "linking", "telling", "done"), record_bytes=RECORD.itemsize,
         next=None if not seen.open else _SOON if works or seen.run.state == "telling" else _LATER,
     )  # fmt: skip
