@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,32 +42,41 @@ _ROWS = [
 
 
 def write(work: Path, document: Path) -> None:
-    """Write what was measured into the document; a part of which `work` holds nothing stays as it is there."""
-    known = (facts_run, ingest_run, region, region_run, datamart, federated, learning, linkage, network)
-    facts, loads, made, regions, marts, models, lessons, links, asked = (_read(work / m.RESULT) for m in known)
-    measured: dict[str, tuple[Found, Callable[[], list[str]]]] = {
-        "Facts": (facts, lambda: [*_questions(facts), *_peers(facts), *_slopes(facts), *_storage(facts)]),
-        "Feeds": (loads, lambda: [*_feeds(loads), *_profiles(loads)]),
-        "The synthetic region": (regions or made, lambda: region_report.tell(made, regions)),
-        "A datamart": (marts, lambda: datamart.tell(marts)),
-        "Federated statistics": (models, lambda: federated.tell(models)),
-        "Federated learning": (lessons, lambda: learning.tell(lessons)),
-        "Linking records of several sites": (links, lambda: linkage.tell(links)),
-        "A network of thirty sites": (asked, lambda: network.tell(asked)),
-    }
-    before, parts = _written(document), [_HEAD]
-    for title, (found, tell) in measured.items():
-        if found:
-            parts += [_machine(title, found), *tell()]
-        elif title in before:
-            parts.append(before[title])
+    """Write the document anew: a section from its results where there are some, else as the document has it already."""
+    written = _sections(document)
+    parts = [_HEAD]
+    for title, told in _told(work):
+        if told is not None:
+            parts += [_machine(title, told[0]), *told[1]]
+        elif title in written:
+            parts.append(written[title])
     document.write_text("\n".join([*parts, _METHOD]))
 
 
-def _written(document: Path) -> dict[str, str]:
-    """The parts that the document has, by their titles."""
-    found = re.split(r"^## (.+)$", document.read_text(), flags=re.MULTILINE) if document.exists() else [""]
-    return {title: f"## {title}\n\n{text.strip()}\n" for title, text in zip(found[1::2], found[2::2], strict=True)}
+def _told(work: Path) -> Iterator[tuple[str, tuple[Found, list[str]] | None]]:
+    """Each section's title in the document's order, and what the work directory has of it: on which machine, and what."""
+    facts, loads, made, regions = (_read(work / m.RESULT) for m in (facts_run, ingest_run, region, region_run))
+    yield "Facts", (facts, [*_questions(facts), *_peers(facts), *_slopes(facts), *_storage(facts)]) if facts else None
+    yield "Feeds", (loads, [*_feeds(loads), *_profiles(loads)]) if loads else None
+    region_found = regions or made
+    yield "The synthetic region", (region_found, region_report.tell(made, regions)) if region_found else None
+    for title, room in (
+        ("A datamart", datamart),
+        ("Federated statistics", federated),
+        ("Federated learning", learning),
+        ("Linking records of several sites", linkage),
+        ("A network of thirty sites", network),
+    ):
+        found = _read(work / room.RESULT)
+        yield title, (found, list(room.tell(found))) if found else None
+
+
+def _sections(document: Path) -> dict[str, str]:
+    """The sections of a written document by their title, each with its heading."""
+    if not document.exists():
+        return {}
+    parts = re.split(r"^## (.+)\n", document.read_text(), flags=re.MULTILINE)
+    return {title: f"## {title}\n{body.rstrip()}\n" for title, body in zip(parts[1::2], parts[2::2], strict=True)}
 
 
 def _read(path: Path) -> Found:
