@@ -28,7 +28,9 @@ def test_a_linkage_is_asked_followed_and_counted(
 ) -> None:
     folder = tmp_path_factory.mktemp("linkage")
     made = network(folder)
-    sites = [add_hospital(made, folder, name, first=300, rules=Rules(answer=("linkage",), approve=())) for name in SITES]
+    sites = [
+        add_hospital(made, folder, name, first=300, rules=Rules(answer=("linkage",), approve=())) for name in SITES
+    ]
     _joined(made, folder / "tours", "tours", "site", b"site")  # joined, and never comes
     with served(sites[0], made.house.book) as base:
         page = browser.new_page(viewport={"width": 1440, "height": 1000})

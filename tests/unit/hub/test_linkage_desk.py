@@ -50,10 +50,16 @@ def test_who_runs_the_network_asks_two_hospitals_for_a_project_and_every_look_is
 
 
 def test_what_the_unit_counted_is_read_with_the_names_of_the_sites() -> None:
-    shared = [{"sites": ["a", "b"], **told(300)}, {"sites": ["c", "a"], **told(90)}, {"sites": ["b", "c"], "value": "x"}]
+    shared = [
+        {"sites": ["a", "b"], **told(300)},
+        {"sites": ["c", "a"], **told(90)},
+        {"sites": ["b", "c"], "value": "x"},
+    ]
     found = _outcome({"distinct": told(700), "review": told(10), "shared": shared}, NAMES)
     assert found == Outcome(
-        Shown(700, 0, 32), Shown(10, 0, 32), (Pair("Angers", "Brest", Shown(300, 0, 32)), Pair("Tours", "Angers", Shown(90, 0, 32)))
+        Shown(700, 0, 32),
+        Shown(10, 0, 32),
+        (Pair("Angers", "Brest", Shown(300, 0, 32)), Pair("Tours", "Angers", Shown(90, 0, 32))),
     )
     assert found.sites == ["Angers", "Brest", "Tours"] and found.shared("Angers", "Tours") == Shown(90, 0, 32)
     assert found.doubt == 10 / 400 and [found.shade(pair.shown) for pair in found.pairs] == [3, 1]
@@ -63,7 +69,9 @@ def test_what_the_unit_counted_is_read_with_the_names_of_the_sites() -> None:
 
 def test_no_share_is_told_of_linked_pairs_that_are_too_few() -> None:
     small = [{"sites": ["a", "b"], **told(0, below=10)}]
-    bound = _outcome({"distinct": told(700), "review": told(0, below=10), "shared": [{"sites": ["a", "b"], **told(190)}]}, NAMES)
+    bound = _outcome(
+        {"distinct": told(700), "review": told(0, below=10), "shared": [{"sites": ["a", "b"], **told(190)}]}, NAMES
+    )
     assert bound is not None and bound.doubt == 10 / 200
     found = _outcome({"distinct": told(700), "review": told(10), "shared": small}, NAMES)
     hidden = _outcome({"distinct": told(700), "review": told(10), "shared": []}, NAMES)

@@ -30,7 +30,14 @@ def linkages(who: Reader) -> HTMLResponse:
 def _page(who: Visitor, status: int = 200, said: str = "", given: dict[str, Any] | None = None) -> HTMLResponse:
     desk = who.linkages
     members, unit = desk.members()
-    usual = {"project": "", "source": TEXT, "text": "", "sure": who.spoken.number(SURE), "ins": "", "sites": [one.id for one in members]}
+    usual = {
+        "project": "",
+        "source": TEXT,
+        "text": "",
+        "sure": who.spoken.number(SURE),
+        "ins": "",
+        "sites": [one.id for one in members],
+    }
     return who.page(
         "network_linkages.html", status, said=said, given=usual | (given or {}), members=members, unit=unit, runs=desk.all(),
         cohorts=who.desk.cohorts(), built=bool(load(who).root.of), longest=LONGEST_NAME, record_bytes=RECORD.itemsize,
