@@ -351,12 +351,6 @@ ceiling adds the two largest. pyomop, in an environment of its own, gets up to 5
 site; `busiest site` adds up its part of all rounds. Bytes are those of the masked arrays of one site over all rounds. The peer fits
 the pooled rows of the same six sites in the same process (statsmodels: GLM to a tolerance of 1e-12, PHReg).
 
-**Linking records.** All methods get the same records in the same run. Splink runs in a Python of its own (`python -m venv DIR/splink`, then
-`DIR/splink/bin/pip install splink`, made by the program when it is not there; DIR is its work folder): `link_only` over the four hospitals,
-trained by itself (u from random pairs, m by EM), with its single best links as `its own clusters`; `our one-to-one` takes its pairs and our clusters,
-where two INS are two persons. On tokens every trait agrees or does not, names with term frequencies. In the clear it has names by Jaro-Winkler, second names
-and names in use, birth dates by its own comparison: what no linkage unit of ours is given. Its CPU is that of the whole process, training included.
-
 **A network.** Thirty sites, a linkage unit and the hub's door are processes on one machine, the person who asks is another; mutual
 TLS over the loopback, state and queues on the machine's one disk. Each site has a link to the same warehouse (a hundred generated facts
 per patient) and persons of its own, one in five of whom other sites may know. A question is the Boolean cohort of fifty concepts; `new`:
