@@ -358,8 +358,7 @@ one that nobody asked before, another each time; `again`: one that the sites ans
 disk to having its answer ready; `slowest` is the largest of a question, in that very run, in which thirty sites share two cores. What the
 hub takes after that is all the rest: putting the question, sixty signed messages over TLS, the sites' waits for a core, every answer on
 the hub's disk. Tokens follow the counts, in sixty messages more: what they cost is in `with tokens` and in the time until distinct
-patients are known. A question follows the one before 0.2 s after its total, while the hub still deletes that one's tokens,
-overwritten: part of what is waited for. In `1 s to answer` each site keeps its answer back until a second after it had the job, as if it had a machine of its
+patients are known. A question follows the one before 0.2 s after its total, when the tokens of that one have just been deleted. In `1 s to answer` each site keeps its answer back until a second after it had the job, as if it had a machine of its
 own that takes so long: all thirty then answer at the same moment. The first question of a kind is left out of the medians.
 
 To measure again: `make bench`, or `python -m benchmarks facts --facts 1000000` for a small scale; `python -m benchmarks render`

@@ -3,7 +3,9 @@
 
 With root on Linux each process lives in a network namespace of its own, cables can be cut, and the disks are small
 enough to be filled; elsewhere those faults are left out, with a word. Proved at the end: every question is answered by
-every hospital once, each count is the one the hospital gives without faults, and nothing an attacker sent was taken.
+every hospital once, each count is the one the hospital gives without faults, each question has its total of distinct
+patients, which is the one that it has without faults, and nothing an attacker sent was taken. Then members go for good,
+one at a time: what is shown of those that are left must be right too (`tests.hub_losses`).
 """
 
 from __future__ import annotations
@@ -24,17 +26,20 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from estran.cohort.language import json as question_json
-from estran.cohort.language.text import parse
+from estran.hub.agent.counting import TOKENS
 from estran.hub.agent.link import Link
-from estran.hub.book import FILE_NAME, HubBook, Question
+from estran.hub.book import FILE_NAME, HubBook
 from estran.hub.gathering import advance, gather
 from estran.hub.wire import Refused, seal, unseal
-from tests.hub_process import Child, Processes, enter, free_port
+from estran.model.errors import StoreError
+from tests.hub_losses import Losses
+from tests.hub_process import Child, Processes, enter, free_port, ip
+from tests.hub_truth import put, without_faults
 from tests.network_kit import Network, add_hospital, network
 
 SITES = ("angers", "brest", "tours")
 QUESTIONS = ("CIM10:I10", "CIM10:I50", "âge>=60", "CIM10:E11 OU CIM10:I10", "sexe=F")
+STAGES = ("count", "tokens", "link")  # what the jobs of a question are, in this order
 TEN_MINUTES = 600.0
 DISK = 96  # MiB
 
@@ -55,65 +60,76 @@ class Faults:
             else ("127.0.0.1", {})
         )
         self.all = Processes(self.net, host, 8443 if spaces else free_port(), folder, names, drop=0.05)
-        self.truth = self._without_faults()
+        self.truth = without_faults(self.net, SITES, QUESTIONS, folder / "truth")
         self.asked: dict[str, str] = {}
+        self.whole: set[str] = set()
+        self.struck: Counter[str] = Counter()
 
-    # What is right
-
-    def _without_faults(self) -> dict[tuple[str, str], int]:
-        """What each hospital answers when nothing goes wrong, in a process that ends: what SQLite and DuckDB open must
-        not be shared with those to come."""
-        told = self.folder / "truth"
-
-        def answer() -> None:
-            book = HubBook(self.net.house.folder)
-            net = dataclasses.replace(self.net, house=dataclasses.replace(self.net.house, book=book))
-            found = {}
-            for text in QUESTIONS:
-                question = _put(book, text)
-                net.run(*SITES)
-                found.update({f"{job.member} {text}": job.answer["count"] for job in book.jobs(question, "count")})
-            told.write_text(json.dumps(found))
-
-        child = Child(answer)
-        child.start()
-        os.waitpid(child.pid, 0)
-        return {
-            (key.split(" ", 1)[0], key.split(" ", 1)[1]): value for key, value in json.loads(told.read_text()).items()
-        }
-
-    def ask(self) -> None:
+    def ask(self) -> str:
         """One more question, at random. The book is opened for it alone: the hub may be killed or its disk be full."""
         text = self.dice.choice(QUESTIONS)
         with contextlib.closing(HubBook(self.net.house.folder)) as book:
-            self.asked[_put(book, text)] = text
+            question = put(book, text, SITES)
+        self.asked[question] = text
+        return question
+
+    def ask_and_watch(self) -> None:
+        """One more question, until it has got to some stage: what breaks then breaks there. Somebody watches its page,
+        and loses patience."""
+        question, wanted = self.ask(), self.dice.choice(STAGES)
+        reached, end = "count", time.monotonic() + 2
+        with contextlib.closing(HubBook(self.net.house.folder)) as book:
+            while reached != wanted and time.monotonic() < end:
+                with contextlib.suppress(StoreError):
+                    advance(book, question)
+                    there = {job.kind for job in book.jobs(question)}
+                    reached = next(stage for stage in reversed(STAGES) if stage in there)
+                time.sleep(0.05)
+        self.struck[reached] += 1
 
     def judge(self, patience: float) -> dict[str, object]:
-        """Wait until everything was answered, then look at each answer."""
-        deadline = time.monotonic() + patience
-        while (open_jobs := self._open()) and time.monotonic() < deadline:
+        """Wait until everything was answered and every total is there, then look at each."""
+        deadline, started = time.monotonic() + patience, time.monotonic()
+        while (lacking := self._lacking()) and time.monotonic() < deadline:
             self.died += self.all.mend()
             time.sleep(0.5)
-        wrong, answers = 0, 0
+        waited, wrong, answers, totals = time.monotonic() - started, 0, 0, 0
+        tokens = 0
+        links: Counter[str] = Counter()
         with contextlib.closing(HubBook(self.net.house.folder)) as book:
             for question, text in self.asked.items():
-                for job in book.jobs(question, "count"):
-                    answers += job.state == "ok"
-                    wrong += job.state != "ok" or job.answer.get("count") != self.truth[job.member, text]
+                stands = gather(book, question)
+                whole = stands.total.method == "linkage" and set(stands.total.covers) == set(SITES)
+                answers += sum(site.state == "answered" for site in stands.sites)
+                totals += whole
+                wrong += not self.truth.right(text, stands)
+                tokens += book.sizes(question, TOKENS)
+                for job in book.jobs(question, "link"):
+                    sites = job.body["sites"]
+                    links[f"{job.state} for {len(sites)} hospitals"] += 1
+                    wrong += job.state == "ok" and not self.truth.right_link(text, sites, job.answer)
             refused = {f"{member or 'nobody'}: {code}": times for member, code, times in book.refusals()}
-            told = {(text, gather(book, question).total) for question, text in self.asked.items()}
-        totals = len(told)  # the same question has the same total, whatever happened on the way
-        wrong += totals != len(set(self.asked.values())) or any(one.method != "linkage" for _, one in told)
         return {
-            "faults": sum(self.done.values()), "kinds": dict(self.done), "questions": len(self.asked), "answers": answers,
-            "totals": totals, "wrong": wrong, "lost": open_jobs, "let_in": len(self.let_in), "what": self.let_in[:5], "refused": refused, "died": dict(Counter(self.died)),
+            "faults": sum(self.done.values()), "kinds": dict(self.done), "struck": dict(self.struck), "questions": len(self.asked),
+            "answers": answers, "totals": totals, "links": dict(links), "wrong": wrong + self.truth.far,
+            "lost": 4 * len(self.asked) - answers - totals, "lacking": lacking[:5], "waited": round(waited, 1),
+            "bytes_of_tokens_left": tokens, "let_in": len(self.let_in), "what": self.let_in[:5], "refused": refused, "died": dict(Counter(self.died)),
         }  # fmt: skip
 
-    def _open(self) -> int:
+    def _lacking(self) -> list[str]:
+        """What has not come of the questions, in words: the jobs of those whose total is not there, or that have some open."""
+        found = []
         with contextlib.closing(HubBook(self.net.house.folder)) as book:
-            for question in self.asked:
+            for question in set(self.asked) - self.whole:
                 advance(book, question)
-            return sum(job.state in ("queued", "taken") for question in self.asked for job in book.jobs(question))
+                total, jobs = gather(book, question).total, book.jobs(question)
+                if (total.method, len(total.covers)) != ("linkage", len(SITES)) or any(
+                    job.state in ("queued", "taken") for job in jobs
+                ):
+                    found.append(", ".join(f"{job.kind} of {job.member} {job.state}" for job in jobs))
+                else:
+                    self.whole.add(question)
+        return found
 
     # Faults
 
@@ -131,14 +147,14 @@ class Faults:
         self.done[fault.__name__] += 1
 
     def hub_killed(self) -> None:
-        self.ask()
+        self.ask_and_watch()
         time.sleep(self.dice.uniform(0, 0.2))
         self.all.start("hub")
 
     def hub_restored(self) -> None:
         """The hub loses its disk once answers have come, and a backup of before is put back: its members have told it
         things that it knows nothing of."""
-        self.ask()
+        self.ask_and_watch()
         kept, lost = self.folder / "backup.sqlite", self.net.house.folder / FILE_NAME
         with contextlib.closing(sqlite3.connect(lost)) as now, contextlib.closing(sqlite3.connect(kept)) as then:
             now.backup(then)
@@ -158,26 +174,26 @@ class Faults:
                 time.sleep(0.05)
 
     def site_killed(self) -> None:
-        self.ask()
+        self.ask_and_watch()
         time.sleep(self.dice.uniform(0, 0.3))
         self.all.start(self.dice.choice([*SITES, "linkage"]))
 
     def clock_off(self) -> None:
         name = self.dice.choice([*SITES, "hub"])
         self.all.clocks[name] = self.dice.choice([-TEN_MINUTES, 0.0, TEN_MINUTES])
+        self.ask_and_watch()
         self.all.start(name)
-        self.ask()
 
     def network_cut(self) -> None:
-        space = self.all.spaces[self.dice.choice(["hub", *SITES])]
-        self.ask()
-        _ip("-n", space, "link", "set", "eth0", "down")
+        name = self.dice.choice(["hub", *SITES])
+        self.ask_and_watch()
+        self.all.cut(name)
         time.sleep(self.dice.uniform(0.05, 0.5))
-        _ip("-n", space, "link", "set", "eth0", "up")
+        self.all.cut(name, again=True)
 
     def disk_full(self) -> None:
         """The disk on which the hub and all sites write is filled to the last byte while they work."""
-        self.ask()
+        self.ask_and_watch()
         filler = self.folder / "filler"
         with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
             while file.write(bytes(65_536)):
@@ -266,29 +282,15 @@ def _network(folder: Path) -> Network:
     return made
 
 
-def _put(book: HubBook, text: str) -> str:
-    """A question as a desk puts it; again when the disk is full for a moment."""
-    query = parse(text)
-    question = Question(os.urandom(8).hex(), time.time(), "test", text, question_json.dumps(query), {"distinct": True})
-    body = {"cohort": question_json.to_object(query), "distinct": True}
-    for _ in range(100):
-        try:
-            book.ask(question, [(name, "count", body) for name in SITES], time.time() + 86_400)
-            return question.id
-        except Exception:  # noqa: BLE001
-            time.sleep(0.05)
-    raise TimeoutError("the question could not be put")
-
-
 # Namespaces, cables, disks
 
 
 def may_have_namespaces() -> bool:
     """Whether network namespaces and mounts can be made here."""
     probe = f"estran-{os.getpid()}-probe"
-    made = shutil.which("ip") is not None and os.geteuid() == 0 and _ip("netns", "add", probe, check=False) == 0
+    made = shutil.which("ip") is not None and os.geteuid() == 0 and ip("netns", "add", probe, check=False) == 0
     if made:
-        _ip("netns", "del", probe)
+        ip("netns", "del", probe)
     return made
 
 
@@ -298,22 +300,22 @@ def cables(names: dict[str, str]) -> Iterator[None]:
     hub = names.get("hub", "")
     try:
         for number, (member, space) in enumerate(names.items(), 1):
-            _ip("netns", "add", space)
-            _ip("-n", space, "link", "set", "lo", "up")
+            ip("netns", "add", space)
+            ip("-n", space, "link", "set", "lo", "up")
             if member == "hub":
-                _ip("-n", hub, "link", "add", "eth0", "type", "bridge")
-                _ip("-n", hub, "addr", "add", "10.77.0.1/24", "dev", "eth0")
-                _ip("-n", hub, "link", "set", "eth0", "up")
+                ip("-n", hub, "link", "add", "eth0", "type", "bridge")
+                ip("-n", hub, "addr", "add", "10.77.0.1/24", "dev", "eth0")
+                ip("-n", hub, "link", "set", "eth0", "up")
                 continue
             port = f"port{number}"
-            _ip("-n", hub, "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", space)
-            _ip("-n", hub, "link", "set", port, "master", "eth0", "up")
-            _ip("-n", space, "addr", "add", f"10.77.0.{number}/24", "dev", "eth0")
-            _ip("-n", space, "link", "set", "eth0", "up")
+            ip("-n", hub, "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", space)
+            ip("-n", hub, "link", "set", port, "master", "eth0", "up")
+            ip("-n", space, "addr", "add", f"10.77.0.{number}/24", "dev", "eth0")
+            ip("-n", space, "link", "set", "eth0", "up")
         yield
     finally:
         for space in names.values():
-            _ip("netns", "del", space, check=False)
+            ip("netns", "del", space, check=False)
 
 
 @contextlib.contextmanager
@@ -328,11 +330,7 @@ def small_disk(folder: Path, wanted: bool) -> Iterator[None]:
             subprocess.run(["umount", "-l", folder], check=False)
 
 
-def _ip(*words: str, check: bool = True) -> int:
-    return subprocess.run(["ip", *words], check=check, capture_output=True).returncode
-
-
-def run(faults: int, seed: int, spaces: bool, patience: float) -> dict[str, object]:
+def run(faults: int, losses: int, seed: int, spaces: bool, patience: float) -> dict[str, object]:
     """The whole run; what it found."""
     folder = Path(tempfile.mkdtemp(prefix="estran-faults-"))
     try:
@@ -341,9 +339,16 @@ def run(faults: int, seed: int, spaces: bool, patience: float) -> dict[str, obje
             with cables(at_work.all.spaces):
                 try:
                     at_work.all.start()
+                    started = time.monotonic()
                     for number in range(faults):
                         at_work.one(number)
-                    return at_work.judge(patience)
+                    found = at_work.judge(patience) | {"seconds_of_faults": round(time.monotonic() - started)}
+                    gone = Losses(at_work.all, at_work.truth, SITES, QUESTIONS[:losses]).run(patience)
+                    return found | {
+                        "losses": gone,
+                        "wrong": found["wrong"] + gone["wrong"],
+                        "lost": found["lost"] + gone["lost"],
+                    }
                 finally:
                     at_work.all.stop()
     finally:
@@ -353,6 +358,9 @@ def run(faults: int, seed: int, spaces: bool, patience: float) -> dict[str, obje
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faults", type=int, default=500)
+    parser.add_argument(
+        "--losses", type=int, default=5, help="Questions put while somebody is gone for good, at most 5."
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
         "--patience", type=float, default=300.0, help="Seconds in which all must be answered at the end."
@@ -366,9 +374,9 @@ def main() -> int:
             file=sys.stderr,
         )
     started = time.monotonic()
-    found = run(asked.faults, asked.seed, spaces, asked.patience)
+    found = run(asked.faults, asked.losses, asked.seed, spaces, asked.patience)
     print(json.dumps(found | {"namespaces": spaces, "seconds": round(time.monotonic() - started, 1)}))
-    return 1 if found["wrong"] or found["lost"] or found["let_in"] else 0
+    return 1 if any(found[name] for name in ("wrong", "lost", "let_in", "bytes_of_tokens_left")) else 0
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -120,6 +121,13 @@ class Processes:
                 self.start(name)
         return died
 
+    def cut(self, name: str, *, again: bool = False) -> None:
+        """Cut the cable of a process, or (`again`) mend it. Without namespaces it is stopped, and goes on."""
+        if name in self.spaces:
+            ip("-n", self.spaces[name], "link", "set", "eth0", "up" if again else "down")
+        else:
+            os.kill(self.children[name].pid, signal.SIGCONT if again else signal.SIGSTOP)
+
     def stop(self) -> None:
         for child in self.children.values():
             child.kill()
@@ -184,6 +192,11 @@ def enter(space: str | None) -> None:
     with Path(f"/run/netns/{space}").open() as file:
         if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), _NEW_NETWORK) != 0:
             raise OSError(ctypes.get_errno(), "the namespace cannot be entered")
+
+
+def ip(*words: str, check: bool = True) -> int:
+    """Run iproute2; its exit code."""
+    return subprocess.run(["ip", *words], check=check, capture_output=True).returncode
 
 
 def free_port() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,11 @@ def pooling(folder: Path, *names: str, rules: Rules = WILLING) -> Pooling:
         made.built[name] = shelf_of(site).build(asked(made.projects[name]), "researcher", "")
     made.project = open_project(made.hub)
     return made
+
+
+def full(*_: Any, **__: Any) -> Any:
+    """A disk without room."""
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def number_of(made: Pooling, pool: str) -> int:

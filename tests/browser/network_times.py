@@ -1,8 +1,8 @@
 """How long somebody waits at a hub: `python -m tests.browser.network_times DIR`.
 
-Starts `estran demo DIR --hub` as anybody would (it builds the region first, once), ends the agent of one hospital,
-stops that of another, and asks ten questions in a browser, the first as soon as the agents have come. Prints the seconds
-from click to what the page shows; asserts no time.
+Starts `estran demo DIR --hub` as anybody would (it builds the region first, once), kills the agent of one hospital that
+has just been given a question, stops that of another, and asks ten questions in a browser, the first as soon as the
+agents have come. Prints the seconds from click to what the page shows; asserts no time.
 """
 
 from __future__ import annotations
@@ -80,14 +80,34 @@ def _come(hub: Path, since: float) -> None:
     print(f"all agents have come, and have told what they hold, {time.time() - since:.1f} s after the start", flush=True)
 
 
-def ask(page: Page, base: str, text: str) -> dict[str, float]:
-    """Put a question; seconds until the page shows each of `_SEEN`."""
+def put(page: Page, base: str, text: str) -> float:
+    """Put a question, until its page is there; the moment of the click."""
     page.goto(f"{base}/network")
     page.fill("#text", text)
     page.fill("#title", text)
-    started, found = time.monotonic(), {}
+    clicked = time.monotonic()
     page.click("main form button.main")
     page.wait_for_selector("#answers")
+    return clicked
+
+
+def kill_at_work(page: Page, base: str, agent: int) -> None:
+    """Stopped, it is given a job and does not get to do it; then it is killed. Prints when the page of this question says
+    that it cannot be reached."""
+    os.kill(agent, signal.SIGSTOP)
+    put(page, base, "âge>=18")
+    while not page.evaluate(_SEEN["late is shown"]):
+        page.wait_for_timeout(15)
+    os.kill(agent, signal.SIGKILL)
+    killed = time.monotonic()
+    while not page.evaluate(_SEEN["down is shown"]):
+        page.wait_for_timeout(15)
+    print(f"the page says so {time.monotonic() - killed:.1f} s after a site was killed at work", flush=True)
+
+
+def ask(page: Page, base: str, text: str) -> dict[str, float]:
+    """Put a question; seconds until the page shows each of `_SEEN`."""
+    started, found = put(page, base, text), {}
     found["page"] = time.monotonic() - started
     while len(found) <= len(_SEEN) and time.monotonic() < started + 20:
         for name, script in _SEEN.items():
@@ -114,9 +134,8 @@ def main() -> int:
         page.click("main form button")
         page.wait_for_url(f"{demo.base}/")
         down, slow = list(demo.agents.values())[:2]
-        os.kill(down, signal.SIGKILL)
+        kill_at_work(page, demo.base, down)
         os.kill(slow, signal.SIGSTOP)
-        time.sleep(4)  # until a site that hung up is taken for one that is down
         every = []
         for text in TEXTS:
             found = ask(page, demo.base, text)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,8 @@ from tests.spec.test_cli import Command, estran
 from estran.hub.agent.agent import Agent
 from estran.hub.agent.link import Link
 from estran.hub.agent.membership import Invitation, Membership, join, read
+from estran.hub.book import HubBook, Question
+from estran.hub.gathering import gather
 from estran.hub.keys import Identity
 from estran.hub.office import utc
 from estran.hub.server import Door
@@ -55,7 +57,8 @@ class Served:
             self.port = port
             self._ready.set()
 
-        self._task = self._loop.create_task(Door(self.net.office, lambda _: None).serve("127.0.0.1", 0, ready))
+        self.door = Door(self.net.office, lambda _: None)
+        self._task = self._loop.create_task(self.door.serve("127.0.0.1", 0, ready))
         with contextlib.suppress(asyncio.CancelledError):
             self._loop.run_until_complete(self._task)
         self._loop.run_until_complete(_ended())
@@ -167,13 +170,43 @@ def test_a_waiting_member_gets_a_job_at_once(hub: Served) -> None:
     agent.close()
 
 
+def test_who_is_killed_at_work_is_soon_said_not_to_be_reached(hub: Served) -> None:
+    book, start = hub.net.house.book, utc().timestamp()
+    for number in (1, 2):  # it is given the first, and gone before it gets to the second
+        question = Question(f"question{number}", start, "test", "", "", {})
+        book.ask(question, [("linkage", "count", {})], start + 60)
+    agent = hub.net.agent("linkage", link(hub))
+    assert agent._fetch(20.0) and states(book, start) == ["late", "late"]
+    agent.close()  # as the machine does for a process that is killed
+    wait_until(lambda: book.gone().get("linkage", 0.0) > start)
+    assert states(book, start) == ["down", "down"]
+    agent = hub.net.agent("linkage", link(hub))
+    assert agent.once() == 2 and states(book, start) == ["unsupported"] * 2
+    agent.close()
+    assert "linkage" not in hub.door._staying, "who comes by the clock goes, and is not missed"
+
+
+def states(book: HubBook, start: float) -> list[str]:
+    """What the hub says of its member ten seconds later, for each of two questions."""
+    return [gather(book, f"question{number}", lambda: start + 10).sites[0].state for number in (1, 2)]
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if true():
+            return
+        time.sleep(0.01)
+    raise TimeoutError("it does not come")
+
+
 def test_faults_neither_lose_nor_change_nor_let_in_anything() -> None:
     """A few faults; the long run is `python -m tests.hub_faults --faults 500`."""
-    command = [sys.executable, "-m", "tests.hub_faults", "--faults", "16", "--patience", "300"]
+    command = [sys.executable, "-m", "tests.hub_faults", "--faults", "12", "--losses", "1", "--patience", "300"]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=900)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     found = json.loads(ended.stdout.splitlines()[-1])
-    assert found["faults"] == 16 and found["answers"] == 3 * found["questions"]
+    assert found["faults"] == 12 and found["answers"] == 3 * found["questions"] == 3 * found["totals"]
+    assert found["wrong"] == found["lost"] == 0 and set(found["losses"].values()) == {0, 1, 4}
 
 
 def test_a_network_by_the_command_line(tmp_path: Path, estran: Command) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import secrets
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
@@ -19,6 +19,7 @@ from typing import Any
 import orjson
 
 from estran.hub.database import Database
+from estran.hub.file_table import SCHEMA, SIZE, FileTable
 from estran.hub.keys import Public
 from estran.hub.wire import File, Message, Refused
 from estran.model.errors import UsageError
@@ -26,7 +27,7 @@ from estran.model.errors import UsageError
 FILE_NAME = "hub.sqlite"
 # Rows that may be long are in tables with row numbers: in the others SQLite reads whole rows to compare their keys.
 _VERSION = 1
-_SCHEMA = """
+_SCHEMA = f"""
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE member (
   id TEXT PRIMARY KEY, name TEXT NOT NULL, kind TEXT NOT NULL, profile TEXT NOT NULL DEFAULT '', entities TEXT NOT NULL DEFAULT '[]',
@@ -45,15 +46,13 @@ CREATE INDEX question_asked ON question (asked);
 CREATE TABLE job (
   id TEXT PRIMARY KEY, question TEXT REFERENCES question (id), member TEXT NOT NULL REFERENCES member (id), kind TEXT NOT NULL,
   body TEXT NOT NULL, created REAL NOT NULL, expires REAL NOT NULL, taken REAL, state TEXT NOT NULL, answered REAL,
-  said TEXT NOT NULL DEFAULT '', answer TEXT NOT NULL DEFAULT '{}', digest TEXT NOT NULL DEFAULT '');
+  said TEXT NOT NULL DEFAULT '', answer TEXT NOT NULL DEFAULT '{{}}', digest TEXT NOT NULL DEFAULT '');
 CREATE INDEX job_member ON job (member, state, created);
-CREATE INDEX job_question ON job (question);
-CREATE TABLE file (
-  job TEXT REFERENCES job (id), side TEXT, number INTEGER, name TEXT NOT NULL, data BLOB NOT NULL,
-  PRIMARY KEY (job, side, number));
+CREATE INDEX job_question ON job (question);{SCHEMA};
 CREATE TABLE refusal (member TEXT, code TEXT, times INTEGER NOT NULL, last REAL NOT NULL, PRIMARY KEY (member, code)) WITHOUT ROWID
 """
 OPEN = ("queued", "taken", "approval")  # states of a job that still waits for its answer
+_IS_OPEN = f"state IN {OPEN}"
 _NONCES_KEPT = 3_600.0  # seconds, beyond the window in which a message is looked at
 
 
@@ -115,6 +114,8 @@ class HubBook:
 
     def __init__(self, folder: Path) -> None:
         self.db = Database(folder / FILE_NAME, _SCHEMA, _VERSION)
+        self._files = FileTable(self.db, durable=True)
+        self._files.mend(self._lost)
 
     def close(self) -> None:
         """Give the file back."""
@@ -177,20 +178,18 @@ class HubBook:
         """A member is one no more; False when it was none."""
         with self.db.writing():
             self.db.write("DELETE FROM invitation WHERE member = ?", (member,))
-            self.db.write(
-                "UPDATE job SET state = 'expired' WHERE member = ? AND state IN ('queued', 'taken', 'approval')",
-                (member,),
-            )  # nobody will answer them, and another organisation of this name must not be given them
+            # Nobody will answer them, and another organisation of this name must not be given them.
+            self.db.write(f"UPDATE job SET state = 'expired' WHERE member = ? AND {_IS_OPEN}", (member,))
             return bool(
                 self.db.write("UPDATE member SET state = 'withdrawn' WHERE id = ? AND state <> 'withdrawn'", (member,))
             )
 
     def left(self, member: str, now: float) -> None:
-        """A member that waited for a job is gone without one."""
+        """A member that stays with the hub has closed its connection."""
         self.set_meta({f"left/{member}": str(now)})
 
     def gone(self) -> dict[str, float]:
-        """When members went away while they waited, by their ids."""
+        """When members went away, by their ids."""
         rows = self.db.rows("SELECT name, value FROM meta WHERE name LIKE 'left/%'")
         return {str(row[0]).removeprefix("left/"): float(row[1]) for row in rows}
 
@@ -275,7 +274,7 @@ class HubBook:
 
     def add_job(
         self, question: str | None, member: str, kind: str, body: dict[str, Any], now: float, expires: float,
-        files: Iterable[File] = (),
+        files: Collection[File] = (),
     ) -> str:  # fmt: skip
         """Queue one more job; its id."""
         job = secrets.token_hex(16)
@@ -284,7 +283,8 @@ class HubBook:
                 "INSERT INTO job (id, question, member, kind, body, created, expires, state) VALUES (?, ?, ?, ?, ?, ?, ?, 'queued')",
                 (job, question, member, kind, _json(body), now, expires),
             )
-            self._keep_files(job, "job", files)
+            if files:
+                self._files.keep(job, "job", files)
         return job
 
     def next_job(self, member: str, holding: Collection[str], now: float) -> tuple[JobRecord, tuple[File, ...]] | None:
@@ -326,7 +326,7 @@ class HubBook:
                 "UPDATE job SET state = ?, said = ?, answer = ?, answered = ?, digest = ? WHERE id = ?",
                 (state, said, _json(body), now if final else None, digest if final else "", job),
             )
-            self._keep_files(job, "answer", files)
+            self._files.keep(job, "answer", files)
         return "kept"
 
     def asks_tokens(self, question: str) -> bool:
@@ -348,15 +348,14 @@ class HubBook:
 
     def jobs(self, question: str, kind: str = "") -> list[JobRecord]:
         """The jobs of a question, in the order they were made."""
-        rows = self.db.rows(
-            "SELECT * FROM job WHERE question = ? AND ? IN ('', kind) ORDER BY created, id", (question, kind)
-        )
-        return [_job(row) for row in rows]
+        of = "WHERE question = ? AND ? IN ('', kind)"
+        return [_job(row) for row in self.db.rows(f"SELECT * FROM job {of} ORDER BY created, id", (question, kind))]
 
     def jobs_by_id(self, jobs: Sequence[str]) -> list[JobRecord]:
         """Jobs by their ids, in the order they were made."""
         marks = ", ".join("?" * len(jobs))
-        return [_job(row) for row in self.db.rows(f"SELECT * FROM job WHERE id IN ({marks}) ORDER BY created, id", jobs)]
+        rows = self.db.rows(f"SELECT * FROM job WHERE id IN ({marks}) ORDER BY created, id", jobs)
+        return [_job(row) for row in rows]
 
     def of_kind(self, kind: str) -> list[JobRecord]:
         """The jobs of a kind that no question put, in the order they were made."""
@@ -371,10 +370,8 @@ class HubBook:
     def give_up(self, job: str) -> None:
         """Wait for an answer no longer: one that comes late is not kept, and what came is dropped."""
         with self.db.writing():
-            self.db.write(
-                "UPDATE job SET state = 'expired' WHERE id = ? AND state IN ('queued', 'taken', 'approval')", (job,)
-            )
-            self.db.write("DELETE FROM file WHERE job = ?", (job,))
+            self.db.write(f"UPDATE job SET state = 'expired' WHERE id = ? AND {_IS_OPEN}", (job,))
+            self._files.drop("job = ?", (job,))
 
     def jobs_of_kind(self, kind: str) -> list[JobRecord]:
         """Every job of a kind, in the order they were made."""
@@ -383,10 +380,8 @@ class HubBook:
     def files(self, job: str, side: str) -> tuple[File, ...]:
         """The files that went with a job ("job") or came with its answer ("answer"). A job whose body names answers under
         `sent` (what a file is called, and the job that it came with) takes their files along."""
-        rows = self.db.rows("SELECT name, data FROM file WHERE job = ? AND side = ? ORDER BY number", (job, side))
-        if side == "job":
-            rows += self.db.rows(_SENT_ON, (job,))
-        return tuple(File(str(row[0]), bytes(row[1])) for row in rows)
+        sent = self.db.rows(_SENT_ON, (job,)) if side == "job" else ()
+        return self._files.of(job, side) + tuple(File(str(row[0]), self._files.open(row[1])) for row in sent)
 
     def sent(self, question: str) -> dict[str, frozenset[str]]:
         """Names of the files that came with the answers to a question, by job; the files themselves stay where they are."""
@@ -398,38 +393,47 @@ class HubBook:
             str(job): frozenset(str(one[1]) for one in some) for job, some in groupby(sorted(rows, key=_first), _first)
         }
 
+    def having(self, name: str) -> list[str]:
+        """Questions to which files of a name came that are still there."""
+        of = "job JOIN file ON file.job = job.id WHERE side = 'answer' AND file.name = ? AND question IS NOT NULL"
+        return [str(row[0]) for row in self.db.rows(f"SELECT DISTINCT question FROM {of}", (name,))]
+
     def forget_files(self, question: str, name: str) -> None:
         """Drop the files of a name that came with the answers to a question, and all that were sent on of them."""
         jobs = "job IN (SELECT id FROM job WHERE question = ?)"
-        with self.db.writing():
-            self.db.write(f"DELETE FROM file WHERE {jobs} AND (side = 'job' OR name = ?)", (question, name))
+        self._files.drop(f"{jobs} AND (side = 'job' OR name = ?)", (question, name))
 
     def drop_files(self, job: str, side: str) -> None:
         """Drop the files that went with a job, or came with its answer."""
-        with self.db.writing():
-            self.db.write("DELETE FROM file WHERE job = ? AND side = ?", (job, side))
+        self._files.drop("job = ? AND side = ?", (job, side))
 
     def forget_old_files(self, now: float) -> None:
         """Drop all files of jobs whose time is over, but for sketches: what they say is what was shown."""
-        with self.db.writing():
-            old = "job IN (SELECT id FROM job WHERE expires < ?)"
-            self.db.write(f"DELETE FROM file WHERE {old} AND name <> 'sketch'", (now,))
+        self._files.drop("job IN (SELECT id FROM job WHERE expires < ?) AND name <> 'sketch'", (now,))
 
     def sizes(self, question: str, name: str) -> int:
         """Bytes of all files of a name that came with the answers to a question."""
         found = self.db.one(
-            "SELECT sum(length(data)) FROM job JOIN file ON file.job = job.id WHERE question = ? AND side = 'answer' AND name = ?",
+            f"SELECT sum({SIZE}) FROM job JOIN file ON file.job = job.id WHERE question = ? AND side = 'answer' AND name = ?",
             (question, name),
         )  # fmt: skip
         return 0 if found is None or found[0] is None else int(found[0])
 
-    def _keep_files(self, job: str, side: str, files: Iterable[File]) -> None:
-        for number, one in enumerate(files):
-            self.db.write("INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?)", (job, side, number, one.name, one.data))
+    def _lost(self, job: str, side: str) -> None:
+        """What a hub restored from a backup has no more: an answer is asked for once more, and counted then; a job whose
+        own files are gone can be done by nobody."""
+        if side == "job":
+            self.db.write(f"UPDATE job SET state = 'expired' WHERE id = ? AND {_IS_OPEN}", (job,))
+            return
+        again = "UPDATE job SET state = 'queued', said = '', answer = '{}', answered = NULL, digest = '' WHERE id = ?"
+        self.db.write(f"{again} AND state = 'ok'", (job,))
+        of = f"question = (SELECT question FROM job WHERE id = ?) AND kind = 'link' AND {_IS_OPEN}"
+        self._files.drop(f"job IN (SELECT id FROM job WHERE {of})", (job,))
+        self.db.write(f"DELETE FROM job WHERE {of}", (job,))
 
     def _expire(self, member: str, now: float) -> None:
-        past = "state IN ('queued', 'taken', 'approval') AND expires <= ?"
-        self.db.write(f"UPDATE job SET state = 'expired' WHERE member = ? AND {past}", (member, now))
+        past = f"member = ? AND {_IS_OPEN} AND expires <= ?"
+        self.db.write(f"UPDATE job SET state = 'expired' WHERE {past}", (member, now))
 
 
 _SENT_ON = """

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from estran.model.errors import StoreError
 
-_PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON", "busy_timeout = 10000")
+_PRAGMAS = (
+    "journal_mode = WAL",
+    "synchronous = FULL",
+    "foreign_keys = ON",
+    "secure_delete = ON",
+    "busy_timeout = 10000",
+)
 
 
 class Database:
@@ -21,6 +27,7 @@ class Database:
         """Open or make the file; StoreError when it cannot be, or was written by another release."""
         self.path = path
         self._lock = threading.RLock()
+        self._after: list[Callable[[bool], None]] = []
         with self._told():
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._db.row_factory = sqlite3.Row
@@ -47,10 +54,21 @@ class Database:
                 self._db.execute("BEGIN IMMEDIATE")
                 try:
                     yield
+                    self._commit()
                 except BaseException:
                     self._db.rollback()
+                    self._end(0, kept=False)
                     raise
-                self._commit()
+                self._end(0, kept=True)
+
+    def afterwards(self, work: Callable[[bool], None]) -> None:
+        """Do `work` once what is being written is over; it is told whether that is kept, and raises nothing."""
+        self._after.append(work)
+
+    def _end(self, start: int, *, kept: bool) -> None:
+        over, self._after[start:] = self._after[start:], []
+        for work in over:
+            work(kept)
 
     @contextmanager
     def _synchronous(self, *, durable: bool) -> Iterator[None]:
@@ -66,10 +84,12 @@ class Database:
     def part(self) -> Iterator[None]:
         """All or nothing of a part of the block that is being written: what fails here takes nothing else along."""
         self.write("SAVEPOINT part")
+        start = len(self._after)
         try:
             yield
         except BaseException:
             self.write("ROLLBACK TO part")
+            self._end(start, kept=False)
             raise
         finally:
             self.write("RELEASE part")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from estran.hub.agent.counting import SKETCH, TOKENS
-from estran.hub.book import HubBook, JobRecord, Member, Question
+from estran.hub.book import OPEN, HubBook, JobRecord, Member, Question
 from estran.hub.wire import LONGEST
 from estran.model.errors import UsageError
 from estran.projects.gate import Shown
@@ -20,7 +20,7 @@ from estran.release.sketch import WORST_ERROR, Estimate, Sketch, united
 
 LATE_AFTER = 1.2  # seconds without an answer after which a site is called late
 _DOWN_AFTER = 45.0  # seconds without a visit after which a site that stays with the hub is called down
-_GONE_AFTER = 3.0  # the same, for a site that hung up while it waited for a job: who only starts anew is back by then
+_GONE_AFTER = 3.0  # the same, for a site that hung up, at work or while it waited: who only starts anew is back by then
 _LARGEST = LONGEST // 2  # bytes of tokens that one job of the linkage unit may carry
 _STEP = 5  # estimates are rounded as counts are
 Now = Callable[[], float]
@@ -111,13 +111,15 @@ def gather(book: HubBook, question: str, now: Now = time.time) -> Gathered:
 
 def advance(book: HubBook, question: str, now: Now = time.time, *, patient: bool = True) -> str | None:
     """Ask for the tokens once all sites that are not late have answered (or at once, unless `patient`), then have the
-    linkage unit count once these have come and it has not yet for so many; the id of its job, if one was made."""
+    linkage unit count once these have come and it has not yet for so many; the id of its job, if one was made. Tokens that
+    have served are dropped."""
     record, unit = book.question(question), next(iter(book.members("linkage", active=True)), None)
     if record is None or unit is None or not record.body.get("distinct", True):
         return None
     moment = now()
     _ask_tokens(book, record, moment, patient=patient)
     if not _ready(book, record, moment, patient=patient):
+        _forget_served(book, question, moment)
         return None
     with book.db.writing():  # two processes may look at once
         ready = _ready(book, record, moment, patient=patient)
@@ -133,18 +135,21 @@ def advance(book: HubBook, question: str, now: Now = time.time, *, patient: bool
 
 
 def after_answer(book: HubBook, job: str, now: Now = time.time) -> None:
-    """When an answer has come, see whether the linkage unit is to count; while others are expected any moment it is not,
-    and nothing is read to find that out. When it has counted all that will come, the tokens have served."""
-    found = book.db.one("SELECT question, kind FROM job WHERE id = ?", (job,))
+    """When an answer has come, see what the question needs next; while others are expected any moment it needs nothing, and
+    nothing is read to find that out."""
+    found = book.db.one("SELECT question FROM job WHERE id = ?", (job,))
     if found is None or not found[0]:
         return
-    if found["kind"] == "link":
-        stands = gather(book, found[0], now)
-        if stands.settled and {site.name for site in stands.sites if TOKENS in site.has} <= set(stands.total.covers):
-            book.forget_files(found[0], TOKENS)
     expected = "SELECT 1 FROM job WHERE question = ? AND state IN ('queued', 'taken') AND created > ?"
     if book.db.one(expected, (found[0], now() - LATE_AFTER)) is None:
         advance(book, str(found[0]), now)
+
+
+def tidy(book: HubBook, now: Now = time.time) -> None:
+    """Drop what nobody will count any more, whatever ended before it could: a hub when it starts, and every hour."""
+    book.forget_old_files(now())
+    for question in book.having(TOKENS):
+        _forget_served(book, question, now())
 
 
 def ask_for_tokens(book: HubBook, job: str) -> None:
@@ -160,6 +165,17 @@ def _ask_tokens(book: HubBook, question: Question, moment: float, *, patient: bo
         found = gather(book, question.id, lambda: moment)
         if found.total.method != "sketch" and not (patient and any(site.state == "waiting" for site in found.sites)):
             _want(book, question.id, book.jobs(question.id, "count"), moment)
+
+
+def _forget_served(book: HubBook, question: str, moment: float) -> None:
+    """Drop the tokens of a question when no answer is awaited, none will be asked for, and the linkage unit has counted
+    these, or never will."""
+    awaited = f"SELECT 1 FROM job WHERE question = ? AND state IN {OPEN} AND expires > ?"
+    if not book.sizes(question, TOKENS) or book.db.one(awaited, (question, moment)) or book.asks_tokens(question):
+        return
+    record = book.question(question)
+    if record is not None and not _ready(book, record, moment, patient=False):
+        book.forget_files(question, TOKENS)
 
 
 def _want(book: HubBook, question: str, counts: Sequence[JobRecord], moment: float) -> None:
@@ -238,7 +254,8 @@ def _open_state(member: Member, job: JobRecord, now: float, gone: float) -> str:
         return "expired"
     patience = max(_DOWN_AFTER, 3 * member.every)
     hung_up = member.seen is not None and gone >= member.seen and now - gone > _GONE_AFTER
-    if job.state == "queued" and (member.seen is None or hung_up or now - member.seen > patience):
+    silent = job.state == "queued" and (member.seen is None or now - member.seen > patience)
+    if hung_up or silent:  # who has a job may be at work on it, and silent, for as long as it is not gone
         return "down"
     return "late" if now - job.created > max(LATE_AFTER, member.every) else "waiting"
 

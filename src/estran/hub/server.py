@@ -9,10 +9,12 @@ import gc
 import logging
 import ssl
 from collections.abc import Callable
+from functools import partial
 
 from aiohttp import web
 
 from estran.hub.book import seconds
+from estran.hub.gathering import tidy
 from estran.hub.keys import fingerprint
 from estran.hub.office import Office, Taken, reply_to
 from estran.hub.tls import admit, server_context
@@ -24,6 +26,7 @@ log = logging.getLogger(__name__)
 LONGEST_WAIT = 25.0  # seconds for which a member that asks for a job is kept waiting
 _LOOK_EVERY = 0.02  # seconds between two looks whether another process put a question
 _CLOCK_EVERY = 2.0  # seconds between two looks whether somebody was waited for long enough
+_TIDY_EVERY = 3_600.0  # seconds; the first time when the door opens
 _STATUS = {"malformed": 400, "kind": 404, "version": 426, "unasked": 409}
 Answered = Callable[[Taken], None]
 
@@ -38,7 +41,8 @@ class Door:
         self._context = server_context(office.identity, self._known)
         self._turns: Turns[bytes] = Turns(office.book.db)
         self._waiting: dict[str, tuple[Taken, asyncio.Event]] = {}  # by nonce
-        self._closing, self._written = False, asyncio.Event()
+        self._staying: dict[str, asyncio.BaseTransport] = {}  # on which members wait for jobs, and do them, by member
+        self._written = asyncio.Event()
 
     async def serve(self, host: str, port: int, ready: Callable[[int], None] = lambda port: None) -> None:
         """Answer until cancelled; `ready` is told the port."""
@@ -56,19 +60,22 @@ class Door:
         try:
             await self._watch()
         finally:
-            self._closing = True
             await runner.cleanup()
 
     async def _watch(self) -> None:
-        """Wake who waits when another process wrote, and let new members in."""
-        book, seen, struck = self._office.book, (-1, -1), -_CLOCK_EVERY
+        """Wake who waits when another process wrote, let new members in, and note who is gone."""
+        book, seen, struck, tidied = self._office.book, (-1, -1), -_CLOCK_EVERY, -_TIDY_EVERY
         while True:
             if (now := asyncio.get_running_loop().time()) - struck >= _CLOCK_EVERY:
                 struck = now
                 self._told(self._clock)
+            if now - tidied >= _TIDY_EVERY:
+                tidied = now
+                self._told(lambda: tidy(book, lambda: seconds(self._office.clock())))
             if (version := book.db.version()) != seen:
                 seen = version
                 self._wake()
+            self._note_who_left()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._written.wait(), _LOOK_EVERY)
             self._written.clear()
@@ -81,11 +88,17 @@ class Door:
             if not self._office.waits(taken):
                 woken.set()
 
+    def _note_who_left(self) -> None:
+        """Whoever is killed, at work or while it waits, has its connection closed by the machine that it ran on."""
+        for member in [member for member, line in self._staying.items() if line.is_closing()]:
+            del self._staying[member]
+            self._told(partial(self._office.book.left, member, seconds(self._office.clock())))
+
     async def _take(self, request: web.Request) -> web.Response:
         data, taken = await request.read(), None
         try:
             taken = self._office.read(data, _certificate(request))
-            reply = await self._reply(taken)
+            reply = await self._reply(taken, request.transport)
         except Refused as error:
             return _answer(self._office.refusal(data, error, taken), _STATUS.get(error.code, 403))
         except EstranError as error:
@@ -95,13 +108,20 @@ class Door:
             asyncio.get_running_loop().call_soon(self._after, taken)  # the receipt goes first
         return _answer(reply, 200)
 
-    async def _reply(self, taken: Taken) -> bytes:
+    async def _reply(self, taken: Taken, line: asyncio.BaseTransport | None) -> bytes:
         """The reply to a message; what it says is on disk, with that of everybody who came at the same time."""
         if taken.message.kind == "nextjob":
             await self._turns.do(lambda: self._enter(taken))
+            self._stays(taken, line)
             await self._wait(taken)
             return await self._turns.do(lambda: reply_to(self._office, taken))
         return await self._turns.do(lambda: self._enter(taken) or reply_to(self._office, taken))
+
+    def _stays(self, taken: Taken, line: asyncio.BaseTransport | None) -> None:
+        """Who waits for jobs keeps its connection while it does one; who comes by the clock is not missed."""
+        self._staying.pop(taken.member, None)
+        if line is not None and _patience(taken) > 0:
+            self._staying[taken.member] = line
 
     def _enter(self, taken: Taken) -> bytes:
         self._office.enter(taken)
@@ -120,23 +140,23 @@ class Door:
 
     async def _wait(self, taken: Taken) -> None:
         """Until there is a job, or the member has waited as long as it asked to."""
-        asked = taken.message.body.get("wait", 0)
-        loop = asyncio.get_running_loop()
-        end = loop.time() + min(float(asked) if isinstance(asked, int | float) else 0.0, LONGEST_WAIT)
-        if end <= loop.time() or not self._office.waits(taken):
+        patience = _patience(taken)
+        if patience <= 0 or not self._office.waits(taken):
             return
         woken = asyncio.Event()
         self._waiting[taken.message.nonce] = taken, woken
         try:
-            await asyncio.wait_for(woken.wait(), end - loop.time())
+            await asyncio.wait_for(woken.wait(), patience)
         except TimeoutError:
             return
-        except asyncio.CancelledError:
-            if not self._closing:
-                self._office.book.left(taken.member, seconds(self._office.clock()))
-            raise
         finally:
             del self._waiting[taken.message.nonce]
+
+
+def _patience(taken: Taken) -> float:
+    """Seconds for which a member wants to wait for a job."""
+    asked = taken.message.body.get("wait", 0)
+    return min(float(asked) if isinstance(asked, int | float) else 0.0, LONGEST_WAIT)
 
 
 def _certificate(request: web.Request) -> str:

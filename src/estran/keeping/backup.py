@@ -28,7 +28,7 @@ from estran.warehouse import Warehouse
 from estran.warehouse.files import publish
 
 _LISTS, _OBJECTS = "backups", "objects"
-_PASSING = (".part", ".lock", "-wal", "-shm", "-journal")  # what only a running process needs
+_PASSING = (".part", ".lock", ".passing", "-wal", "-shm", "-journal")  # what only a running process needs
 _PLACE = b"backup/list"
 
 Told = Callable[[int, int], None]  # files done, files in all

@@ -63,7 +63,10 @@ def test_distinct_patients_of_two_sites_are_not_their_sum(net: Network) -> None:
     net.run("linkage")
     found = stand(net, question)
     assert found.settled and found.total.method == "linkage" and found.total.shown is not None
-    assert found.total.low <= 500 <= found.total.high  # 300 in common and 100 of each; the sum is 800
+    value, margin = found.total.shown.value, found.total.shown.margin
+    # 300 in common and 100 of each; the sum is 800. Who opposes in other tests changes the noise: one margin is exceeded
+    # once in twenty times, three once in eight thousand.
+    assert abs(value - 500) <= 3 * margin and (found.total.low, found.total.high) == (value - margin, value + margin)
     assert all(site.shown is not None and abs(site.shown.value - 400) <= 60 for site in found.sites)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from sqlite3 import Row
@@ -12,23 +11,20 @@ from typing import Any
 import orjson
 
 from estran.hub.database import Database
+from estran.hub.file_table import SCHEMA, FileTable
 from estran.hub.wire import File
 
 FILE_NAME = "agent.sqlite"
 # Rows that may be long are in tables with row numbers: in the others SQLite reads whole rows to compare their keys.
 _AT_ONCE = 100  # numbers of messages set aside by one write to disk
 _VERSION = 1
-_SCHEMA = """
+_SCHEMA = f"""
 CREATE TABLE counter (name TEXT PRIMARY KEY, value REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE job (
   id TEXT PRIMARY KEY, kind TEXT NOT NULL, body TEXT NOT NULL, question TEXT NOT NULL, expires REAL NOT NULL,
   taken REAL NOT NULL, proof BLOB NOT NULL, state TEXT NOT NULL, said TEXT NOT NULL DEFAULT '',
-  answer TEXT NOT NULL DEFAULT '{}', told INTEGER NOT NULL DEFAULT 0);
-CREATE INDEX job_state ON job (state, told);
-CREATE TABLE file (
-  job TEXT REFERENCES job (id), side TEXT, number INTEGER, name TEXT NOT NULL, data BLOB NOT NULL,
-  PRIMARY KEY (job, side, number))
-"""
+  answer TEXT NOT NULL DEFAULT '{{}}', told INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX job_state ON job (state, told);{SCHEMA}"""
 
 
 @dataclass(frozen=True)
@@ -75,7 +71,9 @@ class Ledger:
 
     def __init__(self, folder: Path) -> None:
         self.db = Database(folder / FILE_NAME, _SCHEMA, _VERSION)
+        self._files = FileTable(self.db, durable=False)
         self._sent = self._set_aside = 0
+        self._files.mend(self._lost)
 
     def close(self) -> None:
         """Give the file back."""
@@ -127,7 +125,7 @@ class Ledger:
                 "INSERT INTO job (id, kind, body, question, expires, taken, proof, state) VALUES (?, ?, ?, ?, ?, ?, ?, 'taken')",
                 (job.id, job.kind, _json(job.body), job.question, job.expires, time.time(), proof),
             )
-            self._keep_files(job.id, "job", job.files)
+            self._files.keep(job.id, "job", job.files)
         return True
 
     def _again(self, job: Job, state: str) -> bool:
@@ -137,8 +135,8 @@ class Ledger:
         self.db.write(
             "UPDATE job SET state = ?, told = 0 WHERE id = ?", (state if state == "refused" else "taken", job.id)
         )
-        self.db.write("DELETE FROM file WHERE job = ?", (job.id,))
-        self._keep_files(job.id, "job", job.files)
+        self._files.drop("job = ?", (job.id,))
+        self._files.keep(job.id, "job", job.files)
         return True
 
     def waiting(self) -> list[Job]:
@@ -167,8 +165,7 @@ class Ledger:
                 "UPDATE job SET state = ?, said = ?, answer = ?, told = 0 WHERE id = ?",
                 (answer.state, answer.said, _json(answer.body), job),
             )
-            self.db.write("DELETE FROM file WHERE job = ? AND side = 'answer'", (job,))
-            self._keep_files(job, "answer", answer.files)
+            self._files.keep(job, "answer", answer.files)
 
     def untold(self) -> list[tuple[str, Answer]]:
         """Answers that the hub has not acknowledged, with the ids of their jobs."""
@@ -178,7 +175,7 @@ class Ledger:
         return [
             (
                 row["id"],
-                Answer(row["state"], row["said"], orjson.loads(row["answer"]), self._files(row["id"], "answer")),
+                Answer(row["state"], row["said"], orjson.loads(row["answer"]), self._files.of(row["id"], "answer")),
             )
             for row in rows
         ]
@@ -187,9 +184,8 @@ class Ledger:
         """The hub has the answer: what was kept for it goes, the trace stays."""
         with self.db.writing(durable=False):
             self.db.write("UPDATE job SET told = 1 WHERE id = ?", (job,))
-            self.db.write(
-                "DELETE FROM file WHERE job = ? AND (side = 'answer' OR (SELECT state FROM job WHERE id = ?) <> 'approval')",
-                (job, job),
+            self._files.drop(
+                "job = ? AND (side = 'answer' OR (SELECT state FROM job WHERE id = ?) <> 'approval')", (job, job)
             )
 
     def holding(self) -> list[str]:
@@ -211,16 +207,19 @@ class Ledger:
             orjson.loads(row["body"]),
             row["question"],
             row["expires"],
-            self._files(row["id"], "job"),
+            self._files.of(row["id"], "job"),
         )
 
-    def _files(self, job: str, side: str) -> tuple[File, ...]:
-        rows = self.db.rows("SELECT name, data FROM file WHERE job = ? AND side = ? ORDER BY number", (job, side))
-        return tuple(File(str(row[0]), bytes(row[1])) for row in rows)
-
-    def _keep_files(self, job: str, side: str, files: Sequence[File]) -> None:
-        for number, one in enumerate(files):
-            self.db.write("INSERT INTO file VALUES (?, ?, ?, ?, ?)", (job, side, number, one.name, one.data))
+    def _lost(self, job: str, _side: str) -> None:
+        """What a power failure or a backup took is given again by the hub, who does not hear that it is held; but not
+        what waits for a person."""
+        said = "What came with this job was lost at the site."
+        waited = (
+            "UPDATE job SET state = 'failed', said = ?, told = 0 WHERE id = ? AND state IN ('approval', 'approved')"
+        )
+        if not self.db.write(waited, (said, job)):
+            self._files.drop("job = ?", (job,))
+            self.db.write("DELETE FROM job WHERE id = ?", (job,))
 
 
 def _json(value: Any) -> str:
