@@ -37,6 +37,8 @@ NO_PAGES = {
     "/network/{question}/answers": "part of /network/{question}",
     "/network/statistics": "a hub's: test_network_statistics", "/network/statistics/{study}": "a hub's: test_network_statistics",
     "/network/statistics/{study}/now": "part of /network/statistics/{study}",
+    "/network/linkages": "a hub's: test_network_linkage", "/network/linkages/{run}": "a hub's: test_network_linkage",
+    "/network/linkages/{run}/now": "part of /network/linkages/{run}",
     "/spaces/{project}/lab": "a frame around a notebook that runs: test_workspace",
 }  # fmt: skip
 FIRST = 200_000  # bytes of a first page: images, scripts, styles and fonts with it

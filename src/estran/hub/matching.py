@@ -50,6 +50,16 @@ class Linkage:
     result: dict[str, Any] | None
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What was asked for: the question as JSON, by whom, the threshold, the authorisation to use the INS ("" for none)."""
+
+    query: str
+    login: str
+    sure: float
+    ins_authorisation: str
+
+
 class Linkages:
     """The linkages of one hub. `folder` is where its file lies."""
 
@@ -77,7 +87,9 @@ class Linkages:
         asked = [one.id for one in self._book.members("site", active=True) if not sites or one.id in sites]
         said = question_json.dumps(query)
         by = f" ins:{ins_authorisation}" if ins_authorisation else ""
-        permit(state, actor, Action.RUN_HUB, Target(f"linkage of {len(asked)} sites for {project[:80]}{by}"), query=said)
+        permit(
+            state, actor, Action.RUN_HUB, Target(f"linkage of {len(asked)} sites for {project[:80]}{by}"), query=said
+        )
         require_charter(state, beside(self._book), actor)
         if names_patients(query):
             raise UsageError("Patient numbers are a site's own: a question to several sites cannot list them.")
@@ -105,21 +117,44 @@ class Linkages:
             self.advance(str(found[0]))
 
     def advance(self, run: str, *, patient: bool = True) -> None:
-        """Go on when what has to come first is there: all sites (those that answered, unless `patient`), the unit."""
-        sent, linked, told = (self._jobs(run, stage) for stage in STAGES)
+        """Go on when what has to come first is there: all sites (those that answered, unless `patient`; the others are
+        waited for no longer then), the unit. Two processes may, at once: one waits for the other."""
+        with self._db.writing():
+            spent = self._moved(run, patient=patient)
+        for job, side in spent:
+            self._book.drop_files(job, side)
+
+    def _moved(self, run: str, *, patient: bool) -> list[tuple[str, str]]:
+        """Put the next jobs; the files that these have carried on, by job and side."""
+        sent, linked, told = self.jobs(run)
         row = self._row(run)
-        if not linked:
-            waiting = any(job.state in OPEN and job.expires > self._now() for job in sent)
-            ready = [job for job in sent if job.state == "ok"]
-            if len(ready) > 1 and not (waiting and patient):
-                self._link(run, ready, row["sure"], row["expires"])
-        elif linked[0].state == "ok":
-            self._tell(run, linked[0], {job.member for job in told}, row["expires"])
+        if linked:
+            able = linked[0].state == "ok"
+            return self._tell(run, linked[0], {job.member for job in told}, row["expires"]) if able else []
+        waited = [job for job in sent if job.state in OPEN]
+        ready = [job for job in sent if job.state == "ok"]
+        if not waited and len(ready) < 2:
+            return [(job.id, "answer") for job in ready]  # it goes nowhere
+        if len(ready) < 2 or (patient and any(job.expires > self._now() for job in waited)):
+            return []
+        for job in waited:
+            self._book.give_up(job.id)
+        return self._link(run, ready, row["sure"], row["expires"])
+
+    def asked(self, run: str) -> Asked:
+        """What was asked for; UsageError when there is no such linkage."""
+        row = self._row(run)
+        return Asked(row["query"], row["login"], row["sure"], row["ins_authorisation"])
+
+    def jobs(self, run: str) -> tuple[list[JobRecord], list[JobRecord], list[JobRecord]]:
+        """The jobs of a linkage: to the sites for their records, to the unit, to the sites with their ids."""
+        sent, linked, told = (self._jobs(run, stage) for stage in STAGES)
+        return sent, linked, told
 
     def stand(self, run: str) -> Linkage:
         """Where a linkage stands; UsageError when there is none of this id."""
         row = self._row(run)
-        sent, linked, told = (self._jobs(run, stage) for stage in STAGES)
+        sent, linked, told = self.jobs(run)
         sites = {job.member: job.said or job.state for job in sent} | {
             job.member: "told" for job in told if job.state == "ok"
         }
@@ -130,24 +165,23 @@ class Linkages:
         """The same for a person, with the numbers that the rules of the network let them see; recorded."""
         permit(state, actor, Action.RUN_HUB, Target(f"linkage:{run[:80]}"))
         found = self.stand(run)
-        return replace(found, result=_seen(found.result, beside(self._book).sight(actor.role)))
+        return replace(found, result=seen(found.result, beside(self._book).sight(actor.role)))
 
-    def _link(self, run: str, ready: list[JobRecord], sure: float, expires: float) -> None:
+    def _link(self, run: str, ready: list[JobRecord], sure: float, expires: float) -> list[tuple[str, str]]:
         unit = self._book.members("linkage", active=True)[0]
         sealed = {job.member: self._book.files(job.id, "answer") for job in ready}
         files = [File(f"{RECORDS}/{member}", found[0].data) for member, found in sorted(sealed.items()) if found]
         floor = max(int(job.answer.get("floor", 0)) for job in ready)
         self._add(run, "link-records", unit.id, {"run": run, "sure": sure, "floor": floor}, expires, files)
-        for job in ready:
-            self._book.drop_files(job.id, "answer")
+        return [(job.id, "answer") for job in ready]
 
-    def _tell(self, run: str, linked: JobRecord, told: set[str], expires: float) -> None:
-        for one in self._book.files(linked.id, "answer"):
+    def _tell(self, run: str, linked: JobRecord, told: set[str], expires: float) -> list[tuple[str, str]]:
+        sealed = self._book.files(linked.id, "answer")
+        for one in sealed:
             member = one.name.removeprefix(f"{IDS}/")
             if member not in told:
                 self._add(run, "linkage-ids", member, {"run": run}, expires, [File(IDS, one.data)])
-        for side in ("job", "answer"):
-            self._book.drop_files(linked.id, side)
+        return [(linked.id, "job"), (linked.id, "answer")] if sealed else []
 
     def _add(
         self, run: str, stage: str, member: str, body: dict[str, Any], expires: float, files: Collection[File] = ()
@@ -167,7 +201,7 @@ class Linkages:
         return self._book.jobs_by_id(ids)
 
 
-def _seen(result: dict[str, Any] | None, sight: Sight) -> dict[str, Any] | None:
+def seen(result: dict[str, Any] | None, sight: Sight) -> dict[str, Any] | None:
     """Who sees totals sees no number of two sites, and no total of fewer than three; who sees the own site sees none of these."""
     if result is None or sight is Sight.SITES:
         return result

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from estran.hub.book import HubBook
 from estran.hub.harvest import shelf_of
+from estran.hub.matching import Linkages
 from estran.hub.pooling.book import PoolBook
 from estran.hub.studies import Studies
 from estran.model.errors import EstranError, NotAllowed, UsageError
@@ -39,6 +40,7 @@ from estran.portal.routes import (
     lists,
     network,
     network_catalogue,
+    network_linkage,
     network_rules,
     network_statistics,
     originals,
@@ -80,6 +82,7 @@ def create_app(site: SiteServices, hub: HubBook | None = None) -> FastAPI:
     app.state.hub = hub
     app.state.catalogues = None if hub is None else shelf_of(hub)
     app.state.pools = None if hub is None else PoolBook(hub.db.path.parent)
+    app.state.linkages = None if hub is None else Linkages(hub, hub.db.path.parent)
     app.state.studies = None if hub is None else Studies(hub.db.path.parent)
     app.state.limit = RateLimit(site.settings.api_requests_per_minute)
     app.state.workspaces = Workspaces(site)
@@ -93,7 +96,7 @@ def create_app(site: SiteServices, hub: HubBook | None = None) -> FastAPI:
         home, sign_in, account, search, cohorts, saved, concepts, documents, patients, feeds, audit, care, ways_in,
         people, owndata, project_data, projects, datamarts, spaces, rights, transparency, catalog, steering, reviews,
         reviewing, adjudicating, every_day, lists, explore, originals, network_catalogue, network_rules, network_statistics,
-        catalogue_file, network, pools, api,
+        network_linkage, catalogue_file, network, pools, api,
     )
     for room in rooms:
         app.include_router(room.router)

@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from estran.hub.desk import HubDesk
 from estran.hub.harvest import CatalogueDesk
+from estran.hub.linkage_desk import LinkageDesk
 from estran.hub.pooling.desk import PoolDesk
 from estran.hub.study_desk import StudyDesk
 from estran.portal import security
@@ -90,6 +91,14 @@ class Visitor:
         if state.hub is None:
             raise HTTPException(404)
         return StudyDesk(self.desk.state, state.hub, state.studies, self.desk.actor)
+
+    @property
+    def linkages(self) -> LinkageDesk:
+        """The desk of whoever has records of the network's sites linked; 404 where there is no network."""
+        state = self.request.app.state
+        if state.hub is None:
+            raise HTTPException(404)
+        return LinkageDesk(self.desk.state, state.hub, state.linkages, self.desk.actor)
 
     def insist(self) -> None:
         """SignInNeeded unless the person signed in lately: before what opens or shuts the ways in."""

@@ -19,7 +19,7 @@ from estran.hub.agent.ledger import Job, Ledger
 from estran.hub.agent.matching import RECORDS, _kept, forget_run, hub_ids, keep_ids, ledger, match, send_records
 from estran.hub.agent.membership import Local
 from estran.hub.governance import CharterKind, Sight, beside
-from estran.hub.matching import Linkage, Linkages, _seen
+from estran.hub.matching import Linkage, Linkages, seen
 from estran.hub.office import answer_to
 from estran.hub.wire import File
 from estran.identity import french
@@ -236,8 +236,8 @@ def test_the_rules_of_the_network_bind_who_runs_a_linkage(net: Network, runs: Li
     assert site is not None
     told = {"distinct": {"value": 300}, "shared": [{"sites": ["a", "b"], "value": 50}]}
     three = {"distinct": 1, "shared": [{"sites": ["a", "b"]}, {"sites": ["b", "c"]}]}
-    assert _seen(told, Sight.SITES) == told and _seen(told, Sight.OWN) is None and _seen(told, Sight.TOTAL) is None
-    assert _seen(three, Sight.TOTAL) == {"distinct": 1, "shared": []}
+    assert seen(told, Sight.SITES) == told and seen(told, Sight.OWN) is None and seen(told, Sight.TOTAL) is None
+    assert seen(three, Sight.TOTAL) == {"distinct": 1, "shared": []}
     operator = Actor("olga", Role.HUB_OPERATOR, site.state.accounts.add("olga", "hash", "hub-operator").id)
     rules = beside(net.house.book)
     version = rules.publish(CharterKind.USER, "Ask with care.", "key-holder")

@@ -13,6 +13,7 @@ from estran.identity.matching import RECORD, matching_tokens, run_key
 from estran.release.matching.clusters import Pairs, one_to_one, persons
 from estran.release.matching.compare import SHAPE, TRAITS, patterns
 from estran.release.matching.linking import SURE, Linked, link_records
+from estran.release.matching.model import Counts, odds
 from estran.release.matching.pairs import LARGEST, candidates
 
 KEY = run_key(bytes(32), "test")
@@ -130,3 +131,9 @@ def test_a_date_that_stands_for_not_known_makes_no_pairs() -> None:
     rows = np.zeros(LARGEST + 1, RECORD)
     rows["ins"] = 1
     assert not len(candidates(rows)[0]) and len(candidates(rows[:-1])[0]) == LARGEST * (LARGEST - 1) // 2
+
+
+def test_where_the_ins_tells_every_pair_nothing_else_is_learnt() -> None:
+    none, told = np.zeros(int(np.prod(SHAPE))), np.zeros(int(np.prod(SHAPE)))
+    told[-1] = 300
+    assert not odds(Counts(none, none, told, 1.0)).any()

@@ -76,7 +76,7 @@ def _matches(levels: npt.NDArray[np.int64], between: Floats, one: Floats, strang
     number = between.sum() / 2
     for _ in range(_ROUNDS):
         expected = number * law
-        share = expected / (expected + strangers)
+        share = expected / np.maximum(expected + strangers, 1e-300)  # none of either: no pair is in question
         before, number = number, float((share * between).sum())
         law = _law(levels, share * between + one, _HALF)
         if abs(number - before) < 1e-6 * max(1.0, number):
