@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,16 @@ from benchmarks import (
 from benchmarks.tables import table
 
 Found = dict[str, Any]
+SECTIONS = (
+    "Facts",
+    "Feeds",
+    "The synthetic region",
+    "A datamart",
+    "Federated statistics",
+    "Federated learning",
+    "Linking records of several sites",
+    "A network of thirty sites",
+)
 TARGET_BYTES, TARGET_TIMELINE = 20, 20
 _ROWS = [
     *((q.name, q.title, q.target_ms) for q in questions.COUNTED),
@@ -40,27 +52,36 @@ _ROWS = [
 
 
 def write(work: Path, document: Path) -> None:
-    """Write the document from what there is."""
+    """Write the document from what there is in the work directory; a section that was not measured there stays as it is."""
+    measured, kept = _measured(work), _kept(document)
+    parts = ["\n".join(measured[title]) if title in measured else kept.get(title, "") for title in SECTIONS]
+    document.write_text("\n".join([_HEAD, *filter(None, parts), _METHOD]))
+
+
+def _kept(document: Path) -> dict[str, str]:
+    """The sections of the document as it stands, by title."""
+    text = document.read_text() if document.exists() else ""
+    found = (part.strip("\n") for part in re.split("^(?=## )", text, flags=re.MULTILINE)[1:])
+    return {part.partition("\n")[0].removeprefix("## "): f"{part}\n" for part in found}
+
+
+def _measured(work: Path) -> dict[str, list[str]]:
+    """The sections that results are there for, by title."""
     known = (facts_run, ingest_run, region, region_run, datamart, federated, learning, linkage, network)
     facts, loads, made, regions, marts, models, lessons, links, asked = (_read(work / m.RESULT) for m in known)
-    parts = [_HEAD]
-    if facts:
-        parts += [_machine("Facts", facts), *_questions(facts), *_peers(facts), *_slopes(facts), *_storage(facts)]
-    if loads:
-        parts += [_machine("Feeds", loads), *_feeds(loads), *_profiles(loads)]
-    if made or regions:
-        parts += [_machine("The synthetic region", regions or made), *region_report.tell(made, regions)]
-    if marts:
-        parts += [_machine("A datamart", marts), *datamart.tell(marts)]
-    if models:
-        parts += [_machine("Federated statistics", models), *federated.tell(models)]
-    if lessons:
-        parts += [_machine("Federated learning", lessons), *learning.tell(lessons)]
-    if links:
-        parts += [_machine("Linking records of several sites", links), *linkage.tell(links)]
-    if asked:
-        parts += [_machine("A network of thirty sites", asked), *network.tell(asked)]
-    document.write_text("\n".join([*parts, _METHOD]))
+    telling: list[tuple[Found, Callable[[], list[str]]]] = [
+        (facts, lambda: [*_questions(facts), *_peers(facts), *_slopes(facts), *_storage(facts)]),
+        (loads, lambda: [*_feeds(loads), *_profiles(loads)]),
+        (regions or made, lambda: region_report.tell(made, regions)),
+        (marts, lambda: datamart.tell(marts)),
+        (models, lambda: federated.tell(models)),
+        (lessons, lambda: learning.tell(lessons)),
+        (links, lambda: linkage.tell(links)),
+        (asked, lambda: network.tell(asked)),
+    ]
+    return {
+        title: [_machine(title, found), *tell()] for title, (found, tell) in zip(SECTIONS, telling, strict=True) if found
+    }  # fmt: skip
 
 
 def _read(path: Path) -> Found:
