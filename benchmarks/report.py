@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +25,6 @@ from benchmarks import (
 from benchmarks.tables import table
 
 Found = dict[str, Any]
-SECTIONS = (
-    "Facts",
-    "Feeds",
-    "The synthetic region",
-    "A datamart",
-    "Federated statistics",
-    "Federated learning",
-    "Linking records of several sites",
-    "A network of thirty sites",
-)
 TARGET_BYTES, TARGET_TIMELINE = 20, 20
 _ROWS = [
     *((q.name, q.title, q.target_ms) for q in questions.COUNTED),
@@ -52,36 +42,41 @@ _ROWS = [
 
 
 def write(work: Path, document: Path) -> None:
-    """Write the document from what there is in the work directory; a section that was not measured there stays as it is."""
-    measured, kept = _measured(work), _kept(document)
-    parts = ["\n".join(measured[title]) if title in measured else kept.get(title, "") for title in SECTIONS]
-    document.write_text("\n".join([_HEAD, *filter(None, parts), _METHOD]))
+    """Write the document anew: a section from its results where there are some, else as the document has it already."""
+    written = _sections(document)
+    parts = [_HEAD]
+    for title, told in _told(work):
+        if told is not None:
+            parts += [_machine(title, told[0]), *told[1]]
+        elif title in written:
+            parts.append(written[title])
+    document.write_text("\n".join([*parts, _METHOD]))
 
 
-def _kept(document: Path) -> dict[str, str]:
-    """The sections of the document as it stands, by title."""
-    text = document.read_text() if document.exists() else ""
-    found = (part.strip("\n") for part in re.split("^(?=## )", text, flags=re.MULTILINE)[1:])
-    return {part.partition("\n")[0].removeprefix("## "): f"{part}\n" for part in found}
+def _told(work: Path) -> Iterator[tuple[str, tuple[Found, list[str]] | None]]:
+    """Each section's title in the document's order, and what the work directory has of it: on which machine, and what."""
+    facts, loads, made, regions = (_read(work / m.RESULT) for m in (facts_run, ingest_run, region, region_run))
+    yield "Facts", (facts, [*_questions(facts), *_peers(facts), *_slopes(facts), *_storage(facts)]) if facts else None
+    yield "Feeds", (loads, [*_feeds(loads), *_profiles(loads)]) if loads else None
+    region_found = regions or made
+    yield "The synthetic region", (region_found, region_report.tell(made, regions)) if region_found else None
+    for title, room in (
+        ("A datamart", datamart),
+        ("Federated statistics", federated),
+        ("Federated learning", learning),
+        ("Linking records of several sites", linkage),
+        ("A network of thirty sites", network),
+    ):
+        found = _read(work / room.RESULT)
+        yield title, (found, list(room.tell(found))) if found else None
 
 
-def _measured(work: Path) -> dict[str, list[str]]:
-    """The sections that results are there for, by title."""
-    known = (facts_run, ingest_run, region, region_run, datamart, federated, learning, linkage, network)
-    facts, loads, made, regions, marts, models, lessons, links, asked = (_read(work / m.RESULT) for m in known)
-    telling: list[tuple[Found, Callable[[], list[str]]]] = [
-        (facts, lambda: [*_questions(facts), *_peers(facts), *_slopes(facts), *_storage(facts)]),
-        (loads, lambda: [*_feeds(loads), *_profiles(loads)]),
-        (regions or made, lambda: region_report.tell(made, regions)),
-        (marts, lambda: datamart.tell(marts)),
-        (models, lambda: federated.tell(models)),
-        (lessons, lambda: learning.tell(lessons)),
-        (links, lambda: linkage.tell(links)),
-        (asked, lambda: network.tell(asked)),
-    ]
-    return {
-        title: [_machine(title, found), *tell()] for title, (found, tell) in zip(SECTIONS, telling, strict=True) if found
-    }  # fmt: skip
+def _sections(document: Path) -> dict[str, str]:
+    """The sections of a written document by their title, each with its heading."""
+    if not document.exists():
+        return {}
+    parts = re.split(r"^## (.+)\n", document.read_text(), flags=re.MULTILINE)
+    return {title: f"## {title}\n{body.rstrip()}\n" for title, body in zip(parts[1::2], parts[2::2], strict=True)}
 
 
 def _read(path: Path) -> Found:
