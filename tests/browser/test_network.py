@@ -89,6 +89,7 @@ class Lesson:
     def __init__(self, made: Network, hub: Site, name: str, **more: Any) -> None:
         self.desk, self.name = LearningDesk(hub.state, made.house, KEY_HOLDER), name
         lesson = read_lesson(parse("CIM10:I50"), "age, sex, died", "died", "", {"name": name, **more}, "lea")
+        self.plan = lesson.plan
         self.desk.ask(lesson, "127.0.0.1:1", "127.0.0.1:1")
         said = {"public": "key", "patients": {"value": 120, "margin": 10}}
         for member, job in self.desk.shelf.jobs(name).items():
@@ -98,7 +99,8 @@ class Lesson:
 
     def learn(self, vote: list[int] | None = None) -> None:
         """Round by round, brest being lost in the second; over, with the card, when there was a last vote."""
-        rounds = [one | {"stayed": list(self.nodes)} for one in learned(plan_of(), tables()[:3]).told()]
+        told_with = {} if self.plan.secure else {"loss": None}
+        rounds = [one | {"stayed": list(self.nodes)} | told_with for one in learned(plan_of(), tables()[:3]).told()]
         rounds[1]["stayed"] = ["0", "2"]
         figures = {
             "auc": 0.772,
