@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 from estran import __version__
 from estran.analysis.learning.plan import SECURE, Plan
@@ -31,8 +32,9 @@ _LIMITS = (
 )
 
 
-class Answered(Protocol):
-    """What is read of a site's answer."""
+@dataclass(frozen=True)
+class Asked:
+    """A site in a run: its name, what its job became (ok: it takes part) and what it said."""
 
     member: str
     name: str
@@ -41,7 +43,7 @@ class Answered(Protocol):
     answer: Mapping[str, Any]
 
 
-def make(lesson: Lesson, run: Run, asked: Sequence[Any], members: Mapping[str, str], network: str) -> dict[str, Any]:
+def make(lesson: Lesson, run: Run, asked: Sequence[Asked], members: Mapping[str, str], network: str) -> dict[str, Any]:
     """The card as an object; `members` by the number of their node."""
     course, plan = run.course(), lesson.plan
     names = {one.member: one.name for one in asked}
@@ -72,7 +74,7 @@ def rounds_of(course: Mapping[str, Any], names: Mapping[str, str]) -> list[dict[
     return found
 
 
-def site(one: Answered, figures: Mapping[str, Any]) -> dict[str, Any]:
+def site(one: Asked, figures: Mapping[str, Any]) -> dict[str, Any]:
     """A site as the card tells of it; `figures` by member."""
     took_part = one.state == "ok"
     return {

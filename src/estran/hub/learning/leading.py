@@ -17,9 +17,10 @@ from estran.hub.book import OPEN
 from estran.hub.governance import beside, require_charter
 from estran.hub.house import HubHouse
 from estran.hub.learning import card, flower
+from estran.hub.learning.card import Asked
 from estran.hub.learning.question import Lesson
 from estran.hub.learning.run import Run
-from estran.hub.learning.shelf import JOBS, LESSON, Asked, LearningShelf
+from estran.hub.learning.shelf import JOBS, LESSON, LearningShelf
 from estran.model.errors import UsageError
 from estran.projects.actors import Actor
 from estran.projects.audit import permit

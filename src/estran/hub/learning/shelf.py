@@ -20,6 +20,7 @@ from estran.hub.agent.learning import END, GO
 from estran.hub.book import HubBook
 from estran.hub.governance import Sight, beside
 from estran.hub.learning import card as cards
+from estran.hub.learning.card import Asked
 from estran.hub.learning.question import Lesson
 from estran.hub.learning.run import MEMBERS, Run
 from estran.model.errors import NotAllowed, UsageError
@@ -31,17 +32,6 @@ from estran.state import StateDatabase
 FOLDER, JOBS, LESSON = "learning", "jobs.json", "lesson.json"
 ASKED, UNDER_WAY, BROKEN, RELEASED, WITHHELD = "asked", "under-way", "broken", "released", "withheld"
 _LONGEST = 86_400.0  # seconds after which every node of a run has ended by itself
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A site in a run: its name, what its job became (ok: it takes part) and what it said."""
-
-    member: str
-    name: str
-    state: str
-    said: str
-    answer: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
