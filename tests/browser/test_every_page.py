@@ -39,6 +39,8 @@ NO_PAGES = {
     "/network/statistics/{study}/now": "part of /network/statistics/{study}",
     "/network/linkages": "a hub's: test_network_linkage", "/network/linkages/{run}": "a hub's: test_network_linkage",
     "/network/linkages/{run}/now": "part of /network/linkages/{run}",
+    "/network/learning": "a hub's: test_network", "/network/learning/{name}": "a hub's: test_network",
+    "/network/learning/{name}/now": "part of /network/learning/{name}", "/network/learning/{name}/card.md": "a file", "/network/learning/{name}/card.json": "a file",
     "/spaces/{project}/lab": "a frame around a notebook that runs: test_workspace",
 }  # fmt: skip
 FIRST = 200_000  # bytes of a first page: images, scripts, styles and fonts with it
@@ -74,7 +76,9 @@ def test_page(route: str, visitors: Visitors, everything: Whole, hall: Portal) -
     assert complaints == []
 
 
-@pytest.mark.parametrize(("address", "login"), [("/sign-in", ""), ("/", "data_engineer"), ("/catalogue", "dim_physician")])
+@pytest.mark.parametrize(
+    ("address", "login"), [("/sign-in", ""), ("/", "data_engineer"), ("/catalogue", "dim_physician")]
+)
 def test_a_first_page_weighs_little(
     address: str, login: str, browser: Browser, hall: Portal, everything: Whole
 ) -> None:

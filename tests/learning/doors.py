@@ -11,6 +11,9 @@ from pathlib import Path
 from estran.hub.learning.node import Node
 from estran.hub.learning.run import Run
 
+_REFUSED = "Failed to initialize the connection"
+_PATIENCE = 150.0  # seconds
+
 
 def refused(run: Run, port: int, folder: Path, table: Mapping) -> dict[str, bool]:
     """Whether each was refused."""
@@ -39,8 +42,12 @@ def _operator(run: Run, port: int) -> bool:
 
 
 def _stranger(run: Run, folder: Path, table: Mapping) -> bool:
-    node = Node.prepare(folder, run.job(), table, time.time() + 45)
-    process = node.start()
-    process.wait(120)
-    said = (folder / "node.log").read_text("utf-8", "replace")
-    return "Failed to initialize the connection" in said and "Receiving" not in said
+    """A node starts in seconds, or in a minute where the machine is busy: what counts is what it is told then."""
+    node = Node.prepare(folder, run.job(), table, time.time() + 2 * _PATIENCE)
+    process, end, said = node.start(), time.monotonic() + _PATIENCE, ""
+    while _REFUSED not in said and time.monotonic() < end:
+        time.sleep(0.5)
+        said = (folder / "node.log").read_text("utf-8", "replace")
+    node.end()
+    process.wait(_PATIENCE)
+    return _REFUSED in said and "Receiving" not in (folder / "node.log").read_text("utf-8", "replace")

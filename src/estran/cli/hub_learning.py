@@ -17,7 +17,8 @@ from estran.cli.show import JsonOpt, KeyOpt, console, emit, table
 from estran.hub import house as hubs
 from estran.hub.book import OPEN
 from estran.hub.learning import card
-from estran.hub.learning.leading import Asked, LearningDesk
+from estran.hub.learning.card import Asked
+from estran.hub.learning.leading import LearningDesk
 from estran.hub.learning.question import read_lesson
 from estran.model.errors import UsageError
 from estran.projects.actors import KEY_HOLDER

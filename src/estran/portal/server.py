@@ -40,6 +40,7 @@ from estran.portal.routes import (
     lists,
     network,
     network_catalogue,
+    network_learning,
     network_linkage,
     network_rules,
     network_statistics,
@@ -96,7 +97,7 @@ def create_app(site: SiteServices, hub: HubBook | None = None) -> FastAPI:
         home, sign_in, account, search, cohorts, saved, concepts, documents, patients, feeds, audit, care, ways_in,
         people, owndata, project_data, projects, datamarts, spaces, rights, transparency, catalog, steering, reviews,
         reviewing, adjudicating, every_day, lists, explore, originals, network_catalogue, network_rules, network_statistics,
-        network_linkage, catalogue_file, network, pools, api,
+        network_linkage, network_learning, catalogue_file, network, pools, api,
     )
     for room in rooms:
         app.include_router(room.router)

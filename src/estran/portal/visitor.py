@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from estran.hub.desk import HubDesk
 from estran.hub.harvest import CatalogueDesk
+from estran.hub.learning.shelf import LearningShelf
 from estran.hub.linkage_desk import LinkageDesk
 from estran.hub.pooling.desk import PoolDesk
 from estran.hub.study_desk import StudyDesk
@@ -83,6 +84,14 @@ class Visitor:
         if hub is None:
             raise HTTPException(404)
         return PoolDesk(self.desk.state, hub, self.request.app.state.pools, self.desk.actor)
+
+    @property
+    def models(self) -> LearningShelf:
+        """The models that the network's sites learn together; 404 where there is no network."""
+        hub = self.request.app.state.hub
+        if hub is None:
+            raise HTTPException(404)
+        return LearningShelf(self.desk.state, hub, self.desk.actor)
 
     @property
     def studies(self) -> StudyDesk:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from estran.portal.language import Language
 from estran.portal.life_words import LIFE
+from estran.portal.words_learning import LEARNING
 from estran.portal.words_linkage import LINKAGE
 from estran.portal.words_network import NETWORK
 from estran.portal.words_own import OWN
@@ -179,7 +180,7 @@ def _together(*books: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, st
     return found
 
 
-WORDS = _together(_HOUSE, LIFE, RIGHTS, OWN, NETWORK, LINKAGE, POOL)
+WORDS = _together(_HOUSE, LIFE, RIGHTS, OWN, NETWORK, LEARNING, LINKAGE, POOL)
 
 
 _UNITS = {"Cel": "°C", "mm[Hg]": "mmHg", "[IU]/L": "UI/L", "{ratio}": "", "1": ""}

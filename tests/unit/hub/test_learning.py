@@ -27,6 +27,7 @@ from estran.hub.learning.leading import LearningDesk
 from estran.hub.learning.node import Node
 from estran.hub.learning.question import read_lesson
 from estran.hub.learning.run import Run
+from estran.hub.learning.shelf import ASKED, BROKEN, UNDER_WAY, why
 from estran.model.errors import NotAllowed, UsageError
 from estran.projects.actors import KEY_HOLDER, Actor, Role
 from estran.state import AuditFilter
@@ -151,11 +152,11 @@ def test_the_card_tells_what_sites_told_and_no_more(room: Room) -> None:
     run = Run.open(room.net.house.folder / "learning/carded")
     figures = {"auc": 0.75, "low": 0.7, "high": 0.8, "brier": 0.1, "loss": 0.3, "observed": 0.2, "expected": 0.21}
     course = {
-        "rounds": [{"round": 1, "sites": 3, "for": 3, "against": 0, "accepted": True, "seconds": 1.0}], "over": True, "pictured": 3,
+        "rounds": [{"round": 1, "sites": 3, "for": 3, "against": 0, "accepted": True, "seconds": 1.0, "loss": 0.6931, "stayed": ["8"]}], "over": True, "pictured": 3,
         "all": figures, "each": {"7": figures, "8": None}, "last_vote": [2, 1], "released": True,
     }  # fmt: skip
     (run.folder / "course.json").write_bytes(orjson.dumps(course))
-    made = room.desk._kept(run, {"7": "angers", "8": "brest"})
+    made = room.desk._keep(run, {"7": "angers", "8": "brest"})
     assert room.desk.card("carded") == made
     sites = {one["site"]: one for one in made["sites"]}
     assert sites["angers"]["performance"] == figures
@@ -168,6 +169,47 @@ def test_the_card_tells_what_sites_told_and_no_more(room: Room) -> None:
     row = f"| angers | {count['value']:,} ± {count['margin']} | 0.750 (0.700 to 0.800) | 0.100 | 0.200 | 0.210 |"
     assert row in page
     assert "| tours | did not take part |" in page and "2 for, 1 against; released" in page
+    assert "| 1 | 3 | angers | 0.6931 | 3 | 0 | yes |" in page
+
+
+def test_a_run_is_seen_from_the_question_to_its_end(room: Room) -> None:
+    ask(room, "seen")
+    shelf, folder = room.desk.shelf, room.net.house.folder / "learning/seen"
+    found = shelf.look("seen")
+    assert found is not None and (found.state, found.willing, found.rounds) == (ASKED, 3, ())
+    (folder / "members.json").write_bytes(orjson.dumps({"7": "angers", "8": "brest", "9": "nantes"}))
+    rounds = [
+        {"round": 1, "sites": 3, "for": None, "against": None, "accepted": None, "seconds": 1.0, "stayed": ["7", "9"]}
+    ]
+    (folder / "course.json").write_bytes(orjson.dumps({"rounds": rounds, "over": False}))
+    found = shelf.again("seen")
+    assert found is not None and found.state == UNDER_WAY and found.rounds[0]["lost"] == ["brest"]
+    room.desk._tell("seen", found.asked[:1], learning.END)
+    assert room.desk.shelf.all()[0].state == BROKEN
+    assert shelf.look("nothing") is None and shelf.look("../seen") is None
+
+
+def test_it_is_told_why_a_model_was_not_released() -> None:
+    good, bad = ({"sites": 5, "accepted": accepted} for accepted in (True, False))
+    none = {"sites": 2, "accepted": None}
+
+    def told(vote: list[int], released: bool, *rounds: dict[str, Any]) -> tuple[str, ...]:
+        return why({"performance": {"last_vote": vote, "released": released}, "method": {"rounds": list(rounds)}})
+
+    assert told([4, 1], True, good) == ()
+    assert told([2, 3], False, good, bad) == ("vote", "refused")
+    assert told([2, 0], False, good, *[none] * 5) == ("few", "lost")
+
+
+def test_a_hub_killed_before_it_wrote_the_card_writes_it_later(room: Room) -> None:
+    ask(room, "late")
+    folder = room.net.house.folder / "learning/late"
+    (folder / "members.json").write_bytes(orjson.dumps({"7": "angers"}))
+    course = {"rounds": [], "over": True, "pictured": 0, "all": None, "each": {}, "last_vote": [3, 0], "released": True}
+    (folder / "course.json").write_bytes(orjson.dumps(course))
+    assert room.desk.lead("late", 1.0, lambda: None) == room.desk.card("late")
+    with pytest.raises(UsageError, match="is learned"):
+        room.desk.lead("late", 1.0, lambda: None)
 
 
 def test_a_signature_is_of_one_digest(room: Room) -> None:
@@ -222,10 +264,12 @@ def test_who_objects_ends_the_run_here_and_tables_do_not_stay(room: Room) -> Non
 
 def test_a_card_is_seen_as_the_network_decided(room: Room) -> None:
     sites = [{"site": name, "patients": {"value": 100}, "performance": {"auc": 0.7}} for name in SITES]
-    made = {"sites": sites, "performance": {"sites_in_sum": 3, "all": {"auc": 0.7}}}
+    rounds = [{"round": 1, "sites": 3, "loss": 0.69}]
+    made = {"sites": sites, "method": {"rounds": rounds}, "performance": {"sites_in_sum": 3, "all": {"auc": 0.7}}}
     assert card.seen(made, Sight.SITES, "") == made
     total, own = card.seen(made, Sight.TOTAL, "brest"), card.seen(made, Sight.OWN, "brest")
     assert total["performance"]["all"] and not any(one["patients"] or one["performance"] for one in total["sites"])
+    assert total["method"]["rounds"] == rounds and own["method"]["rounds"][0]["loss"] is None
     assert own["performance"]["all"] is None and [one["site"] for one in own["sites"] if one["patients"]] == ["brest"]
     rita = Actor("rita", Role.RESEARCHER, room.state.accounts.add("rita", "hash", "researcher").id)
     beside(room.net.house.book).publish(CharterKind.USER, "Ask with care.", "key-holder")

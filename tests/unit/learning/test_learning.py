@@ -10,7 +10,8 @@ import pytest
 from benchmarks.learning import auc_of, compared, learned, plan_of, tables
 
 from estran.analysis.learning.course import Course
-from estran.analysis.learning.measures import BARS, auc, histogram, of_histogram
+from estran.analysis.learning.fit import parted
+from estran.analysis.learning.measures import BARS, auc, histogram, loss, of_histogram
 from estran.analysis.learning.plan import Plan, Privacy
 from estran.analysis.learning.privacy import delta_of, epsilon_of, noise_for
 from estran.analysis.learning.robust import krum, trimmed_mean
@@ -50,6 +51,41 @@ def test_a_candidate_that_the_sites_vote_down_does_not_stand():
     assert moves == pytest.approx([moves[0], moves[0] / 2, moves[0] / 4])
     assert course.over
     assert (course.standing["beta"] == before).all()
+
+
+@pytest.mark.parametrize("model", ["logistic", "trees", "network"])
+def test_the_loss_of_all_sites_goes_with_the_sum(model):
+    plan, learner = plan_of(model=model), LEARNERS[model]
+    splits = [split(plan, rows_of(plan, one)) for one in tables()]
+    course = Course(plan)
+    course.take(np.mean([contribution(plan, course.state, one) for one in splits], axis=0), 6)
+    course.decide([True] * 6)
+    course.take(np.mean([contribution(plan, course.standing, one) for one in splits], axis=0), 6)
+    x, y = (np.concatenate([getattr(one.train, name) for one in splits]) for name in ("x", "y"))
+    wanted = [loss(y, learner.scores(plan, state, x)) for state in (learner.start(plan), course.standing)]
+    assert [one["loss"] for one in course.told()] == pytest.approx(wanted, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"aggregation": "trimmed", "exposure_accepted": True, "model": "network"},
+        {"model": "network", "privacy": Privacy(3.0, 1e-5)},
+    ],
+)
+def test_no_loss_goes_with_what_the_hub_reads_of_one_site_or_beyond_a_budget(more):
+    plan = plan_of(**more)
+    start = LEARNERS["network"].start(plan)
+    said = contribution(plan, start, split(plan, rows_of(plan, tables()[0])))
+    assert len(said) == len(start["w"]) + 1
+    assert parted(plan, said)[1] is None
+
+
+def test_a_site_with_fewer_than_ten_cases_tells_no_loss():
+    plan = plan_of()
+    small = {name: values[:120] for name, values in tables()[2].items()}
+    said = contribution(plan, LEARNERS["logistic"].start(plan), split(plan, rows_of(plan, small)))
+    assert parted(plan, said)[1] is None and not said[-2:].any()
 
 
 def test_two_sites_are_too_few_for_a_sum():

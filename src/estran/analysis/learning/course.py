@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from estran.analysis.learning.fit import parted
 from estran.analysis.learning.learner import Learner, State
 from estran.analysis.learning.measures import BARS, FEWEST, Performance, of_histogram
 from estran.analysis.learning.plan import FEWEST_SITES, Plan
@@ -27,13 +28,15 @@ LOSSES = 5  # rounds in a row that no sum came of
 
 @dataclass(frozen=True)
 class Round:
-    """What is kept of a round: `sites` that took part in the sum, `votes` for and against when there was a candidate."""
+    """What is kept of a round: `sites` that took part in the sum, `votes` for and against when there was a candidate, `loss` of the model
+    that the round began with, per row that teaches, where it is told."""
 
     number: int
     sites: int
     votes: tuple[int, int] | None = None
     accepted: bool | None = None
     seconds: float = 0.0
+    loss: float | None = None
 
 
 @dataclass
@@ -64,6 +67,8 @@ class Course:
         if mean is None or sites < FEWEST_SITES or not self._plausible(mean):
             self.lost += 1
             return False
+        mean, loss = parted(self.plan, mean)
+        self.rounds[-1] = replace(self.rounds[-1], loss=loss)
         self.lost, self._before, self._mean, self._sites = 0, self.state, mean, sites
         self.state = self.learner.step(self.plan, self.state, mean, sites)
         return self.learner.whole(self.state)
@@ -80,8 +85,7 @@ class Course:
     def decide(self, votes: Sequence[bool]) -> bool:
         """Let the candidate stand, or make a more careful one; whether the vote is over. Without a vote nothing stands."""
         accepted = carried(votes)
-        told = self.rounds[-1]
-        self.rounds[-1] = Round(told.number, told.sites, (sum(votes), len(votes) - sum(votes)), accepted, told.seconds)
+        self.rounds[-1] = replace(self.rounds[-1], votes=(sum(votes), len(votes) - sum(votes)), accepted=accepted)
         if accepted:
             self.standing, self.refused, self.put = self.state, 0, self.put + 1
             return True
@@ -99,7 +103,7 @@ class Course:
         """The rounds as a card tells them."""
         return [
             {"round": one.number, "sites": one.sites, "for": one.votes[0] if one.votes else None, "against": one.votes[1] if one.votes else None,
-             "accepted": one.accepted, "seconds": round(one.seconds, 1)} for one in self.rounds
+             "accepted": one.accepted, "loss": None if one.loss is None else round(one.loss, 4), "seconds": round(one.seconds, 1)} for one in self.rounds
         ]  # fmt: skip
 
 
@@ -129,7 +133,7 @@ def alone(plan: Plan, split: Split) -> State:
     learner = LEARNERS[own.model]
     state, put = learner.start(own), 0
     while put < own.most_rounds and not learner.over(state):
-        state = learner.step(own, state, contribution(own, state, split), 1)
+        state = learner.step(own, state, parted(own, contribution(own, state, split))[0], 1)
         put += learner.whole(state)
     return state
 

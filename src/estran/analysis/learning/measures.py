@@ -83,7 +83,12 @@ def _area(others: Floats, cases: Floats) -> tuple[float, float, float]:
     return area, max(0.0, area - half), min(1.0, area + half)
 
 
+def losses(y: Floats, p: Floats) -> Floats:
+    """Log loss of each row, probabilities a millionth from 0 and 1 at least."""
+    bounded = np.clip(p, 1e-6, 1 - 1e-6)
+    return np.asarray(-(y * np.log(bounded) + (1 - y) * np.log(1 - bounded)), np.float64)
+
+
 def loss(y: Floats, p: Floats) -> float:
     """Mean log loss."""
-    bounded = np.clip(p, 1e-6, 1 - 1e-6)
-    return float(-(y * np.log(bounded) + (1 - y) * np.log(1 - bounded)).mean())
+    return float(losses(y, p).mean())

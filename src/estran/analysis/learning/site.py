@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from estran.analysis.learning.fit import fit, told_with
 from estran.analysis.learning.learner import Learner, State, share
 from estran.analysis.learning.logistic import Logistic
 from estran.analysis.learning.measures import FEWEST, auc, histogram, loss, of_histogram
@@ -19,10 +20,12 @@ LEARNERS: Mapping[str, Learner] = {"logistic": Logistic(), "trees": Trees(), "ne
 
 
 def contribution(plan: Plan, state: State, split: Split) -> Floats:
-    """The site's vector of a round, none of its numbers beyond the bound of the model. Noise is drawn from the system's own dice."""
+    """The site's vector of a round, none of its numbers beyond the bound of the model, with the loss of the model behind it where that is
+    told. Noise is drawn from the system's own dice."""
     learner = LEARNERS[plan.model]
     bound = learner.bound(plan)
-    return np.clip(learner.local(plan, state, split.train, np.random.default_rng()), -bound, bound)
+    said = np.clip(learner.local(plan, state, split.train, np.random.default_rng()), -bound, bound)
+    return np.concatenate([said, fit(plan, learner, state, split.train)]) if told_with(plan) else said
 
 
 def vote(plan: Plan, before: State, candidate: State, split: Split) -> bool:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 from estran import __version__
 from estran.analysis.learning.plan import SECURE, Plan
@@ -31,8 +32,9 @@ _LIMITS = (
 )
 
 
-class Answered(Protocol):
-    """What is read of a site's answer."""
+@dataclass(frozen=True)
+class Asked:
+    """A site in a run: its name, what its job became (ok: it takes part) and what it said."""
 
     member: str
     name: str
@@ -41,19 +43,20 @@ class Answered(Protocol):
     answer: Mapping[str, Any]
 
 
-def make(lesson: Lesson, run: Run, asked: Sequence[Any], members: Mapping[str, str], network: str) -> dict[str, Any]:
+def make(lesson: Lesson, run: Run, asked: Sequence[Asked], members: Mapping[str, str], network: str) -> dict[str, Any]:
     """The card as an object; `members` by the number of their node."""
     course, plan = run.course(), lesson.plan
+    names = {one.member: one.name for one in asked}
     by_member = {members[node]: told for node, told in course["each"].items() if node in members}
     return {
         "name": plan.name, "network": network, "date": dt.datetime.now(dt.UTC).date().isoformat(), "estran": __version__,
         "purpose": plan.purpose, "asked_by": lesson.asker,
         "patients": to_text(question_json.from_object(dict(lesson.cohort)), "en"), "outcome": plan.outcome,
         "inputs": [{"name": one.name, "low": one.low, "high": one.high, "log": one.log} for one in plan.columns],
-        "sites": [_site(one, by_member) for one in asked],
+        "sites": [site(one, by_member) for one in asked],
         "method": {
             "model": plan.model, "sentence": METHODS[plan.model], "aggregation": plan.aggregation, "held_out": plan.held, "bundle_sha256": run.digest,
-            "rounds": course["rounds"],
+            "rounds": rounds_of(course, {node: names.get(member, member) for node, member in members.items()}),
         },
         "privacy": _privacy(plan),
         "performance": {"sites_in_sum": course.get("pictured", 0), "all": course["all"], "last_vote": course["last_vote"], "released": course["released"]},
@@ -61,7 +64,18 @@ def make(lesson: Lesson, run: Run, asked: Sequence[Any], members: Mapping[str, s
     }  # fmt: skip
 
 
-def _site(one: Answered, figures: Mapping[str, Any]) -> dict[str, Any]:
+def rounds_of(course: Mapping[str, Any], names: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The rounds so far with the sites, by their name, that did not stay to the end of each; `names` by the number of their node."""
+    found = []
+    for one in course["rounds"]:
+        stayed = one.get("stayed")
+        lost = None if stayed is None else sorted(name for node, name in names.items() if node not in stayed)
+        found.append({name: value for name, value in one.items() if name != "stayed"} | {"lost": lost})
+    return found
+
+
+def site(one: Asked, figures: Mapping[str, Any]) -> dict[str, Any]:
+    """A site as the card tells of it; `figures` by member."""
     took_part = one.state == "ok"
     return {
         "site": one.member, "name": one.name, "took_part": took_part, "message": one.said, "patients": one.answer.get("patients") if took_part else None,
@@ -81,12 +95,25 @@ def seen(card: dict[str, Any], sight: Sight, own: str) -> dict[str, Any]:
     """The card as somebody of the site `own` may see it: who took part is no secret, numbers are."""
     if sight is Sight.SITES:
         return card
-    mine = own if sight is Sight.OWN else ""
-    sites = [
-        one if mine and one["site"] == mine else one | {"patients": None, "performance": None} for one in card["sites"]
-    ]
+    sites = [seen_site(one, sight, own) for one in card["sites"]]
     total = sight is Sight.TOTAL and card["performance"]["sites_in_sum"] >= FEWEST
-    return card | {"sites": sites, "performance": card["performance"] | ({} if total else {"all": None})}
+    method = card["method"] | {"rounds": seen_rounds(card["method"]["rounds"], sight)}
+    return card | {
+        "sites": sites,
+        "method": method,
+        "performance": card["performance"] | ({} if total else {"all": None}),
+    }
+
+
+def seen_site(one: dict[str, Any], sight: Sight, own: str) -> dict[str, Any]:
+    """A site of the card likewise."""
+    told = sight is Sight.SITES or (sight is Sight.OWN and own and one["site"] == own)
+    return one if told else one | {"patients": None, "performance": None}
+
+
+def seen_rounds(rounds: Sequence[Mapping[str, Any]], sight: Sight) -> list[dict[str, Any]]:
+    """The rounds likewise: their loss is a figure of all sites of the sum, which are three at least."""
+    return [dict(one) | ({"loss": None} if sight is Sight.OWN else {}) for one in rounds]
 
 
 def page(card: Mapping[str, Any]) -> str:
@@ -112,9 +139,10 @@ def page(card: Mapping[str, Any]) -> str:
         "## Method", "",
         f"{method['sentence']}; aggregation: {method['aggregation']}; {method['held_out']:.0%} of each site's patients set apart. "
         f"Bundle SHA-256 `{method['bundle_sha256']}`.", "",
-        "| Round | sites in the sum | for | against | stands |", "|---|---|---|---|---|",
-        *[f"| {one['round']} | {one['sites']} | {_or(one['for'])} | {_or(one['against'])} | {'yes' if one['accepted'] else 'no'} |"
-          for one in method["rounds"]], "",
+        "| Round | sites in the sum | lost | log loss before | for | against | stands |", "|---|---|---|---|---|---|---|",
+        *[f"| {one['round']} | {one['sites']} | {_names(one.get('lost'))} | {_or(one.get('loss'))} | {_or(one['for'])} | {_or(one['against'])} | "
+          f"{'yes' if one['accepted'] else 'no'} |" for one in method["rounds"]], "",
+        "Log loss: of the model that the round began with, on the patients who teach, all sites of the sum together.", "",
         f"Last vote (is it, for the patients here, no worse than the site's own model): {done['last_vote'][0]} for, {done['last_vote'][1]} against; "
         f"{'released' if done['released'] else 'not released'}.", "",
         "## Privacy", "", f"The hub saw {privacy['hub_sees']}. Budget of differential privacy: {budget}.", "",
@@ -133,6 +161,10 @@ def _line(name: str, patients: str, figures: Mapping[str, float] | None) -> str:
         return f"| {name} | {patients} | – | – | – | – |"
     area = f"{figures['auc']:.3f} ({figures['low']:.3f} to {figures['high']:.3f})"
     return f"| {name} | {patients} | {area} | {figures['brier']:.3f} | {figures['observed']:.3f} | {figures['expected']:.3f} |"
+
+
+def _names(lost: Sequence[str] | None) -> str:
+    return "–" if not lost else ", ".join(lost)
 
 
 def _or(value: Any) -> str:

@@ -18,6 +18,7 @@ from estran.hub.learning import flower, signing
 from estran.model.errors import StoreError, UsageError
 
 _LOOK = 0.5
+MEMBERS = "members.json"
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,14 @@ class Run:
         (self.folder / "lead.json").write_text(json.dumps(told), "utf-8")
         answer = json.loads(flower.call("lead.py", str(self.folder / "lead.json"), home=self.folder / "home"))
         members = {str(number): member for member, number in answer["nodes"].items()}
-        (self.folder / "members.json").write_text(json.dumps(members), "utf-8")
+        (self.folder / MEMBERS).write_text(json.dumps(members), "utf-8")
         return members
+
+    def members(self) -> dict[str, str]:
+        """Who takes part, by the number of their node; nobody before the run has begun."""
+        path = self.folder / MEMBERS
+        found: dict[str, str] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+        return found
 
     def course(self) -> dict[str, Any]:
         """The rounds so far, and the figures at the end."""

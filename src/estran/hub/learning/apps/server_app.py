@@ -100,6 +100,7 @@ class Leader:
         self.course = Course(PLAN)
         self._out = Path(os.environ[OUT])
         self._wanted = int(os.environ["ESTRAN_LEARNING_SITES"])
+        self._stayed: list[list[str]] = []  # the same of each round, as they are written down
         self._there: frozenset[int] = (
             frozenset()
         )  # sites that stayed to the end of the last sum: the others are not waited for
@@ -111,6 +112,7 @@ class Leader:
         while not course.over:
             began = time.monotonic()
             put = self._secure(began) if PLAN.secure else self._exposed(began)
+            self._stayed.append(sorted(map(str, self._there)))
             while put and not course.decide(
                 [one["vote"] > 0.5 for one in self._told(standing=course.standing, candidate=course.state).values()]
             ):
@@ -135,6 +137,7 @@ class Leader:
         """The mean over the sites that stay to the end of SecAgg+, and how many they are."""
         nodes = self._nodes()
         if len(nodes) < masks.FEWEST_SITES:
+            self._there = frozenset(nodes)
             time.sleep(1)
             return None, len(nodes)
         self._round += 1
@@ -187,7 +190,8 @@ class Leader:
         standing: dict[str, Any] = self.course.standing
         np.savez(self._out / "model.new.npz", **standing)
         (self._out / "model.new.npz").replace(self._out / "model.npz")
-        told = {"rounds": self.course.told(), "over": False} | (more or {})
+        rounds = [told | {"stayed": stayed} for told, stayed in zip(self.course.told(), self._stayed, strict=True)]
+        told = {"rounds": rounds, "over": False} | (more or {})
         (self._out / "course.new").write_text(json.dumps(told), "utf-8")
         (self._out / "course.new").replace(self._out / "course.json")
 
