@@ -36,6 +36,7 @@ from tests.unit.projects.opened import opened, step
 
 from estran.hub.agent import pooling as agent
 from estran.hub.agent.rules import Rules, SiteRules
+from estran.hub.governance import Governance, beside
 from estran.hub.pooling import delivery, handing, keeper, taking
 from estran.hub.pooling.desk import PoolDesk
 from estran.hub.pooling.keeper import PoolKeeper
@@ -45,6 +46,7 @@ from estran.projects import rights
 from estran.projects.actors import Actor, Role
 from estran.projects.datamarts.reading import read_spec
 from estran.projects.datamarts.shelf import Datamarts
+from estran.projects.following import NewsKind
 from estran.projects.workspaces.spaces import provide
 from estran.release.pooled import PoolKey
 from estran.release.rekey import ProjectKey
@@ -472,6 +474,37 @@ def test_who_objects_or_is_erased_vanishes_and_the_site_hears_so(
     assert made.keeper.gather(pool).taken == ["tours"]
     assert len(patients(made.mart(number_of(made, pool)), "tours")) == len(after)
     assert sorted(part.state for part in made.keeper.book.parts(pool)) == [*["accepted"] * 3, "superseded"]
+
+
+def test_of_a_site_that_says_nothing_the_operator_hears_once(made: Pooling, shared: str) -> None:
+    hub, state, book = made.net.house.book, made.hub.state, made.keeper.book
+    operator = state.accounts.find("hub_operator")
+    assert operator is not None
+    desk, found = PoolDesk(state, hub, book, Actor.of(operator)), made.keeper.find(shared)
+    made.net.run(*SITES)
+    made.keeper.ask_who_left(shared, "brest")
+    assert made.keeper.gather(shared).silent == [] and desk.silent([found]) == {}
+    yesterday = (
+        "UPDATE job SET created = created - 90000 WHERE kind = 'pool-life' AND member = 'brest' AND state = 'queued'"
+    )
+    assert hub.db.write(yesterday) == 1
+    assert desk.silent([found]) == {}, "it spoke since"
+    hub.db.write("UPDATE job SET answered = answered - 172800 WHERE kind = 'pool-life' AND member = 'brest'")
+    book.db.write("UPDATE part SET at = at - 172800 WHERE member = 'brest'")
+    assert [made.keeper.gather(shared).silent for _ in range(2)] == [["brest"]] * 2
+    told = [one for one in state.news.recent(operator.id) if one.kind == NewsKind.SILENT]
+    assert [one.said for one in told] == [f"{shared} brest"], "once"
+    assert [one.account_id for one in state.notices.waiting() if "brest" in one.text].count(operator.id) == 1
+    sheet = desk.one(shared)
+    assert sheet is not None and [one.member for one in sheet.sites if one.silent] == ["brest"]
+    rules = Governance(state, hub, beside(hub), Actor.of(operator))
+    rules.set_silence(48)
+    assert desk.silent([found]) == {} and rules.silence() == 48
+    with pytest.raises(UsageError, match="8760"):
+        rules.set_silence(0)
+    rules.set_silence(24)
+    made.net.run("brest")
+    assert desk.silent([found]) == {}
 
 
 def test_a_clock_that_was_put_back_withdraws_no_wish() -> None:

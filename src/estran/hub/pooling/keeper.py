@@ -34,6 +34,7 @@ from estran.hub.pooling.delivery import KIND, LIFE, PARCEL, read_ids, unpack
 from estran.hub.pooling.handing import LINKS, Handing
 from estran.hub.pooling.keys import PoolKeys
 from estran.hub.pooling.rekeying import write_sorted
+from estran.hub.pooling.silence import warn
 from estran.hub.pooling.taking import Delivered, check, partition
 from estran.model.errors import EstranError, InputRefused, UsageError
 from estran.projects.audit import permit
@@ -53,11 +54,13 @@ _DESTROYED = "The site holds the certificate that this pool was destroyed."
 
 @dataclass(frozen=True)
 class Gathered:
-    """What one pass did: sites taken, sites set aside with the reason, patients that left, the datamart that it made."""
+    """What one pass did: sites taken, sites set aside with the reason, patients that left, sites that have been silent for
+    too long, the datamart that it made."""
 
     taken: list[str] = field(default_factory=list)
     quarantined: dict[str, str] = field(default_factory=dict)
     withdrawn: dict[str, int] = field(default_factory=dict)
+    silent: list[str] = field(default_factory=list)
     datamart: int | None = None
     closed: bool = False
 
@@ -220,9 +223,10 @@ class PoolKeeper:
             self._tell(pool)
             raise
         self._tell(pool)
+        silent = warn(self._site.state, self._site.settings, self._hub, self.book, pool)
         if trouble:
             raise trouble[0]
-        return Gathered(sorted(done.taken), done.quarantined, done.withdrawn, made)
+        return Gathered(sorted(done.taken), done.quarantined, done.withdrawn, silent, made)
 
     @staticmethod
     def _tried(work: Callable[[], None], trouble: list[Exception]) -> None:

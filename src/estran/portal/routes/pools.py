@@ -16,7 +16,9 @@ router = APIRouter()
 @router.get("/pools")
 def pools(who: Reader) -> HTMLResponse:
     """All that the person may see, the newest first."""
-    return who.page("pools.html", found=who.pools.all())
+    desk = who.pools
+    found = desk.all()
+    return who.page("pools.html", found=found, silent=desk.silent(found))
 
 
 @router.get("/pools/{pool}")
