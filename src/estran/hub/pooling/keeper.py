@@ -30,9 +30,10 @@ from estran.hub.pooling.agreement import readable
 from estran.hub.pooling.assembling import Manifest
 from estran.hub.pooling.book import Part, Pool, PoolBook, Withdrawal, new_id
 from estran.hub.pooling.copies import Copies, certificate_of
-from estran.hub.pooling.delivery import KIND, LIFE, PARCEL, read_ids, unpack
+from estran.hub.pooling.delivery import KIND, LIFE, read_ids, unpack
 from estran.hub.pooling.handing import LINKS, Handing
 from estran.hub.pooling.keys import PoolKeys
+from estran.hub.pooling.pieces import Pieces
 from estran.hub.pooling.rekeying import write_sorted
 from estran.hub.pooling.silence import warn
 from estran.hub.pooling.taking import Delivered, check, partition
@@ -123,7 +124,7 @@ class PoolKeeper:
             if (not sites or one[0] in sites) and one[0] in active - waiting
         ]  # fmt: skip
         for member, project in asked:
-            body = {"pool": found.id, "project": project, "key": found.key, "agreed": found.agreed.canonical()}
+            body = {"pool": found.id, "project": project, "key": found.key, "agreed": found.agreed.canonical(), "pieces": True}
             self._hub.add_job(None, member, KIND, body, now, now + _JOB_LIFE)
         return [member for member, _ in asked]
 
@@ -253,6 +254,8 @@ class PoolKeeper:
         try:
             if job.member not in self._active():
                 raise InputRefused(_LEFT)
+            if not self._pieces(pool, job).come(_JOB_LIFE):
+                return
             with self._unpacked(pool, keys, job) as given, _readable():
                 _expect(pool, self._hub.meta("network"), job, given.manifest, "tables")
                 self._expect_newer(pool, job, given.manifest)
@@ -268,19 +271,22 @@ class PoolKeeper:
         part = Part(job.id, pool.id, job.member, time.time(), _moment(manifest), "accepted", "", place, manifest)
         for old in self.book.accept(part):
             self._copies.remove(pool.id, old.folder, f"superseded by what the site sent on {manifest['made'][:10]}")
-        self._hub.give_up(job.id)
+        self._pieces(pool, job).done()
         done.taken.append(job.member)
+
+    def _pieces(self, pool: Pool, job: JobRecord) -> Pieces:
+        return Pieces(self._hub, job, self._jobs(LIFE, pool.id))
 
     @contextmanager
     def _unpacked(self, pool: Pool, keys: PoolKeys, job: JobRecord) -> Iterator[Delivered]:
         member = self._hub.member(job.member)
-        data = next((one.data for one in self._hub.files(job.id, "answer") if one.name == PARCEL), None)
-        if data is None or member is None or member.public is None:
+        if member is None or member.public is None:
             raise InputRefused("The answer holds no package.")
         with passing_folder(self.folder / pool.id / "scratch") as scratch:
-            content = scratch / "content"
+            content, sealed = scratch / "content", scratch / "content.parcel"
             content.mkdir()
-            manifest = unpack(data, str(job.answer.get("signature", "")), member.public.key, keys.box, content)
+            self._pieces(pool, job).write(sealed)
+            manifest = unpack(sealed, str(job.answer.get("signature", "")), member.public.key, keys.box, content)
             yield Delivered(content, manifest, pool.agreed.frozen())
 
     def _expect_newer(self, pool: Pool, job: JobRecord, manifest: Manifest) -> None:
@@ -291,14 +297,14 @@ class PoolKeeper:
     def _set_aside(self, pool: Pool, job: JobRecord, said: str) -> None:
         """Keep a package that is not taken, still sealed, with the reason."""
         place = f"quarantine/{job.id}.parcel"
-        data = next((one.data for one in self._hub.files(job.id, "answer") if one.name == PARCEL), b"")
+        pieces = self._pieces(pool, job)
         self.book.copy(pool.id, "quarantine", place)
         path = self.folder / pool.id / place
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        path.write_bytes(data)
+        pieces.keep(path)
         path.chmod(0o600)
         self.book.quarantine(Part(job.id, pool.id, job.member, time.time(), "", "quarantined", said, "", {}))
-        self._hub.give_up(job.id)
+        pieces.done()
 
     # Who left
 
