@@ -22,7 +22,8 @@ from estran.hub.asking import Choices, read_study
 from estran.hub.desk import HubDesk
 from estran.hub.governance import Governance
 from estran.hub.governance import beside as rules_of
-from estran.hub.harvest import Harvest, shelf_of as catalogues_of
+from estran.hub.harvest import Harvest
+from estran.hub.harvest import shelf_of as catalogues_of
 from estran.hub.oppositions import beside as oppositions_of
 from estran.hub.studies import Studies
 from estran.hub.study_desk import StudyDesk
@@ -113,7 +114,10 @@ def _govern(made: Pooling) -> None:
 
 def _question(made: Pooling) -> str:
     desk = HubDesk(made.hub.state, made.net.house.book, _actor(made, LEAD))
-    for text, title in (("CIM10:E11 âge>=50", "Diabète après 50 ans"), ("CIM10:I50 SAUF CIM10:K74.6", "Insuffisance cardiaque")):
+    for text, title in (
+        ("CIM10:E11 âge>=50", "Diabète après 50 ans"),
+        ("CIM10:I50 SAUF CIM10:K74.6", "Insuffisance cardiaque"),
+    ):
         question = desk.ask(parse(text), title)
         for _ in range(3):  # counts, tokens, the linkage unit
             made.net.run(*made.sites)
@@ -159,7 +163,11 @@ def _oppositions(net: Network) -> None:
     shelf, now = oppositions_of(net.house.book), time.time()
     first, second, third = list(net.places)[1:4]
     subjects = [{"project": "2019-001", "id": "k3mq7y2f"}]
-    shelf.take(first, {"notices": [{"number": 41, "what": "hide", "due": now - 7_200, "subjects": subjects}]}, now - 93_600)
+    shelf.take(
+        first, {"notices": [{"number": 41, "what": "hide", "due": now - 7_200, "subjects": subjects}]}, now - 93_600
+    )
     shelf.take(second, {"notices": [{"number": 17, "what": "erase", "due": now + 50_000, "subjects": subjects}]}, now)
-    shelf.take(third, {"notices": [{"number": 8, "what": "hide", "due": now + 9_000, "subjects": subjects}]}, now - 60_000)
+    shelf.take(
+        third, {"notices": [{"number": 8, "what": "hide", "due": now + 9_000, "subjects": subjects}]}, now - 60_000
+    )
     shelf.done([one for one in shelf.waiting() if one.number == 8], "12 lignes retirées du datamart 3")

@@ -47,7 +47,9 @@ def file_of(route: str, language: str, theme: str) -> str:
     return f"{name_of(route)}-{language}-{theme}.png"
 
 
-def photograph(made: Whole, base: str, browser: Browser, folder: Path, names: list[str], of: Mapping[str, Opened]) -> None:
+def photograph(
+    made: Whole, base: str, browser: Browser, folder: Path, names: list[str], of: Mapping[str, Opened]
+) -> None:
     """Write the pictures of the pages of these names, among `of`; of all of them without a name."""
     folder.mkdir(parents=True, exist_ok=True)
     for language, theme in ALWAYS:

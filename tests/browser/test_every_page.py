@@ -74,7 +74,9 @@ def test_page(route: str, visitors: Visitors, everything: Whole, hall: Portal) -
     assert complaints == []
 
 
-@pytest.mark.parametrize(("address", "login"), [("/sign-in", ""), ("/", "data_engineer"), ("/catalogue", "dim_physician")])
+@pytest.mark.parametrize(
+    ("address", "login"), [("/sign-in", ""), ("/", "data_engineer"), ("/catalogue", "dim_physician")]
+)
 def test_a_first_page_weighs_little(
     address: str, login: str, browser: Browser, hall: Portal, everything: Whole
 ) -> None:

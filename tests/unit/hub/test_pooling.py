@@ -558,7 +558,9 @@ def test_a_package_of_which_a_piece_is_wrong_is_set_aside(
     monkeypatch.setattr(agent, "MOST", 50_000)
     hub, pool = made.net.house.book, made.ask("umol/L", "angers")
     if how.startswith("no hub"):
-        hub.db.write("UPDATE job SET body = json_remove(body, '$.pieces') WHERE json_extract(body, '$.pool') = ?", (pool,))
+        hub.db.write(
+            "UPDATE job SET body = json_remove(body, '$.pieces') WHERE json_extract(body, '$.pool') = ?", (pool,)
+        )
     made.net.run("angers")
     (first,) = [job for job in hub.jobs_of_kind("pool") if job.body["pool"] == pool]
     if how.startswith("no hub"):

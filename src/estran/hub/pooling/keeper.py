@@ -124,7 +124,13 @@ class PoolKeeper:
             if (not sites or one[0] in sites) and one[0] in active - waiting
         ]  # fmt: skip
         for member, project in asked:
-            body = {"pool": found.id, "project": project, "key": found.key, "agreed": found.agreed.canonical(), "pieces": True}
+            body = {
+                "pool": found.id,
+                "project": project,
+                "key": found.key,
+                "agreed": found.agreed.canonical(),
+                "pieces": True,
+            }
             self._hub.add_job(None, member, KIND, body, now, now + _JOB_LIFE)
         return [member for member, _ in asked]
 

@@ -59,7 +59,13 @@ class Pieces:
         for number, digest in enumerate(self.listed[1:], 1):
             asked = self._asked.get(number)
             if asked is None:
-                body = {"pool": self._job.body["pool"], "what": ASKED, "of": self._job.id, "number": number, "sha256": digest}
+                body = {
+                    "pool": self._job.body["pool"],
+                    "what": ASKED,
+                    "of": self._job.id,
+                    "number": number,
+                    "sha256": digest,
+                }
                 self._hub.add_job(None, self._job.member, LIFE, body, now, now + life)
             elif asked.state not in ("queued", "taken", "approval", "ok"):
                 raise InputRefused(f"A piece of the package cannot be had: {asked.said or asked.state}")
