@@ -555,7 +555,7 @@ def test_a_package_of_which_a_piece_is_wrong_is_set_aside(
 ) -> None:
     for module in (delivery, agent, pieces):
         monkeypatch.setattr(module, "PIECE", 40_000)
-    monkeypatch.setattr(agent, "MOST", 50_000)
+    monkeypatch.setattr(agent, "MOST", 30_000)
     hub, pool = made.net.house.book, made.ask("umol/L", "angers")
     if how.startswith("no hub"):
         hub.db.write(
