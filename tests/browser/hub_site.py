@@ -37,9 +37,9 @@ PAGES: dict[str, Opened] = {
     "/network/{question}": Opened("/network/{question}", LEAD, "#answers .badge.good"),
     "/network/statistics": Opened("/network/statistics", LEAD),
     "/network/statistics/{study}": Opened("/network/statistics/{study}", LEAD, "#study table"),
-    "/network/catalogue": Opened("/network/catalogue", OPERATOR),
+    "/network/catalogue": Opened("/network/catalogue?q=CIM10", OPERATOR),
     "/network/catalogue/{kind}/{key:path}": Opened("/network/catalogue/code/LOINC:2160-0", OPERATOR),
-    "/network/sites/{member}": Opened("/network/sites/chu-de-l-estran", OPERATOR),
+    "/network/sites/{member}": Opened("/network/sites/chu-de-lestran", OPERATOR),
     "/network/rules": Opened("/network/rules", OPERATOR),
     "/network/audit": Opened("/network/audit", OFFICER),
     "/network/oppositions": Opened("/network/oppositions", OFFICER),
@@ -142,7 +142,10 @@ def _study(made: Pooling) -> str:
 
 def _pool(made: Pooling) -> str:
     """One hospital says nothing any more since the day before yesterday."""
-    made.project = open_project(made.hub)
+    made.project = open_project(
+        made.hub, title="Fonction rénale des patients hypertendus", place="Réseau des Estuaires",
+        summary="Mieux protéger les reins des personnes traitées pour une tension trop élevée.",
+    )  # fmt: skip
     spec: dict[str, Any] = asked(made.project, name="fonction-renale")
     keeper = made.keeper
     pool = keeper.ask(spec, LEAD, made.projects, "")

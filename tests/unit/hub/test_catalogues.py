@@ -59,7 +59,7 @@ def test_every_site_is_there_with_protected_counts(harvested: tuple[Network, Cat
     ]  # fmt: skip
     (angers,) = standing[0].edition.sites if standing[0].edition else ()
     assert (angers.name, angers.services[0]["price"]) == ("CHU d’Angers", 600.0)
-    assert angers.patients.value % 5 == 0 and angers.patients.margin
+    assert angers.patients is not None and angers.patients.value % 5 == 0 and angers.patients.margin
     found = desk.search("CIM10")
     assert {(cell.member, cell.site) for thing in found.things for cell in thing.cells} == {
         ("angers", "CHU d’Angers"), ("brest", "CHU de Brest"),

@@ -83,8 +83,8 @@ def _letter(settings: Settings, pool: Pool, name: str, one: Silence, *, french: 
     address = f"{settings.public_url.rstrip('/')}/pools/{pool.id}" if settings.public_url else ""
     day = f"{one.since:%d/%m/%Y}" if french else f"{one.since:%Y-%m-%d}"
     if french:
-        subject = f"[{settings.name}] Pool {pool.name} : un établissement ne répond plus"
-        said = (f"{name} ne dit plus, depuis le {day}, quels patients il retire du pool {pool.name} (projet {pool.project}).",
+        subject = f"[{settings.name}] Base commune {pool.name} : un établissement ne répond plus"
+        said = (f"{name} ne dit plus, depuis le {day}, quels patients il retire de la base commune {pool.name} (projet {pool.project}).",
                 "Tant qu’il se tait, un patient qui s’est opposé là-bas peut encore s’y trouver. Appelez l’établissement.")  # fmt: skip
         first, last = "Bonjour,", "Ce message est envoyé par l’entrepôt de données ; ne pas y répondre."
     else:

@@ -122,7 +122,8 @@ def _oppositions(who: Visitor) -> Oppositions:
 def _refused(who: Visitor, status: int = 200, said: str = "") -> HTMLResponse:
     moment = now()
     found = [{"notice": one, "late": one.late(moment)} for one in _oppositions(who).recent()]
-    return who.page("network_oppositions.html", status, found=found, said=said)
+    named = {one.id: one.name for one in who.request.app.state.hub.members("site")}
+    return who.page("network_oppositions.html", status, found=found, named=named, said=said)
 
 
 # For everybody

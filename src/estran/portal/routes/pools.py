@@ -29,4 +29,7 @@ def pool(who: Reader, pool: str) -> HTMLResponse:
         raise HTTPException(404)
     drawn = [(one, marks(one)) for one in sheet.compared]
     people = {cell.site: cell.patients for one in sheet.compared[:1] for cell in one.cells}
-    return who.page("pool.html", sheet=sheet, drawn=drawn, width=WIDTH, people=people, when=dt.datetime.fromisoformat)
+    names = {one.member: one.name for one in sheet.sites}
+    return who.page(
+        "pool.html", sheet=sheet, drawn=drawn, width=WIDTH, people=people, names=names, when=dt.datetime.fromisoformat
+    )
