@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,27 +42,41 @@ _ROWS = [
 
 
 def write(work: Path, document: Path) -> None:
-    """Write the document from what there is."""
-    known = (facts_run, ingest_run, region, region_run, datamart, federated, learning, linkage, network)
-    facts, loads, made, regions, marts, models, lessons, links, asked = (_read(work / m.RESULT) for m in known)
+    """Write the document anew: a section from its results where there are some, else as the document has it already."""
+    written = _sections(document)
     parts = [_HEAD]
-    if facts:
-        parts += [_machine("Facts", facts), *_questions(facts), *_peers(facts), *_slopes(facts), *_storage(facts)]
-    if loads:
-        parts += [_machine("Feeds", loads), *_feeds(loads), *_profiles(loads)]
-    if made or regions:
-        parts += [_machine("The synthetic region", regions or made), *region_report.tell(made, regions)]
-    if marts:
-        parts += [_machine("A datamart", marts), *datamart.tell(marts)]
-    if models:
-        parts += [_machine("Federated statistics", models), *federated.tell(models)]
-    if lessons:
-        parts += [_machine("Federated learning", lessons), *learning.tell(lessons)]
-    if links:
-        parts += [_machine("Linking records of several sites", links), *linkage.tell(links)]
-    if asked:
-        parts += [_machine("A network of thirty sites", asked), *network.tell(asked)]
+    for title, told in _told(work):
+        if told is not None:
+            parts += [_machine(title, told[0]), *told[1]]
+        elif title in written:
+            parts.append(written[title])
     document.write_text("\n".join([*parts, _METHOD]))
+
+
+def _told(work: Path) -> Iterator[tuple[str, tuple[Found, list[str]] | None]]:
+    """Each section's title in the document's order, and what the work directory has of it: on which machine, and what."""
+    facts, loads, made, regions = (_read(work / m.RESULT) for m in (facts_run, ingest_run, region, region_run))
+    yield "Facts", (facts, [*_questions(facts), *_peers(facts), *_slopes(facts), *_storage(facts)]) if facts else None
+    yield "Feeds", (loads, [*_feeds(loads), *_profiles(loads)]) if loads else None
+    region_found = regions or made
+    yield "The synthetic region", (region_found, region_report.tell(made, regions)) if region_found else None
+    for title, room in (
+        ("A datamart", datamart),
+        ("Federated statistics", federated),
+        ("Federated learning", learning),
+        ("Linking records of several sites", linkage),
+        ("A network of thirty sites", network),
+    ):
+        found = _read(work / room.RESULT)
+        yield title, (found, list(room.tell(found))) if found else None
+
+
+def _sections(document: Path) -> dict[str, str]:
+    """The sections of a written document by their title, each with its heading."""
+    if not document.exists():
+        return {}
+    parts = re.split(r"^## (.+)\n", document.read_text(), flags=re.MULTILINE)
+    return {title: f"## {title}\n{body.rstrip()}\n" for title, body in zip(parts[1::2], parts[2::2], strict=True)}
 
 
 def _read(path: Path) -> Found:
