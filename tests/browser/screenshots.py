@@ -25,8 +25,6 @@ NAMES = {
     "/": "home", "/sign-in": "sign-in", "/search": "search", "/cohort": "cohort", "/cohort/patients": "patients", "/cohorts": "saved",
     "/documents/{document_id}": "document", "/patients/{patient_id}": "timeline", "/feeds": "feeds",
 }  # fmt: skip
-LOGO = 50  # pixels: no logo is wider
-_LOGO = "Math.max(0, ...[...document.querySelectorAll('.brand svg')].map(one => one.getBoundingClientRect().width))"
 TWICE = (("fr", "light"), ("en", "dark"))
 ALWAYS = (*TWICE, ("fr", "dark"), ("en", "light"))
 
@@ -92,8 +90,6 @@ def _open(page: Page, address: str, opened: Opened) -> None:
     page.goto(address)
     page.wait_for_selector(opened.wait)
     page.evaluate("document.fonts.ready")
-    while page.evaluate(_LOGO) > LOGO:  # on a busy machine the page may be there before its frame is laid out
-        page.wait_for_timeout(50)
     page.wait_for_timeout(200)
 
 

@@ -70,6 +70,7 @@ def test_every_page_of_the_catalogue(
         answer = page.goto(base + address)
         assert answer is not None and answer.status == 200
         assert violations(page) == []
+        assert page.locator(".brand img").bounding_box()["height"] == 32  # type: ignore[index]
     page.goto(base + "/network/catalogue?q=creatinine")
     row = page.locator("table.matrix tbody tr")
     expect(row).to_have_count(1)
