@@ -184,6 +184,21 @@ def test_the_next_year_needs_a_table_only(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+NOBODY = """kind = "new"
+title = "NEW"
+key = ["number"]
+start = "day"
+[[layout]]
+version = "1"
+marks = ["1:NEW"]
+width = 20
+fields = '''
+number 4 9
+day   13 8 d
+'''
+"""
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
@@ -194,6 +209,12 @@ def test_the_next_year_needs_a_table_only(tmp_path: Path) -> None:
         ("kind = 'rum'\n[[layout]]\nversion='9'\nlike='022'\nmarks=['one:9']", "a mark is not written"),
         ("kind = 'rum'\nlayuot = 1", "has an unknown entry 'layuot'"),
         ("kind = 'new'\nkey = ['a']\n[[fact]]\nfield='a'\nnumber='b'", "exactly one of"),
+        ("kind = 'rum'\n[[layout]]\nversion='9'\nlike='022'\nmarks=['1:9']\ndrop=['rss']", "gives no place to rss"),
+        ("kind = 'rum'\n[[layout]]\nversion='9'\nlike='022'\nmarks=['1:9']\nfields='sortie 88 8'", "field sortie is read as a date"),
+        ("kind = 'rum'\n[[layout]]\nversion='9'\nlike='022'\nmarks=['1:9']\nfields='igs2 142 3'", "field igs2 is read as a number"),
+        ("kind = 'rps'\n[[layout]]\nversion='9'\nlike='P12'\nmarks=['1:9']\ndrop=['debut']", "gives no place to debut"),
+        ("kind = 'ium'\n[[fact]]\ncoded='mode'\ncode='mode'", "the kind has no title"),
+        (NOBODY, "says whose its records are"),
         ("[[", "is wrong"),
     ],
 )

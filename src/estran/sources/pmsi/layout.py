@@ -3,13 +3,14 @@
 A table (TOML, in `layouts/`, or in a folder of the hospital's) describes one kind of record: the facts
 that its fields state, and one layout per version of its format. A layout may say `like` another one and
 only what differs, so that the format of the next year is a few lines of table (docs/reference/sources/pmsi.md).
+A kind without layouts says what its records mean and waits for a hospital that knows their positions.
 Positions count from 1, as in ATIH's manuals.
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib import resources
@@ -101,7 +102,8 @@ class Layout:
 @dataclass(frozen=True)
 class FactSpec:
     """What a field states. Exactly one of `field` (a code), `number`, `coded` (a code that is the value
-    of a variable) and `day` is given; `code` and `label` name the variable."""
+    of a variable) and `day` is given; `code` and `label` name the variable, `values` a list of codes that
+    several variables share."""
 
     field: str = ""
     number: str = ""
@@ -116,6 +118,7 @@ class FactSpec:
     date: str = ""
     count: str = ""
     status: str = ""
+    values: str = ""
     blank: str = ""
     digits: int = 0  # a code of digits has so many; zeros before them are filling
     attributes: tuple[str, ...] = ()
@@ -173,6 +176,7 @@ _NAMES = (
     "stay_kind", "document_kind", "movement", "numbered", "introduces", "states_stay",
 )  # fmt: skip
 _KIND_KEYS = frozenset((*_NAMES, "kind", "title", "key", "whole", "fact", "document", "values", "layout"))
+_ADDED_KEYS = frozenset(("kind", "layout", "fact", "values"))
 _LAYOUT_KEYS = frozenset((
     "version", "years", "like", "shift", "shift_from", "drop", "marks", "also_marks", "width", "longest", "need",
     "fields", "group", "open",
@@ -185,7 +189,7 @@ class _Wrong(ValueError):
 
 def load_kinds(folder: Path | None = None) -> tuple[Kind, ...]:
     """The kinds of this package, with the tables of `folder` (*.toml) added: a table of a known kind adds
-    layouts to it. Raises UsageError naming the table that is wrong."""
+    layouts, facts and lists of codes to it. Raises UsageError naming the table that is wrong."""
     tables = [(item.name, item.read_text("utf-8")) for item in _own_tables()]
     if folder is not None:
         if not folder.is_dir():
@@ -212,14 +216,21 @@ def _merged(tables: Iterable[tuple[str, str]]) -> tuple[Kind, ...]:
         try:
             table = tomllib.loads(text)
             kind = str(table.get("kind", ""))
-            if kind in raw:
-                _only(table, frozenset(("kind", "layout")), "a table that adds layouts")
-                table = raw[kind] | {"layout": raw[kind]["layout"] + table.get("layout", [])}
+            table = _added(raw[kind], table) if kind in raw else table
             kinds[kind], raw[kind] = _kind(table), table
         except (_Wrong, tomllib.TOMLDecodeError, TypeError, KeyError, ValueError) as error:
             what = str(error) if isinstance(error, _Wrong | tomllib.TOMLDecodeError) else "a value is not of its type"
             raise UsageError(f"The PMSI layout table {name} is wrong: {what}.") from None
     return tuple(kinds.values())
+
+
+def _added(base: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    """A table of a known kind with what a later table says besides."""
+    _only(more, _ADDED_KEYS, "a table that adds to a known kind")
+    known = base.get("values", {})
+    values = {name: known.get(name, {}) | codes for name, codes in more.get("values", {}).items()}
+    rows = {name: base.get(name, []) + more.get(name, []) for name in ("layout", "fact")}
+    return base | rows | {"values": known | values}
 
 
 def _kind(table: dict[str, Any]) -> Kind:
@@ -236,11 +247,16 @@ def _kind(table: dict[str, Any]) -> Kind:
     more = (
         DocumentSpec(d["title"], tuple(d["key"]), d["start"], d.get("when", ""), _facts(d)) for d in table.get("document", [])
     )
+    if facts and not first:
+        raise _Wrong("facts need a document, and the kind has no title")
     values = {field: {str(c): str(v) for c, v in codes.items()} for field, codes in table.get("values", {}).items()}
-    return Kind(
+    made = Kind(
         str(name), ((first,) if first else ()) + tuple(more), key, **{n: table[n] for n in _NAMES if n in table},
         whole=tuple(table.get("whole", ())), values=values, layouts=tuple(layouts.values()),
     )  # fmt: skip
+    for layout in made.layouts:
+        _check_use(made, layout)
+    return made
 
 
 def _facts(table: dict[str, Any]) -> tuple[FactSpec, ...]:
@@ -342,6 +358,33 @@ def _check(layout: Layout) -> None:
         if not group.times and (group.count not in holder or not holder[group.count].type.startswith("n")):
             raise _Wrong(f"{where}: group {group.name} is counted by no number")
         before[group.name] = group
+
+
+def _check_use(kind: Kind, layout: Layout) -> None:
+    """What names a record, dates its documents and says whose it is must have a place, and what is read as a date or a
+    number must be said to be one: else records would be lost, or fall upon each other, without a word."""
+    where = f"layout {layout.version}"
+    needed = {*kind.key, *(name for document in kind.documents for name in (*document.key, document.start))}
+    for name in sorted(needed):
+        if not name.startswith("@") and name not in layout.fields:
+            raise _Wrong(f"{where} gives no place to {name}, without which a record has no name or no date")
+    people = [name for name in (kind.stay, kind.patient, kind.numbered_by_tra) if name]
+    if kind.documents and not any(name in layout.fields for name in people):
+        raise _Wrong(f"{where} gives no place to what says whose its records are")
+    for path, types, what in _read_as(kind):
+        found = layout.find(path)
+        if found and found[1].type not in types:
+            raise _Wrong(f"{where}: field {path} is read as a {what}, which its type does not say")
+
+
+def _read_as(kind: Kind) -> Iterator[tuple[str, frozenset[str], str]]:
+    """The fields that are read as dates or numbers, and the types which say so."""
+    dates, numbers = (frozenset("dmw"), "date"), (frozenset(("n", "n2", "n3", "n4")), "number")
+    for name in (kind.start, kind.end, kind.sent, kind.birth, *(document.start for document in kind.documents)):
+        yield name, *dates
+    for spec in (spec for document in kind.documents for spec in document.facts):
+        yield from ((name, *dates) for name in (spec.day, spec.date))
+        yield from ((name, *numbers) for name in (spec.number, spec.count))
 
 
 def _only(table: dict[str, Any], known: frozenset[str], what: str) -> None:

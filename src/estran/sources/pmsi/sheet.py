@@ -112,8 +112,8 @@ class Facts:
             day, wrong = days(raw, cut.field(spec.day).type)
             return {"code": variable, "day": day, "kept": ~wrong & (day != NO_DAY)}
         words, index = distinct(raw)
-        labels = cut.kind.values.get(spec.coded, {})
-        values = self._coded(words, f"{VARIABLES}-{spec.code}", "other", labels)
+        labels = cut.kind.values.get(spec.values or spec.coded, {})
+        values = self._coded(words, f"{VARIABLES}-{spec.values or spec.code}", "other", labels)
         return {"code": variable, "value_code": values[index], "kept": values[index] >= 0}
 
     def _variable(self, spec: FactSpec, cut: Cut) -> int:
