@@ -122,9 +122,10 @@ def add_hospital(
     first: int = PATIENTS,
     key: bytes | None = KEY,
     rules: Rules | None = None,
+    patients: int = PATIENTS,
 ) -> Hospital:
     """One more hospital in the network; `first` is where its own patients begin."""
-    built = build(folder / name)
+    built = build(folder / name, patients=patients)
     site = Hospital(built.folder, built.settings, built.state, built.warehouse, first=first)
     kept, member = _joined(made, folder / name, name, "site", b"site")
     write_rules(kept, rules or Rules())

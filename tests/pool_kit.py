@@ -50,12 +50,12 @@ def shelf_of(site: Site) -> Datamarts:
     return Datamarts(site, KEY_HOLDER, Workshop(OwnKey(site), site.folder / "datamarts", lambda _: site.snapshot()))
 
 
-def open_project(site: Site) -> str:
+def open_project(site: Site, **said: str) -> str:
     """An open project of the researcher, granted the variables."""
     account = site.state.accounts.find("researcher")
     assert account is not None
     cohort = question_json.dumps(parse(QUESTION))
-    return opened(site.state, [account.id], cohort=cohort, variables=VARIABLES)
+    return opened(site.state, [account.id], cohort=cohort, variables=VARIABLES, **said)
 
 
 def asked(project: str, unit: str = "umol/L", **more: Any) -> dict[str, Any]:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 HEAD = """# Screenshots
 
-Each page of the portal on an invented hospital: `make screenshots` takes the pictures and writes this text. The pages of
-every day are shown in both languages and themes, the others in French and light, and in English and dark. Nobody in these
-pictures exists.
+Each page of the portal on an invented hospital, then of a hub on an invented network: `make screenshots` takes the
+pictures and writes this text. The pages of every day are shown in both languages and themes, the others in French and
+light, and in English and dark. Nobody in these pictures exists.
 """
 SAID: dict[str, tuple[str, str]] = {
     "/": (
@@ -182,11 +182,63 @@ SAID: dict[str, tuple[str, str]] = {
     ),
 }
 
+HUB_SAID: dict[str, tuple[str, str]] = {
+    "/network": (
+        "The network · Le réseau",
+        "At a hub: a question to all hospitals, and those that were put before.",
+    ),
+    "/network/{question}": (
+        "One question, many hospitals · Une question, plusieurs établissements",
+        "Each hospital's protected answer as it comes, and the distinct total with its error.",
+    ),
+    "/network/statistics": (
+        "Statistics over the network · Statistiques du réseau",
+        "Tables, regressions, survival, without a row leaving a hospital.",
+    ),
+    "/network/statistics/{study}": (
+        "A statistic · Une statistique",
+        "Its result over all hospitals, who took part, and each round.",
+    ),
+    "/network/catalogue": (
+        "Catalogue of the network · Catalogue du réseau",
+        "What each hospital holds, side by side, as far as the network's rules let one see.",
+    ),
+    "/network/catalogue/{kind}/{key:path}": (
+        "A code in the network · Un code dans le réseau",
+        "Who holds it, how much, since when.",
+    ),
+    "/network/sites/{member}": (
+        "A hospital of the network · Un établissement du réseau",
+        "Its catalogue, its services and prices, and what came of each harvest.",
+    ),
+    "/network/rules": (
+        "Rules and charters · Règles et chartes",
+        "Who sees whose numbers, who has signed what, how long a hospital may be silent.",
+    ),
+    "/network/audit": (
+        "Audit of the network · Audit du réseau",
+        "Every question of everybody, with the line of the trail that let it pass.",
+    ),
+    "/network/oppositions": (
+        "Oppositions in the network · Oppositions dans le réseau",
+        "What patients refused of data that was sent, obeyed within a day or an alarm.",
+    ),
+    "/pools": ("Pools · Pools", "Datamarts of several hospitals put together for one project."),
+    "/pools/{pool}": (
+        "A pool · Un pool",
+        "Who sent, how the hospitals differ, every copy with its certificate; a hospital that is silent is told of.",
+    ),
+    "/transparency/network": (
+        "Public page of the network · Page publique du réseau",
+        "For everybody: the hospitals, the projects, and how to refuse.",
+    ),
+}
+
 
 def document(pictures: Callable[[str], list[tuple[str, str, str]]]) -> str:
     """The text, with the pictures of each route: language, theme, name of the file."""
     parts = [HEAD]
-    for route, (title, said) in SAID.items():
+    for route, (title, said) in (SAID | HUB_SAID).items():
         spoken = title.partition(" · ")[0]
         lines = [f"![{spoken}, {language}, {theme}](images/{name})" for language, theme, name in pictures(route)]
         parts.append("\n".join([f"## {title}", "", said, "", *lines, ""]))

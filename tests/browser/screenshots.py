@@ -1,6 +1,6 @@
 """Pictures of every page: `python -m tests.browser.screenshots DOCS [NAME...]`.
 
-Drives a portal on the whole small site and writes DOCS/images/<page>-<language>-<theme>.png, with 256 colours: the pages
+Drives a portal on the whole small site, and one on the hub of small hospitals, and writes DOCS/images/<page>-<language>-<theme>.png, with 256 colours: the pages
 of every day in both languages and themes, the others in French and light, and in English and dark. Then DOCS/screenshots.md.
 """
 
@@ -9,11 +9,14 @@ from __future__ import annotations
 import argparse
 import re
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 from tests.browser.captions import document
+from tests.browser.hub_site import PAGES as HUB_PAGES
+from tests.browser.hub_site import hub_site
 from tests.browser.serving import ARGUMENTS, chromium, served
 from tests.browser.whole_site import ENGINEER, PAGES, QUESTION, Opened, Whole, whole
 
@@ -44,12 +47,14 @@ def file_of(route: str, language: str, theme: str) -> str:
     return f"{name_of(route)}-{language}-{theme}.png"
 
 
-def photograph(made: Whole, base: str, browser: Browser, folder: Path, names: list[str]) -> None:
-    """Write the pictures of the pages of these names; of all pages without a name."""
+def photograph(
+    made: Whole, base: str, browser: Browser, folder: Path, names: list[str], of: Mapping[str, Opened]
+) -> None:
+    """Write the pictures of the pages of these names, among `of`; of all of them without a name."""
     folder.mkdir(parents=True, exist_ok=True)
     for language, theme in ALWAYS:
         pages: dict[str, Page] = {}
-        for route, opened in PAGES.items():
+        for route, opened in of.items():
             if (names and name_of(route) not in names) or (language, theme) not in looks(route):
                 continue
             if opened.login not in pages:
@@ -67,7 +72,7 @@ def _window(made: Whole, base: str, browser: Browser, login: str, language: str,
     if login:
         made.enter(context, base, login, language, theme)
     page = context.new_page()
-    if login == ENGINEER:
+    if login == ENGINEER and made.hub is None:
         _ask(page, base)
     return page
 
@@ -103,12 +108,15 @@ def main() -> None:
     parser.add_argument("names", nargs="*")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as kept, sync_playwright() as playwright:
-        made = whole(Path(kept))
         browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
-        with served(made.site) as base:
-            photograph(made, base, browser, options.docs / "images", options.names)
+        for pages, make in ((PAGES, whole), (HUB_PAGES, hub_site)):
+            if options.names and not {name_of(route) for route in pages} & set(options.names):
+                continue
+            made = make(Path(kept) / make.__name__)
+            with served(made.site, made.hub) as base:
+                photograph(made, base, browser, options.docs / "images", options.names, pages)
+            made.site.state.close()
         browser.close()
-        made.site.state.close()
     text = document(lambda route: [(*look, file_of(route, *look)) for look in looks(route)])
     (options.docs / "screenshots.md").write_text(text, "utf-8")
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Browser
 from tests.browser.axe import in_the_dark, violations
-from tests.browser.captions import SAID
+from tests.browser.captions import HUB_SAID, SAID
+from tests.browser.hub_site import PAGES as HUB_PAGES
 from tests.browser.serving import Portal
 from tests.browser.visitors import Visitors
 from tests.browser.whole_site import PAGES, Whole
@@ -50,6 +51,7 @@ def test_no_page_is_forgotten(hall: Portal) -> None:
     answered = {path for method, path, _ in routes(create_app(hall.site)) if method == "GET"}
     assert answered - PAGES.keys() - NO_PAGES.keys() == set(), "walk it in whole_site.PAGES, or say why not in NO_PAGES"
     assert SAID.keys() == PAGES.keys(), "a sentence in captions.SAID for docs/screenshots.md"
+    assert HUB_SAID.keys() == HUB_PAGES.keys() <= NO_PAGES.keys(), "a hub's pages are pictured, and walked elsewhere"
     assert (PAGES.keys() | NO_PAGES.keys()) - answered == set(), "these are gone"
 
 

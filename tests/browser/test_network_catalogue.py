@@ -13,7 +13,9 @@ from tests.network_kit import Network, add_hospital, add_region, network
 from tests.unit.hub.test_catalogues import settle
 
 from estran.hub.agent.rules import Rules, write_rules
+from estran.hub.governance import Sight, beside
 from estran.hub.harvest import Harvest, shelf_of
+from estran.projects.actors import Role
 
 PAGES = ("/network/catalogue", "/network/catalogue?q=I50", "/network/catalogue/code/CIM10:I50.0",
          "/network/catalogue/document/pmsi", "/network/sites/angers", "/network/sites/brest", "/network/sites/ouest",
@@ -67,6 +69,7 @@ def test_every_page_of_the_catalogue(
         answer = page.goto(base + address)
         assert answer is not None and answer.status == 200
         assert violations(page) == []
+        assert page.locator(".brand img").bounding_box()["height"] == 32  # type: ignore[index]
     page.goto(base + "/network/catalogue?q=creatinine")
     row = page.locator("table.matrix tbody tr")
     expect(row).to_have_count(1)
@@ -124,10 +127,16 @@ def test_a_charter_is_published_and_signed_and_sights_are_kept(
 
 
 def test_the_file_is_for_members_until_the_hub_publishes_it(net: tuple[Network, Site, str], browser: Browser) -> None:
-    _, hub, base = net
+    made, hub, base = net
     page = browser.new_page()
     assert "sign-in" in page.request.get(base + "/catalogue.ttl").url
     object.__setattr__(hub.settings, "catalogue_public", True)
+    rules, column = beside(made.house.book), "Données des années"
+    rules.set_sight(Role.RESEARCHER, Sight.TOTAL)  # as long as somebody sees less, nothing of it is public
+    assert "sign-in" in page.request.get(base + "/catalogue.ttl").url
+    assert column not in page.request.get(base + "/transparency/network?lang=fr").text()
+    rules.set_sight(Role.RESEARCHER, Sight.SITES)
+    assert column in page.request.get(base + "/transparency/network?lang=fr").text()
     answer = page.request.get(base + "/catalogue.ttl")
     assert answer.ok and answer.text().count("a dcat:Catalog") == 3
     assert page.request.get(base + "/catalogue.jsonld").json()["@context"]["dcat"]

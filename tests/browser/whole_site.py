@@ -21,6 +21,7 @@ from tests.unit.projects.life.play import Play
 from estran.catalog import measuring
 from estran.catalog.official import parse_figures
 from estran.cohort.language.text import parse
+from estran.hub.book import HubBook
 from estran.identity.boxes import Opener
 from estran.identity.keys import SiteKey
 from estran.model.perimeter import Perimeter
@@ -123,10 +124,11 @@ PAGES: dict[str, Opened] = {
 
 @dataclass(frozen=True)
 class Whole:
-    """The site, and the numbers that were drawn while it was made."""
+    """The site, and the numbers that were drawn while it was made; of a hub, its book."""
 
     site: Site
     numbers: dict[str, str]
+    hub: HubBook | None = None
 
     def address(self, page: Opened) -> str:
         """The address of a page, with these numbers in it."""

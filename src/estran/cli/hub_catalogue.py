@@ -11,8 +11,8 @@ import typer
 from estran import app as house
 from estran.cli.show import JsonOpt, KeyOpt, console, emit, number, table
 from estran.exchange.parcel import whole_file
-from estran.hub.catalogues import Cell, Edition, Thing
-from estran.hub.harvest import CatalogueDesk, Found, Standing, shelf_of
+from estran.hub.catalogues import Cell, Edition, Found, Standing, Thing
+from estran.hub.harvest import CatalogueDesk, shelf_of
 from estran.model.errors import UsageError
 from estran.projects.actors import KEY_HOLDER
 from estran.projects.gate import Shown
@@ -116,8 +116,8 @@ def _cell(one: Cell) -> dict[str, Any]:
             "first": one.first, "last": one.last, "since": one.since}  # fmt: skip
 
 
-def _count(shown: Shown) -> dict[str, int]:
-    return {"value": shown.value, "below": shown.below, "margin": shown.margin}
+def _count(shown: Shown | None) -> dict[str, int] | None:
+    return None if shown is None else {"value": shown.value, "below": shown.below, "margin": shown.margin}
 
 
 def _when(seconds: float) -> dt.datetime:
@@ -132,7 +132,7 @@ def _show(told: dict[str, Any], found: Found | None) -> None:
     for one in told["sites"]:
         state = "old" if one["old"] else "asked" if one["waiting"] else (one["last"] or {}).get("state", "never asked")
         held = one["catalogue"]["holders"] if one["catalogue"] else []
-        codes = sum(holder["codes"] for holder in held)
+        codes = sum(holder["codes"] or 0 for holder in held)
         day = max((holder["day"] for holder in held), default="–")
         rows.append((one["name"], state, day, codes, (one["last"] or {}).get("said", "")[:200]))
     table("", ("site", "catalogue", "data of", "codes", ""), rows, numbers=(3,))

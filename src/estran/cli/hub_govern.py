@@ -36,6 +36,12 @@ def govern(
     charter: Annotated[
         list[str] | None, typer.Option(help="user, producer or citizen=FILE: a new version of a charter.")
     ] = None,
+    silence: Annotated[
+        float | None,
+        typer.Option(
+            help="Hours for which a site of a pool may not say whom it takes back, as the charter of producers has it."
+        ),
+    ] = None,
     key: KeyOpt = None,
     json: JsonOpt = False,
 ) -> None:
@@ -48,8 +54,11 @@ def govern(
         desk.seat(login, member)
     for kind, path in _pairs(charter):
         desk.publish(kind, _text(Path(path)))
+    if silence is not None:
+        desk.set_silence(silence)
     told: dict[str, Any] = {
         "sights": {str(role): str(value) for role, value in desk.sights().items()}, "seats": desk.seats(),
+        "silence_hours": desk.silence(),
         "charters": [{"kind": one.kind, "version": one.version, "by": one.login, "at": one.at} for one in desk.charters()],
         "signatures": [{"kind": one.kind, "version": one.version, "login": one.login, "site": one.site, "at": one.at}
                        for one in desk.signatures()],
@@ -59,6 +68,7 @@ def govern(
         return
     table("", ("role", "sees"), told["sights"].items())
     table("", ("person", "site"), told["seats"].items())
+    console.print(f"A site of a pool may be silent for {told['silence_hours']:g} hours.", highlight=False)
     table("", ("charter", "version", "by"), [(one["kind"], one["version"], one["by"]) for one in told["charters"]])
     table(
         "",

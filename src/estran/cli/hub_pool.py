@@ -94,7 +94,11 @@ def gather(
     for one in found:
         try:
             done[one] = keeper.gather(one)
-        except (EstranError, OSError, duckdb.Error) as error:  # patients are to be taken out of the other pools all the same
+        except (
+            EstranError,
+            OSError,
+            duckdb.Error,
+        ) as error:  # patients are to be taken out of the other pools all the same
             failed[one] = told(error)
             errors.print(f"{one}: {told(error)}", highlight=False, markup=False)
     if json:
@@ -109,7 +113,7 @@ def gather(
 def _gathered(pool: str, done: Gathered) -> dict[str, Any]:
     return {
         "pool": pool, "taken": done.taken, "quarantined": done.quarantined, "withdrawn": done.withdrawn,
-        "datamart": done.datamart, "closed": done.closed,
+        "silent": done.silent, "datamart": done.datamart, "closed": done.closed,
     }  # fmt: skip
 
 
@@ -118,6 +122,7 @@ def _tell(pool: str, done: Gathered) -> None:
         f"{site} set aside: {why}" for site, why in done.quarantined.items()
     ]
     said += [f"{number(count)} patients of {site} taken out" for site, count in done.withdrawn.items()]
+    said += [f"{site} is SILENT" for site in done.silent]
     said += [f"datamart {done.datamart}"] if done.datamart else []
     said = ["closed"] if done.closed else said or ["nothing new"]
     console.print(f"{pool}: {'; '.join(said)}", highlight=False, markup=False)
@@ -129,32 +134,43 @@ def status(
     key: KeyOpt = None,
     json: JsonOpt = False,
 ) -> None:
-    """Where the sites stand, and every copy with its certificate."""
+    """Where the sites stand, and every copy with its certificate. Exit code 1 when a site has been silent for too long."""
     desk = _desk(hub, key)
-    if not pool:
-        rows = [
-            {"pool": one.id, "project": one.project, "name": one.name, "state": one.state, "datamart": one.datamart}
-            for one in desk.all()
-        ]
-        if json:
-            emit({"pools": rows})
-        else:
-            table(
-                "Pools",
-                ("pool", "project", "name", "state", "datamart"),
-                [[str(v or "–") for v in row.values()] for row in rows],
-            )
-        return
-    sheet = _sheet(desk, pool)
+    quiet = _all(desk, json=json) if not pool else _one(_sheet(desk, pool), json=json)
+    if quiet:
+        raise typer.Exit(1)
+
+
+def _all(desk: PoolDesk, *, json: bool) -> bool:
+    """Show every pool; whether a site of one is silent."""
+    found = desk.all()
+    silent = desk.silent(found)
+    rows = [
+        {"pool": one.id, "project": one.project, "name": one.name, "state": one.state, "datamart": one.datamart,
+         "silent": silent.get(one.id, [])} for one in found
+    ]  # fmt: skip
+    if json:
+        emit({"pools": rows})
+    else:
+        lines = [[", ".join(v) if isinstance(v, list) else str(v or "–") for v in row.values()] for row in rows]
+        table("Pools", ("pool", "project", "name", "state", "datamart", "silent"), lines)
+    return bool(silent)
+
+
+def _one(sheet: PoolSheet, *, json: bool) -> bool:
+    """Show one pool; whether a site of it is silent."""
+    quiet = any(one.silent for one in sheet.sites)
     if json:
         emit(_whole(sheet))
-        return
+        return quiet
     sent = [
-        (one.name, one.project, one.state, one.part.made[:10] if one.part else "–", one.said) for one in sheet.sites
-    ]
+        (one.name, one.project, one.state, one.part.made[:10] if one.part else "–",
+         f"SILENT since {one.silent:%Y-%m-%d %H:%M}" if one.silent else one.said) for one in sheet.sites
+    ]  # fmt: skip
     table(f"Pool {sheet.pool.id}: {sheet.pool.state}", ("site", "project", "state", "sent", ""), sent)
     copies = [(one.what, one.place, str(one.certificate.get("destroyed", "there"))) for one in sheet.copies]
     table("Copies", ("copy", "where", "destroyed"), copies)
+    return quiet
 
 
 def _whole(sheet: PoolSheet) -> dict[str, Any]:
@@ -162,7 +178,7 @@ def _whole(sheet: PoolSheet) -> dict[str, Any]:
         "pool": sheet.pool.id, "project": sheet.pool.project, "name": sheet.pool.name, "state": sheet.pool.state,
         "datamart": sheet.pool.datamart, "complete": sheet.complete,
         "sites": [
-            {"site": one.member, "project": one.project, "state": one.state, "said": one.said, "withdrawn_lists": one.withdrawn,
+            {"site": one.member, "project": one.project, "state": one.state, "said": one.said, "withdrawn_lists": one.withdrawn, "silent_since": one.silent,
              "sent": one.part.made if one.part else None, "snapshot": one.part.manifest["snapshot"] if one.part else None}
             for one in sheet.sites
         ],

@@ -17,6 +17,7 @@ from typing import Any
 
 import orjson
 
+from estran.hub.book import Member
 from estran.hub.database import Database
 from estran.projects.gate import Shown
 from estran.state.catalogue import folded
@@ -41,11 +42,13 @@ CREATE TABLE known (
 """
 _CHANGES = 200  # codes gained or lost that an edition names
 _PRESENT = "FROM holding WHERE (? = '' OR kind = ?) AND (? = '' OR member = ?)"
+_KEYS = "GROUP BY kind, key HAVING count(DISTINCT member) >= ?"
 
 
 @dataclass(frozen=True)
 class SiteHoldings:
-    """One site of an edition: a member, or a site that a member, a hub itself, stands for."""
+    """One site of an edition: a member, or a site that a member, a hub itself, stands for. Its numbers are None, and its
+    months "", for who may not see them."""
 
     name: str
     homepage: str
@@ -55,10 +58,10 @@ class SiteHoldings:
     first: str
     last: str
     via: tuple[str, ...]
-    patients: Shown
-    records: Shown
-    kinds: int
-    codes: int
+    patients: Shown | None
+    records: Shown | None
+    kinds: int | None
+    codes: int | None
     services: tuple[dict[str, Any], ...] = ()
 
     @property
@@ -103,7 +106,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Thing:
-    """A code, or a kind of document, and the sites that hold it."""
+    """A code, or a kind of document, and the sites that hold it: how many members, and what each holds."""
 
     kind: str
     key: str
@@ -111,6 +114,7 @@ class Thing:
     label_en: str
     nature: str
     cells: tuple[Cell, ...] = field(default=())
+    sites: int = 0
 
     def label(self, lang: str) -> str:
         """In a language, or in the other one, or the key."""
@@ -120,6 +124,25 @@ class Thing:
     def of(self, site: tuple[str, str]) -> Cell | None:
         """What a (member, site) holds of it."""
         return next((one for one in self.cells if (one.member, one.site) == site), None)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A member and its catalogue: the last valid edition, and what came of the last harvest."""
+
+    member: Member
+    edition: Edition | None
+    last: Edition | None
+    waiting: bool
+    old: bool
+
+
+@dataclass(frozen=True)
+class Found:
+    """Things that were looked for, on one page, and how many there are in all."""
+
+    things: tuple[Thing, ...]
+    total: int
 
 
 class CatalogueBook:
@@ -216,41 +239,49 @@ class CatalogueBook:
         return [_edition(row) for row in rows]
 
     def look_up(
-        self, words: str, kind: str = "", member: str = "", most: int = 50, offset: int = 0
+        self, words: str, kind: str = "", member: str = "", most: int = 50, offset: int = 0, fewest: int = 1
     ) -> tuple[list[Thing], int]:
-        """Things whose code or label holds every word, those that most sites hold first; and how many there are."""
+        """Things whose code or label holds every word and that `fewest` members hold, those that most sites hold first; and
+        how many there are."""
         said = [f"%{_escaped(word)}%" for word in folded(words).split()]
         where = _PRESENT + " AND words LIKE ? ESCAPE '\\'" * len(said)
-        values = (kind, kind, member, member, *said)
-        total = self.db.one(f"SELECT count(*) FROM (SELECT DISTINCT kind, key {where})", values)
+        values = (kind, kind, member, member, *said, fewest)
+        total = self.db.one(f"SELECT count(*) FROM (SELECT 1 {where} {_KEYS})", values)
         keys = self.db.rows(
-            f"SELECT kind, key, count(*) AS n {where} GROUP BY kind, key ORDER BY n DESC, kind DESC, key LIMIT ? OFFSET ?",
+            f"SELECT kind, key, count(*) AS n {where} {_KEYS} ORDER BY n DESC, kind DESC, key LIMIT ? OFFSET ?",
             (*values, most, offset),
         )
         return [self.thing(row["kind"], row["key"]) for row in keys], 0 if total is None else int(total[0])
 
-    def thing(self, kind: str, key: str) -> Thing:
-        """One thing with all the sites that hold it; without a cell when none does."""
-        rows = self.db.rows("SELECT * FROM holding WHERE kind = ? AND key = ? ORDER BY member, site", (kind, key))
+    def thing(self, kind: str, key: str, member: str | None = None) -> Thing:
+        """One thing with all the sites that hold it, or as one member alone tells it; without a cell when none does."""
+        rows = self.db.rows(
+            "SELECT * FROM holding WHERE kind = ? AND key = ? AND (? IS NULL OR member = ?) ORDER BY member, site",
+            (kind, key, member, member),
+        )
 
         def first(name: str) -> str:
             return next((str(row[name]) for row in rows if row[name]), "")
 
         cells = tuple(_cell(row) for row in rows)
-        return Thing(kind, key, first("label_fr"), first("label_en"), first("nature"), cells)
+        members = len({cell.member for cell in cells})
+        return Thing(kind, key, first("label_fr"), first("label_en"), first("nature"), cells, members)
 
-    def coverage(self) -> list[tuple[str, str, int]]:
+    def coverage(self) -> list[tuple[str, str, str, int]]:
         """(member, site, nature) and how many codes of it the site holds; documents are of the nature "document"."""
         rows = self.db.rows(
             "SELECT member, site, CASE kind WHEN 'document' THEN 'document' ELSE nature END AS nature, count(*) AS n "
             "FROM holding GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
         )
-        return [(f"{row['member']}\n{row['site']}", str(row["nature"]), int(row["n"])) for row in rows]
+        return [(str(row["member"]), str(row["site"]), str(row["nature"]), int(row["n"])) for row in rows]
 
-    def parts(self) -> dict[str, str]:
-        """Triples by address of a catalogue; of an address that two members tell of, from the one that is told first."""
+    def parts(self, member: str = "") -> dict[str, str]:
+        """Triples by address of a catalogue, of one member or of all; of an address that two members tell of, from the one
+        that is told first."""
         found: dict[str, str] = {}
-        for row in self.db.rows("SELECT base, triples FROM part ORDER BY member, base"):
+        for row in self.db.rows(
+            "SELECT base, triples FROM part WHERE ? IN ('', member) ORDER BY member, base", (member,)
+        ):
             found.setdefault(str(row["base"]), zlib.decompress(row["triples"]).decode())
         return found
 

@@ -35,6 +35,8 @@ CREATE TABLE signature (
 """
 FEWEST = 3  # sites behind a total that is shown to who sees no site's number
 LONGEST = 50_000
+_SILENCE = "silence_hours"
+_USUAL_SILENCE = 24  # the time in which each recipient of a site's data hears of a refusal
 
 
 class Sight(StrEnum):
@@ -90,6 +92,11 @@ class GovernanceBook:
         found = self.db.one("SELECT sight FROM sight WHERE role = ?", (str(role),))
         return Sight.SITES if found is None or role is Role.OWNER else Sight(found[0])
 
+    def sees_all(self) -> bool:
+        """Whether every role sees each site's number. Where one does not, those numbers are neither public nor told to
+        another hub: nobody sees more by signing out, or by way of a hub."""
+        return self.db.one("SELECT 1 FROM sight WHERE sight <> ?", (str(Sight.SITES),)) is None
+
     def set_sight(self, role: Role, sight: Sight) -> None:
         """Decide what a role sees."""
         self.db.write("INSERT OR REPLACE INTO sight VALUES (?, ?)", (str(role), str(sight)))
@@ -143,6 +150,11 @@ def beside(book: HubBook) -> GovernanceBook:
     if found is None:
         _open[book] = found = GovernanceBook(Path(book.db.path).parent)
     return found
+
+
+def silence_of(book: HubBook) -> float:
+    """Hours for which a site of a pool may not say whom it takes back: what the charter of producers asks of them."""
+    return float(book.meta(_SILENCE) or _USUAL_SILENCE)
 
 
 def _charter(row: Row) -> Charter:
@@ -216,6 +228,19 @@ class Governance:
             raise UsageError("There is no such account, or no such site.", hint="estran hub status HUB")
         self._permit(Action.RUN_HUB, f"seat of:{login} site:{member}")
         self._state.seats.put(account.id, member)
+
+    # For how long a site may be silent
+
+    def silence(self) -> float:
+        """Hours for which a site of a pool may say nothing, as the charter of producers has it."""
+        return silence_of(self._book)
+
+    def set_silence(self, hours: float) -> None:
+        """Decide it; UsageError unless it is between an hour and a year."""
+        if not 1 <= hours <= 8_760:
+            raise UsageError("A site may be silent for 1 to 8760 hours.")
+        self._permit(Action.RUN_HUB, f"silence:{hours:g} hours")
+        self._book.set_meta({_SILENCE: str(hours)})
 
     # Charters
 

@@ -10,19 +10,21 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from estran.exchange.dcat_check import checked, written
 from estran.hub.agent.cataloguing import GRAPH, HOLDINGS
 from estran.hub.book import OPEN, HubBook, JobRecord, Member
-from estran.hub.catalogues import VALID, CatalogueBook, Edition, Thing
+from estran.hub.catalogue_sight import EVERYTHING, NAMES_ONLY, REFUSED, View
+from estran.hub.catalogues import VALID, CatalogueBook, Edition, Found, Standing, Thing
+from estran.hub.governance import beside, require_charter
 from estran.hub.holdings import cleaned
 from estran.hub.house import open_book
-from estran.model.errors import UsageError
+from estran.model.errors import NotAllowed, UsageError
 from estran.projects.actors import Actor
-from estran.projects.audit import permit
-from estran.projects.policy import Action, Target
+from estran.projects.audit import permit, record
+from estran.projects.policy import Action, Decision, Target
 from estran.state import StateDatabase
 
 log = logging.getLogger(__name__)
@@ -34,25 +36,6 @@ _PERIOD = "catalogue_days"
 _LOOK = 30.0  # seconds between two looks of the clock
 PAGE = 50
 Now = Callable[[], float]
-
-
-@dataclass(frozen=True)
-class Standing:
-    """A member and its catalogue: the last valid edition, and what came of the last harvest."""
-
-    member: Member
-    edition: Edition | None
-    last: Edition | None
-    waiting: bool
-    old: bool
-
-
-@dataclass(frozen=True)
-class Found:
-    """Things that were looked for, on one page, and how many there are in all."""
-
-    things: tuple[Thing, ...]
-    total: int
 
 
 class Harvest:
@@ -113,7 +96,7 @@ class Harvest:
             self.shelf.keep(job.member, job.id, job.created, came, sites, parts)
         except UsageError as error:
             self.shelf.failed(job.member, job.id, job.created, came, "invalid", error.what)
-        self._book.forget_files(job.id, "answer")
+        self._book.drop_files(job.id, "answer")
 
     def _over(self, job: JobRecord) -> bool:
         return job.state not in OPEN or job.expires <= self._now()
@@ -138,41 +121,68 @@ class Harvest:
 
 
 class CatalogueDesk:
-    """One person before the catalogues of the network. NotAllowed when the policy says no; each look is recorded."""
+    """One person before the catalogues of the network. NotAllowed when the policy says no, or when the network has a charter
+    for its users that they have not signed; each look is recorded. What is told is what the rules of the network let them
+    see: `harvests`, the work itself, knows no person."""
 
     def __init__(self, state: StateDatabase, book: HubBook, shelf: CatalogueBook, actor: Actor) -> None:
-        self._state, self.actor = state, actor
+        self._state, self._shelf, self._rules, self.actor = state, shelf, beside(book), actor
         self.harvests = Harvest(book, shelf)
 
     def _permit(self, action: Action, what: str) -> None:
         permit(self._state, self.actor, action, Target(f"network catalogue {what}"))
 
+    def _look(self, what: str) -> None:
+        self._permit(Action.ASK_HUB, what)
+        require_charter(self._state, self._rules, self.actor)
+
+    @property
+    def view(self) -> View:
+        """What the rules of the network let this person see."""
+        return View(self._rules.sight(self.actor.role), self._state.seats.of(self.actor.account_id))
+
+    @property
+    def days(self) -> float:
+        """Between two harvests; 0 when they are asked by hand only."""
+        return self.harvests.period / DAY
+
     def standing(self) -> list[Standing]:
         """Each site and its catalogue, once what came was looked at."""
-        self._permit(Action.ASK_HUB, "of all sites")
+        self._look("of all sites")
         self.harvests.take_in()
-        return self.harvests.standing()
+        return self._standing(self.view)
+
+    def _standing(self, view: View) -> list[Standing]:
+        return [view.standing(one) for one in self.harvests.standing()]
 
     def search(self, words: str, kind: str = "", member: str = "", page: int = 0) -> Found:
         """What the sites hold, by words of codes and labels."""
-        self._permit(Action.ASK_HUB, f"words:{words[:200]} kind:{kind[:20]} site:{member[:60]}")
-        things, total = self.harvests.shelf.look_up(words, kind, member, PAGE, page * PAGE)
-        return Found(tuple(things), total)
+        self._look(f"words:{words[:200]} kind:{kind[:20]} site:{member[:60]}")
+        return self.view.look_up(self._shelf, words, kind, member, PAGE, page * PAGE)
 
-    def coverage(self) -> list[tuple[str, str, int]]:
+    def coverage(self) -> list[tuple[str, str, str, int]]:
         """How many codes of each nature each site holds; no look of its own, it stands beside the search."""
-        return self.harvests.shelf.coverage()
+        return self.view.coverage(self._shelf)
 
     def thing(self, kind: str, key: str) -> Thing | None:
-        """One code or kind of document; None when no site holds it."""
-        self._permit(Action.ASK_HUB, f"{kind[:20]}:{key[:100]}")
-        found = self.harvests.shelf.thing(kind, key)
-        return found if found.cells else None
+        """One code or kind of document; None when no site holds it, or none that may be told of."""
+        self._look(f"{kind[:20]}:{key[:100]}")
+        return self.view.thing(self._shelf, kind, key)
+
+    def compared(self) -> list[Standing]:
+        """The sites whose numbers are shown side by side; no look of its own, it stands beside a thing."""
+        view = self.view
+        return [one for one in self._standing(view) if view.sees(one.member.id)]
 
     def history(self, member: str) -> list[Edition]:
         """What came of each harvest of a site."""
-        self._permit(Action.ASK_HUB, f"history of:{member[:60]}")
-        return self.harvests.shelf.history(member)
+        self._look(f"history of:{member[:60]}")
+        view = self.view
+        return [view.edition(one) for one in self._shelf.history(member)]
+
+    def site(self, member: str) -> Standing | None:
+        """A site that is in the network; no look of its own, it stands beside its history."""
+        return next((one for one in self._standing(self.view) if one.member.id == member), None)
 
     def harvest(self, members: Collection[str] = ()) -> list[str]:
         """Ask the sites now, or some; those asked."""
@@ -186,25 +196,31 @@ class CatalogueDesk:
         self._permit(Action.RUN_HUB, f"harvest every {days:g} days")
         self.harvests.every(days)
 
-    def public_standing(self) -> list[Standing]:
-        """Each site and its catalogue, for the page that everybody may read."""
+    def public_standing(self, *, numbers: bool) -> list[Standing]:
+        """Each site and its catalogue, for the page that everybody may read; its numbers where the hub publishes them."""
         self._permit(Action.HOLDINGS, "on the public page")
-        return self.harvests.standing()
+        return self._standing(EVERYTHING if numbers and self._rules.sees_all() else NAMES_ONLY)
 
     def public_file(self, syntax: str) -> bytes:
-        """The same for everybody, where the hub publishes it: a viewer may look codes up too."""
+        """The same for everybody, where the hub publishes it: a viewer may look codes up too. NotAllowed where the network
+        shows a role less: nobody sees more by signing out."""
         self._permit(Action.CONCEPTS, f"published as {syntax}")
-        return published(self.harvests.shelf, syntax)
+        if not self._rules.sees_all():
+            self._refuse(Action.CONCEPTS, f"published as {syntax}")
+        return written(self._shelf.parts().values(), syntax)
 
     def file(self, syntax: str) -> bytes:
-        """The catalogues of all sites as one file."""
-        self._permit(Action.ASK_HUB, f"as {syntax}")
-        return published(self.harvests.shelf, syntax)
+        """The catalogues of all sites that the person may see as one file; NotAllowed when they see none."""
+        self._look(f"as {syntax}")
+        parts = self.view.parts(self._shelf)
+        if parts is None:
+            self._refuse(Action.ASK_HUB, f"as {syntax}")
+        return written(parts.values(), syntax)
 
-
-def published(shelf: CatalogueBook, syntax: str) -> bytes:
-    """The catalogues of all sites, each under the address of its holder; "ttl" or "jsonld"."""
-    return written(shelf.parts().values(), syntax)
+    def _refuse(self, action: Action, what: str) -> NoReturn:
+        refusal = Decision(False, REFUSED)
+        record(self._state, self.actor, action, refusal, target=f"network catalogue {what}")
+        raise NotAllowed(refusal.reason)
 
 
 def shelf_of(book: HubBook) -> CatalogueBook:

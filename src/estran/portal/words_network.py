@@ -61,6 +61,8 @@ SAID = (
     _("The job came too late."),
     _("The answer holds no count."),
     _("The rules of the network do not show you this result."),
+    _("The network does not let you see single sites’ numbers, and this file is made of them."),
+    _("A site may be silent for 1 to 8760 hours."),
     _("A hub has no rows of patients for another hub: its sites join the other network themselves."),
     _("{1} of {2} sites answered."),
     _("No site of this hub has answered: {1}."),

@@ -52,6 +52,7 @@ class NewsKind(StrEnum):
     HANDED = "handed"  # it was handed over
     OWN_READ = "own-read"  # a file of the data that a project brings was read
     OWN_REMOVED = "own-removed"  # rows of it went, as their patients asked
+    SILENT = "silent-site"  # a site of a pool does not say any more whom it takes back
 
 
 def sharable() -> tuple[Role, ...]:

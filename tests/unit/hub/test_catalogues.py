@@ -15,10 +15,12 @@ from estran.exchange.dcat_check import checked
 from estran.hub.agent.cataloguing import GRAPH, HOLDINGS
 from estran.hub.agent.rules import Rules, write_rules
 from estran.hub.catalogues import VALID
+from estran.hub.governance import CharterKind, Sight, beside
 from estran.hub.harvest import DAY, CatalogueDesk, Harvest, shelf_of
 from estran.hub.wire import File
 from estran.model.errors import NotAllowed, UsageError
 from estran.projects.actors import KEY_HOLDER, Actor, Role
+from estran.projects.transparency import PUBLIC
 from estran.state import AuditFilter
 
 
@@ -57,7 +59,7 @@ def test_every_site_is_there_with_protected_counts(harvested: tuple[Network, Cat
     ]  # fmt: skip
     (angers,) = standing[0].edition.sites if standing[0].edition else ()
     assert (angers.name, angers.services[0]["price"]) == ("CHU d’Angers", 600.0)
-    assert angers.patients.value % 5 == 0 and angers.patients.margin
+    assert angers.patients is not None and angers.patients.value % 5 == 0 and angers.patients.margin
     found = desk.search("CIM10")
     assert {(cell.member, cell.site) for thing in found.things for cell in thing.cells} == {
         ("angers", "CHU d’Angers"), ("brest", "CHU de Brest"),
@@ -79,8 +81,8 @@ def test_words_find_codes_whatever_the_accents(harvested: tuple[Network, Catalog
     assert [one.key for one in desk.search("creatinine").things] == ["LOINC:2160-0"]
     assert desk.search("100%").total == 0
     assert desk.search("", "document", "brest").total == desk.search("", "document").total > 3
-    kinds = {(site, nature): count for site, nature, count in desk.coverage()}
-    assert kinds["angers\nCHU d’Angers", "laboratory"] == kinds["brest\nCHU de Brest", "laboratory"] > 2
+    kinds = {(member, nature): count for member, _, nature, count in desk.coverage()}
+    assert kinds["angers", "laboratory"] == kinds["brest", "laboratory"] > 2
 
 
 def test_the_file_of_all_sites_conforms_and_holds_both(harvested: tuple[Network, CatalogueDesk]) -> None:
@@ -170,6 +172,102 @@ def test_who_may_not_ask_the_network_sees_no_catalogue(harvested: tuple[Network,
     assert researcher.search("creatinine").total == 1
     with pytest.raises(NotAllowed):
         researcher.harvest()
+
+
+@pytest.fixture
+def researcher(harvested: tuple[Network, CatalogueDesk]) -> Iterator[CatalogueDesk]:
+    """Somebody before the same catalogues, to whom a third hospital tells what Angers tells, and two things of its own."""
+    net, desk = harvested
+    state, shelf = desk._state, desk.harvests.shelf
+    account = state.accounts.find("researcher")
+    assert account is not None
+    shelf.db.write("INSERT INTO holding SELECT 'tours', 'CHU de Tours', kind, key, label_fr, label_en, nature, words, body, since "
+                   "FROM holding WHERE member = 'angers' AND key <> 'LOINC:2160-0'")  # fmt: skip
+    yield CatalogueDesk(state, net.house.book, shelf, Actor.of(account))
+    beside(net.house.book).set_sight(Role.RESEARCHER, Sight.SITES)
+    state.seats.put(account.id, "")
+    shelf.db.write("DELETE FROM holding WHERE member = 'tours'")
+
+
+def told(desk: CatalogueDesk) -> list[object]:
+    """Every number of a site that somebody is shown, whatever way they take."""
+    standing = [one.edition for one in desk.standing()]
+    history = [edition for one in desk.standing() for edition in desk.history(one.member.id)]
+    heads = [
+        (head.patients, head.records, head.kinds, head.codes)
+        for one in (*standing, *history)
+        if one
+        for head in one.sites
+    ]
+    things = [*desk.search("").things, *desk.search("", member="angers").things, desk.thing("code", "CIM10:I50.0")]
+    cells = [cell for thing in things if thing for cell in thing.cells]
+    changes = [change for one in history for change in (*one.gained, *one.lost)]
+    return [*(one for head in heads for one in head if one is not None), *cells, *changes, *desk.coverage()]
+
+
+def test_who_sees_totals_sees_what_three_sites_hold_and_no_number_of_one(
+    harvested: tuple[Network, CatalogueDesk], researcher: CatalogueDesk
+) -> None:
+    net, desk = harvested
+    assert told(researcher)
+    beside(net.house.book).set_sight(Role.RESEARCHER, Sight.TOTAL)
+    assert told(researcher) == []
+    assert [one.edition.sites[0].name for one in researcher.standing() if one.edition] == [
+        "CHU d’Angers",
+        "CHU de Brest",
+    ]
+    heart = researcher.thing("code", "CIM10:I50.0")
+    assert heart is not None and (heart.sites, heart.cells) == (3, ())
+    assert [one.key for one in researcher.search("I50.0").things] == ["CIM10:I50.0"]
+    assert (
+        researcher.search("creatinine").total == 0 and researcher.thing("code", "LOINC:2160-0") is None
+    )  # two hold it
+    assert researcher.search("", member="angers").total == 0  # or the search would tell who holds what
+    with pytest.raises(NotAllowed, match="single sites"):
+        researcher.file("ttl")
+    (line,) = desk._state.audit.find(AuditFilter(login="researcher", refused=True), 1)
+    assert "single sites" in line.reason
+    with pytest.raises(NotAllowed, match="single sites"):  # nobody sees more by signing out
+        CatalogueDesk(desk._state, net.house.book, desk.harvests.shelf, PUBLIC).public_file("ttl")
+    public = CatalogueDesk(desk._state, net.house.book, desk.harvests.shelf, PUBLIC).public_standing(numbers=True)
+    assert [head.patients for one in public if one.edition for head in one.edition.sites] == [None, None]
+    assert told(desk)  # the holder of the key sees all
+
+
+def test_who_sees_the_own_site_sees_that_one_alone(
+    harvested: tuple[Network, CatalogueDesk], researcher: CatalogueDesk
+) -> None:
+    net, _ = harvested
+    beside(net.house.book).set_sight(Role.RESEARCHER, Sight.OWN)
+    assert told(researcher) == [] and researcher.search("").total == 0  # of no site
+    with pytest.raises(NotAllowed):
+        researcher.file("ttl")
+    researcher._state.seats.put(researcher.actor.account_id or 0, "brest")
+    found = researcher.search("creatinine").things[0]
+    assert [cell.member for cell in found.cells] == ["brest"] and found.sites == 1
+    assert researcher.search("", member="angers").total == 0 < researcher.search("", member="brest").total
+    assert {row[0] for row in researcher.coverage()} == {"brest"}
+    patients = {one.member.id: one.edition.sites[0].patients for one in researcher.standing() if one.edition}
+    assert patients["angers"] is None and patients["brest"] is not None
+    assert [one.member.id for one in researcher.compared()] == ["brest"]
+    assert [base.partition("/CHU")[0] for base in checked(researcher.file("ttl"))] == ["https://brest.example.org"]
+
+
+def test_who_has_not_signed_the_charter_sees_no_catalogue(
+    harvested: tuple[Network, CatalogueDesk], researcher: CatalogueDesk
+) -> None:
+    rules = beside(harvested[0].house.book)
+    rules.publish(CharterKind.USER, "Ask for care's sake.", "boss")
+    try:
+        for look in (researcher.standing, lambda: researcher.search(""), lambda: researcher.file("ttl"),
+                     lambda: researcher.thing("code", "CIM10:I50.0"), lambda: researcher.history("angers")):  # fmt: skip
+            with pytest.raises(NotAllowed, match="charter"):
+                look()
+        rules.sign(CharterKind.USER, 1, "researcher", "")
+        assert told(researcher)
+    finally:
+        for table in ("charter", "signature"):
+            rules.db.write(f"DELETE FROM {table}")
 
 
 def test_a_site_that_lacks_a_setting_says_which(tmp_path: Path) -> None:

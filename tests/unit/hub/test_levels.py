@@ -17,8 +17,9 @@ from estran.hub.agent.relaying import _answer
 from estran.hub.agent.rules import Rules, write_rules
 from estran.hub.desk import HubDesk
 from estran.hub.gathering import Gathered, SiteAnswer, Total, gather
+from estran.hub.governance import Sight, beside
 from estran.hub.harvest import CatalogueDesk, shelf_of
-from estran.projects.actors import KEY_HOLDER
+from estran.projects.actors import KEY_HOLDER, Role
 from estran.projects.gate import Shown
 from estran.state import AuditFilter, StateDatabase
 
@@ -188,6 +189,12 @@ def test_catalogues_cross_two_levels(nation: Nation, tmp_path: Path) -> None:
         ("west", "Brest"),
     ]
     assert top.file("ttl").count(b"a dcat:Catalog") == 2
+    beside(nation.west.house.book).set_sight(Role.RESEARCHER, Sight.TOTAL)  # nobody sees more by way of a hub
+    top.harvest(["west"])
+    nation.net.run("west")
+    beside(nation.west.house.book).set_sight(Role.RESEARCHER, Sight.SITES)
+    last = next(one.last for one in top.standing() if one.member.id == "west")
+    assert last is not None and last.state == "refused" and "totals only" in last.said
 
 
 def test_no_site_is_told_of_below_the_floor_of_its_hub() -> None:

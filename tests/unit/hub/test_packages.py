@@ -38,7 +38,7 @@ def package(made: Pooling, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
     """What a site packs, before it signs it."""
     folder, found = tmp_path_factory.mktemp("package") / "content", dict[str, Any]()
 
-    def packed(content: Path, manifest: dict[str, Any], *rest: Any) -> tuple[bytes, str]:
+    def packed(content: Path, manifest: dict[str, Any], *rest: Any) -> tuple[Path, str]:
         shutil.copytree(content, folder)
         found.update(manifest)
         return delivery.pack(content, manifest, *rest)
@@ -79,7 +79,7 @@ def test_what_was_not_agreed_is_not_taken(
 def test_a_manifest_of_another_shape_stops_no_pass(
     made: Pooling, monkeypatch: pytest.MonkeyPatch, field: str, value: Any
 ) -> None:
-    def packed(folder: Path, manifest: dict[str, Any], *rest: Any) -> tuple[bytes, str]:
+    def packed(folder: Path, manifest: dict[str, Any], *rest: Any) -> tuple[Path, str]:
         return delivery.pack(folder, manifest | ({field: value} if manifest["member"] == "angers" else {}), *rest)
 
     monkeypatch.setattr(agent, "pack", packed)

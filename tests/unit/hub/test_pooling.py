@@ -31,8 +31,10 @@ from tests.unit.opposing import oppose
 from tests.unit.projects.opened import opened, step
 
 from estran.hub.agent import pooling as agent
+from estran.hub.agent.membership import Local
 from estran.hub.agent.rules import Rules, SiteRules
-from estran.hub.pooling import delivery, handing
+from estran.hub.governance import Governance, beside
+from estran.hub.pooling import delivery, handing, pieces
 from estran.hub.pooling.desk import PoolDesk
 from estran.hub.pooling.keeper import PoolKeeper
 from estran.hub.pooling.keys import PoolKeys
@@ -40,6 +42,7 @@ from estran.model.errors import NotAllowed, UsageError
 from estran.projects import rights
 from estran.projects.actors import Actor, Role
 from estran.projects.datamarts.shelf import Datamarts
+from estran.projects.following import NewsKind
 from estran.projects.workspaces.spaces import provide
 from estran.release.pooled import PoolKey
 from estran.release.rekey import ProjectKey
@@ -145,7 +148,7 @@ def _texts(path: Path) -> bytes:
 
 
 def test_it_is_set_aside_with_the_reason(made: Pooling, monkeypatch: pytest.MonkeyPatch) -> None:
-    def packed(folder: Path, manifest: dict[str, Any], *rest: Any) -> tuple[bytes, str]:
+    def packed(folder: Path, manifest: dict[str, Any], *rest: Any) -> tuple[Path, str]:
         if manifest["member"] == "brest":
             manifest["member"] = "tours"
         else:
@@ -170,12 +173,12 @@ def test_a_site_decides(made: Pooling, monkeypatch: pytest.MonkeyPatch) -> None:
     places = made.net.places | {
         name: dataclasses.replace(made.net.places[name], given=SiteRules(rules)) for name, rules in strict.items()
     }
-    monkeypatch.setattr(delivery, "MOST", 10)
+    monkeypatch.setattr(agent, "WHOLE", 10)
     dataclasses.replace(made.net, places=places).run(*SITES)
     found = states(made, pool)
     assert found["angers"][0] == "approval", "by default somebody of the site says yes first"
     assert found["brest"] == ("refused", "The rules of this site do not allow its datamarts to be pooled.")
-    assert found["tours"][0] == "refused" and "larger than a message may be" in found["tours"][1]
+    assert found["tours"][0] == "refused" and "larger than may be sent" in found["tours"][1]
     monkeypatch.undo()
     made.keeper.close(pool, "end")
     made.net.run(*SITES)  # hears the end
@@ -276,6 +279,113 @@ def test_who_objects_or_is_erased_vanishes_and_the_site_hears_so(
     assert made.keeper.gather(pool).taken == ["tours"]
     assert len(patients(made.mart(number_of(made, pool)), "tours")) == len(after)
     assert sorted(part.state for part in made.keeper.book.parts(pool)) == [*["accepted"] * 3, "superseded"]
+
+
+def test_of_a_site_that_says_nothing_the_operator_hears_once(made: Pooling, shared: str) -> None:
+    hub, state, book = made.net.house.book, made.hub.state, made.keeper.book
+    operator = state.accounts.find("hub_operator")
+    assert operator is not None
+    desk, found = PoolDesk(state, hub, book, Actor.of(operator)), made.keeper.find(shared)
+    made.net.run(*SITES)
+    made.keeper.ask_who_left(shared, "brest")
+    assert made.keeper.gather(shared).silent == [] and desk.silent([found]) == {}
+    yesterday = (
+        "UPDATE job SET created = created - 90000 WHERE kind = 'pool-life' AND member = 'brest' AND state = 'queued'"
+    )
+    assert hub.db.write(yesterday) == 1
+    assert desk.silent([found]) == {}, "it spoke since"
+    hub.db.write("UPDATE job SET answered = answered - 172800 WHERE kind = 'pool-life' AND member = 'brest'")
+    book.db.write("UPDATE part SET at = at - 172800 WHERE member = 'brest'")
+    assert [made.keeper.gather(shared).silent for _ in range(2)] == [["brest"]] * 2
+    told = [one for one in state.news.recent(operator.id) if one.kind == NewsKind.SILENT]
+    assert [one.said for one in told] == [f"{shared} brest"], "once"
+    assert [one.account_id for one in state.notices.waiting() if "brest" in one.text].count(operator.id) == 1
+    sheet = desk.one(shared)
+    assert sheet is not None and [one.member for one in sheet.sites if one.silent] == ["brest"]
+    rules = Governance(state, hub, beside(hub), Actor.of(operator))
+    rules.set_silence(48)
+    assert desk.silent([found]) == {} and rules.silence() == 48
+    with pytest.raises(UsageError, match="8760"):
+        rules.set_silence(0)
+    rules.set_silence(24)
+    made.net.run("brest")
+    assert desk.silent([found]) == {}
+
+
+def test_a_large_package_comes_in_pieces_and_goes_on_where_it_was_cut(
+    made: Pooling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (delivery, agent, pieces):
+        monkeypatch.setattr(module, "PIECE", 4_000)
+    hub, place = made.net.house.book, made.net.places["angers"]
+    pool = made.ask("umol/L", "angers")
+    made.net.run("angers")
+    (first,) = [job for job in hub.jobs_of_kind("pool") if job.body["pool"] == pool]
+    kept, count = place.folder / "pools" / f"{pool}.parcel", len(first.answer["pieces"])
+    assert count > 2 and [len(one.data) for one in hub.files(first.id, "answer")] == [4_000]
+    assert kept.stat().st_size > 4_000 * (count - 1) and kept.stat().st_mode & 0o77 == 0
+    assert made.keeper.gather(pool).taken == [], "the others are asked for"
+
+    class Cut(Local):
+        left = 3
+
+        def carry(self, path: str, data: bytes) -> bytes:
+            Cut.left -= path.startswith("/task/result")
+            if Cut.left < 0:
+                raise ConnectionError("cut off")
+            return made.net.local().carry(path, data)
+
+    broken = made.net.agent("angers", Cut(lambda data: data))
+    with pytest.raises(ConnectionError):
+        broken.once()
+    broken.close()
+    came = [job for job in hub.jobs_of_kind("pool-life") if job.body.get("of") == first.id and job.state == "ok"]
+    assert len(came) == 3 or count < 5
+    assert made.keeper.gather(pool).taken == []
+    made.net.run("angers")
+    answered = {job.id: job.answered for job in hub.jobs_of_kind("pool-life") if job.body.get("of") == first.id}
+    assert len(answered) == count - 1 and all(answered[job.id] == job.answered for job in came), "nothing is sent twice"
+    done = made.keeper.gather(pool)
+    assert done.taken == ["angers"] and done.datamart is not None
+    assert not any(hub.files(job, "answer") for job in (first.id, *answered))
+    made.net.run("angers")
+    assert not kept.exists(), "the site drops it once it is taken"
+    made.keeper.close(pool, "end")
+
+
+@pytest.mark.parametrize("how", ["gone", "changed", "unlisted", "no hub that takes pieces"])
+def test_a_package_of_which_a_piece_is_wrong_is_set_aside(
+    made: Pooling, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    for module in (delivery, agent, pieces):
+        monkeypatch.setattr(module, "PIECE", 40_000)
+    monkeypatch.setattr(agent, "MOST", 30_000)
+    hub, pool = made.net.house.book, made.ask("umol/L", "angers")
+    if how.startswith("no hub"):
+        hub.db.write(
+            "UPDATE job SET body = json_remove(body, '$.pieces') WHERE json_extract(body, '$.pool') = ?", (pool,)
+        )
+    made.net.run("angers")
+    (first,) = [job for job in hub.jobs_of_kind("pool") if job.body["pool"] == pool]
+    if how.startswith("no hub"):
+        assert first.state == "refused" and "larger than may be sent" in first.said
+    else:
+        if how == "unlisted":
+            hub.db.write("UPDATE job SET answer = json_set(answer, '$.pieces', 'all') WHERE id = ?", (first.id,))
+        else:
+            assert made.keeper.gather(pool).taken == []
+            kept = made.net.places["angers"].folder / "pools" / f"{pool}.parcel"
+            if how == "gone":
+                kept.unlink()
+            made.net.run("angers")
+            if how == "changed":
+                hub.db.write(
+                    "UPDATE file SET data = zeroblob(9) WHERE job IN (SELECT id FROM job WHERE json_extract(body, '$.of') = ?)",
+                    (first.id,),
+                )
+        said = {"gone": "cannot be had", "changed": "not the one that was listed", "unlisted": "lists no pieces"}[how]
+        assert said in made.keeper.gather(pool).quarantined["angers"]
+    made.keeper.close(pool, "end")
 
 
 def test_a_clock_that_was_put_back_withdraws_no_wish() -> None:

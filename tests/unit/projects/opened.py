@@ -27,7 +27,9 @@ def key(place: int = 1) -> int:
     return space_key(f"{YEAR}-{place:03}")
 
 
-def opened(state: StateDatabase, team: Sequence[int], *, cohort: str = "{}", **asked: Any) -> str:
+def opened(
+    state: StateDatabase, team: Sequence[int], *, cohort: str = "{}", title: str = "Essai", place: str = "Rennes", **asked: Any
+) -> str:
     """The number of a project that is open, its lead first in the team, everybody having signed."""
     version = state.cohorts.save(team[0], "Heart failure", cohort, "", 1, 120)
     counted = {"version_id": version.id, "cohort": "Heart failure", "version": version.number, "total": 120, "snapshot": 1}
@@ -41,7 +43,7 @@ def opened(state: StateDatabase, team: Sequence[int], *, cohort: str = "{}", **a
         *((member, "sign", {"charter": True}) for member in team), (team[0], "accept", {"reason": "Right."}),
         (team[0], "open", {}),
     ]  # fmt: skip
-    first = {"title": "Essai", "kind": "research", "sites": ["Rennes"], "members": list(team[1:]), "call": None, "lead": team[0]}
+    first = {"title": title, "kind": "research", "sites": [place], "members": list(team[1:]), "call": None, "lead": team[0]}
     with writing(state.engine) as connection:
         number = _next_number(connection, YEAR)
         made = connection.execute(project.insert().values(number=number, created=now())).inserted_primary_key

@@ -19,11 +19,12 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from pyroaring import BitMap
 
 from estran.exchange.tables import files_as_views
-from estran.exchange.whole import passing_folder
+from estran.exchange.whole import flush, passing_folder
 from estran.hub.agent.ledger import Answer, Job
 from estran.hub.agent.place import AgentSite, Place
 from estran.hub.pooling.agreement import Schema, agreement_refusal, schema_of, units_of
-from estran.hub.pooling.delivery import KIND, PARCEL, Asked, Manifest, pack, pack_ids
+from estran.hub.pooling.delivery import KIND, MOST, PARCEL, PIECE, WHOLE, Asked, Manifest, pack, pack_ids, size_of
+from estran.hub.pooling.pieces import ASKED, PIECES, digests, piece
 from estran.hub.pooling.rekeying import note_ids, rekeyed_sql, write_sorted
 from estran.hub.wire import File
 from estran.model.errors import NotAllowed, UsageError
@@ -129,7 +130,8 @@ def _sent(place: Place, site: AgentSite, asked: Asked, chosen: _Chosen) -> Answe
         content.mkdir()
         counts = _write(place, site, chosen, asked, content, scratch)
         manifest = _manifest(place, site, asked, chosen, counts)
-        data, signature = pack(content, manifest, place.identity.key, asked.key)
+        sealed, signature = pack(content, manifest, place.identity.key, asked.key)
+        data, listed = _first(place, asked, sealed)
     members = (BitMap.deserialize(row.members) - chosen.gone) | _kept(place, asked.pool).people
     _keep(place, replace(
         _kept(place, asked.pool), project=row.project, recipient=row.recipient, key=asked.key.public_bytes_raw().hex(),
@@ -138,7 +140,27 @@ def _sent(place: Place, site: AgentSite, asked: Asked, chosen: _Chosen) -> Answe
     texts = frozenset({"texts"} if chosen.held.texts else set())
     uses = holding.uses(site.state, row.project, row.recipient) | _HUB | {"genetic"} | texts
     rights.register(site.state, recipient_of(place, asked.pool), "hub", uses, version)
-    return Answer("ok", "", _body(asked.pool, manifest, signature), (File(PARCEL, data),))
+    return Answer("ok", "", _body(asked.pool, manifest, signature) | listed, (File(PARCEL, data),))
+
+
+def _first(place: Place, asked: Asked, sealed: Path) -> tuple[bytes, dict[str, Any]]:
+    """What goes with the answer: the package, or its first piece and the digests of all; then the rest stays here, sealed to
+    the hub, until it has taken it. UsageError when it is too large."""
+    kept = _parcel(place, asked.pool)
+    kept.unlink(missing_ok=True)
+    if size_of(sealed, WHOLE if asked.pieces else MOST) <= PIECE or not asked.pieces:
+        return sealed.read_bytes(), {}
+    listed = digests(sealed)
+    sealed.chmod(0o600)
+    flush(sealed)
+    sealed.replace(kept)
+    with kept.open("rb") as stream:
+        return stream.read(PIECE), {PIECES: listed}
+
+
+def _parcel(place: Place, pool_id: str) -> Path:
+    """Where a package lies that is sent in pieces."""
+    return place.folder / _FOLDER / f"{pool_id}.parcel"
 
 
 def _body(pool_id: str, manifest: Manifest, signature: str) -> dict[str, Any]:
@@ -231,6 +253,22 @@ def _withdrawals(place: Place, site: AgentSite, kept: Sent, job: Job) -> Answer:
     return Answer("ok", "", _body(kept.pool, manifest, signature), (File(PARCEL, data),))
 
 
+def _piece(place: Place, site: AgentSite, kept: Sent, job: Job) -> Answer:
+    """One more piece of the package that was sent last."""
+    number, digest = job.body.get("number"), str(job.body.get("sha256"))
+    data = piece(_parcel(place, kept.pool), digest, number) if isinstance(number, int) and number > 0 else None
+    if data is None:
+        return Answer("refused", "This package is not here any more: it was sent anew, or taken.")
+    return Answer("ok", "", {"pool": kept.pool, "number": number}, (File(PARCEL, data),))
+
+
+def _taken(place: Place, site: AgentSite, kept: Sent, job: Job) -> Answer:
+    """The hub has the package: what was kept of it goes, unless a newer one lies there."""
+    if piece(_parcel(place, kept.pool), str(job.body.get("first")), 0) is not None:
+        _parcel(place, kept.pool).unlink()
+    return Answer("ok", "", {"pool": kept.pool})
+
+
 def _carried_out(place: Place, site: AgentSite, kept: Sent, job: Job) -> Answer:
     """The hub took them out: what was owed for them is acknowledged."""
     done = [one for one in map(str, job.body.get("jobs", ())) if one in kept.owed]
@@ -247,6 +285,7 @@ def _destroyed(place: Place, site: AgentSite, kept: Sent, job: Job) -> Answer:
     if not isinstance(certificate, dict):
         raise UsageError("The end of a pool comes with a certificate.")
     _keep(place, replace(kept, members="", owed={}, certificate=certificate))
+    _parcel(place, kept.pool).unlink(missing_ok=True)
     if any(one.name == name for one in site.state.rights.recipients()):
         rights.end(site.state, name)
     own = {
@@ -256,7 +295,9 @@ def _destroyed(place: Place, site: AgentSite, kept: Sent, job: Job) -> Answer:
     return Answer("ok", "", {"pool": kept.pool, "certificate": own})
 
 
-_DUTIES = {"withdrawals": _withdrawals, "withdrawn": _carried_out, "destroyed": _destroyed}
+_DUTIES = {
+    "withdrawals": _withdrawals, "withdrawn": _carried_out, "destroyed": _destroyed, ASKED: _piece, "taken": _taken,
+}  # fmt: skip
 
 
 def recipient_of(place: Place, pool_id: str) -> str:

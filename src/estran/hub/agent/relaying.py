@@ -7,6 +7,7 @@ when the one above it does; a list of the networks it came through refuses circl
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import time
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from estran.hub.agent.rules import Rules
 from estran.hub.book import HubBook, Question
 from estran.hub.catalogues import CatalogueBook
 from estran.hub.gathering import Gathered, Inner, SiteAnswer, Total, advance, gather
+from estran.hub.governance import GovernanceBook
 from estran.hub.wire import File
 from estran.model.errors import NotAllowed, UsageError
 from estran.projects.actors import Actor
@@ -56,6 +58,7 @@ def count(place: Place, job: Job) -> Answer | None:
     rules, site, actor = _willing(place, job)
     query = question_json.from_object(job.body.get("cohort"))
     with _book(site) as book:
+        rules = _bound(book, rules)
         path, number = _path(book, job), question_of(place, job)
         if book.question(number) is None:
             said = question_json.dumps(query)
@@ -74,9 +77,9 @@ def count(place: Place, job: Job) -> Answer | None:
 def catalogue(place: Place, job: Job) -> Answer:
     """The last valid catalogues of a hub's own sites; nothing is asked on, the hub harvests by its own clock."""
     rules, site, actor = _willing(place, job)
-    if rules.detail != "sites":
-        raise NotAllowed("This hub tells of its sites in totals only.")
     with _book(site) as book:
+        if _bound(book, rules).detail != "sites":
+            raise NotAllowed("This hub tells of its sites in totals only.")
         path = _path(book, job)
         permit(site.state, actor, Action.HUB_CATALOGUE, Target(f"catalogues for {place.membership.network}"))
         shelf = CatalogueBook(Path(book.db.path).parent)
@@ -111,6 +114,15 @@ def _willing(place: Place, job: Job) -> tuple[Rules, AgentSite, Actor]:
     if not found:
         raise NotAllowed("The rules of this site do not allow this kind of question.")
     return found[0][1], place.site, place.actor
+
+
+def _bound(book: HubBook, rules: Rules) -> Rules:
+    """The rules of a hub, no wider than what its network lets its own people see: totals where a role sees no more."""
+    own = GovernanceBook(Path(book.db.path).parent)
+    try:
+        return rules if own.sees_all() else dataclasses.replace(rules, detail="total")
+    finally:
+        own.close()
 
 
 def _path(book: HubBook, job: Job) -> list[str]:

@@ -27,20 +27,24 @@ KIND, LIFE = "pool", "pool-life"  # kinds of jobs
 PARCEL = "parcel"  # the file of an answer
 MANIFEST, IDS = "manifest.json", "withdrawn.json"
 VERSION = 1
-MOST = 250 * 2**20  # bytes of a package: with the message around it, below what a hub takes
-_MOST_OPEN = 2 * MOST  # bytes of what is in it: Parquet is compressed already
+MOST = 250 * 2**20  # bytes of a package in one message: with what is around it, below what a hub takes
+PIECE = 32 * 2**20  # bytes of a piece of a package
+WHOLE = 8 * 2**30  # bytes of a package in pieces
+_MOST_OPEN = 2 * WHOLE  # bytes of what is in it: Parquet is compressed already
 Manifest = dict[str, Any]
 _SIGNED = b"estran-pool-1\n"
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What a hub asks of a site: the datamart of its own project `project`, as agreed, sealed to `key`."""
+    """What a hub asks of a site: the datamart of its own project `project`, as agreed, sealed to `key`; `pieces` when it takes
+    packages in pieces, as hubs of earlier releases do not."""
 
     pool: str
     project: str
     agreed: SpecFile
     key: X25519PublicKey
+    pieces: bool = False
 
     @classmethod
     def read(cls, body: dict[str, Any]) -> Asked:
@@ -52,11 +56,11 @@ class Asked:
             raise UsageError("The hub asks for a pool in a way that cannot be read.") from None
         if not pool.isalnum() or len(pool) > 64:
             raise UsageError("A pool is named by letters and digits.")
-        return cls(pool, project, read_spec(body.get("agreed")), key)
+        return cls(pool, project, read_spec(body.get("agreed")), key, body.get("pieces") is True)
 
 
-def pack(folder: Path, manifest: Manifest, signer: Ed25519PrivateKey, recipient: X25519PublicKey) -> tuple[bytes, str]:
-    """The folder with its manifest, sealed, and the signature of the manifest; UsageError when it is too large."""
+def pack(folder: Path, manifest: Manifest, signer: Ed25519PrivateKey, recipient: X25519PublicKey) -> tuple[Path, str]:
+    """The folder with its manifest, sealed beside it, and the signature of the manifest."""
     files = [
         {"path": path.relative_to(folder).as_posix(), "bytes": path.stat().st_size, "sha256": sha256(path)}
         for path in sorted(folder.rglob("*")) if path.is_file()
@@ -66,18 +70,22 @@ def pack(folder: Path, manifest: Manifest, signer: Ed25519PrivateKey, recipient:
     sealed = folder.with_name(f"{folder.name}.parcel")
     with parcel.whole_file(sealed) as stream:
         parcel.seal(folder, stream, recipient)
-    if sealed.stat().st_size > MOST:
+    return sealed, base64.b64encode(signer.sign(_SIGNED + said)).decode()
+
+
+def size_of(sealed: Path, most: int) -> int:
+    """Bytes of a package; UsageError when they are more than `most`."""
+    size = sealed.stat().st_size
+    if size > most:
         raise UsageError(
-            f"The package of {sealed.stat().st_size >> 20} MiB is larger than a message may be ({MOST >> 20} MiB).",
+            f"The package of {size >> 20} MiB is larger than may be sent ({most >> 20} MiB).",
             hint="pool fewer variables, or one project per part",
         )
-    return sealed.read_bytes(), base64.b64encode(signer.sign(_SIGNED + said)).decode()
+    return size
 
 
-def unpack(data: bytes, signature: str, signer: Ed25519PublicKey, key: X25519PrivateKey, folder: Path) -> Manifest:
+def unpack(sealed: Path, signature: str, signer: Ed25519PublicKey, key: X25519PrivateKey, folder: Path) -> Manifest:
     """Open a package into a folder: its manifest, once seal, signature and every file are right; InputRefused otherwise."""
-    sealed = folder.with_name(f"{folder.name}.parcel")
-    sealed.write_bytes(data)
     parcel.open_parcel(sealed, key, folder, _MOST_OPEN)
     try:
         said = (folder / MANIFEST).read_bytes()
@@ -102,7 +110,9 @@ def pack_ids(
         folder = scratch / "content"
         folder.mkdir()
         (folder / IDS).write_bytes(orjson.dumps(sorted(ids)))
-        return pack(folder, manifest, signer, to)
+        sealed, signature = pack(folder, manifest, signer, to)
+        size_of(sealed, MOST)
+        return sealed.read_bytes(), signature
 
 
 def read_ids(folder: Path) -> list[str]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from estran.hub.book import HubBook, JobRecord
-from estran.hub.governance import Sight, beside
+from estran.hub.governance import Sight, beside, silence_of
 from estran.hub.pooling.book import Copy, Part, Pool, PoolBook
 from estran.hub.pooling.delivery import KIND
 from estran.hub.pooling.differences import Cell, from_object
+from estran.hub.pooling.silence import Silence, asked_who_left, silent
 from estran.projects.actors import Actor
 from estran.projects.audit import permit
 from estran.projects.life.opening import project_of
@@ -21,7 +24,8 @@ from estran.state import StateDatabase
 @dataclass(frozen=True)
 class SiteState:
     """One site of a pool. `state`: waiting, approval, refused, unsupported, failed, expired, answered (not looked at yet),
-    accepted, quarantined, left (the network), destroyed; `part` what of it is in the pool now, `withdrawn` how many lists of patients it took back."""
+    accepted, quarantined, left (the network), destroyed; `part` what of it is in the pool now, `withdrawn` how many lists of
+    patients it took back, `silent` since when it has not said whom it takes back, where that is too long."""
 
     member: str
     name: str
@@ -30,6 +34,7 @@ class SiteState:
     said: str
     part: Part | None
     withdrawn: int
+    silent: dt.datetime | None
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,16 @@ class PoolDesk:
         permit(self._state, self.actor, Action.POOLS, Target("pools", self.actor.account_id))
         return [one for one in self._book.pools() if decide(self.actor, Action.POOLS, self._target(one)).allowed]
 
+    def silent(self, pools: Sequence[Pool]) -> dict[str, list[str]]:
+        """Names of the sites that have been silent for too long, by pool; no look of its own, it stands beside them."""
+        asked, limit, now = asked_who_left(self._hub), silence_of(self._hub), time.time()
+        quiet = {one.id: silent(asked, self._book, one, limit, now) for one in pools}
+        return {pool: [self._name(member) for member in sorted(sites)] for pool, sites in quiet.items() if sites}
+
+    def _name(self, member: str) -> str:
+        found = self._hub.member(member)
+        return member if found is None else found.name
+
     def one(self, pool: str) -> PoolSheet | None:
         """One of them; None when there is none of this id."""
         found = self._book.find(pool)
@@ -85,8 +100,10 @@ class PoolDesk:
             return None
         permit(self._state, self.actor, Action.POOLS, self._target(found))
         jobs = [job for job in self._hub.jobs_of_kind(KIND) if job.body.get("pool") == found.id]
+        quiet = silent(asked_who_left(self._hub), self._book, found, silence_of(self._hub), time.time())
         sites = tuple(
-            self._site(found, member, project, jobs) for member, project in self._book.sites(found.id).items()
+            self._site(found, member, project, jobs, quiet.get(member))
+            for member, project in self._book.sites(found.id).items()
         )
         cells = from_object(found.differences.get("cells", ()))
         return PoolSheet(
@@ -109,7 +126,9 @@ class PoolDesk:
         mine = self.actor.account_id is not None and self.actor.account_id in team
         return Target(f"pool:{pool.id}", self.actor.account_id if mine else -1)
 
-    def _site(self, pool: Pool, member: str, project: str, jobs: Sequence[JobRecord]) -> SiteState:
+    def _site(
+        self, pool: Pool, member: str, project: str, jobs: Sequence[JobRecord], quiet: Silence | None
+    ) -> SiteState:
         parts = [part for part in self._book.parts(pool.id) if part.member == member]
         known = {part.job: part for part in parts}
         job = next((one for one in reversed(jobs) if one.member == member), None)
@@ -121,10 +140,10 @@ class PoolDesk:
             state, said = "left", gone.said
         if pool.state == "closed" and state == "accepted":
             state = "destroyed"
-        name = self._hub.member(member)
         taken = sum(one.member == member and bool(one.ids) for one in self._book.withdrawals(pool.id))
         inside = next((part for part in parts if part.state == "accepted"), None)
-        return SiteState(member, member if name is None else name.name, project, state, said, inside, taken)
+        since = None if quiet is None else quiet.since
+        return SiteState(member, self._name(member), project, state, said, inside, taken, since)
 
 
 _OPEN = {"queued": "waiting", "taken": "waiting", "ok": "answered"}

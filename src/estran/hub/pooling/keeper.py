@@ -30,10 +30,12 @@ from estran.hub.pooling.agreement import readable
 from estran.hub.pooling.assembling import Manifest
 from estran.hub.pooling.book import Part, Pool, PoolBook, Withdrawal, new_id
 from estran.hub.pooling.copies import Copies, certificate_of
-from estran.hub.pooling.delivery import KIND, LIFE, PARCEL, read_ids, unpack
+from estran.hub.pooling.delivery import KIND, LIFE, read_ids, unpack
 from estran.hub.pooling.handing import LINKS, Handing
 from estran.hub.pooling.keys import PoolKeys
+from estran.hub.pooling.pieces import Pieces
 from estran.hub.pooling.rekeying import write_sorted
+from estran.hub.pooling.silence import warn
 from estran.hub.pooling.taking import Delivered, check, partition
 from estran.model.errors import EstranError, InputRefused, UsageError
 from estran.projects.audit import permit
@@ -53,11 +55,13 @@ _DESTROYED = "The site holds the certificate that this pool was destroyed."
 
 @dataclass(frozen=True)
 class Gathered:
-    """What one pass did: sites taken, sites set aside with the reason, patients that left, the datamart that it made."""
+    """What one pass did: sites taken, sites set aside with the reason, patients that left, sites that have been silent for
+    too long, the datamart that it made."""
 
     taken: list[str] = field(default_factory=list)
     quarantined: dict[str, str] = field(default_factory=dict)
     withdrawn: dict[str, int] = field(default_factory=dict)
+    silent: list[str] = field(default_factory=list)
     datamart: int | None = None
     closed: bool = False
 
@@ -120,7 +124,13 @@ class PoolKeeper:
             if (not sites or one[0] in sites) and one[0] in active - waiting
         ]  # fmt: skip
         for member, project in asked:
-            body = {"pool": found.id, "project": project, "key": found.key, "agreed": found.agreed.canonical()}
+            body = {
+                "pool": found.id,
+                "project": project,
+                "key": found.key,
+                "agreed": found.agreed.canonical(),
+                "pieces": True,
+            }
             self._hub.add_job(None, member, KIND, body, now, now + _JOB_LIFE)
         return [member for member, _ in asked]
 
@@ -220,9 +230,10 @@ class PoolKeeper:
             self._tell(pool)
             raise
         self._tell(pool)
+        silent = warn(self._site.state, self._site.settings, self._hub, self.book, pool)
         if trouble:
             raise trouble[0]
-        return Gathered(sorted(done.taken), done.quarantined, done.withdrawn, made)
+        return Gathered(sorted(done.taken), done.quarantined, done.withdrawn, silent, made)
 
     @staticmethod
     def _tried(work: Callable[[], None], trouble: list[Exception]) -> None:
@@ -249,6 +260,8 @@ class PoolKeeper:
         try:
             if job.member not in self._active():
                 raise InputRefused(_LEFT)
+            if not self._pieces(pool, job).come(_JOB_LIFE):
+                return
             with self._unpacked(pool, keys, job) as given, _readable():
                 _expect(pool, self._hub.meta("network"), job, given.manifest, "tables")
                 self._expect_newer(pool, job, given.manifest)
@@ -264,19 +277,22 @@ class PoolKeeper:
         part = Part(job.id, pool.id, job.member, time.time(), _moment(manifest), "accepted", "", place, manifest)
         for old in self.book.accept(part):
             self._copies.remove(pool.id, old.folder, f"superseded by what the site sent on {manifest['made'][:10]}")
-        self._hub.give_up(job.id)
+        self._pieces(pool, job).done()
         done.taken.append(job.member)
+
+    def _pieces(self, pool: Pool, job: JobRecord) -> Pieces:
+        return Pieces(self._hub, job, self._jobs(LIFE, pool.id))
 
     @contextmanager
     def _unpacked(self, pool: Pool, keys: PoolKeys, job: JobRecord) -> Iterator[Delivered]:
         member = self._hub.member(job.member)
-        data = next((one.data for one in self._hub.files(job.id, "answer") if one.name == PARCEL), None)
-        if data is None or member is None or member.public is None:
+        if member is None or member.public is None:
             raise InputRefused("The answer holds no package.")
         with passing_folder(self.folder / pool.id / "scratch") as scratch:
-            content = scratch / "content"
+            content, sealed = scratch / "content", scratch / "content.parcel"
             content.mkdir()
-            manifest = unpack(data, str(job.answer.get("signature", "")), member.public.key, keys.box, content)
+            self._pieces(pool, job).write(sealed)
+            manifest = unpack(sealed, str(job.answer.get("signature", "")), member.public.key, keys.box, content)
             yield Delivered(content, manifest, pool.agreed.frozen())
 
     def _expect_newer(self, pool: Pool, job: JobRecord, manifest: Manifest) -> None:
@@ -287,14 +303,14 @@ class PoolKeeper:
     def _set_aside(self, pool: Pool, job: JobRecord, said: str) -> None:
         """Keep a package that is not taken, still sealed, with the reason."""
         place = f"quarantine/{job.id}.parcel"
-        data = next((one.data for one in self._hub.files(job.id, "answer") if one.name == PARCEL), b"")
+        pieces = self._pieces(pool, job)
         self.book.copy(pool.id, "quarantine", place)
         path = self.folder / pool.id / place
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        path.write_bytes(data)
+        pieces.keep(path)
         path.chmod(0o600)
         self.book.quarantine(Part(job.id, pool.id, job.member, time.time(), "", "quarantined", said, "", {}))
-        self._hub.give_up(job.id)
+        pieces.done()
 
     # Who left
 

@@ -1,6 +1,7 @@
 """What is held here, as HealthDCAT-AP for programs: of the site, or of all sites of the network that it keeps.
 
-Open to everybody where the setting `catalogue_public` says so, else to those who may see the catalogue.
+Open to everybody where the setting `catalogue_public` says so, and the rules of the network show each site's numbers to
+every role; else to those who may see the catalogue.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import Response
 
+from estran.hub.governance import beside
 from estran.hub.harvest import CatalogueDesk
 from estran.model.errors import UsageError
 from estran.portal.visitor import room_of, visitor
@@ -51,9 +53,9 @@ def json_ld(request: Request) -> Response:
 
 
 def _answer(request: Request, syntax: Syntax) -> Response:
-    room = room_of(request)
+    room, hub = room_of(request), request.app.state.hub
     try:
-        if room.site.settings.catalogue_public:
+        if room.site.settings.catalogue_public and (hub is None or beside(hub).sees_all()):
             published: Published = request.app.state.public_catalogue
             data = published.file(syntax, _state(request), lambda: _made(request, PUBLIC, Action.CONCEPTS, syntax))
         else:

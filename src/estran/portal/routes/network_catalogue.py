@@ -8,7 +8,8 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Form, HTTPException
 from fastapi.responses import HTMLResponse, Response
 
-from estran.hub.harvest import PAGE, Standing
+from estran.hub.catalogues import Standing
+from estran.hub.harvest import PAGE
 from estran.model.errors import UsageError
 from estran.portal.reasons import told
 from estran.portal.visitor import Poster, Reader, Visitor
@@ -26,7 +27,7 @@ def _page(
     who: Visitor, q: str = "", kind: str = "", site: str = "", page: int = 0, status: int = 200, said: str = ""
 ) -> HTMLResponse:
     desk = who.catalogues
-    standing = desk.standing()
+    standing, view = desk.standing(), desk.view
     found = desk.search(q, kind, site, page)
     asked = {"q": q, "kind": kind, "site": site}
     further = {
@@ -36,8 +37,8 @@ def _page(
     }
     natures, coverage = _coverage(desk.coverage())
     return who.page(
-        "network_catalogue.html", status, standing=standing, holders=_holders(standing), found=found, asked=asked, page=page,
-        size=PAGE, further=further, natures=natures, coverage=coverage, said=said, days=desk.harvests.period / 86_400,
+        "network_catalogue.html", status, standing=standing, holders=_holders([one for one in standing if view.sees(one.member.id)]), found=found, asked=asked, page=page,
+        size=PAGE, further=further, natures=natures, coverage=coverage, said=said, days=desk.days, view=view,
     )  # fmt: skip
 
 
@@ -46,11 +47,10 @@ def _holders(standing: list[Standing]) -> list[tuple[str, str]]:
     return [(one.member.id, site.name) for one in standing if one.edition for site in one.edition.sites]
 
 
-def _coverage(rows: list[tuple[str, str, int]]) -> tuple[list[str], dict[tuple[str, str], dict[str, int]]]:
-    natures = sorted({nature for _, nature, _ in rows if nature != "document"})
+def _coverage(rows: list[tuple[str, str, str, int]]) -> tuple[list[str], dict[tuple[str, str], dict[str, int]]]:
+    natures = sorted({nature for _, _, nature, _ in rows if nature != "document"})
     found: dict[tuple[str, str], dict[str, int]] = {}
-    for place, nature, count in rows:
-        member, _, site = place.partition("\n")
+    for member, site, nature, count in rows:
         found.setdefault((member, site), {})[nature] = count
     return natures, found
 
@@ -61,19 +61,17 @@ def thing(who: Reader, kind: str, key: str) -> HTMLResponse:
     found = desk.thing(kind, key)
     if found is None:
         raise HTTPException(404)
-    standing = desk.harvests.standing()
     years = sorted({year for cell in found.cells for year, _ in cell.years})
-    return who.page("network_thing.html", thing=found, holders=_holders(standing), years=years)
+    return who.page("network_thing.html", thing=found, holders=_holders(desk.compared()), years=years, view=desk.view)
 
 
 @router.get("/network/sites/{member}")
 def site(who: Reader, member: str) -> HTMLResponse:
     desk = who.catalogues
-    history = desk.history(member)
-    found = next((one for one in desk.harvests.standing() if one.member.id == member), None)
+    history, found = desk.history(member), desk.site(member)
     if found is None:
         raise HTTPException(404)
-    return who.page("network_site.html", one=found, history=history)
+    return who.page("network_site.html", one=found, history=history, shown=desk.view.sees(member))
 
 
 @router.post("/network/catalogue/harvest")

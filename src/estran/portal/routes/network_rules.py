@@ -48,7 +48,7 @@ def _page(who: Visitor, status: int = 200, said: str = "") -> HTMLResponse:
     return who.page(
         "network_rules.html", status, said=said, charters=[last[kind] for kind in CharterKind if kind in last],
         signed={str(kind): desk.shelf.signed(kind, who.account.login) for kind in CharterKind},
-        sights=desk.sights() if may[Action.ASK_HUB] else {}, seats=desk.seats() if may[Action.ASK_HUB] else {},
+        sights=desk.sights() if may[Action.ASK_HUB] else {}, narrowed=not desk.shelf.sees_all(), silence=desk.silence(), seats=desk.seats() if may[Action.ASK_HUB] else {},
         signatures=desk.signatures() if may[Action.RUN_HUB] else [], kinds=list(CharterKind), choices=list(Sight),
         members=members, named={one.id: one.name for one in members}, own=who.desk.state.seats.of(who.account.id),
         people=sorted(one.login for one in who.desk.state.accounts.all() if one.role != Role.HUB) if may[Action.RUN_HUB] else [],
@@ -71,6 +71,11 @@ def sight(who: Poster, role: Text, sight: Text) -> Response:
 @router.post("/network/rules/seat")
 def seat(who: Poster, login: Text, member: Text = "") -> Response:
     return _done(who, _desk(who).seat, login, member)
+
+
+@router.post("/network/rules/silence")
+def silence(who: Poster, hours: Annotated[float, Form()]) -> Response:
+    return _done(who, _desk(who).set_silence, hours)
 
 
 @router.post("/network/rules/charter")
@@ -117,7 +122,8 @@ def _oppositions(who: Visitor) -> Oppositions:
 def _refused(who: Visitor, status: int = 200, said: str = "") -> HTMLResponse:
     moment = now()
     found = [{"notice": one, "late": one.late(moment)} for one in _oppositions(who).recent()]
-    return who.page("network_oppositions.html", status, found=found, said=said)
+    named = {one.id: one.name for one in who.request.app.state.hub.members("site")}
+    return who.page("network_oppositions.html", status, found=found, named=named, said=said)
 
 
 # For everybody
@@ -131,17 +137,17 @@ def public(request: Request, lang: str = "") -> Response:
         raise HTTPException(404)
     code = lang if lang in LANGUAGES else spoken_code(request)
     kept: Published = request.app.state.public_network
-    members = hub.members("site", active=True)
-    state = (code, tuple(one.id for one in members), request.app.state.catalogues.digest())
-    told = kept.file(code, state, lambda: _standing(request))
+    members, numbers = hub.members("site", active=True), site.settings.catalogue_public and beside(hub).sees_all()
+    state = (code, tuple(one.id for one in members), request.app.state.catalogues.digest(), numbers)
+    told = kept.file(code, state, lambda: _standing(request, numbers))
     projects, citizen = public_projects(site), beside(hub).charter(CharterKind.CITIZEN)
     text = render(
         "network_public.html", code, csrf="", theme="auto", site=hub.meta("name"), settings=site.settings, standing=told,
-        projects=projects, charter=citizen, open_catalogue=site.settings.catalogue_public,
+        projects=projects, charter=citizen, open_catalogue=numbers,
     )  # fmt: skip
     return HTMLResponse(text)
 
 
-def _standing(request: Request) -> Any:
+def _standing(request: Request, numbers: bool) -> Any:
     app = request.app.state
-    return CatalogueDesk(room_of(request).site.state, app.hub, app.catalogues, PUBLIC).public_standing()
+    return CatalogueDesk(room_of(request).site.state, app.hub, app.catalogues, PUBLIC).public_standing(numbers=numbers)

@@ -16,7 +16,9 @@ router = APIRouter()
 @router.get("/pools")
 def pools(who: Reader) -> HTMLResponse:
     """All that the person may see, the newest first."""
-    return who.page("pools.html", found=who.pools.all())
+    desk = who.pools
+    found = desk.all()
+    return who.page("pools.html", found=found, silent=desk.silent(found))
 
 
 @router.get("/pools/{pool}")
@@ -27,4 +29,7 @@ def pool(who: Reader, pool: str) -> HTMLResponse:
         raise HTTPException(404)
     drawn = [(one, marks(one)) for one in sheet.compared]
     people = {cell.site: cell.patients for one in sheet.compared[:1] for cell in one.cells}
-    return who.page("pool.html", sheet=sheet, drawn=drawn, width=WIDTH, people=people, when=dt.datetime.fromisoformat)
+    names = {one.member: one.name for one in sheet.sites}
+    return who.page(
+        "pool.html", sheet=sheet, drawn=drawn, width=WIDTH, people=people, names=names, when=dt.datetime.fromisoformat
+    )

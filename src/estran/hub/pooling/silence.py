@@ -1,0 +1,95 @@
+"""Sites of a pool that say nothing any more: who was asked whom it takes back, and gave no answer that could be taken for
+longer than the network's charter allows its producers.
+
+Until such a site speaks nobody knows whether one of its patients has refused: the pool is left as it is, and people are told.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from estran.hub.book import HubBook, JobRecord
+from estran.hub.governance import silence_of
+from estran.hub.pooling.book import Pool, PoolBook
+from estran.hub.pooling.delivery import LIFE
+from estran.projects.actors import Actor
+from estran.projects.following import NewsKind
+from estran.projects.policy import Action, decide
+from estran.settings import Settings
+from estran.state import Account, StateDatabase
+
+
+@dataclass(frozen=True)
+class Silence:
+    """A site that owes an answer: heard `last`, and asked since `asked` (seconds since 1970)."""
+
+    member: str
+    last: float
+    asked: float
+
+    @property
+    def since(self) -> dt.datetime:
+        """When it was last heard."""
+        return dt.datetime.fromtimestamp(self.last, dt.UTC)
+
+
+def asked_who_left(hub: HubBook) -> list[JobRecord]:
+    """Every question to a site of a pool whom it takes back."""
+    return [job for job in hub.jobs_of_kind(LIFE) if job.body.get("what") == "withdrawals"]
+
+
+def silent(jobs: Iterable[JobRecord], book: PoolBook, pool: Pool, limit: float, now: float) -> dict[str, Silence]:
+    """The sites of a pool that have been silent for more than `limit` hours, by member, given all that was asked. A hub that
+    did not ask has nobody to blame."""
+    if pool.state != "open":
+        return {}
+    own = [job for job in jobs if job.body.get("pool") == pool.id]
+    set_aside = {one.job for one in book.withdrawals(pool.id) if one.state == "quarantined"}
+    found = dict[str, Silence]()
+    for part in book.parts(pool.id, "accepted"):
+        each = [job for job in own if job.member == part.member]
+        heard = {job.id: job.answered or 0.0 for job in each if job.state == "ok" and job.id not in set_aside}
+        last = max([part.at, *heard.values()])
+        owed = [job.created for job in each if job.id not in heard and job.created >= last]
+        if owed and now - min(owed) > limit * 3_600:
+            found[part.member] = Silence(part.member, last, min(owed))
+    return found
+
+
+def warn(state: StateDatabase, settings: Settings, hub: HubBook, book: PoolBook, pool: Pool) -> list[str]:
+    """Tell whoever runs the pools of each silence, once: at the bell, and by e-mail; the silent sites."""
+    found = silent(asked_who_left(hub), book, pool, silence_of(hub), time.time())
+    people = [one for one in state.accounts.all() if _runs_pools(one)] if found else []
+    for one in found.values():
+        member = hub.member(one.member)
+        name = one.member if member is None else member.name
+        for person in people:
+            key = f"pool/{pool.id}/{one.member}/{one.last:.0f}/{person.id}"
+            french = (person.language or settings.language) == "fr"
+            if state.notices.queue(key, person.id, *_letter(settings, pool, name, one, french=french)):
+                state.news.tell(person.id, NewsKind.SILENT, f"{pool.id} {name}")
+    return sorted(found)
+
+
+def _runs_pools(account: Account) -> bool:
+    return not account.disabled and account.role != "owner" and decide(Actor.of(account), Action.RUN_POOLS).allowed
+
+
+def _letter(settings: Settings, pool: Pool, name: str, one: Silence, *, french: bool) -> tuple[str, str]:
+    """Subject and text of the e-mail."""
+    address = f"{settings.public_url.rstrip('/')}/pools/{pool.id}" if settings.public_url else ""
+    day = f"{one.since:%d/%m/%Y}" if french else f"{one.since:%Y-%m-%d}"
+    if french:
+        subject = f"[{settings.name}] Base commune {pool.name} : un établissement ne répond plus"
+        said = (f"{name} ne dit plus, depuis le {day}, quels patients il retire de la base commune {pool.name} (projet {pool.project}).",
+                "Tant qu’il se tait, un patient qui s’est opposé là-bas peut encore s’y trouver. Appelez l’établissement.")  # fmt: skip
+        first, last = "Bonjour,", "Ce message est envoyé par l’entrepôt de données ; ne pas y répondre."
+    else:
+        subject = f"[{settings.name}] Pool {pool.name}: a site does not answer any more"
+        said = (f"{name} has not said since {day} which patients it takes back from the pool {pool.name} (project {pool.project}).",
+                "As long as it is silent, a patient who refused there may still be in it. Call the site.")  # fmt: skip
+        first, last = "Hello,", "This message is sent by the data warehouse; do not answer it."
+    return subject[:200], "\n\n".join([first, *said, *([address] if address else []), last]) + "\n"
