@@ -382,6 +382,14 @@ def test_an_archive_cannot_harm(tmp_path: Path) -> None:
     (tmp_path / "crowd.zip").write_bytes(crowd.getvalue())
     with pytest.raises(InputRefused, match="too many members"):
         read(tmp_path / "crowd.zip")
+    with zipfile.ZipFile(tmp_path / "nameless.zip", "w") as out:
+        out.writestr("a", rum())
+    data = bytearray((tmp_path / "nameless.zip").read_bytes())
+    head = data.rfind(b"PK\x01\x02")
+    data[head + 28], data[head + 30] = 0, 1  # in the list of members its letter is no name but an extra field
+    (tmp_path / "nameless.zip").write_bytes(data)
+    with pytest.raises(InputRefused, match="without a name"):
+        read(tmp_path / "nameless.zip")
 
 
 def test_a_line_without_end_is_one_refused_record(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def _members(path: Path, name: str) -> Iterator[tuple[int, bytes | None]]:
             raise InputRefused("The archive holds too many files.", where=name, hint="cut it into several")
         found = 0
         for number, info in enumerate(infos):
-            if info.is_dir() or not info.filename.lower().endswith((".xml", ".cda")):
+            if not info.filename.lower().endswith((".xml", ".cda")):
                 continue
             with archive.open(info) as member:
                 data = member.read(_LARGEST + 1)

@@ -96,6 +96,8 @@ def members(path: Path, name: str) -> list[Member]:
         raise InputRefused("The archive has too many members.", where=name)
     if any(item.flag_bits & 1 for item in listed):
         raise InputRefused("The archive is encrypted.", where=name, hint="unpack it with its password first")
+    if not all(item.filename for item in listed):  # of which Python cannot say whether it is a folder
+        raise InputRefused("The archive has a member without a name.", where=name)
     kept = [item for item in listed if not item.is_dir() and item.file_size]
     return [Member(path, name, item.filename, item.compress_size, "zip") for item in kept]
 
