@@ -137,6 +137,8 @@ class Linkages:
             return [(job.id, "answer") for job in ready]  # it goes nowhere
         if len(ready) < 2 or (patient and any(job.expires > self._now() for job in waited)):
             return []
+        if not self._book.members("linkage", active=True):
+            return []  # until a unit has joined
         for job in waited:
             self._book.give_up(job.id)
         return self._link(run, ready, row["sure"], row["expires"])

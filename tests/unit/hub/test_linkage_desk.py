@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from tests.network_kit import Network
 
 from estran.cohort.language.text import parse
 from estran.hub.linkage_desk import LinkageDesk, Outcome, Pair, _outcome
 from estran.hub.matching import Linkages
+from estran.hub.wire import File
 from estran.model.errors import NotAllowed, UsageError
 from estran.projects.actors import KEY_HOLDER, Actor, Role
 from estran.release.disclosure import Shown
@@ -46,6 +49,22 @@ def test_who_runs_the_network_asks_two_hospitals_for_a_project_and_every_look_is
         net.house.book.give_up(job.id)
     stopped = desk.again(run)
     assert stopped is not None and stopped.run.state == "stopped" and not stopped.open
+    runs.close()
+
+
+def test_without_a_unit_a_linkage_waits_and_its_page_is_told(net: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    site, book = net.places["angers"].site, net.house.book
+    assert site is not None
+    runs = Linkages(book, net.house.folder)
+    desk = LinkageDesk(site.state, book, runs, KEY_HOLDER)
+    run = desk.ask("INSUF", parse("âge>=0"), ("angers", "brest"))
+    known = book.members
+    monkeypatch.setattr(book, "members", lambda *kind, **which: [] if kind == ("linkage",) else known(*kind, **which))
+    for job in runs.jobs(run)[0]:
+        book.answer(job.member, job.id, "ok", "", {"floor": 10}, (File("records", b"sealed"),), time.time())
+    seen = desk.look(run)
+    assert seen is not None and seen.ready == 2 and not runs.jobs(run)[1]
+    assert run in [one.run.id for one in desk.all()]
     runs.close()
 
 

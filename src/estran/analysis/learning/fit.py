@@ -1,8 +1,9 @@
 """How well a model fits those who teach it: one figure of all sites together, told within the sum of a round.
 
 Two numbers stand behind what a site says in a round: its rows, and their log loss. Both are masked with the rest, and a sum of one model
-is opened once, so that the hub reads the loss of each round's model over all sites of the sum, of no site. Nothing of it is told
-where the hub would read it of a site, where a privacy budget has to cover all that is told, or by a site with too few cases.
+is opened once, so that the hub reads the loss of each round's model over all sites of the sum. Every site of the sum says it, those
+with few cases too: were they to leave it out, what is left of three could be one site's own. Nothing of it is told
+where the hub would read it of a site, or where a privacy budget has to cover all that is told.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from estran.analysis.learning.learner import Learner, State, share
-from estran.analysis.learning.measures import FEWEST, losses
+from estran.analysis.learning.measures import losses
 from estran.analysis.learning.plan import Plan
 from estran.analysis.learning.rows import Floats, Rows
 
@@ -23,10 +24,7 @@ def told_with(plan: Plan) -> bool:
 
 
 def fit(plan: Plan, learner: Learner, state: State, rows: Rows) -> Floats:
-    """The two numbers of a site, within ± 1; zeros where fewer than ten had the outcome, or had it not."""
-    cases = rows.y.sum()
-    if min(cases, len(rows) - cases) < FEWEST:
-        return np.zeros(2)
+    """The two numbers of a site, within ± 1."""
     lost = losses(rows.y, learner.scores(plan, state, rows.x)).sum() / _WORST
     return np.array([len(rows), lost]) * share(plan, rows)
 

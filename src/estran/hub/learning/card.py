@@ -112,8 +112,13 @@ def seen_site(one: dict[str, Any], sight: Sight, own: str) -> dict[str, Any]:
 
 
 def seen_rounds(rounds: Sequence[Mapping[str, Any]], sight: Sight) -> list[dict[str, Any]]:
-    """The rounds likewise: their loss is a figure of all sites of the sum, which are three at least."""
-    return [dict(one) | ({"loss": None} if sight is Sight.OWN else {}) for one in rounds]
+    """The rounds likewise: their loss is a figure of all sites of the sum, which are three at least. Where one was lost, what
+    the rounds before and after tell less what this one tells may be near its own, so that only who sees sites is told."""
+    return [dict(one) | ({"loss": None} if _hides(one, sight) else {}) for one in rounds]
+
+
+def _hides(one: Mapping[str, Any], sight: Sight) -> bool:
+    return sight is Sight.OWN or (sight is Sight.TOTAL and one.get("lost") != [])
 
 
 def page(card: Mapping[str, Any]) -> str:
