@@ -198,6 +198,50 @@ day   13 8 d
 '''
 """
 
+SEEN = """kind = "rpss"
+[[layout]]
+version = "X99"
+marks = ["1:X99"]
+width = 60
+fields = '''
+finess         4  9
+nda           13 20
+sequence      33  4
+sous_sequence 37  4
+debut         41  8 d
+nature        49  2
+nb_das        51  2 n
+'''
+"""
+DASS = """
+[[layout.group]]
+name = "dass"
+count = "nb_das"
+width = 8
+fields = "code 1 8"
+"""
+NATURE = """
+[[fact]]
+coded = "nature"
+code = "nature-sejour"
+label = "Nature"
+"""
+
+
+def test_a_fact_that_the_tables_of_two_years_state_counts_once(tmp_path: Path) -> None:
+    (tmp_path / "had-2098.toml").write_text(SEEN.replace("X99", "X98") + NATURE, "utf-8")
+    (tmp_path / "had-2099.toml").write_text(SEEN + NATURE, "utf-8")
+    (kind,) = (kind for kind in load_kinds(tmp_path) if kind.kind == "rpss")
+    assert [layout.version for layout in kind.layouts] == ["X98", "X99"]
+    assert [spec.code for spec in kind.documents[0].facts if spec.source == "nature"] == ["nature-sejour"]
+
+
+def test_a_fact_may_have_its_place_in_a_later_table_and_a_group_without_fields_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text('kind = "rpss"\n' + NATURE, "utf-8")
+    (tmp_path / "b.toml").write_text(SEEN + DASS.replace('fields = "code 1 8"', ""), "utf-8")
+    (kind,) = (kind for kind in load_kinds(tmp_path) if kind.kind == "rpss")
+    assert [group.name for group in kind.layouts[0].groups] == ["dass"]
+
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
@@ -215,6 +259,12 @@ day   13 8 d
         ("kind = 'rps'\n[[layout]]\nversion='9'\nlike='P12'\nmarks=['1:9']\ndrop=['debut']", "gives no place to debut"),
         ("kind = 'ium'\n[[fact]]\ncoded='mode'\ncode='mode'", "the kind has no title"),
         (NOBODY, "says whose its records are"),
+        (SEEN + NATURE + NATURE.replace("Nature", "Other"), "the [[fact]] of nature with the code 'nature-sejour' is stated twice"),
+        ("kind = 'rum'\n[[fact]]\nfield='dp'\nvocabulary='CIM10'\nrole='OTHER'", "the [[fact]] of dp is stated twice, differently"),
+        (SEEN.replace("sous_sequence 37", "sous_sequence 33"), "fields sequence and sous_sequence, which name a record, overlap"),
+        (SEEN + DASS, "nothing is read of group dass; the fields of groups that are known: actes.code, das.code, dcmpa.code, dcmpp.code"),
+        (SEEN + DASS.replace("dass", "das").replace("code", "cod"), "nothing is read of group das;"),
+        (SEEN + NATURE.replace('"nature"', '"natura"'), "no layout gives a place to natura, of which a [[fact]] is stated"),
         ("[[", "is wrong"),
     ],
 )

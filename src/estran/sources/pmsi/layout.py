@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib import resources
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -212,16 +214,28 @@ def _own_tables() -> list[Any]:
 def _merged(tables: Iterable[tuple[str, str]]) -> tuple[Kind, ...]:
     raw: dict[str, dict[str, Any]] = {}
     kinds: dict[str, Kind] = {}
+    read: list[tuple[str, dict[str, Any]]] = []
     for name, text in tables:
-        try:
+        with _naming(name):
             table = tomllib.loads(text)
+            read.append((name, table))
             kind = str(table.get("kind", ""))
             table = _added(raw[kind], table) if kind in raw else table
             kinds[kind], raw[kind] = _kind(table), table
-        except (_Wrong, tomllib.TOMLDecodeError, TypeError, KeyError, ValueError) as error:
-            what = str(error) if isinstance(error, _Wrong | tomllib.TOMLDecodeError) else "a value is not of its type"
-            raise UsageError(f"The PMSI layout table {name} is wrong: {what}.") from None
+    for name, table in read:  # at the end: a later table may give what an earlier one leaves out
+        with _naming(name):
+            _check_read(kinds[str(table.get("kind", ""))], table)
     return tuple(kinds.values())
+
+
+@contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """What is wrong with table `name` is told by its name."""
+    try:
+        yield
+    except (_Wrong, tomllib.TOMLDecodeError, TypeError, KeyError, ValueError) as error:
+        what = str(error) if isinstance(error, _Wrong | tomllib.TOMLDecodeError) else "a value is not of its type"
+        raise UsageError(f"The PMSI layout table {name} is wrong: {what}.") from None
 
 
 def _added(base: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
@@ -260,15 +274,24 @@ def _kind(table: dict[str, Any]) -> Kind:
 
 
 def _facts(table: dict[str, Any]) -> tuple[FactSpec, ...]:
-    specs = []
+    """What the rows [[fact]] of a table state; a row that is written again (in the table of another year) counts once."""
+    specs: dict[tuple[str, str], FactSpec] = {}
     for row in table.get("fact", []):
         lists = {n: tuple(row[n]) for n in ("attributes", "also", "also_when") if n in row}
         kind = {"kind": _KIND_OF.get(row.get("vocabulary", ""), "other")} if "kind" not in row else {}
         spec = FactSpec(**(row | lists | kind))
         if sum(bool(x) for x in (spec.field, spec.number, spec.coded, spec.day)) != 1:
             raise _Wrong("a fact needs exactly one of field, number, coded and day")
-        specs.append(spec)
-    return tuple(specs)
+        if specs.setdefault((spec.source, spec.code), spec) != spec:
+            raise _Wrong(
+                f"the [[fact]] {_told(spec)} is stated twice, differently: write it as it stands in the table that states it first, "
+                "or leave it out"
+            )
+    return tuple(specs.values())
+
+
+def _told(spec: FactSpec) -> str:
+    return f"of {spec.source} with the code '{spec.code}'" if spec.code else f"of {spec.source}"
 
 
 def _layout(kind: str, row: dict[str, Any], known: Mapping[str, Layout]) -> Layout:
@@ -368,6 +391,8 @@ def _check_use(kind: Kind, layout: Layout) -> None:
     for name in sorted(needed):
         if not name.startswith("@") and name not in layout.fields:
             raise _Wrong(f"{where} gives no place to {name}, without which a record has no name or no date")
+    for key in (kind.key, *(document.key for document in kind.documents)):
+        _check_key(layout, key)
     people = [name for name in (kind.stay, kind.patient, kind.numbered_by_tra) if name]
     if kind.documents and not any(name in layout.fields for name in people):
         raise _Wrong(f"{where} gives no place to what says whose its records are")
@@ -375,6 +400,43 @@ def _check_use(kind: Kind, layout: Layout) -> None:
         found = layout.find(path)
         if found and found[1].type not in types:
             raise _Wrong(f"{where}: field {path} is read as a {what}, which its type does not say")
+
+
+def _check_key(layout: Layout, key: Iterable[str]) -> None:
+    """What names a record lies side by side: else two records would have one name, and the later one replace the earlier."""
+    fields = sorted((layout.fields[name] for name in key if name in layout.fields), key=lambda item: item.start)
+    for one, other in pairwise(fields):
+        if one.end > other.start:
+            raise _Wrong(
+                f"layout {layout.version}: fields {one.name} and {other.name}, which name a record, overlap: correct their places"
+            )
+
+
+def _check_read(kind: Kind, table: dict[str, Any]) -> None:
+    """What `table` states has a place in some layout, and the groups of its layouts state something: else facts would be
+    lost without a word. A kind without layouts waits for those of a hospital, of which none has everything."""
+    waits = "key" in table and not table.get("layout")
+    stated = () if waits else (*_facts(table), *(spec for row in table.get("document", ()) for spec in _facts(row)))
+    for spec in stated:
+        if not any(layout.find(spec.source) for layout in kind.layouts):
+            raise _Wrong(f"no layout gives a place to {spec.source}, of which a [[fact]] is stated: add the field, or correct its name")
+    versions = {str(row.get("version", "")) for row in table.get("layout", ())}
+    for layout in kind.layouts:
+        if layout.version in versions:
+            _check_groups(kind, layout)
+
+
+def _check_groups(kind: Kind, layout: Layout) -> None:
+    """Each group that has fields states a fact by one of them, or counts another group."""
+    sources = {spec.source for document in kind.documents for spec in document.facts if "." in spec.source}
+    used = sources | {f"{group.parent}.{group.count}" for group in layout.groups}
+    for group in layout.groups:
+        if group.fields and not any(f"{group.name}.{name}" in used for name in group.fields):
+            known = ", ".join(sorted(sources)) or "none"
+            raise _Wrong(
+                f"layout {layout.version}: nothing is read of group {group.name}; the fields of groups that are known: {known}. "
+                "Correct its name or those of its fields, add a [[fact]], or leave its fields out to pass over it"
+            )
 
 
 def _read_as(kind: Kind) -> Iterator[tuple[str, frozenset[str], str]]:
