@@ -182,7 +182,7 @@ def test_the_timeline_of_ten_thousand_events_paints_smoothly(open_page: Opener) 
         page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
         times.append(float(page.locator("patient-timeline").get_attribute("data-painted") or 0))
     times.sort()
-    assert times[len(times) // 4] < 30, times  # wall time: the quarter least disturbed by what else the machine does
+    assert times[len(times) // 4] < 200, times  # about 10 ms alone; what it takes is measured by `tests.browser.quickness`
     assert page.evaluate("document.querySelector('patient-timeline').data.start.length") > 10_000
 
 
@@ -215,4 +215,4 @@ def test_pages_are_quick(portal: Portal, open_page: Opener) -> None:
                 started = time.perf_counter()
                 assert client.get(path).status_code == 200, name
                 taken.append(time.perf_counter() - started)
-            assert min(taken) < 0.3, (name, taken)
+            assert min(taken) < 2, (name, taken)  # nothing of the wrong order; `tests.browser.quickness` measures
