@@ -182,7 +182,7 @@ def test_the_timeline_of_ten_thousand_events_paints_smoothly(open_page: Opener) 
         page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
         times.append(float(page.locator("patient-timeline").get_attribute("data-painted") or 0))
     times.sort()
-    assert times[len(times) // 4] < 200, times  # about 10 ms alone; what it takes is measured by `tests.browser.quickness`
+    assert times[len(times) // 4] < 200, times  # wall time, on whatever machine: only the wrong order is looked for
     assert page.evaluate("document.querySelector('patient-timeline').data.start.length") > 10_000
 
 
