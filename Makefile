@@ -55,7 +55,8 @@ check: dev
 
 # What the tests import, and the tests: compiled by one process while others wait for the network, not by three at once.
 compiled: dev
-	$(BIN)/pytest --collect-only -q > /dev/null
+	@said=$$(mktemp) && trap 'rm -f "$$said"' EXIT && \
+	{ $(BIN)/pytest --collect-only -q > "$$said" 2>&1 || { cat "$$said" >&2; exit 1; }; }
 
 test:
 	$(MAKE) -j3 check around compiled

@@ -29,7 +29,7 @@ def fresh(page: Page) -> None:
 class Held:
     """What the page asks of an address from now on, held back until it is let go."""
 
-    def __init__(self, page: Page, address: str) -> None:
+    def __init__(self, page: Page, address: str | re.Pattern[str]) -> None:
         self._page, self._routes = page, list[Route]()
         page.route(address, self._keep)
 
@@ -191,6 +191,46 @@ def test_edits_taken_back_faster_than_they_are_answered_are_all_taken_back(page:
     for place in range(3):
         held.let_go(place)
     expect(age).to_have_value("")
+
+
+def test_edits_go_on_in_order_when_an_answer_removes_what_asked_for_the_next(page: Page) -> None:
+    page.locator("#add-patient-1").click()
+    expect(page.locator(".criterion")).to_have_count(1)
+    asked: list[str] = []
+    page.on("request", lambda r: asked.append(r.url.rsplit("/", 1)[1]) if r.method == "POST" else None)
+    held = Held(page, re.compile("/cohort/(edit|undo)$"))
+    page.locator("[id^=not-]").click()  # its answer keeps the button below
+    page.locator("[id^=remove-]").dblclick()  # the second of the two is gone when its turn comes
+    page.locator("#undo").click()
+    page.locator("#add-text-1").click()
+    for place in range(5):
+        held.let_go(place)
+    expect(page.locator("input[name=words]")).to_be_visible()
+    expect(page.locator(".criterion")).to_have_count(2)
+    assert asked == ["edit", "edit", "edit", "undo", "edit"]
+
+
+def test_a_version_is_saved_with_the_edits_that_waited(page: Page) -> None:
+    page.locator("#add-patient-1").click()
+    age = page.locator("input[name=age_low]")
+    expect(age).to_be_visible()
+    held = Held(page, "**/cohort/edit")
+    asked: list[str] = []
+    page.on("request", lambda r: asked.append(r.url.rsplit("/", 1)[1]) if r.method == "POST" else None)
+    age.fill("65")
+    age.press("Tab")
+    page.locator("select[name=sex]").select_option("female")
+    page.locator("#save").click()
+    page.fill("#cohort-name", "Enregistrée sans attendre")
+    page.locator("#saving .main").click()
+    held.let_go()
+    held.let_go(1)
+    page.wait_for_url("**/cohorts?saved=*")
+    assert asked == ["edit", "edit", "save"]
+    page.get_by_role("button", name="Ouvrir la version 1 de Enregistrée sans attendre").click()
+    page.wait_for_url("**/cohort")
+    expect(page.locator("input[name=age_low]")).to_have_value("65")
+    expect(page.locator("select[name=sex]")).to_have_value("female")
 
 
 def test_a_count_that_comes_late_closes_nothing(page: Page) -> None:

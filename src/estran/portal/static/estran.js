@@ -47,6 +47,34 @@ htmx.registerExtension("stays-open", {
   htmx_before_morph_attr: (node, { attrName, newValue }) => !(attrName === "open" && newValue === null),
 });
 
+/* Edits not answered yet, the ones that wait in the queue of #tree among them; and the form that waits for them all. */
+const unanswered = new Set();
+let waitingForm = null;
+
+/* When its turn comes, htmx looks a request's queue up again. What asked may be gone by then, and inherits nothing:
+   it names the queue itself (and no morph takes that off: morphIgnore in frame.html), or the queue would stop there. */
+document.addEventListener("htmx:config:request", (event) => {
+  const source = event.detail.ctx.sourceElement;
+  if (!source.closest("#tree, #commands, concept-tree")) return;
+  if (!source.hasAttribute("hx-sync")) source.setAttribute("hx-sync", "#tree:queue all");
+  unanswered.add(event.detail.ctx);
+});
+
+document.addEventListener("htmx:finally:request", (event) => {
+  unanswered.delete(event.detail.ctx);
+  if (unanswered.size || !waitingForm) return;
+  const form = waitingForm;
+  waitingForm = null;
+  if (form.closest("dialog").open) form.requestSubmit();
+});
+
+/* A version is saved with the edits made before, not while they wait: leaving the page would lose them. */
+document.addEventListener("submit", (event) => {
+  if (!event.target.matches("#saving form") || !unanswered.size) return;
+  event.preventDefault();
+  waitingForm = event.target;
+});
+
 /* A change posts the one field that changed: another field's newer value, on its way, is not undone by it. */
 document.addEventListener("htmx:config:request", (event) => {
   const { sourceElement, sourceEvent, request } = event.detail.ctx;
