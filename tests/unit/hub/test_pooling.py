@@ -33,10 +33,11 @@ from tests.unit.projects.opened import opened, step
 from estran.hub.agent import pooling as agent
 from estran.hub.agent.membership import Local
 from estran.hub.agent.rules import Rules, SiteRules
+from estran.hub.book import OPEN, JobRecord
 from estran.hub.governance import Governance, beside
 from estran.hub.pooling import delivery, handing, pieces
 from estran.hub.pooling.desk import PoolDesk
-from estran.hub.pooling.keeper import PoolKeeper
+from estran.hub.pooling.keeper import Gathered, PoolKeeper
 from estran.hub.pooling.keys import PoolKeys
 from estran.model.errors import NotAllowed, UsageError
 from estran.projects import rights
@@ -350,6 +351,37 @@ def test_a_large_package_comes_in_pieces_and_goes_on_where_it_was_cut(
     assert not any(hub.files(job, "answer") for job in (first.id, *answered))
     made.net.run("angers")
     assert not kept.exists(), "the site drops it once it is taken"
+    made.keeper.close(pool, "end")
+
+
+def in_pieces(made: Pooling, monkeypatch: pytest.MonkeyPatch, size: int = 40_000) -> tuple[str, JobRecord]:
+    """A pool to which a site sent a package in pieces, and the job that brought the first."""
+    for module in (delivery, agent, pieces):
+        monkeypatch.setattr(module, "PIECE", size)
+    pool = made.ask("umol/L", "angers")
+    made.net.run("angers")
+    (first,) = [job for job in made.net.house.book.jobs_of_kind("pool") if job.body["pool"] == pool]
+    assert len(first.answer["pieces"]) > 1
+    return pool, first
+
+
+def test_a_restored_hub_takes_the_package_that_was_packed_anew(made: Pooling, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub, (pool, first) = made.net.house.book, in_pieces(made, monkeypatch)
+    assert made.keeper.gather(pool).taken == []
+    made.net.run("angers")
+    old = [job.id for job in hub.jobs_of_kind("pool-life") if job.body.get("of") == first.id]
+    with hub.db.writing():  # back from a backup: rows, and no files beside them
+        for job in (first.id, *old):
+            hub.drop_files(job, "answer")
+            hub._lost(job, "answer")
+    made.net.run("angers")
+    again = hub.job(first.id)
+    assert again is not None and again.state == "ok" and again.answer["pieces"] != first.answer["pieces"]
+    assert made.keeper.gather(pool) == Gathered(), "the new pieces are asked for"
+    made.net.run("angers")
+    assert made.keeper.gather(pool).taken == ["angers"]
+    left = [job for job in hub.jobs_of_kind("pool-life") if job.body.get("of") == first.id]
+    assert len(left) > len(old) and not any(job.state in OPEN or hub.files(job.id, "answer") for job in left)
     made.keeper.close(pool, "end")
 
 

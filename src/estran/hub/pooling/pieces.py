@@ -46,8 +46,11 @@ class Pieces:
     def __init__(self, hub: HubBook, job: JobRecord, jobs: Iterable[JobRecord]) -> None:
         self._hub, self._job = hub, job
         self.listed = _listed(job.answer)
+        self._own = [one for one in jobs if one.body.get("what") == ASKED and one.body.get("of") == job.id]
+        # A site that was asked anew, by a hub that came back from a backup, packed anew: other digests, other pieces.
+        listed = dict(enumerate(self.listed))
         self._asked = {
-            one.body["number"]: one for one in jobs if one.body.get("what") == ASKED and one.body.get("of") == job.id
+            one.body["number"]: one for one in self._own if listed.get(one.body["number"]) == one.body["sha256"]
         }
 
     def come(self, life: float) -> bool:
@@ -98,7 +101,7 @@ class Pieces:
 
     def done(self) -> None:
         """They are taken, or set aside: drop what came, and have the site drop what it kept."""
-        for job in (self._job, *self._asked.values()):
+        for job in (self._job, *self._own):
             self._hub.give_up(job.id)
         if self.listed:
             now = time.time()
