@@ -383,6 +383,10 @@ class HubBook:
         sent = self.db.rows(_SENT_ON, (job,)) if side == "job" else ()
         return self._files.of(job, side) + tuple(File(str(row[0]), self._files.open(row[1])) for row in sent)
 
+    def holds(self, job: str) -> bool:
+        """Whether files of a job, or of its answer, are here; none is read."""
+        return self.db.one("SELECT 1 FROM file WHERE job = ? LIMIT 1", (job,)) is not None
+
     def sent(self, question: str) -> dict[str, frozenset[str]]:
         """Names of the files that came with the answers to a question, by job; the files themselves stay where they are."""
         rows = self.db.rows(

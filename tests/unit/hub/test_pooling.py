@@ -30,6 +30,7 @@ from tests.unit.hub import spoiled
 from tests.unit.opposing import oppose
 from tests.unit.projects.opened import opened, step
 
+from estran.hub import file_table
 from estran.hub.agent import pooling as agent
 from estran.hub.agent.membership import Local
 from estran.hub.agent.rules import Rules, SiteRules
@@ -313,9 +314,11 @@ def test_of_a_site_that_says_nothing_the_operator_hears_once(made: Pooling, shar
     assert desk.silent([found]) == {}
 
 
+@pytest.mark.parametrize("long", [file_table.LONG, 100])
 def test_a_large_package_comes_in_pieces_and_goes_on_where_it_was_cut(
-    made: Pooling, monkeypatch: pytest.MonkeyPatch
+    made: Pooling, monkeypatch: pytest.MonkeyPatch, long: int
 ) -> None:
+    monkeypatch.setattr(file_table, "LONG", long)  # pieces lie beside the database, as those of real packages do
     for module in (delivery, agent, pieces):
         monkeypatch.setattr(module, "PIECE", 4_000)
     hub, place = made.net.house.book, made.net.places["angers"]
@@ -383,6 +386,37 @@ def test_a_restored_hub_takes_the_package_that_was_packed_anew(made: Pooling, mo
     left = [job for job in hub.jobs_of_kind("pool-life") if job.body.get("of") == first.id]
     assert len(left) > len(old) and not any(job.state in OPEN or hub.files(job.id, "answer") for job in left)
     made.keeper.close(pool, "end")
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_a_pass_that_is_killed_once_it_took_a_package_leaves_no_copy(
+    made: Pooling, monkeypatch: pytest.MonkeyPatch, wrong: bool
+) -> None:
+    hub, (pool, first) = made.net.house.book, in_pieces(made, monkeypatch)
+    kept = made.net.places["angers"].folder / "pools" / f"{pool}.parcel"
+    made.keeper.gather(pool)
+    made.net.run("angers")
+    if wrong:
+        hub.db.write("UPDATE job SET answer = json_set(answer, '$.signature', 'AAAA') WHERE id = ?", (first.id,))
+    for name in ("add_job", "give_up"):
+        with monkeypatch.context() as broken:
+            broken.setattr(type(hub), name, cut)
+            with pytest.raises(KeyboardInterrupt):
+                made.keeper.gather(pool)
+        assert made.rows(pool) == {"angers": "quarantined" if wrong else "accepted"} and hub.holds(first.id)
+    made.keeper.gather(pool)
+    own = [job.id for job in hub.jobs_of_kind("pool-life") if job.body.get("of") == first.id]
+    assert own and not any(hub.holds(job) for job in (first.id, *own)) and kept.exists()
+    made.net.run("angers")
+    assert not kept.exists()
+    count = len(hub.jobs_of_kind("pool-life"))
+    made.keeper.gather(pool)
+    assert len(hub.jobs_of_kind("pool-life")) == count, "the site is told once"
+    made.keeper.close(pool, "end")
+
+
+def cut(*_: Any, **__: Any) -> Any:
+    raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("how", ["gone", "changed", "unlisted", "no hub that takes pieces"])

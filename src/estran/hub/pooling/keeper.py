@@ -213,6 +213,7 @@ class PoolKeeper:
     def _gather(self, pool: Pool) -> Gathered:
         keys, done = PoolKeys.open(self.folder / pool.id, self._secret), Gathered()
         judged = self.book.judged(pool.id)
+        self._finish(pool, judged)
         trouble = list[Exception]()  # what cannot be taken from one site keeps no patient of another in the pool
         for job in self._jobs(LIFE, pool.id):
             if job.state == "ok" and job.id not in judged and job.body.get("what") == "withdrawals":
@@ -234,6 +235,17 @@ class PoolKeeper:
         if trouble:
             raise trouble[0]
         return Gathered(sorted(done.taken), done.quarantined, done.withdrawn, silent, made)
+
+    def _finish(self, pool: Pool, judged: set[str]) -> None:
+        """Drop what a pass took, or set aside, and was killed before it could drop."""
+        life = self._jobs(LIFE, pool.id)
+        for job in self._jobs(KIND, pool.id):
+            pieces = Pieces(self._hub, job, life)
+            if job.id in judged and pieces.left():
+                pieces.done()
+        for job in life:
+            if job.id in judged and self._hub.holds(job.id):
+                self._hub.give_up(job.id)
 
     @staticmethod
     def _tried(work: Callable[[], None], trouble: list[Exception]) -> None:
