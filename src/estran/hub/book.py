@@ -114,6 +114,7 @@ class HubBook:
 
     def __init__(self, folder: Path) -> None:
         self.db = Database(folder / FILE_NAME, _SCHEMA, _VERSION)
+        self.db.write("CREATE INDEX IF NOT EXISTS job_kind ON job (kind, created)")
         self._files = FileTable(self.db, durable=True)
         self._files.mend(self._lost)
 

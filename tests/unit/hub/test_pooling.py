@@ -37,6 +37,7 @@ from estran.hub.agent.rules import Rules, SiteRules
 from estran.hub.book import OPEN, JobRecord
 from estran.hub.governance import Governance, beside
 from estran.hub.pooling import delivery, handing, pieces
+from estran.hub.pooling.book import Withdrawal
 from estran.hub.pooling.desk import PoolDesk
 from estran.hub.pooling.keeper import Gathered, PoolKeeper
 from estran.hub.pooling.keys import PoolKeys
@@ -310,6 +311,9 @@ def test_of_a_site_that_says_nothing_the_operator_hears_once(made: Pooling, shar
     with pytest.raises(UsageError, match="8760"):
         rules.set_silence(0)
     rules.set_silence(24)
+    book.withdraw(Withdrawal("none", shared, "brest", "", (), "quarantined", ""))
+    assert book.lists_set_aside() == ["none"] and list(desk.silent([found])) == [shared]
+    book.db.write("DELETE FROM withdrawal WHERE job = 'none'")
     made.net.run("brest")
     assert desk.silent([found]) == {}
 
