@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import time
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from estran.hub.agent import pooling as agent
 from estran.hub.agent.membership import Local
 from estran.hub.agent.rules import Rules, SiteRules
 from estran.hub.book import OPEN, JobRecord
+from estran.hub.gathering import tidy
 from estran.hub.governance import Governance, beside
 from estran.hub.pooling import delivery, handing, pieces
 from estran.hub.pooling.book import Withdrawal
@@ -284,7 +286,9 @@ def test_who_objects_or_is_erased_vanishes_and_the_site_hears_so(
     assert sorted(part.state for part in made.keeper.book.parts(pool)) == [*["accepted"] * 3, "superseded"]
 
 
-def test_of_a_site_that_says_nothing_the_operator_hears_once(made: Pooling, shared: str) -> None:
+def test_of_a_site_that_says_nothing_the_operator_hears_once(
+    made: Pooling, shared: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     hub, state, book = made.net.house.book, made.hub.state, made.keeper.book
     operator = state.accounts.find("hub_operator")
     assert operator is not None
@@ -299,6 +303,11 @@ def test_of_a_site_that_says_nothing_the_operator_hears_once(made: Pooling, shar
     assert desk.silent([found]) == {}, "it spoke since"
     hub.db.write("UPDATE job SET answered = answered - 172800 WHERE kind = 'pool-life' AND member = 'brest'")
     book.db.write("UPDATE part SET at = at - 172800 WHERE member = 'brest'")
+    with monkeypatch.context() as broken:
+        broken.setattr(handing.Handing, "hand_over", full)
+        with pytest.raises(OSError, match="No space"):
+            made.keeper.gather(shared)
+    assert [one.said for one in state.news.recent(operator.id) if one.kind == NewsKind.SILENT] == [f"{shared} brest"]
     assert [made.keeper.gather(shared).silent for _ in range(2)] == [["brest"]] * 2
     told = [one for one in state.news.recent(operator.id) if one.kind == NewsKind.SILENT]
     assert [one.said for one in told] == [f"{shared} brest"], "once"
@@ -456,6 +465,20 @@ def test_a_package_of_which_a_piece_is_wrong_is_set_aside(
         said = {"gone": "cannot be had", "changed": "not the one that was listed", "unlisted": "lists no pieces"}[how]
         assert said in made.keeper.gather(pool).quarantined["angers"]
     made.keeper.close(pool, "end")
+
+
+def test_pieces_wait_for_all_else_and_for_their_keeper(made: Pooling, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub, (pool, first) = made.net.house.book, in_pieces(made, monkeypatch)
+    tidy(hub, lambda: first.expires + 1)
+    assert hub.holds(first.id), "nobody has looked at it yet"
+    made.keeper.gather(pool)
+    made.keeper.ask_who_left(pool, "angers")
+    given = hub.next_job("angers", (), time.time())
+    assert given is not None and given[0].body["what"] == "withdrawals"
+    piece = hub.next_job("angers", (given[0].id,), time.time())
+    assert piece is not None and piece[0].body["what"] == "piece"
+    made.keeper.close(pool, "end")
+    assert not hub.holds(first.id)
 
 
 def test_a_clock_that_was_put_back_withdraws_no_wish() -> None:

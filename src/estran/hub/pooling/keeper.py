@@ -222,6 +222,16 @@ class PoolKeeper:
             if job.state == "ok" and job.id not in judged:
                 self._tried(lambda each=job: self._take(pool, keys, each, done), trouble)  # type: ignore[misc]
         self._let_go(pool)
+        try:
+            made = self._made_anew(pool, done)
+        finally:  # a pool that fails has its silent sites as well
+            silent = warn(self._site.state, self._site.settings, self._hub, self.book, pool)
+        if trouble:
+            raise trouble[0]
+        return Gathered(sorted(done.taken), done.quarantined, done.withdrawn, silent, made)
+
+    def _made_anew(self, pool: Pool, done: Gathered) -> int | None:
+        """The datamart without who left, when anything changed; sites are told."""
         with self._patients_first(pool):
             self._apply(pool, done)
         try:
@@ -231,10 +241,7 @@ class PoolKeeper:
             self._tell(pool)
             raise
         self._tell(pool)
-        silent = warn(self._site.state, self._site.settings, self._hub, self.book, pool)
-        if trouble:
-            raise trouble[0]
-        return Gathered(sorted(done.taken), done.quarantined, done.withdrawn, silent, made)
+        return made
 
     def _finish(self, pool: Pool, judged: set[str]) -> None:
         """Drop what a pass took, or set aside, and was killed before it could drop."""
