@@ -30,7 +30,7 @@ from estran.hub.pooling.agreement import readable
 from estran.hub.pooling.assembling import Manifest
 from estran.hub.pooling.book import Part, Pool, PoolBook, Withdrawal, new_id
 from estran.hub.pooling.copies import Copies, certificate_of
-from estran.hub.pooling.delivery import KIND, LIFE, read_ids, unpack
+from estran.hub.pooling.delivery import KIND, LIFE, MOST_LIST, most_of, read_ids, unpack
 from estran.hub.pooling.handing import LINKS, Handing
 from estran.hub.pooling.keys import PoolKeys
 from estran.hub.pooling.pieces import Pieces
@@ -311,7 +311,8 @@ class PoolKeeper:
             content, sealed = scratch / "content", scratch / "content.parcel"
             content.mkdir()
             self._pieces(pool, job).write(sealed)
-            manifest = unpack(sealed, str(job.answer.get("signature", "")), member.public.key, keys.box, content)
+            most, signature = most_of(sealed) if job.kind == KIND else MOST_LIST, str(job.answer.get("signature", ""))
+            manifest = unpack(sealed, signature, member.public.key, keys.box, content, most)
             yield Delivered(content, manifest, pool.agreed.frozen())
 
     def _expect_newer(self, pool: Pool, job: JobRecord, manifest: Manifest) -> None:

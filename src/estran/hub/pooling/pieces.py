@@ -82,7 +82,7 @@ class Pieces:
             for digest, data in zip(listed, self._each(), strict=True):
                 if data is None:
                     raise InputRefused("The answer holds no package.")
-                if digest and hashlib.sha256(data).hexdigest() != digest:
+                if digest and (len(data) > PIECE or hashlib.sha256(data).hexdigest() != digest):
                     raise InputRefused("A piece of the package is not the one that was listed.")
                 stream.write(data)
 
