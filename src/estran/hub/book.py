@@ -114,6 +114,7 @@ class HubBook:
 
     def __init__(self, folder: Path) -> None:
         self.db = Database(folder / FILE_NAME, _SCHEMA, _VERSION)
+        self.db.write("CREATE INDEX IF NOT EXISTS job_kind ON job (kind, created)")
         self._files = FileTable(self.db, durable=True)
         self._files.mend(self._lost)
 
@@ -288,9 +289,11 @@ class HubBook:
         return job
 
     def next_job(self, member: str, holding: Collection[str], now: float) -> tuple[JobRecord, tuple[File, ...]] | None:
-        """The oldest job for a member that it does not hold already; those past their time end first."""
+        """The oldest job for a member that it does not hold already; those past their time end first. Pieces of a long package
+        come after all else: no question, and no refusal of a patient, waits behind them."""
         waiting = (
-            "SELECT * FROM job WHERE member = ? AND state IN ('queued', 'taken') AND expires > ? ORDER BY created, id"
+            "SELECT * FROM job WHERE member = ? AND state IN ('queued', 'taken') AND expires > ? "
+            "ORDER BY coalesce(kind = 'pool-life' AND json_extract(body, '$.what') = 'piece', 0), created, id"
         )
         with self.db.writing():
             self._expire(member, now)
@@ -383,6 +386,10 @@ class HubBook:
         sent = self.db.rows(_SENT_ON, (job,)) if side == "job" else ()
         return self._files.of(job, side) + tuple(File(str(row[0]), self._files.open(row[1])) for row in sent)
 
+    def holds(self, job: str) -> bool:
+        """Whether files of a job, or of its answer, are here; none is read."""
+        return self.db.one("SELECT 1 FROM file WHERE job = ? LIMIT 1", (job,)) is not None
+
     def sent(self, question: str) -> dict[str, frozenset[str]]:
         """Names of the files that came with the answers to a question, by job; the files themselves stay where they are."""
         rows = self.db.rows(
@@ -408,8 +415,11 @@ class HubBook:
         self._files.drop("job = ? AND side = ?", (job, side))
 
     def forget_old_files(self, now: float) -> None:
-        """Drop all files of jobs whose time is over, but for sketches: what they say is what was shown."""
-        self._files.drop("job IN (SELECT id FROM job WHERE expires < ?) AND name <> 'sketch'", (now,))
+        """Drop all files of jobs whose time is over, but for sketches: what they say is what was shown. What came for pools
+        waits for who keeps them, with the key at hand, and is dropped there."""
+        kept = "kind IN ('pool', 'pool-life') AND state = 'ok'"
+        past = f"SELECT id FROM job WHERE expires < ? AND NOT ({kept})"
+        self._files.drop(f"job IN ({past}) AND name <> 'sketch'", (now,))
 
     def sizes(self, question: str, name: str) -> int:
         """Bytes of all files of a name that came with the answers to a question."""

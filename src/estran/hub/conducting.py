@@ -68,14 +68,18 @@ class Conductor:
 
     def advance(self, study: str, *, at_once: bool = False) -> Study | None:
         """Go as far as the answers allow; `at_once`: without those who have not answered yet."""
+        counted = list[str]()
         with self.studies.db.writing():
             found = self.studies.study(study)
             while found is not None and found.open:
                 moved = self._moved(found, at_once=at_once)
                 if moved is None:
                     break
+                counted += self.studies.jobs(found).values()
                 found, at_once = self.studies.save(moved), False
-            return found
+        for job in counted:  # once the step after them is on disk: until then they may be counted again
+            self.book.drop_files(job, "answer")
+        return found
 
     def _moved(self, study: Study, *, at_once: bool) -> Study | None:
         """The study one step further; None when answers are missing."""
@@ -165,8 +169,6 @@ class Conductor:
         """The next round, or the result."""
         method, params = METHODS[study.body.method], Params.from_json(study.params)
         following = method.step(params, self._sums(study, params, answers))
-        for job in self.studies.jobs(study).values():
-            self.book.forget_files(job, "answer")
         if isinstance(following, Result):
             return self._over(study, DONE, result=self._named(following).to_json())
         return self._next(replace(study, params=following.to_json()), STEP)

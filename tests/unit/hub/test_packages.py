@@ -90,6 +90,20 @@ def test_a_manifest_of_another_shape_stops_no_pass(
     made.keeper.close(pool, "end")
 
 
+@pytest.mark.parametrize(
+    ("bound", "said"), [("_ROOM", "more than it may"), ("_MOST_MANIFEST", "manifest cannot be read")]
+)
+def test_what_swells_when_it_is_opened_is_set_aside(
+    made: Pooling, monkeypatch: pytest.MonkeyPatch, bound: str, said: str
+) -> None:
+    pool = made.ask("umol/L", "angers")
+    made.net.run("angers")
+    monkeypatch.setattr(delivery, bound, 100)
+    monkeypatch.setattr(delivery, "_TIMES", 1 if bound == "_ROOM" else 16)
+    assert said in made.keeper.gather(pool).quarantined["angers"]
+    made.keeper.close(pool, "end")
+
+
 @pytest.mark.parametrize("how", ["altered", "signature", "signed by another"])
 def test_a_damaged_package_is_set_aside(made: Pooling, how: str) -> None:
     pool = made.ask("umol/L", "angers")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import time
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +31,17 @@ from tests.unit.hub import spoiled
 from tests.unit.opposing import oppose
 from tests.unit.projects.opened import opened, step
 
+from estran.hub import file_table
 from estran.hub.agent import pooling as agent
 from estran.hub.agent.membership import Local
 from estran.hub.agent.rules import Rules, SiteRules
+from estran.hub.book import OPEN, JobRecord
+from estran.hub.gathering import tidy
 from estran.hub.governance import Governance, beside
 from estran.hub.pooling import delivery, handing, pieces
+from estran.hub.pooling.book import Withdrawal
 from estran.hub.pooling.desk import PoolDesk
-from estran.hub.pooling.keeper import PoolKeeper
+from estran.hub.pooling.keeper import Gathered, PoolKeeper
 from estran.hub.pooling.keys import PoolKeys
 from estran.model.errors import NotAllowed, UsageError
 from estran.projects import rights
@@ -281,7 +286,9 @@ def test_who_objects_or_is_erased_vanishes_and_the_site_hears_so(
     assert sorted(part.state for part in made.keeper.book.parts(pool)) == [*["accepted"] * 3, "superseded"]
 
 
-def test_of_a_site_that_says_nothing_the_operator_hears_once(made: Pooling, shared: str) -> None:
+def test_of_a_site_that_says_nothing_the_operator_hears_once(
+    made: Pooling, shared: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     hub, state, book = made.net.house.book, made.hub.state, made.keeper.book
     operator = state.accounts.find("hub_operator")
     assert operator is not None
@@ -296,6 +303,11 @@ def test_of_a_site_that_says_nothing_the_operator_hears_once(made: Pooling, shar
     assert desk.silent([found]) == {}, "it spoke since"
     hub.db.write("UPDATE job SET answered = answered - 172800 WHERE kind = 'pool-life' AND member = 'brest'")
     book.db.write("UPDATE part SET at = at - 172800 WHERE member = 'brest'")
+    with monkeypatch.context() as broken:
+        broken.setattr(handing.Handing, "hand_over", full)
+        with pytest.raises(OSError, match="No space"):
+            made.keeper.gather(shared)
+    assert [one.said for one in state.news.recent(operator.id) if one.kind == NewsKind.SILENT] == [f"{shared} brest"]
     assert [made.keeper.gather(shared).silent for _ in range(2)] == [["brest"]] * 2
     told = [one for one in state.news.recent(operator.id) if one.kind == NewsKind.SILENT]
     assert [one.said for one in told] == [f"{shared} brest"], "once"
@@ -308,13 +320,18 @@ def test_of_a_site_that_says_nothing_the_operator_hears_once(made: Pooling, shar
     with pytest.raises(UsageError, match="8760"):
         rules.set_silence(0)
     rules.set_silence(24)
+    book.withdraw(Withdrawal("none", shared, "brest", "", (), "quarantined", ""))
+    assert book.lists_set_aside() == ["none"] and list(desk.silent([found])) == [shared]
+    book.db.write("DELETE FROM withdrawal WHERE job = 'none'")
     made.net.run("brest")
     assert desk.silent([found]) == {}
 
 
+@pytest.mark.parametrize("long", [file_table.LONG, 100])
 def test_a_large_package_comes_in_pieces_and_goes_on_where_it_was_cut(
-    made: Pooling, monkeypatch: pytest.MonkeyPatch
+    made: Pooling, monkeypatch: pytest.MonkeyPatch, long: int
 ) -> None:
+    monkeypatch.setattr(file_table, "LONG", long)  # pieces lie beside the database, as those of real packages do
     for module in (delivery, agent, pieces):
         monkeypatch.setattr(module, "PIECE", 4_000)
     hub, place = made.net.house.book, made.net.places["angers"]
@@ -353,6 +370,68 @@ def test_a_large_package_comes_in_pieces_and_goes_on_where_it_was_cut(
     made.keeper.close(pool, "end")
 
 
+def in_pieces(made: Pooling, monkeypatch: pytest.MonkeyPatch, size: int = 40_000) -> tuple[str, JobRecord]:
+    """A pool to which a site sent a package in pieces, and the job that brought the first."""
+    for module in (delivery, agent, pieces):
+        monkeypatch.setattr(module, "PIECE", size)
+    pool = made.ask("umol/L", "angers")
+    made.net.run("angers")
+    (first,) = [job for job in made.net.house.book.jobs_of_kind("pool") if job.body["pool"] == pool]
+    assert len(first.answer["pieces"]) > 1
+    return pool, first
+
+
+def test_a_restored_hub_takes_the_package_that_was_packed_anew(made: Pooling, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub, (pool, first) = made.net.house.book, in_pieces(made, monkeypatch)
+    assert made.keeper.gather(pool).taken == []
+    made.net.run("angers")
+    old = [job.id for job in hub.jobs_of_kind("pool-life") if job.body.get("of") == first.id]
+    with hub.db.writing():  # back from a backup: rows, and no files beside them
+        for job in (first.id, *old):
+            hub.drop_files(job, "answer")
+            hub._lost(job, "answer")
+    made.net.run("angers")
+    again = hub.job(first.id)
+    assert again is not None and again.state == "ok" and again.answer["pieces"] != first.answer["pieces"]
+    assert made.keeper.gather(pool) == Gathered(), "the new pieces are asked for"
+    made.net.run("angers")
+    assert made.keeper.gather(pool).taken == ["angers"]
+    left = [job for job in hub.jobs_of_kind("pool-life") if job.body.get("of") == first.id]
+    assert len(left) > len(old) and not any(job.state in OPEN or hub.files(job.id, "answer") for job in left)
+    made.keeper.close(pool, "end")
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_a_pass_that_is_killed_once_it_took_a_package_leaves_no_copy(
+    made: Pooling, monkeypatch: pytest.MonkeyPatch, wrong: bool
+) -> None:
+    hub, (pool, first) = made.net.house.book, in_pieces(made, monkeypatch)
+    kept = made.net.places["angers"].folder / "pools" / f"{pool}.parcel"
+    made.keeper.gather(pool)
+    made.net.run("angers")
+    if wrong:
+        hub.db.write("UPDATE job SET answer = json_set(answer, '$.signature', 'AAAA') WHERE id = ?", (first.id,))
+    for name in ("add_job", "give_up"):
+        with monkeypatch.context() as broken:
+            broken.setattr(type(hub), name, cut)
+            with pytest.raises(KeyboardInterrupt):
+                made.keeper.gather(pool)
+        assert made.rows(pool) == {"angers": "quarantined" if wrong else "accepted"} and hub.holds(first.id)
+    made.keeper.gather(pool)
+    own = [job.id for job in hub.jobs_of_kind("pool-life") if job.body.get("of") == first.id]
+    assert own and not any(hub.holds(job) for job in (first.id, *own)) and kept.exists()
+    made.net.run("angers")
+    assert not kept.exists()
+    count = len(hub.jobs_of_kind("pool-life"))
+    made.keeper.gather(pool)
+    assert len(hub.jobs_of_kind("pool-life")) == count, "the site is told once"
+    made.keeper.close(pool, "end")
+
+
+def cut(*_: Any, **__: Any) -> Any:
+    raise KeyboardInterrupt
+
+
 @pytest.mark.parametrize("how", ["gone", "changed", "unlisted", "no hub that takes pieces"])
 def test_a_package_of_which_a_piece_is_wrong_is_set_aside(
     made: Pooling, monkeypatch: pytest.MonkeyPatch, how: str
@@ -386,6 +465,20 @@ def test_a_package_of_which_a_piece_is_wrong_is_set_aside(
         said = {"gone": "cannot be had", "changed": "not the one that was listed", "unlisted": "lists no pieces"}[how]
         assert said in made.keeper.gather(pool).quarantined["angers"]
     made.keeper.close(pool, "end")
+
+
+def test_pieces_wait_for_all_else_and_for_their_keeper(made: Pooling, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub, (pool, first) = made.net.house.book, in_pieces(made, monkeypatch)
+    tidy(hub, lambda: first.expires + 1)
+    assert hub.holds(first.id), "nobody has looked at it yet"
+    made.keeper.gather(pool)
+    made.keeper.ask_who_left(pool, "angers")
+    given = hub.next_job("angers", (), time.time())
+    assert given is not None and given[0].body["what"] == "withdrawals"
+    piece = hub.next_job("angers", (given[0].id,), time.time())
+    assert piece is not None and piece[0].body["what"] == "piece"
+    made.keeper.close(pool, "end")
+    assert not hub.holds(first.id)
 
 
 def test_a_clock_that_was_put_back_withdraws_no_wish() -> None:

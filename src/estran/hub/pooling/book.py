@@ -198,6 +198,10 @@ class PoolBook:
         rows = self.db.rows("SELECT * FROM withdrawal WHERE pool = ? ORDER BY made", (pool,))
         return [Withdrawal(**dict(row) | {"ids": tuple(orjson.loads(row["ids"]))}) for row in rows]
 
+    def lists_set_aside(self) -> list[str]:
+        """The jobs whose answer, whom a site takes back, could not be taken."""
+        return [str(row[0]) for row in self.db.rows("SELECT job FROM withdrawal WHERE state = 'quarantined'")]
+
     def told(self, jobs: list[str]) -> None:
         """The site was told that these were carried out."""
         with self.db.writing():

@@ -30,7 +30,10 @@ VERSION = 1
 MOST = 250 * 2**20  # bytes of a package in one message: with what is around it, below what a hub takes
 PIECE = 32 * 2**20  # bytes of a piece of a package
 WHOLE = 8 * 2**30  # bytes of a package in pieces
-_MOST_OPEN = 2 * WHOLE  # bytes of what is in it: Parquet is compressed already
+_MOST_OPEN = 2 * WHOLE  # bytes of what is in it
+_TIMES, _ROOM = 16, 256 * 2**20  # Parquet is compressed already: this often the bytes that came, or these in any case
+MOST_LIST = 2 * MOST  # bytes of the ids to take out
+_MOST_MANIFEST = 16 * 2**20
 Manifest = dict[str, Any]
 _SIGNED = b"estran-pool-1\n"
 
@@ -84,10 +87,20 @@ def size_of(sealed: Path, most: int) -> int:
     return size
 
 
-def unpack(sealed: Path, signature: str, signer: Ed25519PublicKey, key: X25519PrivateKey, folder: Path) -> Manifest:
-    """Open a package into a folder: its manifest, once seal, signature and every file are right; InputRefused otherwise."""
-    parcel.open_parcel(sealed, key, folder, _MOST_OPEN)
+def most_of(sealed: Path) -> int:
+    """Bytes that the tables of a package may be, once it is open."""
+    return min(_MOST_OPEN, max(_ROOM, _TIMES * sealed.stat().st_size))
+
+
+def unpack(
+    sealed: Path, signature: str, signer: Ed25519PublicKey, key: X25519PrivateKey, folder: Path, most: int
+) -> Manifest:
+    """Open a package of at most so many bytes into a folder: its manifest, once seal, signature and every file are right;
+    InputRefused otherwise."""
+    parcel.open_parcel(sealed, key, folder, most)
     try:
+        if (folder / MANIFEST).stat().st_size > _MOST_MANIFEST:
+            raise InputRefused("The manifest cannot be read.")
         said = (folder / MANIFEST).read_bytes()
         signer.verify(base64.b64decode(signature, validate=True), _SIGNED + said)
         manifest: Manifest = orjson.loads(said)

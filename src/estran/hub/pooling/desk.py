@@ -13,7 +13,7 @@ from estran.hub.governance import Sight, beside, silence_of
 from estran.hub.pooling.book import Copy, Part, Pool, PoolBook
 from estran.hub.pooling.delivery import KIND
 from estran.hub.pooling.differences import Cell, from_object
-from estran.hub.pooling.silence import Silence, asked_who_left, silent
+from estran.hub.pooling.silence import Silence, silent
 from estran.projects.actors import Actor
 from estran.projects.audit import permit
 from estran.projects.life.opening import project_of
@@ -85,9 +85,8 @@ class PoolDesk:
 
     def silent(self, pools: Sequence[Pool]) -> dict[str, list[str]]:
         """Names of the sites that have been silent for too long, by pool; no look of its own, it stands beside them."""
-        asked, limit, now = asked_who_left(self._hub), silence_of(self._hub), time.time()
-        quiet = {one.id: silent(asked, self._book, one, limit, now) for one in pools}
-        return {pool: [self._name(member) for member in sorted(sites)] for pool, sites in quiet.items() if sites}
+        quiet = silent(self._hub, self._book, pools, silence_of(self._hub), time.time())
+        return {pool: [self._name(member) for member in sorted(sites)] for pool, sites in quiet.items()}
 
     def _name(self, member: str) -> str:
         found = self._hub.member(member)
@@ -100,7 +99,7 @@ class PoolDesk:
             return None
         permit(self._state, self.actor, Action.POOLS, self._target(found))
         jobs = [job for job in self._hub.jobs_of_kind(KIND) if job.body.get("pool") == found.id]
-        quiet = silent(asked_who_left(self._hub), self._book, found, silence_of(self._hub), time.time())
+        quiet = silent(self._hub, self._book, [found], silence_of(self._hub), time.time()).get(found.id, {})
         sites = tuple(
             self._site(found, member, project, jobs, quiet.get(member))
             for member, project in self._book.sites(found.id).items()

@@ -30,7 +30,7 @@ from estran.hub.pooling.agreement import readable
 from estran.hub.pooling.assembling import Manifest
 from estran.hub.pooling.book import Part, Pool, PoolBook, Withdrawal, new_id
 from estran.hub.pooling.copies import Copies, certificate_of
-from estran.hub.pooling.delivery import KIND, LIFE, read_ids, unpack
+from estran.hub.pooling.delivery import KIND, LIFE, MOST_LIST, most_of, read_ids, unpack
 from estran.hub.pooling.handing import LINKS, Handing
 from estran.hub.pooling.keys import PoolKeys
 from estran.hub.pooling.pieces import Pieces
@@ -213,6 +213,7 @@ class PoolKeeper:
     def _gather(self, pool: Pool) -> Gathered:
         keys, done = PoolKeys.open(self.folder / pool.id, self._secret), Gathered()
         judged = self.book.judged(pool.id)
+        self._finish(pool, judged)
         trouble = list[Exception]()  # what cannot be taken from one site keeps no patient of another in the pool
         for job in self._jobs(LIFE, pool.id):
             if job.state == "ok" and job.id not in judged and job.body.get("what") == "withdrawals":
@@ -221,6 +222,16 @@ class PoolKeeper:
             if job.state == "ok" and job.id not in judged:
                 self._tried(lambda each=job: self._take(pool, keys, each, done), trouble)  # type: ignore[misc]
         self._let_go(pool)
+        try:
+            made = self._made_anew(pool, done)
+        finally:  # a pool that fails has its silent sites as well
+            silent = warn(self._site.state, self._site.settings, self._hub, self.book, pool)
+        if trouble:
+            raise trouble[0]
+        return Gathered(sorted(done.taken), done.quarantined, done.withdrawn, silent, made)
+
+    def _made_anew(self, pool: Pool, done: Gathered) -> int | None:
+        """The datamart without who left, when anything changed; sites are told."""
         with self._patients_first(pool):
             self._apply(pool, done)
         try:
@@ -230,10 +241,18 @@ class PoolKeeper:
             self._tell(pool)
             raise
         self._tell(pool)
-        silent = warn(self._site.state, self._site.settings, self._hub, self.book, pool)
-        if trouble:
-            raise trouble[0]
-        return Gathered(sorted(done.taken), done.quarantined, done.withdrawn, silent, made)
+        return made
+
+    def _finish(self, pool: Pool, judged: set[str]) -> None:
+        """Drop what a pass took, or set aside, and was killed before it could drop."""
+        life = self._jobs(LIFE, pool.id)
+        for job in self._jobs(KIND, pool.id):
+            pieces = Pieces(self._hub, job, life)
+            if job.id in judged and pieces.left():
+                pieces.done()
+        for job in life:
+            if job.id in judged and self._hub.holds(job.id):
+                self._hub.give_up(job.id)
 
     @staticmethod
     def _tried(work: Callable[[], None], trouble: list[Exception]) -> None:
@@ -292,7 +311,8 @@ class PoolKeeper:
             content, sealed = scratch / "content", scratch / "content.parcel"
             content.mkdir()
             self._pieces(pool, job).write(sealed)
-            manifest = unpack(sealed, str(job.answer.get("signature", "")), member.public.key, keys.box, content)
+            most, signature = most_of(sealed) if job.kind == KIND else MOST_LIST, str(job.answer.get("signature", ""))
+            manifest = unpack(sealed, signature, member.public.key, keys.box, content, most)
             yield Delivered(content, manifest, pool.agreed.frozen())
 
     def _expect_newer(self, pool: Pool, job: JobRecord, manifest: Manifest) -> None:

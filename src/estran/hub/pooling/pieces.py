@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from estran.hub.book import HubBook, JobRecord
+from estran.hub.book import OPEN, HubBook, JobRecord
 from estran.hub.pooling.delivery import LIFE, PARCEL, PIECE, WHOLE
 from estran.model.errors import InputRefused
 
@@ -46,8 +46,11 @@ class Pieces:
     def __init__(self, hub: HubBook, job: JobRecord, jobs: Iterable[JobRecord]) -> None:
         self._hub, self._job = hub, job
         self.listed = _listed(job.answer)
+        self._own = [one for one in jobs if one.body.get("what") == ASKED and one.body.get("of") == job.id]
+        # A site that was asked anew, by a hub that came back from a backup, packed anew: other digests, other pieces.
+        listed = dict(enumerate(self.listed))
         self._asked = {
-            one.body["number"]: one for one in jobs if one.body.get("what") == ASKED and one.body.get("of") == job.id
+            one.body["number"]: one for one in self._own if listed.get(one.body["number"]) == one.body["sha256"]
         }
 
     def come(self, life: float) -> bool:
@@ -79,7 +82,7 @@ class Pieces:
             for digest, data in zip(listed, self._each(), strict=True):
                 if data is None:
                     raise InputRefused("The answer holds no package.")
-                if digest and hashlib.sha256(data).hexdigest() != digest:
+                if digest and (len(data) > PIECE or hashlib.sha256(data).hexdigest() != digest):
                     raise InputRefused("A piece of the package is not the one that was listed.")
                 stream.write(data)
 
@@ -96,14 +99,19 @@ class Pieces:
             files = () if job is None else self._hub.files(job.id, "answer")
             yield next((one.data for one in files if one.name == PARCEL), None)
 
+    def left(self) -> bool:
+        """Whether anything is still here, or awaited."""
+        return any(job.state in OPEN or self._hub.holds(job.id) for job in (self._job, *self._own))
+
     def done(self) -> None:
-        """They are taken, or set aside: drop what came, and have the site drop what it kept."""
-        for job in (self._job, *self._asked.values()):
-            self._hub.give_up(job.id)
-        if self.listed:
-            now = time.time()
-            body = {"pool": self._job.body["pool"], "what": "taken", "first": self.listed[0]}
-            self._hub.add_job(None, self._job.member, LIFE, body, now, now + 30 * 86_400.0)
+        """They are taken, or set aside: drop what came, and have the site drop what it kept. All of it, or nothing."""
+        with self._hub.db.writing():
+            if self.listed:
+                now = time.time()
+                body = {"pool": self._job.body["pool"], "what": "taken", "first": self.listed[0]}
+                self._hub.add_job(None, self._job.member, LIFE, body, now, now + 30 * 86_400.0)
+            for job in (self._job, *self._own):
+                self._hub.give_up(job.id)
 
 
 def _listed(answer: dict[str, Any]) -> list[str]:

@@ -11,10 +11,11 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from estran.hub.book import HubBook, JobRecord
+import orjson
+
+from estran.hub.book import HubBook
 from estran.hub.governance import silence_of
 from estran.hub.pooling.book import Pool, PoolBook
-from estran.hub.pooling.delivery import LIFE
 from estran.projects.actors import Actor
 from estran.projects.following import NewsKind
 from estran.projects.policy import Action, decide
@@ -36,32 +37,43 @@ class Silence:
         return dt.datetime.fromtimestamp(self.last, dt.UTC)
 
 
-def asked_who_left(hub: HubBook) -> list[JobRecord]:
-    """Every question to a site of a pool whom it takes back."""
-    return [job for job in hub.jobs_of_kind(LIFE) if job.body.get("what") == "withdrawals"]
+Silences = dict[str, Silence]  # by member
+# Of each site of each pool: when it was last heard, and since when it has owed an answer.
+_OWED = """
+WITH part AS MATERIALIZED (
+  SELECT json_extract(value, '$[0]') AS pool, json_extract(value, '$[1]') AS member, json_extract(value, '$[2]') AS at
+  FROM json_each(?)),
+asked AS MATERIALIZED (
+  SELECT json_extract(body, '$.pool') AS pool, member, created, answered,
+         state = 'ok' AND id NOT IN (SELECT value FROM json_each(?)) AS heard
+  FROM job WHERE kind = 'pool-life' AND json_extract(body, '$.what') = 'withdrawals'),
+spoke AS MATERIALIZED (
+  SELECT pool, member, max(at, coalesce(max(answered) FILTER (WHERE heard), 0.0)) AS last
+  FROM asked JOIN part USING (pool, member) GROUP BY pool, member)
+SELECT pool, member, last, min(created) AS owed FROM asked JOIN spoke USING (pool, member)
+WHERE NOT heard AND created >= last GROUP BY pool, member ORDER BY pool, member"""
 
 
-def silent(jobs: Iterable[JobRecord], book: PoolBook, pool: Pool, limit: float, now: float) -> dict[str, Silence]:
-    """The sites of a pool that have been silent for more than `limit` hours, by member, given all that was asked. A hub that
-    did not ask has nobody to blame."""
-    if pool.state != "open":
+def silent(hub: HubBook, book: PoolBook, pools: Iterable[Pool], limit: float, now: float) -> dict[str, Silences]:
+    """The sites that have been silent for more than `limit` hours, by pool and member. A hub that did not ask has nobody to
+    blame."""
+    parts = [
+        (one.id, part.member, part.at)
+        for one in pools if one.state == "open" for part in book.parts(one.id, "accepted")
+    ]  # fmt: skip
+    if not parts:
         return {}
-    own = [job for job in jobs if job.body.get("pool") == pool.id]
-    set_aside = {one.job for one in book.withdrawals(pool.id) if one.state == "quarantined"}
-    found = dict[str, Silence]()
-    for part in book.parts(pool.id, "accepted"):
-        each = [job for job in own if job.member == part.member]
-        heard = {job.id: job.answered or 0.0 for job in each if job.state == "ok" and job.id not in set_aside}
-        last = max([part.at, *heard.values()])
-        owed = [job.created for job in each if job.id not in heard and job.created >= last]
-        if owed and now - min(owed) > limit * 3_600:
-            found[part.member] = Silence(part.member, last, min(owed))
+    found = dict[str, Silences]()
+    given = orjson.dumps(parts).decode(), orjson.dumps(book.lists_set_aside()).decode()
+    for pool, member, last, owed in hub.db.rows(_OWED, given):
+        if now - owed > limit * 3_600:
+            found.setdefault(pool, {})[member] = Silence(member, last, owed)
     return found
 
 
 def warn(state: StateDatabase, settings: Settings, hub: HubBook, book: PoolBook, pool: Pool) -> list[str]:
     """Tell whoever runs the pools of each silence, once: at the bell, and by e-mail; the silent sites."""
-    found = silent(asked_who_left(hub), book, pool, silence_of(hub), time.time())
+    found = silent(hub, book, [pool], silence_of(hub), time.time()).get(pool.id, {})
     people = [one for one in state.accounts.all() if _runs_pools(one)] if found else []
     for one in found.values():
         member = hub.member(one.member)
