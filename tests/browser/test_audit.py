@@ -15,6 +15,7 @@ from estran.projects.officer import Officer
 def test_an_officer_follows_a_patient_and_acknowledges_a_review(open_page: Opener, portal: Portal) -> None:
     moment = dt.datetime.now(dt.UTC)
     number = Officer(portal.site, KEY_HOLDER).review(moment - dt.timedelta(days=7), moment).id
+    open_page("/search?q=patient")  # a line of the trail with several patients
     page = open_page("/patients/0")
     page.get_by_role("link", name="Audit").click()
     page.get_by_label("Patient", exact=True).fill("P0")
@@ -28,5 +29,6 @@ def test_an_officer_follows_a_patient_and_acknowledges_a_review(open_page: Opene
     expect(page.get_by_role("status")).to_contain_text("le journal est intègre")
     assert serious(page) == []
     dark = open_page("/audit", language="en", theme="dark")
+    expect(dark.locator("td.targets a").nth(1)).to_be_visible()
     expect(dark.get_by_role("heading", name="State of the chain")).to_be_visible()
     assert serious(dark) == []

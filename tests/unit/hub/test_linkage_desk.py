@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 from tests.network_kit import Network
@@ -52,10 +53,12 @@ def test_who_runs_the_network_asks_two_hospitals_for_a_project_and_every_look_is
     runs.close()
 
 
-def test_without_a_unit_a_linkage_waits_and_its_page_is_told(net: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_unit_a_linkage_waits_and_its_page_is_told(
+    net: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     site, book = net.places["angers"].site, net.house.book
     assert site is not None
-    runs = Linkages(book, net.house.folder)
+    runs = Linkages(book, tmp_path)  # of this test alone: the network is shared
     desk = LinkageDesk(site.state, book, runs, KEY_HOLDER)
     run = desk.ask("INSUF", parse("âge>=0"), ("angers", "brest"))
     known = book.members
@@ -65,6 +68,8 @@ def test_without_a_unit_a_linkage_waits_and_its_page_is_told(net: Network, monke
     seen = desk.look(run)
     assert seen is not None and seen.ready == 2 and not runs.jobs(run)[1]
     assert run in [one.run.id for one in desk.all()]
+    for job in runs.jobs(run)[0]:
+        book.drop_files(job.id, "answer")
     runs.close()
 
 
