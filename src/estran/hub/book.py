@@ -360,11 +360,6 @@ class HubBook:
         rows = self.db.rows(f"SELECT * FROM job WHERE id IN ({marks}) ORDER BY created, id", jobs)
         return [_job(row) for row in rows]
 
-    def of_kind(self, kind: str) -> list[JobRecord]:
-        """The jobs of a kind that no question put, in the order they were made."""
-        rows = self.db.rows("SELECT * FROM job WHERE kind = ? AND question IS NULL ORDER BY created, id", (kind,))
-        return [_job(row) for row in rows]
-
     def job(self, job: str) -> JobRecord | None:
         """A job by its id."""
         found = self.db.one("SELECT * FROM job WHERE id = ?", (job,))
@@ -376,7 +371,7 @@ class HubBook:
             self.db.write(f"UPDATE job SET state = 'expired' WHERE id = ? AND {_IS_OPEN}", (job,))
             self._files.drop("job = ?", (job,))
 
-    def jobs_of_kind(self, kind: str) -> list[JobRecord]:
+    def of_kind(self, kind: str) -> list[JobRecord]:
         """Every job of a kind, in the order they were made."""
         return [_job(row) for row in self.db.rows("SELECT * FROM job WHERE kind = ? ORDER BY created, id", (kind,))]
 
@@ -466,11 +461,6 @@ def slug(name: str) -> str:
     if not found or found == "hub":
         raise UsageError("A member needs a name of letters or digits, other than 'hub'.")
     return found
-
-
-def seconds(moment: dt.datetime) -> float:
-    """A moment as seconds since 1970, as this file keeps it."""
-    return moment.timestamp()
 
 
 def _first(row: Row) -> str:

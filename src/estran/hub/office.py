@@ -13,7 +13,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from estran.hub.book import HubBook, seconds
+from estran.hub.book import HubBook
 from estran.hub.gathering import ask_for_tokens
 from estran.hub.keys import Identity, Public
 from estran.hub.oppositions import beside
@@ -56,7 +56,7 @@ class Office:
         try:
             self.enter(taken)
         except Refused as error:
-            self.book.refused(taken.member, error.code, seconds(self.clock()))
+            self.book.refused(taken.member, error.code, self.clock().timestamp())
             raise
         return taken
 
@@ -70,14 +70,14 @@ class Office:
             joins = message.kind == "join"
             return Taken(message, self._invited(message.sender, now)[0] if joins else message.sender)
         except Refused as error:
-            self.book.refused(claimed, error.code, seconds(now))
+            self.book.refused(claimed, error.code, now.timestamp())
             raise
 
     def enter(self, taken: Taken) -> None:
         """Note that a message was taken; Refused when it, or a later one, was before."""
         if taken.message.kind == "join":
             return  # good for one member, however often it is said
-        self.book.take(taken.message, seconds(self.clock()))
+        self.book.take(taken.message, self.clock().timestamp())
 
     def _check(self, message: Message, certificate: str | None, now: dt.datetime) -> None:
         if message.network != self.network or message.receiver != HUB:
@@ -105,7 +105,7 @@ class Office:
         return known.public.key if known is not None and known.state == "active" and known.public is not None else None
 
     def _invited(self, sender: str, now: dt.datetime) -> tuple[str, str]:
-        found = self.book.invitation(sender.removeprefix(_JOINING), seconds(now))
+        found = self.book.invitation(sender.removeprefix(_JOINING), now.timestamp())
         if found is None:
             raise Refused("uninvited", "This invitation was used, or is too old.")
         return found
@@ -120,7 +120,7 @@ class Office:
         except (KeyError, UsageError):
             raise Refused("malformed", "A member joins with its certificate and its key.") from None
         now = self.clock()
-        self.book.join(taken.message.sender.removeprefix(_JOINING), taken.member, public, body, seconds(now))
+        self.book.join(taken.message.sender.removeprefix(_JOINING), taken.member, public, body, now.timestamp())
         return self._reply("joined", taken, {"member": taken.member})
 
     def waits(self, taken: Taken) -> bool:
@@ -131,7 +131,7 @@ class Office:
         """The next job of a member, or word that there is none."""
         now = self.clock()
         self.book.describe(taken.member, taken.message.body)
-        found = self.book.next_job(taken.member, holding(taken.message), seconds(now))
+        found = self.book.next_job(taken.member, holding(taken.message), now.timestamp())
         if found is None:
             return self._reply("none", taken, {})
         job, files = found
@@ -150,12 +150,12 @@ class Office:
             raise Refused("malformed", "An answer says what came of the job.")
         answer = message.body.get("queryResult")
         body = answer if isinstance(answer, dict) else {}
-        how = self.book.answer(taken.member, job, state, said[:1000], body, message.files, seconds(self.clock()))
+        how = self.book.answer(taken.member, job, state, said[:1000], body, message.files, self.clock().timestamp())
         return self._reply("receipt", taken, {"uuid": job, "how": how})
 
     def opposition(self, taken: Taken) -> bytes:
         """Note what patients of a member refused; say of each whether it was obeyed yet."""
-        told = beside(self.book).take(taken.member, taken.message.body, seconds(self.clock()))
+        told = beside(self.book).take(taken.member, taken.message.body, self.clock().timestamp())
         return self._reply("noted", taken, {"notices": told})
 
     def refusal(self, data: bytes, error: Refused, taken: Taken | None = None) -> bytes:
@@ -163,7 +163,7 @@ class Office:
         that lost count (a site restored from a backup) the last number taken of it. Counted, if it was not yet: `taken`
         is what was refused after it was read."""
         if taken is not None:
-            self.book.refused(taken.member, error.code, seconds(self.clock()))
+            self.book.refused(taken.member, error.code, self.clock().timestamp())
         body = {"code": error.code, "message": error.what, "protocols": list(PROTOCOLS), "last": error.last}
         return self._sealed("refusal", "", nonce_of(data), body, ())
 

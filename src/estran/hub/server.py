@@ -13,7 +13,6 @@ from functools import partial
 
 from aiohttp import web
 
-from estran.hub.book import seconds
 from estran.hub.gathering import tidy
 from estran.hub.keys import fingerprint
 from estran.hub.office import Office, Taken, reply_to
@@ -37,7 +36,7 @@ class Door:
 
     def __init__(self, office: Office, answered: Answered, clock: Callable[[], None] = lambda: None) -> None:
         self._office, self._answered, self._clock = office, answered, clock
-        self._known = set(office.book.certificates(seconds(office.clock())))
+        self._known = set(office.book.certificates(office.clock().timestamp()))
         self._context = server_context(office.identity, self._known)
         self._turns: Turns[bytes] = Turns(office.book.db)
         self._waiting: dict[str, tuple[Taken, asyncio.Event]] = {}  # by nonce
@@ -71,7 +70,7 @@ class Door:
                 self._told(self._clock)
             if now - tidied >= _TIDY_EVERY:
                 tidied = now
-                self._told(lambda: tidy(book, lambda: seconds(self._office.clock())))
+                self._told(lambda: tidy(book, lambda: self._office.clock().timestamp()))
             if (version := book.db.version()) != seen:
                 seen = version
                 self._wake()
@@ -81,7 +80,7 @@ class Door:
             self._written.clear()
 
     def _wake(self) -> None:
-        every = set(self._office.book.certificates(seconds(self._office.clock())))
+        every = set(self._office.book.certificates(self._office.clock().timestamp()))
         admit(self._context, every - self._known)
         self._known |= every
         for taken, woken in self._waiting.values():
@@ -92,7 +91,7 @@ class Door:
         """Whoever is killed, at work or while it waits, has its connection closed by the machine that it ran on."""
         for member in [member for member, line in self._staying.items() if line.is_closing()]:
             del self._staying[member]
-            self._told(partial(self._office.book.left, member, seconds(self._office.clock())))
+            self._told(partial(self._office.book.left, member, self._office.clock().timestamp()))
 
     async def _take(self, request: web.Request) -> web.Response:
         data, taken = await request.read(), None

@@ -9,7 +9,6 @@ from pyroaring import BitMap
 from tests.network_kit import Hospital, Network, add_hospital, network
 
 from estran.hub.agent.opposing import hand_over, recipient, taken_back
-from estran.hub.book import seconds
 from estran.hub.office import utc
 from estran.hub.oppositions import NOTHING, Notice, Oppositions, beside
 from estran.hub.wire import Refused
@@ -101,7 +100,7 @@ def test_a_refusal_is_noted_obeyed_and_acknowledged(net: Network) -> None:
 
 
 def test_a_notice_said_twice_changes_nothing_and_a_wrong_one_is_refused(net: Network) -> None:
-    shelf, now = beside(net.house.book), seconds(utc())
+    shelf, now = beside(net.house.book), utc().timestamp()
     one = {"number": 7_000, "what": "erase", "due": now - 1, "subjects": [{"project": "p", "id": "x"}]}
     assert shelf.take("brest", {"notices": [one]}, now) == [{"number": 7_000, "state": "noted", "outcome": ""}]
     assert shelf.take("brest", {"notices": [one | {"what": "restore"}]}, now)[0]["state"] == "noted"

@@ -109,7 +109,7 @@ def test_a_damaged_package_is_set_aside(made: Pooling, how: str) -> None:
     pool = made.ask("umol/L", "angers")
     made.net.run("angers")
     book = made.net.house.book
-    job = next(job for job in book.jobs_of_kind("pool") if job.body["pool"] == pool)
+    job = next(job for job in book.of_kind("pool") if job.body["pool"] == pool)
     data = bytearray(book.files(job.id, "answer")[0].data)
     if how == "altered":
         data[len(data) // 2] ^= 1

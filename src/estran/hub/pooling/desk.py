@@ -98,7 +98,7 @@ class PoolDesk:
         if found is None:
             return None
         permit(self._state, self.actor, Action.POOLS, self._target(found))
-        jobs = [job for job in self._hub.jobs_of_kind(KIND) if job.body.get("pool") == found.id]
+        jobs = [job for job in self._hub.of_kind(KIND) if job.body.get("pool") == found.id]
         quiet = silent(self._hub, self._book, [found], silence_of(self._hub), time.time()).get(found.id, {})
         sites = tuple(
             self._site(found, member, project, jobs, quiet.get(member))

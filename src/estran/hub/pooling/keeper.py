@@ -36,7 +36,7 @@ from estran.hub.pooling.keys import PoolKeys
 from estran.hub.pooling.pieces import Pieces
 from estran.hub.pooling.rekeying import write_sorted
 from estran.hub.pooling.silence import warn
-from estran.hub.pooling.taking import Delivered, check, partition
+from estran.hub.pooling.taking import Delivered, as_package, check, columns, expect, made_at, partition
 from estran.model.errors import EstranError, InputRefused, UsageError
 from estran.projects.audit import permit
 from estran.projects.datamarts import holding
@@ -163,7 +163,7 @@ class PoolKeeper:
         return found
 
     def _jobs(self, kind: str, pool: str) -> list[JobRecord]:
-        return [job for job in self._hub.jobs_of_kind(kind) if job.body.get("pool") == pool]
+        return [job for job in self._hub.of_kind(kind) if job.body.get("pool") == pool]
 
     def _active(self) -> set[str]:
         """Sites that are members of the network now."""
@@ -281,19 +281,19 @@ class PoolKeeper:
                 raise InputRefused(_LEFT)
             if not self._pieces(pool, job).come(_JOB_LIFE):
                 return
-            with self._unpacked(pool, keys, job) as given, _readable():
-                _expect(pool, self._hub.meta("network"), job, given.manifest, "tables")
+            with self._unpacked(pool, keys, job) as given, as_package():
+                expect(pool.id, self._hub.meta("network"), job.member, given.manifest, "tables")
                 self._expect_newer(pool, job, given.manifest)
                 check(given)
                 self.book.copy(pool.id, "partition", place)
                 with whole_folder(self.folder / pool.id / place) as target:
                     converted = partition(given, lambda kind, old: keys.of_site(job.member, kind, list(old)), target)
-                manifest = given.manifest | {"converted": converted, "columns": _columns(given)}
+                manifest = given.manifest | {"converted": converted, "columns": columns(given)}
         except InputRefused as error:
             self._set_aside(pool, job, error.what)
             done.quarantined[job.member] = error.what
             return
-        part = Part(job.id, pool.id, job.member, time.time(), _moment(manifest), "accepted", "", place, manifest)
+        part = Part(job.id, pool.id, job.member, time.time(), made_at(manifest), "accepted", "", place, manifest)
         for old in self.book.accept(part):
             self._copies.remove(pool.id, old.folder, f"superseded by what the site sent on {manifest['made'][:10]}")
         self._pieces(pool, job).done()
@@ -317,7 +317,7 @@ class PoolKeeper:
 
     def _expect_newer(self, pool: Pool, job: JobRecord, manifest: Manifest) -> None:
         last = max((one.made for one in self.book.parts(pool.id) if one.member == job.member), default="")
-        if _moment(manifest) <= last:
+        if made_at(manifest) <= last:
             raise InputRefused("The site sent something newer before.")
 
     def _set_aside(self, pool: Pool, job: JobRecord, said: str) -> None:
@@ -353,10 +353,10 @@ class PoolKeeper:
             self.book.withdraw(Withdrawal(job.id, pool.id, job.member, "", (), "told", ""))
             return
         try:
-            with self._unpacked(pool, keys, job) as given, _readable():
-                _expect(pool, self._hub.meta("network"), job, given.manifest, "withdrawn")
+            with self._unpacked(pool, keys, job) as given, as_package():
+                expect(pool.id, self._hub.meta("network"), job.member, given.manifest, "withdrawn")
                 ids = tuple(keys.of_site(job.member, "patient", read_ids(given.folder)))
-                made = _moment(given.manifest)
+                made = made_at(given.manifest)
         except InputRefused as error:
             self._set_aside_list(pool, job, error.what)
             done.quarantined[job.member] = error.what
@@ -481,33 +481,3 @@ class PoolKeeper:
         if (self.folder / pool.id).exists():
             moment = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
             self._copies.remove(pool.id, "", "back from a backup", "backup", moment)
-
-
-def _expect(pool: Pool, network: str, job: JobRecord, manifest: Manifest, what: str) -> None:
-    """InputRefused unless the manifest is of this pool and of this site."""
-    said = [manifest.get(name) for name in ("pool", "network", "member", "what")]
-    if said != [pool.id, network, job.member, what]:
-        raise InputRefused("The package is of another pool, or of another site.")
-
-
-def _moment(manifest: Manifest) -> str:
-    """When a site made something, by its own clock."""
-    try:
-        return dt.datetime.fromisoformat(str(manifest["made"])).astimezone(dt.UTC).isoformat(timespec="microseconds")
-    except (KeyError, ValueError):
-        raise InputRefused("The manifest does not say when it was made.") from None
-
-
-@contextmanager
-def _readable() -> Iterator[None]:
-    """What cannot be read as it should be is the package's fault; a full disk or too little memory is not."""
-    try:
-        yield
-    except (duckdb.IOException, duckdb.OutOfMemoryException):
-        raise
-    except (duckdb.Error, pa.ArrowException, AttributeError, KeyError, TypeError, ValueError):
-        raise InputRefused("The package cannot be read.") from None
-
-
-def _columns(given: Delivered) -> list[str]:
-    return [str(name) for name in pq.read_schema(given.tables["patients"]).names]

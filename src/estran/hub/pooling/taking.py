@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -265,3 +267,34 @@ def _same_units(connection: duckdb.DuckDBPyConnection, given: Delivered, every: 
     wrong = "SELECT 1 FROM facts f JOIN said_unit s USING (variable) WHERE f.value IS NOT NULL AND f.unit IS DISTINCT FROM s.unit"
     if _any(connection, wrong):
         raise InputRefused("A fact has another unit than the manifest says of its variable.")
+
+
+def expect(pool: str, network: str, member: str, manifest: Manifest, what: str) -> None:
+    """InputRefused unless the manifest is of this pool and of this site."""
+    said = [manifest.get(name) for name in ("pool", "network", "member", "what")]
+    if said != [pool, network, member, what]:
+        raise InputRefused("The package is of another pool, or of another site.")
+
+
+def made_at(manifest: Manifest) -> str:
+    """When a site made something, by its own clock; InputRefused when it does not say."""
+    try:
+        return dt.datetime.fromisoformat(str(manifest["made"])).astimezone(dt.UTC).isoformat(timespec="microseconds")
+    except (KeyError, ValueError):
+        raise InputRefused("The manifest does not say when it was made.") from None
+
+
+@contextmanager
+def as_package() -> Iterator[None]:
+    """What cannot be read as it should be is the package's fault (InputRefused); a full disk or too little memory is not."""
+    try:
+        yield
+    except (duckdb.IOException, duckdb.OutOfMemoryException):
+        raise
+    except (duckdb.Error, pa.ArrowException, AttributeError, KeyError, TypeError, ValueError):
+        raise InputRefused("The package cannot be read.") from None
+
+
+def columns(given: Delivered) -> list[str]:
+    """The columns of the patients' table as it came."""
+    return [str(name) for name in pq.read_schema(given.tables["patients"]).names]
