@@ -31,9 +31,11 @@ TEXTS = ("âge>=60", "sexe=F", "CIM10:I10", "âge>=40 ET sexe=M", "ATC:N02BE01",
 _PASSWORD = "marée haute à minuit"
 _SEEN = {
     "four answered": "document.querySelectorAll('#answers tbody .badge.good').length >= 4",
-    "down is shown": "document.querySelectorAll('#answers tbody .badge.bad').length == 1",
+    "down is shown": "document.querySelectorAll('#answers tbody .badge.bad').length >= 1",
     "total of linkage": "/≈|</.test(document.querySelector('#answers .total .big')?.textContent ?? '')",
-    "late is shown": "[...document.querySelectorAll('#answers tbody .badge.some')].some(b => /retard|late/.test(b.textContent))",
+    # one that has said nothing for long is no longer late but not to be reached, as the other is
+    "late is shown": "[...document.querySelectorAll('#answers tbody .badge.some')].some(b => /retard|late/.test(b.textContent))"
+    " || document.querySelectorAll('#answers tbody .badge.bad').length == 2",
 }
 
 
