@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import http.client
 import json
+import socket
 import ssl
 import subprocess
 import sys
@@ -17,18 +18,22 @@ from pathlib import Path
 import pytest
 from tests.hub_process import Recorder
 from tests.network_kit import Network, network
+from tests.ports import free_port
 from tests.spec.test_cli import Command, estran
 
+from estran.cli.network_demo import network_served
 from estran.hub.agent.agent import Agent
 from estran.hub.agent.link import Link
 from estran.hub.agent.membership import Invitation, Membership, join, read
 from estran.hub.book import HubBook, Question
 from estran.hub.gathering import gather
+from estran.hub.house import open_book
 from estran.hub.keys import Identity
 from estran.hub.office import utc
 from estran.hub.server import Door
 from estran.hub.tls import client_context
 from estran.hub.wire import unseal
+from estran.model.errors import UsageError
 
 __all__ = ["estran"]  # a fixture
 
@@ -192,7 +197,7 @@ def states(book: HubBook, start: float) -> list[str]:
 
 
 def wait_until(true: Callable[[], bool]) -> None:
-    for _ in range(1000):
+    for _ in range(6000):
         if true():
             return
         time.sleep(0.01)
@@ -211,8 +216,9 @@ def test_faults_neither_lose_nor_change_nor_let_in_anything() -> None:
 
 def test_a_network_by_the_command_line(tmp_path: Path, estran: Command) -> None:
     """Two hospitals, a linkage unit and a hub on one machine, from nothing to an answer."""
-    hub = tmp_path / "hub"
-    assert estran("hub", "init", hub, "--name", "Essai", "--json").json["network"].startswith("essai-")
+    hub, port = tmp_path / "hub", free_port()
+    made = estran("hub", "init", hub, "--name", "Essai", "--url", f"https://127.0.0.1:{port}", "--json")
+    assert made.json["network"].startswith("essai-")
     assert estran("hub", "linkage-key", tmp_path / "shared", "--json").code == 0
     for name, kind in (("unit", "linkage"), ("angers", "site"), ("brest", "site")):
         assert estran("hub", "invite", hub, name, "--kind", kind, "--out", tmp_path / f"{name}.invitation").code == 0
@@ -228,6 +234,16 @@ def test_a_network_by_the_command_line(tmp_path: Path, estran: Command) -> None:
     assert [member["state"] for member in estran("hub", "status", hub, "--json").json["members"]] == ["active"] * 3
     jobs = estran("hub", "jobs", tmp_path / "angers", "--json").json["jobs"]
     assert {(job["kind"], job["state"]) for job in jobs} == {("count", "ok"), ("tokens", "ok")}
+    _serves_and_ends(hub, port)
     assert estran("hub", "withdraw", hub, "brest", "--json").code == 0
     assert len(estran("hub", "ask", hub, "âge>=18", "--json").json["sites"]) == 1
     assert estran("hub", "ask", tmp_path / "angers", "âge>=18").code == 2  # no hub
+
+
+def _serves_and_ends(hub: Path, port: int) -> None:
+    """As `estran demo --hub` has it: the door and each agent a process, all ended with the block, and no port taken twice."""
+    began = time.time()
+    with contextlib.closing(open_book(hub)) as book, network_served(hub, port):
+        wait_until(lambda: all(one.seen is not None and one.seen > began for one in book.members(active=True)))
+    with socket.create_server(("127.0.0.1", port)), pytest.raises(UsageError, match="door does not open"), network_served(hub, port):
+        pass

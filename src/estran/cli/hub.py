@@ -1,8 +1,7 @@
-"""Networks of sites: `estran hub init|invite|join|status|serve|ask|approve|withdraw|linkage-key`, `estran agent`."""
+"""Networks of sites: `estran hub init|invite|join|status|ask|approve|withdraw|linkage-key`, `estran agent`."""
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 import os
 import secrets
@@ -26,15 +25,10 @@ from estran.hub.agent.link import Link
 from estran.hub.agent.membership import Invitation, Local, Membership, folder_of, join, read
 from estran.hub.agent.place import Place
 from estran.hub.agent.rules import Rules, write_rules
-from estran.hub.conducting import Conductor
 from estran.hub.desk import HubDesk
-from estran.hub.gathering import Gathered, advance, after_answer
-from estran.hub.harvest import harvesting
+from estran.hub.gathering import Gathered, advance
 from estran.hub.keys import Identity
-from estran.hub.matching import Linkages
-from estran.hub.office import Office, Taken, answer_to
-from estran.hub.server import Door
-from estran.hub.studies import Studies
+from estran.hub.office import Office, answer_to
 from estran.model.errors import EstranError, UsageError
 from estran.projects.actions import Action
 from estran.projects.actors import KEY_HOLDER
@@ -59,7 +53,6 @@ def register(app: typer.Typer) -> None:
         join_network
     )
     group.command(epilog="Example: estran hub status ouest")(status)
-    group.command(epilog="Example: estran hub serve ouest --host 0.0.0.0 --port 8443")(serve)
     group.command(epilog="Example: estran hub ask ouest 'CIM10:I50' --json")(ask)
     group.command(epilog="Example: estran hub jobs mysite")(jobs)
     group.command(epilog="Example: estran hub approve mysite 3f0c…")(approve)
@@ -68,8 +61,9 @@ def register(app: typer.Typer) -> None:
     group.command("agent", epilog="Example: estran hub agent mysite --once")(agent)
     for part in (hub_catalogue, hub_govern, hub_oppositions, hub_pool):
         part.register(group)
-    from estran.cli import hub_learning, hub_linkage, hub_statistics  # they take the group from here
+    from estran.cli import hub_door, hub_learning, hub_linkage, hub_statistics  # they take the group from here
 
+    hub_door.register()
     hub_statistics.register()
     hub_learning.register()
     hub_linkage.register()
@@ -167,36 +161,6 @@ def status(hub: HubArg, key: KeyOpt = None, json: JsonOpt = False) -> None:
         console.print(
             f"{row['messages']} messages not taken of {row['member'] or 'nobody known'}: {row['why']}", highlight=False
         )
-
-
-def serve(
-    hub: HubArg,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8443,
-    key: KeyOpt = None,
-    json: JsonOpt = False,
-) -> None:
-    """Open the hub's door to its sites (TLS 1.3, certificates on both sides). Its pages: estran serve HUB."""
-    opened = opened_house(hub, key)
-
-    def ready(found: int) -> None:
-        if json:
-            emit({"door": f"https://{host}:{found}"})
-        else:
-            console.print(f"Door: https://{host}:{found}  (Ctrl+C ends it)", highlight=False)
-
-    studies, linkages = Studies(opened.folder), Linkages(opened.book, opened.folder)
-    conductor = Conductor(opened.book, studies)
-
-    def heard(taken: Taken) -> None:
-        """After an answer, go on with the study or linkage it is of, or see whether the linkage unit is to count."""
-        job = str(taken.message.body.get("uuid"))
-        conductor.answered(job)
-        linkages.answered(job)
-        after_answer(opened.book, job)
-
-    with harvesting(hub):
-        asyncio.run(Door(opened.office, heard, conductor.advance_all).serve(host, port, ready))
 
 
 def ask(

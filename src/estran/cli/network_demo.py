@@ -6,12 +6,13 @@ import datetime as dt
 import secrets
 import subprocess
 import sys
-import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from estran import app as house
 from estran.catalog import measuring
-from estran.cli.hub import LINKAGE_FOLDER, embed, embedded, opened_house, place_of, serve
+from estran.cli.hub import LINKAGE_FOLDER, embed, embedded, opened_house, place_of
 from estran.cli.region import demo_region
 from estran.cli.show import console
 from estran.hub import house as hubs
@@ -19,6 +20,7 @@ from estran.hub.agent.counting import keep_linkage_key
 from estran.hub.agent.membership import Local, join
 from estran.hub.agent.rules import Rules, write_rules
 from estran.hub.office import answer_to
+from estran.model.errors import UsageError
 from estran.region.plan import Plan
 from estran.settings import Settings
 
@@ -63,14 +65,27 @@ def _member(opened: hubs.HubHouse, directory: Path, name: str, kind: str, linkag
         place_of(directory)  # the account of the network is made where nobody waits
 
 
-def serve_network(hub: Path, port: int) -> list[subprocess.Popen[bytes]]:
-    """Open the hub's door, and start the agents of its members; each is a process of its own."""
-    threading.Thread(target=serve, args=(hub, "127.0.0.1", port), daemon=True).start()
-    places = embedded(opened_house(hub), hub)
-    agents = [
-        subprocess.Popen([sys.executable, "-m", "estran", "agent", str(place)], stdout=subprocess.DEVNULL)  # noqa: S603 (our own command)
-        for place in places
-    ]
-    for place, agent in zip(places, agents, strict=True):
-        console.print(f"Agent of {place.name}: process {agent.pid}", highlight=False, markup=False)
-    return agents
+@contextmanager
+def network_served(hub: Path, port: int) -> Iterator[None]:
+    """The hub's door is open for the block, and the agents of its members run; each is a process of its own. UsageError
+    when the door does not open; it has said why."""
+    with ExitStack() as ended:
+        door = ended.enter_context(_running("hub", "serve", str(hub), "--port", str(port), "--json"))
+        if door.stdout is None or b'"door"' not in door.stdout.readline():
+            raise UsageError("The hub's door does not open.", where=f"port {port}", hint="take another with --hub-port")
+        for place in embedded(opened_house(hub), hub):
+            agent = ended.enter_context(_running("agent", str(place)))
+            console.print(f"Agent of {place.name}: process {agent.pid}", highlight=False, markup=False)
+        yield
+
+
+@contextmanager
+def _running(*words: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Not of the terminal's group: Ctrl+C ends the portal, which then ends these."""
+    command = [sys.executable, "-m", "estran", *words]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, process_group=0)  # noqa: S603 (our own command)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait()

@@ -7,6 +7,7 @@ import secrets
 import signal
 import sys
 import time
+from contextlib import AbstractContextManager, nullcontext
 from importlib import resources
 from pathlib import Path
 from typing import Annotated
@@ -96,17 +97,16 @@ def demo(
     )
     if not serve_it:
         return
-    agents = []
-    if hub:
-        from estran.cli.network_demo import serve_network
-
-        agents = serve_network(site, hub_port)
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the agents end too
-    try:
+    with _network(site, hub_port) if hub else nullcontext():
         serve(site, port=port)
-    finally:
-        for agent in agents:
-            agent.terminate()
+
+
+def _network(hub: Path, port: int) -> AbstractContextManager[None]:
+    from estran.cli.network_demo import network_served  # likewise
+
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, lambda *_: sys.exit(0))  # so that what was started ends too
+    return network_served(hub, port)
 
 
 def _build(site: Path, *, quiet: bool) -> str:
