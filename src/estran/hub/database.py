@@ -12,12 +12,13 @@ from typing import Any
 
 from estran.model.errors import StoreError
 
+_PATIENCE = "busy_timeout = 10000"
 _PRAGMAS = (
     "journal_mode = WAL",
     "synchronous = FULL",
     "foreign_keys = ON",
     "secure_delete = ON",
-    "busy_timeout = 10000",
+    _PATIENCE,
 )
 
 
@@ -133,6 +134,20 @@ class Database:
         """Changes when anybody has written: another connection, or this one."""
         found = self.one("PRAGMA data_version")
         return 0 if found is None else int(found[0]), self._db.total_changes
+
+    def shed(self) -> bool:
+        """Put what the log holds into the file, and cut the log to nothing: what was deleted is then in neither, since its
+        pages are overwritten (`secure_delete`). False when it cannot be now: somebody else reads or writes, or this is
+        part of what is being written. It waits for nobody, and what it leaves the next time does."""
+        with self._lock, self._told():
+            if self._db.in_transaction:
+                return False
+            self._db.execute("PRAGMA busy_timeout = 0")
+            try:
+                row = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                return row is not None and not row[0]
+            finally:
+                self._db.execute(f"PRAGMA {_PATIENCE}")
 
     def close(self) -> None:
         """Give the file back."""

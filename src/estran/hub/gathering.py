@@ -150,6 +150,7 @@ def tidy(book: HubBook, now: Now = time.time) -> None:
     book.forget_old_files(now())
     for question in book.having(TOKENS):
         _forget_served(book, question, now())
+    book.db.shed()  # also after what was deleted elsewhere, and when somebody read while tokens were
 
 
 def ask_for_tokens(book: HubBook, job: str) -> None:
@@ -176,6 +177,7 @@ def _forget_served(book: HubBook, question: str, moment: float) -> None:
     record = book.question(question)
     if record is not None and not _ready(book, record, moment, patient=False):
         book.forget_files(question, TOKENS)
+        book.db.shed()
 
 
 def _want(book: HubBook, question: str, counts: Sequence[JobRecord], moment: float) -> None:
