@@ -14,7 +14,7 @@ from estran.cohort.language.text import parse
 from estran.hub.agent import pooling as agent
 from estran.hub.agent.rules import Rules
 from estran.hub.pooling.desk import PoolDesk
-from estran.hub.pooling.keeper import PoolKeeper
+from estran.hub.pooling.keeper import Gathered, PoolKeeper
 from estran.identity.keys import SiteKey
 from estran.projects.actors import KEY_HOLDER
 from estran.projects.datamarts.shelf import Datamarts, Listed, Workshop
@@ -89,6 +89,12 @@ class Pooling:
     def ask(self, unit: str = "umol/L", *only: str) -> str:
         sites = {name: number for name, number in self.projects.items() if not only or name in only}
         return self.keeper.ask(asked(self.project, unit), "researcher", sites, "")
+
+    def settle(self, pool: str, *sites: str) -> Gathered:
+        """The pass that asks who left since the packages came, the sites' answers, and the pass that takes the packages."""
+        self.keeper.gather(pool)
+        self.net.run(*sites)
+        return self.keeper.gather(pool)
 
     def folder(self, pool: str) -> Path:
         return self.net.house.folder / "pools" / pool

@@ -150,7 +150,9 @@ def _pool(made: Pooling) -> str:
     keeper = made.keeper
     pool = keeper.ask(spec, LEAD, made.projects, "")
     made.net.run(*made.sites)
-    keeper.gather(pool)
+    made.settle(pool, *made.sites)
+    for one in made.sites:
+        keeper.ask_who_left(pool, one)
     *others, quiet = made.sites
     made.net.run(*others)
     two_days = "at = at - 180000 WHERE member = ?"

@@ -25,7 +25,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pooling, st
     made = pooling(folder, *SITES)
     pool = made.ask("umol/L")
     made.net.run(*SITES)
-    made.keeper.gather(pool)
+    made.settle(pool, *SITES)
     _another_unit(made, pool, folder / "other")
     with served(made.hub, made.net.house.book) as base:
         yield made, pool, base

@@ -67,6 +67,7 @@ def test_the_life_of_a_pool(tmp_path: Path, estran: Command) -> None:
             if one["state"] == "approval"
         )
         assert estran("hub", "approve", tmp_path / name, waiting).code == 0
+    assert estran("hub", "pool", "gather", hub, "--json").json["pools"][0]["taken"] == [], "who left is asked first"
     done = estran("hub", "pool", "gather", hub, "--json").json["pools"][0]
     assert done["taken"] == ["angers", "brest"] and done["datamart"]
     assert estran("datamart", "verify", hub, done["datamart"], "--json").json["whole"]

@@ -19,14 +19,14 @@ from typing import Any
 import orjson
 
 from estran.hub.database import Database
-from estran.hub.file_table import SCHEMA, SIZE, FileTable
+from estran.hub.file_table import SCHEMA, SIZE, TO_2, FileTable
 from estran.hub.keys import Public
 from estran.hub.wire import File, Message, Refused
 from estran.model.errors import UsageError
 
 FILE_NAME = "hub.sqlite"
 # Rows that may be long are in tables with row numbers: in the others SQLite reads whole rows to compare their keys.
-_VERSION = 1
+_VERSION = 2
 _SCHEMA = f"""
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE member (
@@ -48,9 +48,11 @@ CREATE TABLE job (
   body TEXT NOT NULL, created REAL NOT NULL, expires REAL NOT NULL, taken REAL, state TEXT NOT NULL, answered REAL,
   said TEXT NOT NULL DEFAULT '', answer TEXT NOT NULL DEFAULT '{{}}', digest TEXT NOT NULL DEFAULT '');
 CREATE INDEX job_member ON job (member, state, created);
-CREATE INDEX job_question ON job (question);{SCHEMA};
+CREATE INDEX job_question ON job (question);
+CREATE INDEX job_kind ON job (kind, created);{SCHEMA};
 CREATE TABLE refusal (member TEXT, code TEXT, times INTEGER NOT NULL, last REAL NOT NULL, PRIMARY KEY (member, code)) WITHOUT ROWID
 """
+_STEPS = {1: f"CREATE INDEX IF NOT EXISTS job_kind ON job (kind, created);\n{TO_2}"}
 OPEN = ("queued", "taken", "approval")  # states of a job that still waits for its answer
 _IS_OPEN = f"state IN {OPEN}"
 _NONCES_KEPT = 3_600.0  # seconds, beyond the window in which a message is looked at
@@ -113,8 +115,7 @@ class HubBook:
     """The hub's file."""
 
     def __init__(self, folder: Path) -> None:
-        self.db = Database(folder / FILE_NAME, _SCHEMA, _VERSION)
-        self.db.write("CREATE INDEX IF NOT EXISTS job_kind ON job (kind, created)")
+        self.db = Database(folder / FILE_NAME, _SCHEMA, _VERSION, _STEPS)
         self._files = FileTable(self.db, durable=True)
         self._files.mend(self._lost)
 

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from estran.model.errors import StoreError
 
+_PATIENCE = "busy_timeout = 10000"
 _PRAGMAS = (
     "journal_mode = WAL",
     "synchronous = FULL",
     "foreign_keys = ON",
     "secure_delete = ON",
-    "busy_timeout = 10000",
+    _PATIENCE,
 )
 
 
 class Database:
     """Rows by name. Used from several threads and processes; one writes at a time."""
 
-    def __init__(self, path: Path, schema: str, version: int) -> None:
-        """Open or make the file; StoreError when it cannot be, or was written by another release."""
+    def __init__(self, path: Path, schema: str, version: int, steps: Mapping[int, str] = MappingProxyType({})) -> None:
+        """Open or make the file, or bring it up in place: `steps` are the statements that each older version needs for the
+        next one. StoreError when it cannot be, or was written by a later release."""
         self.path = path
         self._lock = threading.RLock()
         self._after: list[Callable[[bool], None]] = []
@@ -34,13 +37,23 @@ class Database:
             for pragma in _PRAGMAS:
                 self._db.execute(f"PRAGMA {pragma}")
         with self.writing():
-            found = self.one("PRAGMA user_version")
-            if found is not None and found[0] not in (0, version):
-                raise StoreError("This file was written by another version of Estran.", where=str(path))
-            if found is not None and found[0] == 0:
-                for statement in schema.split(";\n"):
-                    self.write(statement)
-                self.write(f"PRAGMA user_version = {version}")
+            self._bring_up(schema, version, steps)
+
+    def _bring_up(self, schema: str, version: int, steps: Mapping[int, str]) -> None:
+        row = self.one("PRAGMA user_version")
+        found = 0 if row is None else int(row[0])
+        if found == version:
+            return
+        if found > version:
+            raise StoreError(
+                "This file was written by a later version of Estran.",
+                where=str(self.path),
+                hint="run the version that wrote it, or restore a backup made before it",
+            )
+        for script in [steps[one] for one in range(found, version)] if found else [schema]:
+            for statement in script.split(";\n"):
+                self.write(statement)
+        self.write(f"PRAGMA user_version = {version}")
 
     @contextmanager
     def writing(self, *, durable: bool = True) -> Iterator[None]:
@@ -121,6 +134,20 @@ class Database:
         """Changes when anybody has written: another connection, or this one."""
         found = self.one("PRAGMA data_version")
         return 0 if found is None else int(found[0]), self._db.total_changes
+
+    def shed(self) -> bool:
+        """Put what the log holds into the file, and cut the log to nothing: what was deleted is then in neither, since its
+        pages are overwritten (`secure_delete`). False when it cannot be now: somebody else reads or writes, or this is
+        part of what is being written. It waits for nobody, and what it leaves the next time does."""
+        with self._lock, self._told():
+            if self._db.in_transaction:
+                return False
+            self._db.execute("PRAGMA busy_timeout = 0")
+            try:
+                row = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                return row is not None and not row[0]
+            finally:
+                self._db.execute(f"PRAGMA {_PATIENCE}")
 
     def close(self) -> None:
         """Give the file back."""

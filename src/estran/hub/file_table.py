@@ -26,11 +26,13 @@ from estran.model.errors import StoreError
 SCHEMA = """
 CREATE TABLE file (
   job TEXT REFERENCES job (id), side TEXT, number INTEGER, name TEXT NOT NULL, data BLOB NOT NULL,
-  PRIMARY KEY (job, side, number))"""
+  PRIMARY KEY (job, side, number));
+CREATE INDEX file_apart ON file (job) WHERE typeof(data) = 'text'"""
+# A file of version 1 has every file in its row, where it stays; a program of that version cannot read those that lie beside.
+TO_2 = "CREATE INDEX IF NOT EXISTS file_apart ON file (job) WHERE typeof(data) = 'text'"
 LONG = 65_536  # bytes from which a file lies beside the database
 SIZE = "CASE typeof(data) WHEN 'text' THEN CAST(substr(data, 1, 12) AS INTEGER) ELSE length(data) END"
 _APART = "typeof(data) = 'text'"  # of a file that lies beside: its size, its name there, and its key
-_INDEX = f"CREATE INDEX IF NOT EXISTS file_apart ON file (job) WHERE {_APART}"
 _NONCE = bytes(12)  # a key seals one file
 
 
@@ -39,7 +41,6 @@ class FileTable:
 
     def __init__(self, db: Database, *, durable: bool) -> None:
         self._db, self._durable, self._folder = db, durable, db.path.parent / "files"
-        db.write(_INDEX)
 
     def keep(self, job: str, side: str, files: Iterable[File]) -> None:
         """Keep what went with a job ("job") or came with its answer ("answer"), instead of what was there."""

@@ -7,7 +7,7 @@ from the linkage unit, or from united sketches; where neither covers a site, bou
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from estran.release.sketch import WORST_ERROR, Estimate, Sketch, united
 LATE_AFTER = 1.2  # seconds without an answer after which a site is called late
 _DOWN_AFTER = 45.0  # seconds without a visit after which a site that stays with the hub is called down
 _GONE_AFTER = 3.0  # the same, for a site that hung up, at work or while it waited: who only starts anew is back by then
+OPENED = "opened"  # the hub's word for when its door last opened
 _LARGEST = LONGEST // 2  # bytes of tokens that one job of the linkage unit may carry
 _STEP = 5  # estimates are rounded as counts are
 Now = Callable[[], float]
@@ -96,7 +97,8 @@ class Gathered:
 def gather(book: HubBook, question: str, now: Now = time.time) -> Gathered:
     """Where a question stands."""
     moment, jobs, sent = now(), book.jobs(question, "count"), book.sent(question)
-    members, gone = {member.id: member for member in book.members()}, book.gone()
+    members = {member.id: member for member in book.members()}
+    gone = _gone(book, members.values(), moment)
     later = {job.member: job for job in book.jobs(question, TOKENS)}
 
     def site(job: JobRecord) -> SiteAnswer:
@@ -150,6 +152,7 @@ def tidy(book: HubBook, now: Now = time.time) -> None:
     book.forget_old_files(now())
     for question in book.having(TOKENS):
         _forget_served(book, question, now())
+    book.db.shed()  # also after what was deleted elsewhere, and when somebody read while tokens were
 
 
 def ask_for_tokens(book: HubBook, job: str) -> None:
@@ -176,6 +179,7 @@ def _forget_served(book: HubBook, question: str, moment: float) -> None:
     record = book.question(question)
     if record is not None and not _ready(book, record, moment, patient=False):
         book.forget_files(question, TOKENS)
+        book.db.shed()
 
 
 def _want(book: HubBook, question: str, counts: Sequence[JobRecord], moment: float) -> None:
@@ -212,6 +216,21 @@ def _ready(book: HubBook, question: Question, moment: float, *, patient: bool) -
     if patient and not found.settled and moment - question.asked < 2 * (last - question.asked):
         return frozenset()
     return ready if book.sizes(question.id, TOKENS) <= _LARGEST else frozenset()
+
+
+def _gone(book: HubBook, members: Iterable[Member], now: float) -> dict[str, float]:
+    """When members went away, by their ids: their connection was closed; or they are not back since the hub's door opened, for
+    longer than they are silent otherwise. A hub that starts anew knows nobody's connection."""
+    gone, opened = book.gone(), float(book.meta(OPENED) or 0.0)
+    for one in members:
+        if one.seen is not None and one.seen < opened and now - opened > _patience(one):
+            gone[one.id] = max(opened, gone.get(one.id, 0.0))
+    return gone
+
+
+def _patience(member: Member) -> float:
+    """Seconds without a visit after which a member is called down."""
+    return max(_DOWN_AFTER, 3 * member.every)
 
 
 def _site(member: Member, job: JobRecord, now: float, sent: frozenset[str], gone: float) -> SiteAnswer:
@@ -252,9 +271,8 @@ def _open_state(member: Member, job: JobRecord, now: float, gone: float) -> str:
         return "expired" if job.state == "expired" else job.state
     if job.expires <= now:
         return "expired"
-    patience = max(_DOWN_AFTER, 3 * member.every)
     hung_up = member.seen is not None and gone >= member.seen and now - gone > _GONE_AFTER
-    silent = job.state == "queued" and (member.seen is None or now - member.seen > patience)
+    silent = job.state == "queued" and (member.seen is None or now - member.seen > _patience(member))
     if hung_up or silent:  # who has a job may be at work on it, and silent, for as long as it is not gone
         return "down"
     return "late" if now - job.created > max(LATE_AFTER, member.every) else "waiting"

@@ -13,7 +13,7 @@ from functools import partial
 
 from aiohttp import web
 
-from estran.hub.gathering import tidy
+from estran.hub.gathering import OPENED, tidy
 from estran.hub.keys import fingerprint
 from estran.hub.office import Office, Taken, reply_to
 from estran.hub.tls import admit, server_context
@@ -54,6 +54,7 @@ class Door:
         await runner.setup()
         site = web.TCPSite(runner, host, port, ssl_context=self._context, shutdown_timeout=1)
         await site.start()
+        self._told(lambda: self._office.book.set_meta({OPENED: str(self._office.clock().timestamp())}))
         gc.freeze()  # what is loaded by now stays: looking through it takes longer than a message
         ready(runner.addresses[0][1])
         try:

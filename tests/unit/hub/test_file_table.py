@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
+import sqlite3
+import threading
 import time
 from pathlib import Path
 
@@ -145,6 +147,65 @@ def test_an_agent_that_lost_a_file_is_given_the_job_again(tmp_path: Path) -> Non
 
 def test_no_backup_holds_long_files(book: HubBook, tmp_path: Path) -> None:
     assert beside(tmp_path) and list(backup._files(tmp_path)) == [FILE_NAME]
+
+
+# What is deleted is in no page and in no log
+
+
+def anywhere(folder: Path, name: str, word: bytes) -> bool:
+    """Whether bytes are in a database or in its log."""
+    return any(word in path.read_bytes() for path in folder.glob(f"{name}*"))
+
+
+@pytest.mark.parametrize("long", [1, LONG])
+def test_deleted_tokens_are_in_no_page_and_in_no_log(net: Network, monkeypatch: pytest.MonkeyPatch, long: int) -> None:
+    monkeypatch.setattr("estran.hub.file_table.LONG", long)
+    book, question = net.house.book, ask(net, ALL)
+    net.run("angers", "brest")
+    rows = book.db.rows(
+        "SELECT data FROM file JOIN job ON job.id = job WHERE question = ? AND name = 'tokens'", (question,)
+    )
+    kept = [row[0].split()[-1].encode() if long == 1 else row[0][:48] for row in rows]  # keys, or tokens
+    assert len(kept) == 2 and all(anywhere(net.house.folder, FILE_NAME, one) for one in kept)
+    assert advance(book, question)
+    net.run("linkage")
+    advance(book, question)
+    assert book.sizes(question, "tokens") == 0
+    assert not any(anywhere(net.house.folder, FILE_NAME, one) for one in kept)
+
+
+def test_who_reads_meanwhile_is_not_waited_for_and_the_next_tidying_cuts_the_log(book: HubBook, tmp_path: Path) -> None:
+    log = tmp_path / f"{FILE_NAME}-wal"
+    with book.db.writing():
+        assert not book.db.shed(), "not in the middle of what is being written"
+    with contextlib.closing(sqlite3.connect(tmp_path / FILE_NAME)) as other:
+        other.execute("BEGIN")
+        other.execute("SELECT count(*) FROM job").fetchall()
+        book.forget_files("q", "tokens")
+        tidy(book)
+        assert log.stat().st_size > 0 and not book.db.shed()
+    assert book.db.one("PRAGMA busy_timeout")[0] == 10_000  # type: ignore[index]
+    tidy(book)
+    assert log.stat().st_size == 0 and files(book) == [("sketch", b"short")]
+
+
+def test_an_agent_at_work_cuts_its_log_as_well(net: Network) -> None:
+    agent, word = net.agent("linkage"), secrets.token_bytes(48)
+    folder = net.places["linkage"].folder
+    agent.ledger.take(Job("old", "link", {}, files=(File("tokens/brest", word),)), b"")
+    agent.ledger.answer("old", Answer("ok"))
+    agent.ledger.told("old")
+    assert anywhere(folder, "agent.sqlite", word)
+
+    class Once(threading.Event):
+        rounds = iter((False, True))
+
+        def is_set(self) -> bool:
+            return next(self.rounds)
+
+    agent.run(Once(), wait=0.0)
+    assert not anywhere(folder, "agent.sqlite", word)
+    agent.close()
 
 
 # With a network, all of whose tokens lie beside

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -17,8 +18,9 @@ from estran.hub.agent import parcel
 from estran.hub.agent.counting import _together
 from estran.hub.book import HubBook
 from estran.hub.database import Database
-from estran.hub.gathering import advance, after_answer, gather
+from estran.hub.gathering import OPENED, advance, after_answer, gather
 from estran.hub.office import answer_to, reply_to, utc
+from estran.hub.server import Door
 from estran.hub.turns import Turns
 from estran.hub.wire import File, Message, Refused, seal
 from estran.model.errors import StoreError
@@ -122,6 +124,42 @@ def test_who_hangs_up_is_soon_called_down_and_who_comes_back_is_not(net: Network
     net.house.book.db.write("UPDATE member SET seen = ? WHERE id = 'brest'", (start + 1,))
     assert gather(net.house.book, question, lambda: start + 4).sites[0].state == "late"
     net.run("brest")
+
+
+async def open_and_close(net: Network) -> None:
+    """A hub that starts, and ends once its door is open."""
+    is_open = asyncio.Event()
+    door = asyncio.create_task(Door(net.office, lambda _: None).serve("127.0.0.1", 0, lambda _: is_open.set()))
+    await asyncio.wait_for(is_open.wait(), 30)
+    door.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await door
+
+
+@pytest.mark.parametrize(("every", "patience"), [(0.0, 45.0), (60.0, 180.0)])
+def test_who_had_a_job_and_is_not_back_after_the_hub_started_anew_is_called_down(
+    net: Network, every: float, patience: float
+) -> None:
+    book = net.house.book
+    net.run("angers", "brest")
+    question = ask(net, HEART, "angers", "brest")
+    book.db.write("UPDATE member SET every = ? WHERE id = 'brest'", (every,))
+    for member in ("angers", "brest"):
+        given = book.next_job(member, (), time.time())
+        assert given is not None and given[0].question == question
+    asked = time.time()
+    assert [site.state for site in gather(book, question, lambda: asked + 600).sites] == ["late", "late"], "at work"
+    run(lambda: open_and_close(net))
+    opened = float(book.meta(OPENED))
+    book.db.write("UPDATE member SET seen = ? WHERE id = 'angers'", (opened + 1,))  # it came, and is at work
+
+    def states_at(moment: float) -> list[str]:
+        return [site.state for site in gather(book, question, lambda: moment).sites]
+
+    before, after = opened + patience - 1, opened + patience + 1
+    assert opened >= asked and [states_at(before), states_at(after)] == [["late", "late"], ["late", "down"]]
+    net.run("angers", "brest")
+    assert states_at(after) == ["answered", "answered"]
 
 
 def test_while_sites_come_late_the_linkage_unit_counts_now_and_then(net: Network) -> None:

@@ -27,8 +27,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Pooling:
 
 @pytest.fixture(scope="module")
 def lone(made: Pooling) -> str:
-    """A pool to which one site sent; its package waits until a test takes it."""
+    """A pool to which one site sent, and told who left since; its package waits until a test takes it."""
     pool = made.ask("umol/L", "angers")
+    made.net.run("angers")
+    made.keeper.gather(pool)
     made.net.run("angers")
     return pool
 
@@ -85,7 +87,7 @@ def test_a_manifest_of_another_shape_stops_no_pass(
     monkeypatch.setattr(agent, "pack", packed)
     pool = made.ask("umol/L", "angers")
     made.net.run("angers")
-    done = made.keeper.gather(pool)
+    done = made.settle(pool, "angers")
     assert set(done.quarantined) == {"angers"} and done.taken == []
     made.keeper.close(pool, "end")
 
@@ -100,7 +102,7 @@ def test_what_swells_when_it_is_opened_is_set_aside(
     made.net.run("angers")
     monkeypatch.setattr(delivery, bound, 100)
     monkeypatch.setattr(delivery, "_TIMES", 1 if bound == "_ROOM" else 16)
-    assert said in made.keeper.gather(pool).quarantined["angers"]
+    assert said in made.settle(pool, "angers").quarantined["angers"]
     made.keeper.close(pool, "end")
 
 
@@ -117,7 +119,7 @@ def test_a_damaged_package_is_set_aside(made: Pooling, how: str) -> None:
     else:
         wrong = "AAAA" if how == "signature" else _resigned(made, pool)
         book.db.write("UPDATE job SET answer = json_set(answer, '$.signature', ?) WHERE id = ?", (wrong, job.id))
-    done = made.keeper.gather(pool)
+    done = made.settle(pool, "angers")
     assert ("altered" if how == "altered" else "not signed") in done.quarantined["angers"]
     made.keeper.close(pool, "end")
 
@@ -193,7 +195,7 @@ def test_a_package_that_comes_twice_is_set_aside(made: Pooling, lone: str, monke
     monkeypatch.setattr(agent, "later", lambda _: part.made)  # nothing newer: what was sent before, once more
     made.keeper.ask_again(lone)
     made.net.run("angers")
-    assert made.keeper.gather(lone).quarantined == {"angers": "The site sent something newer before."}
+    assert made.settle(lone, "angers").quarantined == {"angers": "The site sent something newer before."}
     assert made.keeper.book.parts(lone, "accepted") == [part]
 
 

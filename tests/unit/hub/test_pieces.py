@@ -57,7 +57,7 @@ def test_a_large_package_comes_in_pieces_and_goes_on_where_it_was_cut(
     made.net.run("angers")
     answered = {job.id: job.answered for job in hub.of_kind("pool-life") if job.body.get("of") == first.id}
     assert len(answered) == count - 1 and all(answered[job.id] == job.answered for job in came), "nothing is sent twice"
-    done = made.keeper.gather(pool)
+    done = made.settle(pool, "angers")
     assert done.taken == ["angers"] and done.datamart is not None
     assert not any(hub.files(job, "answer") for job in (first.id, *answered))
     made.net.run("angers")
@@ -90,7 +90,7 @@ def test_a_restored_hub_takes_the_package_that_was_packed_anew(made: Pooling, mo
     assert again is not None and again.state == "ok" and again.answer["pieces"] != first.answer["pieces"]
     assert made.keeper.gather(pool) == Gathered(), "the new pieces are asked for"
     made.net.run("angers")
-    assert made.keeper.gather(pool).taken == ["angers"]
+    assert made.settle(pool, "angers").taken == ["angers"]
     left = [job for job in hub.of_kind("pool-life") if job.body.get("of") == first.id]
     assert len(left) > len(old) and not any(job.state in OPEN or hub.files(job.id, "answer") for job in left)
     made.keeper.close(pool, "end")
@@ -102,6 +102,8 @@ def test_a_pass_that_is_killed_once_it_took_a_package_leaves_no_copy(
 ) -> None:
     hub, (pool, first) = made.net.house.book, in_pieces(made, monkeypatch)
     kept = made.net.places["angers"].folder / "pools" / f"{pool}.parcel"
+    made.keeper.gather(pool)
+    made.net.run("angers")
     made.keeper.gather(pool)
     made.net.run("angers")
     if wrong:
@@ -158,7 +160,8 @@ def test_a_package_of_which_a_piece_is_wrong_is_set_aside(
                     (first.id,),
                 )
         said = {"gone": "cannot be had", "changed": "not the one that was listed", "unlisted": "lists no pieces"}[how]
-        assert said in made.keeper.gather(pool).quarantined["angers"]
+        done = made.settle(pool, "angers") if how == "changed" else made.keeper.gather(pool)
+        assert said in done.quarantined["angers"]
     made.keeper.close(pool, "end")
 
 

@@ -61,7 +61,7 @@ def shared(made: Pooling) -> str:
     """A pool with what three sites sent in another unit; tests leave it open, the last one closes it."""
     pool = made.ask("mmol/L")
     made.net.run(*SITES)
-    done = made.keeper.gather(pool)
+    done = made.settle(pool, *SITES)
     assert not done.quarantined and done.taken == list(SITES)
     return pool
 
@@ -70,7 +70,7 @@ def pooled(made: Pooling, *only: str) -> tuple[str, int]:
     """A pool of its own with what some sites sent, and its datamart."""
     pool = made.ask("umol/L", *only)
     made.net.run(*only)
-    done = made.keeper.gather(pool)
+    done = made.settle(pool, *only)
     assert not done.quarantined and done.datamart is not None
     return pool, done.datamart
 
@@ -158,7 +158,7 @@ def test_it_is_set_aside_with_the_reason(made: Pooling, monkeypatch: pytest.Monk
     monkeypatch.setattr(agent, "pack", packed)
     pool = made.ask("umol/L", "angers", "brest")
     made.net.run("angers", "brest")
-    done = made.keeper.gather(pool)
+    done = made.settle(pool, "angers", "brest")
     assert "like an identity" in done.quarantined["angers"] and "of another site" in done.quarantined["brest"]
     assert done.datamart is None and states(made, pool)["angers"] == ("quarantined", done.quarantined["angers"])
     assert [path.parent.name for path in made.folder(pool).rglob("*.parcel")] == ["quarantine"] * 2
@@ -276,7 +276,7 @@ def test_who_objects_or_is_erased_vanishes_and_the_site_hears_so(
     assert old.certificate["destroyed"] and not made.mart(first).exists()
     made.keeper.ask_again(pool, ("tours",))  # sent anew, they are left out at the site
     made.net.run("tours")
-    assert made.keeper.gather(pool).taken == ["tours"]
+    assert made.settle(pool, "tours").taken == ["tours"]
     assert len(patients(made.mart(number_of(made, pool)), "tours")) == len(after)
     assert sorted(part.state for part in made.keeper.book.parts(pool)) == [*["accepted"] * 3, "superseded"]
 

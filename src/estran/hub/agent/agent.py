@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 _LIFE = dt.timedelta(minutes=10)
 _KINDS_TOLD = 100
 _OPPOSE_EVERY = 60.0  # seconds between two words about what patients refused
+_SHED_EVERY = 3_600.0  # seconds between two cuts of the log of its file
 _SOON = 0.5  # seconds between two looks at a job that waits for others
 _TRIES = 20  # a full disk, or a busy database, passes
 _NEVER = ("unasked", "malformed", "kind")  # answers that the hub will not take, however often they are told
@@ -53,7 +54,7 @@ class Agent:
         self._kinds = KINDS[place.membership.kind]
         self._tries: dict[str, int] = {}
         self._prepared: int | None = None
-        self._opposed = -_OPPOSE_EVERY
+        self._opposed, self._shed_at = -_OPPOSE_EVERY, -_SHED_EVERY
 
     def close(self) -> None:
         """Let go of the hub and of the file."""
@@ -80,6 +81,7 @@ class Agent:
                 try:
                     self._oppose()
                     self._settle()
+                    self._shed()
                     self._prepare()
                     self._fetch(min(wait, _SOON) if self.ledger.waiting() else wait)
                     rest = self.rests[0]
@@ -111,6 +113,11 @@ class Agent:
             return
         if reply.kind == "noted":
             heard(self.place, reply.body.get("notices"))
+
+    def _shed(self) -> None:
+        """What was deleted is not left in the log of the file either: at once when it starts, then every hour."""
+        if time.monotonic() - self._shed_at >= _SHED_EVERY and self.ledger.db.shed():
+            self._shed_at = time.monotonic()
 
     def _prepare(self) -> None:
         """When there is a new snapshot."""

@@ -11,13 +11,13 @@ from typing import Any
 import orjson
 
 from estran.hub.database import Database
-from estran.hub.file_table import SCHEMA, FileTable
+from estran.hub.file_table import SCHEMA, TO_2, FileTable
 from estran.hub.wire import File
 
 FILE_NAME = "agent.sqlite"
 # Rows that may be long are in tables with row numbers: in the others SQLite reads whole rows to compare their keys.
 _AT_ONCE = 100  # numbers of messages set aside by one write to disk
-_VERSION = 1
+_VERSION = 2
 _SCHEMA = f"""
 CREATE TABLE counter (name TEXT PRIMARY KEY, value REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE job (
@@ -25,6 +25,7 @@ CREATE TABLE job (
   taken REAL NOT NULL, proof BLOB NOT NULL, state TEXT NOT NULL, said TEXT NOT NULL DEFAULT '',
   answer TEXT NOT NULL DEFAULT '{{}}', told INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX job_state ON job (state, told);{SCHEMA}"""
+_STEPS = {1: TO_2}
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Ledger:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.db = Database(folder / FILE_NAME, _SCHEMA, _VERSION)
+        self.db = Database(folder / FILE_NAME, _SCHEMA, _VERSION, _STEPS)
         self._files = FileTable(self.db, durable=False)
         self._sent = self._set_aside = 0
         self._files.mend(self._lost)

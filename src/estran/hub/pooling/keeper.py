@@ -33,6 +33,7 @@ from estran.hub.pooling.copies import Copies, certificate_of
 from estran.hub.pooling.delivery import KIND, LIFE, MOST_LIST, most_of, read_ids, unpack
 from estran.hub.pooling.handing import LINKS, Handing
 from estran.hub.pooling.keys import PoolKeys
+from estran.hub.pooling.leaving import JOB_LIFE, UNANSWERED, Leaving
 from estran.hub.pooling.pieces import Pieces
 from estran.hub.pooling.rekeying import write_sorted
 from estran.hub.pooling.silence import warn
@@ -46,9 +47,6 @@ from estran.projects.datamarts.shelf import Datamarts
 from estran.projects.policy import Action, Target
 
 FOLDER = "pools"
-_JOB_LIFE = 30 * 86_400.0  # seconds that a site has to say yes
-_AGAIN = 3_600.0  # seconds after which sites are asked again who left
-_UNANSWERED = ("queued", "taken", "approval")
 _LEFT = "This site left the network."
 _DESTROYED = "The site holds the certificate that this pool was destroyed."
 
@@ -118,7 +116,7 @@ class PoolKeeper:
         found = self._open(pool)
         self._permit(f"ask for pool:{pool} {','.join(sites)}")
         now, active = time.time(), self._active()
-        waiting = {job.member for job in self._jobs(KIND, found.id) if job.state in _UNANSWERED}
+        waiting = {job.member for job in self._jobs(KIND, found.id) if job.state in UNANSWERED}
         asked = [
             one for one in self.book.sites(found.id).items()
             if (not sites or one[0] in sites) and one[0] in active - waiting
@@ -131,7 +129,7 @@ class PoolKeeper:
                 "agreed": found.agreed.canonical(),
                 "pieces": True,
             }
-            self._hub.add_job(None, member, KIND, body, now, now + _JOB_LIFE)
+            self._hub.add_job(None, member, KIND, body, now, now + JOB_LIFE)
         return [member for member, _ in asked]
 
     def link(self, pool: str, path: Path) -> int:
@@ -279,15 +277,19 @@ class PoolKeeper:
         try:
             if job.member not in self._active():
                 raise InputRefused(_LEFT)
-            if not self._pieces(pool, job).come(_JOB_LIFE):
+            heard = self._heard(pool, job)
+            if not heard:
                 return
             with self._unpacked(pool, keys, job) as given, as_package():
                 expect(pool.id, self._hub.meta("network"), job.member, given.manifest, "tables")
-                self._expect_newer(pool, job, given.manifest)
+                self._expect_newer(pool, job, given.manifest, heard)
                 check(given)
+                gone = self._leaving(pool).gone(job.member, made_at(given.manifest))
                 self.book.copy(pool.id, "partition", place)
                 with whole_folder(self.folder / pool.id / place) as target:
-                    converted = partition(given, lambda kind, old: keys.of_site(job.member, kind, list(old)), target)
+                    converted = partition(
+                        given, lambda kind, old: keys.of_site(job.member, kind, list(old)), target, gone
+                    )
                 manifest = given.manifest | {"converted": converted, "columns": columns(given)}
         except InputRefused as error:
             self._set_aside(pool, job, error.what)
@@ -298,6 +300,14 @@ class PoolKeeper:
             self._copies.remove(pool.id, old.folder, f"superseded by what the site sent on {manifest['made'][:10]}")
         self._pieces(pool, job).done()
         done.taken.append(job.member)
+
+    def _heard(self, pool: Pool, job: JobRecord) -> str:
+        """When the site last told who left, since all of its package is here; "" while either is awaited."""
+        pieces = self._pieces(pool, job)
+        return self._leaving(pool).heard(job.member, pieces.since) if pieces.come(JOB_LIFE) else ""
+
+    def _leaving(self, pool: Pool) -> Leaving:
+        return Leaving(self._hub, self.book, pool, self._jobs(LIFE, pool.id))
 
     def _pieces(self, pool: Pool, job: JobRecord) -> Pieces:
         return Pieces(self._hub, job, self._jobs(LIFE, pool.id))
@@ -315,10 +325,12 @@ class PoolKeeper:
             manifest = unpack(sealed, signature, member.public.key, keys.box, content, most)
             yield Delivered(content, manifest, pool.agreed.frozen())
 
-    def _expect_newer(self, pool: Pool, job: JobRecord, manifest: Manifest) -> None:
+    def _expect_newer(self, pool: Pool, job: JobRecord, manifest: Manifest, heard: str) -> None:
         last = max((one.made for one in self.book.parts(pool.id) if one.member == job.member), default="")
         if made_at(manifest) <= last:
             raise InputRefused("The site sent something newer before.")
+        if heard <= made_at(manifest):
+            raise InputRefused("By the site's own clock it told who left before it made this package.")
 
     def _set_aside(self, pool: Pool, job: JobRecord, said: str) -> None:
         """Keep a package that is not taken, still sealed, with the reason."""
@@ -370,9 +382,9 @@ class PoolKeeper:
 
     def _apply(self, pool: Pool, done: Gathered) -> None:
         """Write anew the partitions that hold somebody taken back since they were made."""
-        lists = self.book.withdrawals(pool.id)
+        leaving = self._leaving(pool)
         for part in self.book.parts(pool.id, "accepted"):
-            gone = {one for each in lists if each.member == part.member and each.made > part.made for one in each.ids}
+            gone = leaving.gone(part.member, part.made)
             count = self._without(pool, part, gone) if gone else 0
             if count:
                 done.withdrawn[part.member] = count
@@ -402,25 +414,20 @@ class PoolKeeper:
     def _tell(self, pool: Pool) -> None:
         """Sites hear what was carried out, and are asked again who left when the last asking is an hour old."""
         now, sent = time.time(), {part.member for part in self.book.parts(pool.id, "accepted")}
-        lists, jobs = self.book.withdrawals(pool.id), self._jobs(LIFE, pool.id)
+        lists, leaving = self.book.withdrawals(pool.id), self._leaving(pool)
         for member in self.book.sites(pool.id):
             done = [one.job for one in lists if one.member == member and one.state == "applied"]
             if done:
                 self._hub.add_job(
-                    None, member, LIFE, {"pool": pool.id, "what": "withdrawn", "jobs": done}, now, now + _JOB_LIFE
+                    None, member, LIFE, {"pool": pool.id, "what": "withdrawn", "jobs": done}, now, now + JOB_LIFE
                 )
                 self.book.told(done)
-            last = max(
-                (job.created for job in jobs if job.member == member and job.body.get("what") == "withdrawals"),
-                default=0.0,
-            )
-            if member in sent and now - last > _AGAIN:
-                self.ask_who_left(pool.id, member)
+            if member in sent and leaving.due(member):
+                leaving.ask(member)
 
     def ask_who_left(self, pool: str, member: str) -> None:
         """Have a site tell whom it takes back."""
-        now = time.time()
-        self._hub.add_job(None, member, LIFE, {"pool": pool, "what": "withdrawals"}, now, now + _JOB_LIFE)
+        self._leaving(self.find(pool)).ask(member)
 
     # The end
 
@@ -456,7 +463,7 @@ class PoolKeeper:
     def _tell_end(self, pool: Pool, certificate: dict[str, Any]) -> None:
         """Sites hear of the end once, and again when they did not answer for the life of a job."""
         jobs = [job for job in self._jobs(LIFE, pool.id) if job.body.get("what") == "destroyed"]
-        told = {job.member for job in jobs if job.state in (*_UNANSWERED, "ok")}
+        told = {job.member for job in jobs if job.state in (*UNANSWERED, "ok")}
         active, now = self._active(), time.time()
         body = {"pool": pool.id, "what": "destroyed", "certificate": certificate}
         for member in self.book.sites(pool.id):
@@ -464,7 +471,7 @@ class PoolKeeper:
             if member not in active:
                 self.book.destroyed(copy, {"none": True, "destroyed": "", "method": _LEFT})
             elif member not in told:
-                self._hub.add_job(None, member, LIFE, body, now, now + _JOB_LIFE)
+                self._hub.add_job(None, member, LIFE, body, now, now + JOB_LIFE)
 
     def _after_end(self, pool: Pool) -> None:
         """The certificates of the sites, as they come; what comes late, or back from a backup, is destroyed again."""

@@ -75,6 +75,11 @@ class Pieces:
             here = here and asked is not None and asked.state == "ok"
         return here
 
+    @property
+    def since(self) -> float:
+        """When the last that is here came (seconds since 1970)."""
+        return max(one.answered or 0.0 for one in (self._job, *self._asked.values()))
+
     def write(self, path: Path) -> None:
         """Put them together; InputRefused when one lacks, or is not what was listed."""
         listed = self.listed or [""]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -196,9 +196,9 @@ def _quoted(name: str) -> str:
 # Harmonising
 
 
-def partition(given: Delivered, ids: Ids, target: Path) -> dict[str, str]:
-    """Write the tables as agreed, under the hub's ids, values in the units agreed on, into an existing folder; what was
-    converted, by variable. InputRefused when a unit cannot be converted."""
+def partition(given: Delivered, ids: Ids, target: Path, gone: Collection[str] = ()) -> dict[str, str]:
+    """Write the tables as agreed, under the hub's ids, values in the units agreed on, into an existing folder, without the
+    patients whose new ids are `gone`; what was converted, by variable. InputRefused when a unit cannot be converted."""
     factors = _factors(given)
     with files_as_views(given.tables, given.folder.parent) as connection:
         keyed = {
@@ -207,6 +207,8 @@ def partition(given: Delivered, ids: Ids, target: Path) -> dict[str, str]:
             if name != "codes"
         }
         note_ids(connection, keyed, ids)
+        connection.register("gone", pa.table({"new": pa.array(sorted(gone), pa.string())}))
+        connection.execute("DELETE FROM new_patient WHERE new IN (FROM gone)")
         every = {one.name for one in given.spec.every}
         connection.register("unit_factor", _facts_units(given, factors, every))
         for name, agreed in given.schema.items():

@@ -1,0 +1,59 @@
+"""Who left a site since it made its package is known before the package is opened: otherwise the hub would hold, until the
+next list, patients of whom the site knows already that they refused.
+
+A package that has come whole waits for a list that was asked for after it came. The site made such a list after the
+package, and of all whom it ever sent; whoever is on it is never written into the pool.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable
+
+from estran.hub.book import HubBook, JobRecord
+from estran.hub.pooling.book import Pool, PoolBook, Withdrawal
+from estran.hub.pooling.delivery import LIFE
+from estran.model.errors import InputRefused
+
+JOB_LIFE = 30 * 86_400.0  # seconds that a site has to answer
+AGAIN = 3_600.0  # seconds after which sites are asked again who left
+UNANSWERED = ("queued", "taken", "approval")
+_UNKNOWN = "The site does not know of this package any more, and cannot tell who left since."
+
+
+class Leaving:
+    """The lists of one pool: `jobs` are its jobs of the kind `pool-life`."""
+
+    def __init__(self, hub: HubBook, book: PoolBook, pool: Pool, jobs: Iterable[JobRecord]) -> None:
+        self._hub, self._pool = hub, pool
+        self._asked = [one for one in jobs if one.body.get("what") == "withdrawals"]
+        self._lists = book.withdrawals(pool.id)
+
+    def heard(self, member: str, since: float) -> str:
+        """When a site made the list that it was asked for at `since` or later, by its own clock; "" as long as there is none,
+        and then it is asked. InputRefused when it knows of no package."""
+        after = [one for one in self._asked if one.member == member and one.created >= since]
+        lists = self._taken({one.id for one in after})
+        if any(not one.made for one in lists):
+            raise InputRefused(_UNKNOWN)
+        last = max((one.created for one in after), default=0.0)
+        if not lists and time.time() - last > AGAIN and not any(one.state in UNANSWERED for one in after):
+            self.ask(member)
+        return max((one.made for one in lists), default="")
+
+    def _taken(self, jobs: Collection[str]) -> list[Withdrawal]:
+        """Their lists that could be read."""
+        return [one for one in self._lists if one.job in jobs and one.state != "quarantined"]
+
+    def gone(self, member: str, made: str) -> set[str]:
+        """Whom a site took back since it made something, by the hub's ids."""
+        return {one for each in self._lists if each.member == member and each.made > made for one in each.ids}
+
+    def ask(self, member: str) -> None:
+        """Have a site tell whom it takes back."""
+        now, body = time.time(), {"pool": self._pool.id, "what": "withdrawals"}
+        self._hub.add_job(None, member, LIFE, body, now, now + JOB_LIFE)
+
+    def due(self, member: str) -> bool:
+        """Whether the last asking is an hour old."""
+        return time.time() - max((one.created for one in self._asked if one.member == member), default=0.0) > AGAIN
