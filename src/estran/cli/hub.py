@@ -29,6 +29,7 @@ from estran.hub.desk import HubDesk
 from estran.hub.gathering import Gathered, advance
 from estran.hub.keys import Identity
 from estran.hub.office import Office, answer_to
+from estran.hub.pooling.routes import FOR
 from estran.model.errors import EstranError, UsageError
 from estran.projects.actions import Action
 from estran.projects.actors import KEY_HOLDER
@@ -382,11 +383,13 @@ def jobs(site: SiteArg, network: NetworkOpt = "", json: JsonOpt = False) -> None
     """What the network asked of this site, and what was answered."""
     ledger = Ledger(folder_of(site, network))
     every = ledger.held()
-    held = [{"job": one.job.id, "kind": one.job.kind, "state": one.state, "said": one.said} for one in every]
+    held = [
+        {"job": one.job.id, "kind": one.job.kind, "for": one.job.body.get(FOR, ""), "state": one.state, "said": one.said} for one in every
+    ]  # fmt: skip
     if json:
         emit({"jobs": [{**row, "task": one.job.body} for row, one in zip(held, every, strict=True)]})
         return
-    table("", ("job", "kind", "state", ""), [tuple(row.values()) for row in held])
+    table("", ("job", "kind", "for", "state", ""), [tuple(row.values()) for row in held])
 
 
 def approve(

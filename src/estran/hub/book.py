@@ -276,10 +276,10 @@ class HubBook:
 
     def add_job(
         self, question: str | None, member: str, kind: str, body: dict[str, Any], now: float, expires: float,
-        files: Collection[File] = (),
+        files: Collection[File] = (), job: str = "",
     ) -> str:  # fmt: skip
-        """Queue one more job; its id."""
-        job = secrets.token_hex(16)
+        """Queue one more job; its id, the one given or a new one."""
+        job = job or secrets.token_hex(16)
         with self.db.writing():
             self.db.write(
                 "INSERT INTO job (id, question, member, kind, body, created, expires, state) VALUES (?, ?, ?, ?, ?, ?, ?, 'queued')",

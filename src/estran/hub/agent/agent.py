@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import fcntl
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from estran import __version__
+from estran.hub.agent import carrying
 from estran.hub.agent.counting import prepare
 from estran.hub.agent.kinds import KINDS
 from estran.hub.agent.learning import watch
@@ -23,6 +25,8 @@ from estran.hub.agent.ledger import Answer, Job, Ledger
 from estran.hub.agent.membership import Channel, open_reply
 from estran.hub.agent.opposing import heard, notices
 from estran.hub.agent.place import Handle, Place
+from estran.hub.pooling.delivery import KIND as POOL
+from estran.hub.pooling.routes import PATH
 from estran.hub.wire import Message, Refused, seal
 from estran.model.errors import EstranError, NotAllowed, StoreError, UsageError
 
@@ -31,7 +35,7 @@ _LIFE = dt.timedelta(minutes=10)
 _KINDS_TOLD = 100
 _OPPOSE_EVERY = 60.0  # seconds between two words about what patients refused
 _SHED_EVERY = 3_600.0  # seconds between two cuts of the log of its file
-_SOON = 0.5  # seconds between two looks at a job that waits for others
+_SOON, _SHARE = 0.5, 0.05  # seconds between two looks at a job that waits for others; or this share of its age
 _TRIES = 20  # a full disk, or a busy database, passes
 _NEVER = ("unasked", "malformed", "kind")  # answers that the hub will not take, however often they are told
 Clock = Callable[[], dt.datetime]
@@ -53,6 +57,7 @@ class Agent:
         self._channel, self._clock, self._every = channel, clock, every
         self._kinds = KINDS[place.membership.kind]
         self._tries: dict[str, int] = {}
+        self._since: dict[str, float] = {}
         self._prepared: int | None = None
         self._opposed, self._shed_at = -_OPPOSE_EVERY, -_SHED_EVERY
 
@@ -83,12 +88,18 @@ class Agent:
                     self._settle()
                     self._shed()
                     self._prepare()
-                    self._fetch(min(wait, _SOON) if self.ledger.waiting() else wait)
+                    self._fetch(min(wait, self._next_look()))
                     rest = self.rests[0]
                 except Exception as error:  # noqa: BLE001 (a full disk or a broken file must not end the agent)
                     log.warning("%s", _word(error))
                     stop.wait(rest)
                     rest = min(rest * 2, self.rests[1])
+
+    def _next_look(self) -> float:
+        """Seconds until a job that waits for others is looked at again: soon when it is young, since others ask for days."""
+        now, waiting = time.monotonic(), {one.id for one in self.ledger.waiting()}
+        self._since = {one: self._since.get(one, now) for one in waiting}
+        return min((max(_SOON, (now - since) * _SHARE) for since in self._since.values()), default=math.inf)
 
     def _oppose(self) -> None:
         """Tell the hub what patients refused of what was sent to it, and ask whether it has obeyed; end what they are in."""
@@ -193,6 +204,7 @@ class Agent:
             return
         if reply.kind == "receipt" and reply.body.get("uuid") == job:
             self.ledger.told(job)
+            carrying.told(self.place, job)
 
     def _done(self, job: Job) -> Answer | None:
         """What comes of a job; None to try again at the next round, when the site itself is in trouble."""
@@ -205,9 +217,13 @@ class Agent:
             )
         if job.expires and self._hub_time().timestamp() > job.expires:
             return Answer("refused", "The job came too late.")
-        if self.place.rules.asks(job.kind) and not self.ledger.approved(job.id):
+        if self._asks(job) and not self.ledger.approved(job.id):
             return Answer("approval", "Somebody of the site must say yes first.")
         return self._handled(handle, job)
+
+    def _asks(self, job: Job) -> bool:
+        """Whether somebody has to say yes: to what the rules say, and to every pool of a hub that the site did not join."""
+        return self.place.rules.asks(job.kind) or (job.kind == POOL and bool(job.body.get(PATH)))
 
     def _handled(self, handle: Handle, job: Job) -> Answer | None:
         try:

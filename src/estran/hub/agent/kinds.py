@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from estran.hub.agent import learning, relaying
+from estran.hub.agent.carrying import carry
 from estran.hub.agent.cataloguing import catalogue
 from estran.hub.agent.counting import count, tokens
 from estran.hub.agent.linking import link
@@ -28,8 +29,8 @@ SITE_KINDS: Mapping[str, Handle] = {
     "linkage-ids": keep_ids,
     learning.KIND: relaying.or_own(learning.accept, relaying.rows),
     learning.GO: learning.go,
-    "pool": relaying.or_own(pool, relaying.rows),
-    "pool-life": life,
+    "pool": relaying.or_own(pool, carry),
+    "pool-life": relaying.or_own(life, carry),
 }
 LINKAGE_KINDS: Mapping[str, Handle] = {"link": link, "link-records": match}
 KINDS: Mapping[str, Mapping[str, Handle]] = {"site": SITE_KINDS, "linkage": LINKAGE_KINDS}

@@ -26,6 +26,7 @@ from estran.hub.pooling.agreement import Schema, agreement_refusal, schema_of, u
 from estran.hub.pooling.delivery import KIND, MOST, PARCEL, PIECE, WHOLE, Asked, Manifest, pack, pack_ids, size_of
 from estran.hub.pooling.pieces import ASKED, PIECES, digests, piece
 from estran.hub.pooling.rekeying import note_ids, rekeyed_sql, write_sorted
+from estran.hub.pooling.routes import FIRST
 from estran.hub.wire import File
 from estran.model.errors import NotAllowed, UsageError
 from estran.projects import rights
@@ -58,6 +59,7 @@ class Sent:
     owed: dict[str, list[int]]
     certificate: dict[str, Any] | None = None
     made: str = ""  # when it last sent, never earlier than before: a clock that was put back withdraws nobody's wish
+    via: str = ""  # the name of the hub that it went on to, when it was not the network's own
 
     @property
     def people(self) -> BitMap:
@@ -78,6 +80,7 @@ def pool(place: Place, job: Job) -> Answer:
     asked, (site, actor) = Asked.read(job.body), _here(place)
     decided, chosen = _decided(place, site, actor, asked)
     what = f"pool:{asked.pool} project:{asked.project[:40]} network:{place.membership.network}"
+    what += f" for:{asked.via}" if asked.via else ""
     record(site.state, actor, Action.HUB_POOL, decided, target=what, snapshot=site.snapshot().version)
     if chosen is None:
         raise NotAllowed(decided.reason)
@@ -135,11 +138,11 @@ def _sent(place: Place, site: AgentSite, asked: Asked, chosen: _Chosen) -> Answe
     members = (BitMap.deserialize(row.members) - chosen.gone) | _kept(place, asked.pool).people
     _keep(place, replace(
         _kept(place, asked.pool), project=row.project, recipient=row.recipient, key=asked.key.public_bytes_raw().hex(),
-        members=base64.b64encode(members.serialize()).decode(), certificate=None, made=manifest["made"],
+        members=base64.b64encode(members.serialize()).decode(), certificate=None, via=asked.via, made=manifest["made"],
     ))  # fmt: skip
     texts = frozenset({"texts"} if chosen.held.texts else set())
     uses = holding.uses(site.state, row.project, row.recipient) | _HUB | {"genetic"} | texts
-    rights.register(site.state, recipient_of(place, asked.pool), "hub", uses, version)
+    rights.register(site.state, recipient_of(place, asked.pool, asked.via), "hub", uses, version)
     return Answer("ok", "", _body(asked.pool, manifest, signature) | listed, (File(PARCEL, data),))
 
 
@@ -233,7 +236,7 @@ def _withdrawals(place: Place, site: AgentSite, kept: Sent, job: Job) -> Answer:
     """The ids of all who were sent and may not be in the pool any more; all of them once the project is over here."""
     if kept.certificate is not None:  # a hub that was restored from a backup asks of what it destroyed
         return Answer("ok", "", {"pool": kept.pool, "destroyed": True})
-    name = recipient_of(place, kept.pool)
+    name = recipient_of(place, kept.pool, kept.via)
     owed = [one.id for one in holding.owed(site.state).get(name, [])]  # before the snapshot: a later wish waits
     gone = kept.people
     if not holding.over(site.state, kept.project):
@@ -247,7 +250,7 @@ def _withdrawals(place: Place, site: AgentSite, kept: Sent, job: Job) -> Answer:
     }  # fmt: skip
     to = X25519PublicKey.from_public_bytes(bytes.fromhex(kept.key))
     data, signature = pack_ids(place.folder / _FOLDER / kept.pool, ids, manifest, place.identity.key, to)
-    _keep(place, replace(kept, made=manifest["made"], owed=kept.owed | ({job.id: owed} if ids else {})))
+    _keep(place, replace(kept, made=manifest["made"], owed=kept.owed | ({str(job.body.get(FIRST, job.id)): owed} if ids else {})))
     if owed and not ids:
         rights.acknowledge(site.state, name, owed, "nobody in it")
     return Answer("ok", "", _body(kept.pool, manifest, signature), (File(PARCEL, data),))
@@ -274,14 +277,14 @@ def _carried_out(place: Place, site: AgentSite, kept: Sent, job: Job) -> Answer:
     done = [one for one in map(str, job.body.get("jobs", ())) if one in kept.owed]
     numbers = [number for one in done for number in kept.owed[one]]
     if numbers:
-        rights.acknowledge(site.state, recipient_of(place, kept.pool), numbers, f"taken out of pool {kept.pool}")
+        rights.acknowledge(site.state, recipient_of(place, kept.pool, kept.via), numbers, f"taken out of pool {kept.pool}")
     _keep(place, replace(kept, owed={one: owed for one, owed in kept.owed.items() if one not in done}))
     return Answer("ok", "", {"pool": kept.pool})
 
 
 def _destroyed(place: Place, site: AgentSite, kept: Sent, job: Job) -> Answer:
     """The hub destroyed the pool: its certificate is kept, and who was in the pool is forgotten here."""
-    name, certificate = recipient_of(place, kept.pool), job.body.get("certificate")
+    name, certificate = recipient_of(place, kept.pool, kept.via), job.body.get("certificate")
     if not isinstance(certificate, dict):
         raise UsageError("The end of a pool comes with a certificate.")
     _keep(place, replace(kept, members="", owed={}, certificate=certificate))
@@ -300,9 +303,10 @@ _DUTIES = {
 }  # fmt: skip
 
 
-def recipient_of(place: Place, pool_id: str) -> str:
+def recipient_of(place: Place, pool_id: str, via: str = "") -> str:
     """What a pool is called in the register of rights of a site."""
-    return f"pool {pool_id} {place.membership.network}"[:120]
+    beyond = f", {via}" if via else ""
+    return f"pool {pool_id} {place.membership.network}{beyond}"[:120]
 
 
 def pool_key(place: Place, site: AgentSite, pool_id: str) -> PoolKey:

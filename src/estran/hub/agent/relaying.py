@@ -55,11 +55,11 @@ def count(place: Place, job: Job) -> Answer | None:
 
     NotAllowed when its rules, its quota or the way that the question came forbid it.
     """
-    rules, site, actor = _willing(place, job)
+    rules, site, actor = willing(place, job)
     query = question_json.from_object(job.body.get("cohort"))
-    with _book(site) as book:
-        rules = _bound(book, rules)
-        path, number = _path(book, job), question_of(place, job)
+    with opened_book(site) as book:
+        rules = bound(book, rules)
+        path, number = way(book, job), question_of(place, job.id)
         if book.question(number) is None:
             said = question_json.dumps(query)
             asked = Target(f"question of {place.membership.network} passed on", names_patients=names_patients(query))
@@ -76,11 +76,11 @@ def count(place: Place, job: Job) -> Answer | None:
 
 def catalogue(place: Place, job: Job) -> Answer:
     """The last valid catalogues of a hub's own sites; nothing is asked on, the hub harvests by its own clock."""
-    rules, site, actor = _willing(place, job)
-    with _book(site) as book:
-        if _bound(book, rules).detail != "sites":
+    rules, site, actor = willing(place, job)
+    with opened_book(site) as book:
+        if bound(book, rules).detail != "sites":
             raise NotAllowed("This hub tells of its sites in totals only.")
-        path = _path(book, job)
+        path = way(book, job)
         permit(site.state, actor, Action.HUB_CATALOGUE, Target(f"catalogues for {place.membership.network}"))
         shelf = CatalogueBook(Path(book.db.path).parent)
         try:
@@ -100,14 +100,15 @@ def catalogue(place: Place, job: Job) -> Answer:
 
 
 def rows(place: Place, job: Job) -> Answer:
-    """NotAllowed: statistics, linkage and pools need rows of patients, and hospitals that have checked each other."""
+    """NotAllowed: statistics, linkage and a hub's own pool need rows of patients, and hospitals that have checked each other."""
     raise NotAllowed("A hub has no rows of patients for another hub: its sites join the other network themselves.")
 
 
 # Whether it is asked on
 
 
-def _willing(place: Place, job: Job) -> tuple[Rules, AgentSite, Actor]:
+def willing(place: Place, job: Job) -> tuple[Rules, AgentSite, Actor]:
+    """The rules of a hub for this kind of job, and who it is done as; NotAllowed when they do not allow it."""
     if place.site is None or place.actor is None:
         raise UsageError("There are no patients here.")
     found = place.rules.willing(job.kind)
@@ -116,7 +117,7 @@ def _willing(place: Place, job: Job) -> tuple[Rules, AgentSite, Actor]:
     return found[0][1], place.site, place.actor
 
 
-def _bound(book: HubBook, rules: Rules) -> Rules:
+def bound(book: HubBook, rules: Rules) -> Rules:
     """The rules of a hub, no wider than what its network lets its own people see: totals where a role sees no more."""
     own = GovernanceBook(Path(book.db.path).parent)
     try:
@@ -125,7 +126,7 @@ def _bound(book: HubBook, rules: Rules) -> Rules:
         own.close()
 
 
-def _path(book: HubBook, job: Job) -> list[str]:
+def way(book: HubBook, job: Job) -> list[str]:
     """The networks that a question came through, and this one; NotAllowed when it went in a circle or too deep."""
     came = job.body.get(PATH, [])
     if not isinstance(came, list) or not all(isinstance(one, str) for one in came):
@@ -148,9 +149,9 @@ def _mind_quota(book: HubBook, rules: Rules, login: str, days: int) -> None:
         )
 
 
-def question_of(place: Place, job: Job) -> str:
-    """What a question of another hub is called here: always the same, so that a job done again asks nobody twice."""
-    return hashlib.sha256(f"{place.membership.network}\n{job.id}".encode()).hexdigest()[:16]
+def question_of(place: Place, job: str) -> str:
+    """What a question, or a job, of another hub is called here: always the same, so that one done again asks nobody twice."""
+    return hashlib.sha256(f"{place.membership.network}\n{job}".encode()).hexdigest()[:16]
 
 
 def _ask_on(
@@ -180,7 +181,8 @@ def _comes(found: Gathered) -> bool:
 
 
 @contextmanager
-def _book(site: AgentSite) -> Iterator[HubBook]:
+def opened_book(site: AgentSite) -> Iterator[HubBook]:
+    """The file of the hub that this member is."""
     book = hubs.open_book(site.directory)
     try:
         yield book

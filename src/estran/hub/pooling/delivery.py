@@ -41,13 +41,14 @@ _SIGNED = b"estran-pool-1\n"
 @dataclass(frozen=True)
 class Asked:
     """What a hub asks of a site: the datamart of its own project `project`, as agreed, sealed to `key`; `pieces` when it takes
-    packages in pieces, as hubs of earlier releases do not."""
+    packages in pieces, as hubs of earlier releases do not; `via` names the hub, when it is not the one that the site joined."""
 
     pool: str
     project: str
     agreed: SpecFile
     key: X25519PublicKey
     pieces: bool = False
+    via: str = ""
 
     @classmethod
     def read(cls, body: dict[str, Any]) -> Asked:
@@ -59,7 +60,8 @@ class Asked:
             raise UsageError("The hub asks for a pool in a way that cannot be read.") from None
         if not pool.isalnum() or len(pool) > 64:
             raise UsageError("A pool is named by letters and digits.")
-        return cls(pool, project, read_spec(body.get("agreed")), key, body.get("pieces") is True)
+        via = str(body.get("for", ""))[:60]
+        return cls(pool, project, read_spec(body.get("agreed")), key, body.get("pieces") is True, via)
 
 
 def pack(folder: Path, manifest: Manifest, signer: Ed25519PrivateKey, recipient: X25519PublicKey) -> tuple[Path, str]:

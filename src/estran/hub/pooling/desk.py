@@ -13,6 +13,7 @@ from estran.hub.governance import Sight, beside, silence_of
 from estran.hub.pooling.book import Copy, Part, Pool, PoolBook
 from estran.hub.pooling.delivery import KIND
 from estran.hub.pooling.differences import Cell, from_object
+from estran.hub.pooling.routes import jobs_of, name_of
 from estran.hub.pooling.silence import Silence, silent
 from estran.projects.actors import Actor
 from estran.projects.audit import permit
@@ -86,11 +87,7 @@ class PoolDesk:
     def silent(self, pools: Sequence[Pool]) -> dict[str, list[str]]:
         """Names of the sites that have been silent for too long, by pool; no look of its own, it stands beside them."""
         quiet = silent(self._hub, self._book, pools, silence_of(self._hub), time.time())
-        return {pool: [self._name(member) for member in sorted(sites)] for pool, sites in quiet.items()}
-
-    def _name(self, member: str) -> str:
-        found = self._hub.member(member)
-        return member if found is None else found.name
+        return {pool: [name_of(self._hub, member) for member in sorted(sites)] for pool, sites in quiet.items()}
 
     def one(self, pool: str) -> PoolSheet | None:
         """One of them; None when there is none of this id."""
@@ -98,7 +95,7 @@ class PoolDesk:
         if found is None:
             return None
         permit(self._state, self.actor, Action.POOLS, self._target(found))
-        jobs = [job for job in self._hub.of_kind(KIND) if job.body.get("pool") == found.id]
+        jobs = jobs_of(self._hub, KIND, found.id)
         quiet = silent(self._hub, self._book, [found], silence_of(self._hub), time.time()).get(found.id, {})
         sites = tuple(
             self._site(found, member, project, jobs, quiet.get(member))
@@ -142,7 +139,7 @@ class PoolDesk:
         taken = sum(one.member == member and bool(one.ids) for one in self._book.withdrawals(pool.id))
         inside = next((part for part in parts if part.state == "accepted"), None)
         since = None if quiet is None else quiet.since
-        return SiteState(member, self._name(member), project, state, said, inside, taken, since)
+        return SiteState(member, name_of(self._hub, member), project, state, said, inside, taken, since)
 
 
 _OPEN = {"queued": "waiting", "taken": "waiting", "ok": "answered"}

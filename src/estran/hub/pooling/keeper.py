@@ -36,6 +36,7 @@ from estran.hub.pooling.keys import PoolKeys
 from estran.hub.pooling.leaving import JOB_LIFE, UNANSWERED, Leaving
 from estran.hub.pooling.pieces import Pieces
 from estran.hub.pooling.rekeying import write_sorted
+from estran.hub.pooling.routes import LEFT, SIGNER, check_names, jobs_of, member_of, own_name, put, sender
 from estran.hub.pooling.silence import warn
 from estran.hub.pooling.taking import Delivered, as_package, check, columns, expect, made_at, partition
 from estran.model.errors import EstranError, InputRefused, UsageError
@@ -100,10 +101,9 @@ class PoolKeeper:
         require_charter(self._site.state, beside(self._hub), self._actor)
         until = dt.datetime.now(dt.UTC) + dt.timedelta(days=spec.days)
         permit_build(self._site.state, self._actor, spec, recipient, self._site.snapshot().version, until, reason)
-        if not sites or not set(sites) <= self._active():
-            raise UsageError(
-                "Name members of the network, each with the number of its project.", hint="--site angers=2026-004"
-            )
+        if not sites:
+            raise UsageError("A pool has sites.", hint="--site angers=2026-004")
+        check_names(sites, self._active())
         pool = new_id()
         keys = PoolKeys.create(self.folder / pool, self._secret)
         self.book.add(pool, agreed, recipient, keys.public, self._actor.login, reason, sites, spec.days)
@@ -115,11 +115,11 @@ class PoolKeeper:
         """Have sites send, or send anew; those that have not answered yet are not asked twice."""
         found = self._open(pool)
         self._permit(f"ask for pool:{pool} {','.join(sites)}")
-        now, active = time.time(), self._active()
+        active = self._active()
         waiting = {job.member for job in self._jobs(KIND, found.id) if job.state in UNANSWERED}
         asked = [
             one for one in self.book.sites(found.id).items()
-            if (not sites or one[0] in sites) and one[0] in active - waiting
+            if (not sites or one[0] in sites) and member_of(one[0]) in active and one[0] not in waiting
         ]  # fmt: skip
         for member, project in asked:
             body = {
@@ -129,7 +129,7 @@ class PoolKeeper:
                 "agreed": found.agreed.canonical(),
                 "pieces": True,
             }
-            self._hub.add_job(None, member, KIND, body, now, now + JOB_LIFE)
+            put(self._hub, member, KIND, body, JOB_LIFE)
         return [member for member, _ in asked]
 
     def link(self, pool: str, path: Path) -> int:
@@ -161,7 +161,7 @@ class PoolKeeper:
         return found
 
     def _jobs(self, kind: str, pool: str) -> list[JobRecord]:
-        return [job for job in self._hub.of_kind(kind) if job.body.get("pool") == pool]
+        return jobs_of(self._hub, kind, pool)
 
     def _active(self) -> set[str]:
         """Sites that are members of the network now."""
@@ -275,13 +275,13 @@ class PoolKeeper:
     def _take(self, pool: Pool, keys: PoolKeys, job: JobRecord, done: Gathered) -> None:
         place = f"sites/{job.member}/{job.id}"
         try:
-            if job.member not in self._active():
+            if member_of(job.member) not in self._active():
                 raise InputRefused(_LEFT)
             heard = self._heard(pool, job)
             if not heard:
                 return
             with self._unpacked(pool, keys, job) as given, as_package():
-                expect(pool.id, self._hub.meta("network"), job.member, given.manifest, "tables")
+                self._expect(pool, job, given.manifest, "tables")
                 self._expect_newer(pool, job, given.manifest, heard)
                 check(given)
                 gone = self._leaving(pool).gone(job.member, made_at(given.manifest))
@@ -291,6 +291,7 @@ class PoolKeeper:
                         given, lambda kind, old: keys.of_site(job.member, kind, list(old)), target, gone
                     )
                 manifest = given.manifest | {"converted": converted, "columns": columns(given)}
+                manifest |= {SIGNER: job.answer.get(SIGNER)}
         except InputRefused as error:
             self._set_aside(pool, job, error.what)
             done.quarantined[job.member] = error.what
@@ -314,16 +315,21 @@ class PoolKeeper:
 
     @contextmanager
     def _unpacked(self, pool: Pool, keys: PoolKeys, job: JobRecord) -> Iterator[Delivered]:
-        member = self._hub.member(job.member)
-        if member is None or member.public is None:
-            raise InputRefused("The answer holds no package.")
+        key = sender(self._hub, job)[1]
         with passing_folder(self.folder / pool.id / "scratch") as scratch:
             content, sealed = scratch / "content", scratch / "content.parcel"
             content.mkdir()
             self._pieces(pool, job).write(sealed)
             most, signature = most_of(sealed) if job.kind == KIND else MOST_LIST, str(job.answer.get("signature", ""))
-            manifest = unpack(sealed, signature, member.public.key, keys.box, content, most)
+            manifest = unpack(sealed, signature, key, keys.box, content, most)
             yield Delivered(content, manifest, pool.agreed.frozen())
+
+    def _expect(self, pool: Pool, job: JobRecord, manifest: Manifest, what: str) -> None:
+        """InputRefused unless it is of this pool and of the site that was asked, signed as what it sent before."""
+        expect(pool.id, sender(self._hub, job)[0], own_name(job.member), manifest, what)
+        before = {one.manifest.get(SIGNER) for one in self.book.parts(pool.id, "accepted") if one.member == job.member}
+        if before - {job.answer.get(SIGNER)}:
+            raise InputRefused("The package is signed with another key than the one that this site sent before.")
 
     def _expect_newer(self, pool: Pool, job: JobRecord, manifest: Manifest, heard: str) -> None:
         last = max((one.made for one in self.book.parts(pool.id) if one.member == job.member), default="")
@@ -350,7 +356,7 @@ class PoolKeeper:
         """A site that is no member any more cannot tell who is opposed: nothing of it stays."""
         active = self._active()
         for part in self.book.parts(pool.id, "accepted"):
-            if part.member not in active:
+            if member_of(part.member) not in active:
                 self._drop(pool, part, _LEFT)
 
     def _drop(self, pool: Pool, part: Part, why: str) -> None:
@@ -359,14 +365,15 @@ class PoolKeeper:
 
     def _withdraw(self, pool: Pool, keys: PoolKeys, job: JobRecord, done: Gathered) -> None:
         if not self._hub.files(job.id, "answer"):  # nothing was ever sent from there, or all of it is destroyed
-            for part in self.book.parts(pool.id, "accepted") if job.answer.get("destroyed") else ():
+            why = _DESTROYED if job.answer.get("destroyed") else _LEFT if job.answer.get(LEFT) else ""
+            for part in self.book.parts(pool.id, "accepted") if why else ():
                 if part.member == job.member:
-                    self._drop(pool, part, _DESTROYED)
+                    self._drop(pool, part, why)
             self.book.withdraw(Withdrawal(job.id, pool.id, job.member, "", (), "told", ""))
             return
         try:
             with self._unpacked(pool, keys, job) as given, as_package():
-                expect(pool.id, self._hub.meta("network"), job.member, given.manifest, "withdrawn")
+                self._expect(pool, job, given.manifest, "withdrawn")
                 ids = tuple(keys.of_site(job.member, "patient", read_ids(given.folder)))
                 made = made_at(given.manifest)
         except InputRefused as error:
@@ -413,14 +420,12 @@ class PoolKeeper:
 
     def _tell(self, pool: Pool) -> None:
         """Sites hear what was carried out, and are asked again who left when the last asking is an hour old."""
-        now, sent = time.time(), {part.member for part in self.book.parts(pool.id, "accepted")}
+        sent = {part.member for part in self.book.parts(pool.id, "accepted")}
         lists, leaving = self.book.withdrawals(pool.id), self._leaving(pool)
         for member in self.book.sites(pool.id):
             done = [one.job for one in lists if one.member == member and one.state == "applied"]
             if done:
-                self._hub.add_job(
-                    None, member, LIFE, {"pool": pool.id, "what": "withdrawn", "jobs": done}, now, now + JOB_LIFE
-                )
+                put(self._hub, member, LIFE, {"pool": pool.id, "what": "withdrawn", "jobs": done}, JOB_LIFE)
                 self.book.told(done)
             if member in sent and leaving.due(member):
                 leaving.ask(member)
@@ -464,14 +469,14 @@ class PoolKeeper:
         """Sites hear of the end once, and again when they did not answer for the life of a job."""
         jobs = [job for job in self._jobs(LIFE, pool.id) if job.body.get("what") == "destroyed"]
         told = {job.member for job in jobs if job.state in (*UNANSWERED, "ok")}
-        active, now = self._active(), time.time()
+        active = self._active()
         body = {"pool": pool.id, "what": "destroyed", "certificate": certificate}
         for member in self.book.sites(pool.id):
             copy = self.book.copy(pool.id, "site", member)
-            if member not in active:
+            if member_of(member) not in active:
                 self.book.destroyed(copy, {"none": True, "destroyed": "", "method": _LEFT})
             elif member not in told:
-                self._hub.add_job(None, member, LIFE, body, now, now + JOB_LIFE)
+                put(self._hub, member, LIFE, body, JOB_LIFE)
 
     def _after_end(self, pool: Pool) -> None:
         """The certificates of the sites, as they come; what comes late, or back from a backup, is destroyed again."""

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable
 from estran.hub.book import HubBook, JobRecord
 from estran.hub.pooling.book import Pool, PoolBook, Withdrawal
 from estran.hub.pooling.delivery import LIFE
+from estran.hub.pooling.routes import put
 from estran.model.errors import InputRefused
 
 JOB_LIFE = 30 * 86_400.0  # seconds that a site has to answer
@@ -51,8 +52,7 @@ class Leaving:
 
     def ask(self, member: str) -> None:
         """Have a site tell whom it takes back."""
-        now, body = time.time(), {"pool": self._pool.id, "what": "withdrawals"}
-        self._hub.add_job(None, member, LIFE, body, now, now + JOB_LIFE)
+        put(self._hub, member, LIFE, {"pool": self._pool.id, "what": "withdrawals"}, JOB_LIFE)
 
     def due(self, member: str) -> bool:
         """Whether the last asking is an hour old."""

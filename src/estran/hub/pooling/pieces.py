@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from estran.hub.book import OPEN, HubBook, JobRecord
 from estran.hub.pooling.delivery import LIFE, PARCEL, PIECE, WHOLE
+from estran.hub.pooling.routes import put
 from estran.model.errors import InputRefused
 
 PIECES, ASKED = "pieces", "piece"  # in an answer: the digests; in a job: what is asked for
@@ -58,7 +58,7 @@ class Pieces:
         what is listed cannot be."""
         if self.listed != self._job.answer.get(PIECES, []):
             raise InputRefused("The answer lists no pieces of a package.")
-        now, here = time.time(), True
+        here = True
         for number, digest in enumerate(self.listed[1:], 1):
             asked = self._asked.get(number)
             if asked is None:
@@ -69,7 +69,7 @@ class Pieces:
                     "number": number,
                     "sha256": digest,
                 }
-                self._hub.add_job(None, self._job.member, LIFE, body, now, now + life)
+                put(self._hub, self._job.member, LIFE, body, life)
             elif asked.state not in ("queued", "taken", "approval", "ok"):
                 raise InputRefused(f"A piece of the package cannot be had: {asked.said or asked.state}")
             here = here and asked is not None and asked.state == "ok"
@@ -112,9 +112,8 @@ class Pieces:
         """They are taken, or set aside: drop what came, and have the site drop what it kept. All of it, or nothing."""
         with self._hub.db.writing():
             if self.listed:
-                now = time.time()
                 body = {"pool": self._job.body["pool"], "what": "taken", "first": self.listed[0]}
-                self._hub.add_job(None, self._job.member, LIFE, body, now, now + 30 * 86_400.0)
+                put(self._hub, self._job.member, LIFE, body, 30 * 86_400.0)
             for job in (self._job, *self._own):
                 self._hub.give_up(job.id)
 

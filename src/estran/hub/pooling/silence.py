@@ -16,6 +16,7 @@ import orjson
 from estran.hub.book import HubBook
 from estran.hub.governance import silence_of
 from estran.hub.pooling.book import Pool, PoolBook
+from estran.hub.pooling.routes import name_of
 from estran.projects.actors import Actor
 from estran.projects.following import NewsKind
 from estran.projects.policy import Action, decide
@@ -44,7 +45,7 @@ WITH part AS MATERIALIZED (
   SELECT json_extract(value, '$[0]') AS pool, json_extract(value, '$[1]') AS member, json_extract(value, '$[2]') AS at
   FROM json_each(?)),
 asked AS MATERIALIZED (
-  SELECT json_extract(body, '$.pool') AS pool, member, created, answered,
+  SELECT json_extract(body, '$.pool') AS pool, member || coalesce('.' || json_extract(body, '$.to'), '') AS member, created, answered,
          state = 'ok' AND id NOT IN (SELECT value FROM json_each(?)) AS heard
   FROM job WHERE kind = 'pool-life' AND json_extract(body, '$.what') = 'withdrawals'),
 spoke AS MATERIALIZED (
@@ -76,8 +77,7 @@ def warn(state: StateDatabase, settings: Settings, hub: HubBook, book: PoolBook,
     found = silent(hub, book, [pool], silence_of(hub), time.time()).get(pool.id, {})
     people = [one for one in state.accounts.all() if _runs_pools(one)] if found else []
     for one in found.values():
-        member = hub.member(one.member)
-        name = one.member if member is None else member.name
+        name = name_of(hub, one.member)
         for person in people:
             key = f"pool/{pool.id}/{one.member}/{one.last:.0f}/{person.id}"
             french = (person.language or settings.language) == "fr"
