@@ -64,7 +64,8 @@ def run(work: Path, quiet: Callable[[], None]) -> None:
         for one in trials
     }
     found: Found = {"machine": machine.describe(), "load": machine.load(), "splink": judge is not None, "seeds": seeds}
-    for methods in (_exact, _ours, *([partial(_judged, work, judge)] if judge else [])):
+    kinds: list[Callable[[Trial], Measured]] = [_exact, _ours, *([partial(_judged, work, judge)] if judge else [])]
+    for methods in kinds:
         for trial in trials:
             quiet()
             for name, figures in methods(trial):
@@ -301,9 +302,9 @@ it in its work folder when it is not there): `link_only` over the four hospitals
 `single best links` keep to one record of each hospital, its `connected components` do not; `our one-to-one` takes its pairs and our
 clusters, where two INS are two persons. On tokens every trait agrees or does not, names with term frequencies. In the clear it has names by
 Jaro-Winkler, second names and names in use, birth dates by its own comparison: what no linkage unit of ours is given. Its CPU is that of
-reading, training, comparing and this one clustering. Each of its runs, one per line of tokens or clear, with INS or without, has {PEER_S} s
-and {PEER_GB} GB of memory (DuckDB's), and as much on disk; what it did not come to is told in its line. DuckDB would begin the single best
-links by joining every record with every other, beyond those limits; its reordering of joins is off for that step, which changes no result.
+reading, training, comparing and this one clustering. Each of its runs (a seed, tokens or clear, with INS or without) has {PEER_S} s and
+{PEER_GB} GB of memory (DuckDB's), and as much on disk; what it did not come to is told in its line. DuckDB would begin the single best links
+by joining every record with every other, beyond those limits; its reordering of joins is off for that step, which changes no result.
 """
 
 
@@ -319,7 +320,7 @@ def tell(found: Found) -> list[str]:
         f"seeds {' and '.join(found['seeds'])}; rules were chosen on seeds {' and '.join(map(str, TUNED))}). 6 % of names misspelt, 30 % without INS, "
         "married and changed names, given names in another order, day and month exchanged, places missing, twins, namesakes, sons with "
         f"their father's name: `benchmarks/linkage_people.py`. Target: precision 0.999, recall 0.95 (0.97). Making the tokens took {tokens:.1f} s "
-        f"of CPU. Load: {found['load']}; compare CPU. Tokens lie in an order drawn anew at each run, which moves Estran's figures by a pair or two.\n",
+        f"of CPU. Load: {found['load']}; compare CPU. Tokens lie in an order drawn anew at each run, which moves Estran's figures by a few pairs.\n",
         table(head, rows),
         *([_PEER] if found["splink"] else []),
     ]
