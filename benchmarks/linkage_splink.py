@@ -1,13 +1,16 @@
-"""Splink as the peer, run by a Python of its own (`pip install splink`): `linkage_splink.py IN.parquet OUT.parquet tokens|clear ins|traits`.
+"""Splink as the peer, run by a Python of its own (`pip install splink`): `linkage_splink.py FOLDER tokens|clear ins|traits GIGABYTES`.
 
 On tokens it has one HMAC per trait, which agree or do not. In the clear it has all that it is made for: names as they were
 written, their frequencies, how alike two spellings are, dates that differ a little. Training is splink's own; so are the
-clusters, one record of each site at most.
+clusters: single best links, with one record of each site at most, and connected components.
 """
 
 from __future__ import annotations
 
+import json
 import sys
+import time
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -19,25 +22,61 @@ THRESHOLDS = (0.9, 0.98)
 _SEED = 1
 
 
-def main(source: str, target: str, kind: str, keys: str) -> None:
-    """Pairs of two sites from 0.5 on with their chances, and the clusters of each threshold beside them."""
-    with_ins, api = keys == "ins", DuckDBAPI()
-    sites = [row[0] for row in duckdb.sql(f"SELECT DISTINCT site FROM '{source}' ORDER BY site").fetchall()]
-    frames = [
-        api.register(
-            duckdb.sql(f"SELECT * FROM '{source}' WHERE site = '{site}'").to_arrow_table(), dataset_display_name=site
-        )
-        for site in sites
-    ]
-    linker = Linker(frames, _settings(kind, with_ins=with_ins))
+def main(folder: Path, kind: str, keys: str, gigabytes: int) -> None:
+    """Pairs of two sites from 0.5 on with their chances, and the clusters of each threshold; `cpu.json` tells what is complete."""
+    with_ins, held = keys == "ins", _connected(folder, gigabytes)
+    linker, sites = _linker(held, folder / "records.parquet", _settings(kind, with_ins=with_ins))
     _train(linker, with_ins=with_ins)
     found = linker.inference.predict(threshold_match_probability=0.5)
-    found.to_parquet(target, overwrite=True)
+    found.to_parquet(str(folder / "pairs.parquet"), overwrite=True)
+    spent = {"pairs": time.process_time()}
+    _note(folder, spent)
     for sure in THRESHOLDS:
-        clusters = linker.clustering.cluster_using_single_best_links(
-            found, duplicate_free_datasets=sites, threshold_match_probability=sure
-        )
-        clusters.to_parquet(f"{target}-{sure}.parquet", overwrite=True)
+        for how, clustered in (("joined", _joined), ("best", _best)):
+            clock = time.process_time()
+            clustered(linker, held, found, sites, sure).to_parquet(
+                str(folder / f"{how}-{sure}.parquet"), overwrite=True
+            )
+            spent[f"{how}-{sure}"] = time.process_time() - clock
+            _note(folder, spent)
+
+
+def _connected(folder: Path, gigabytes: int) -> duckdb.DuckDBPyConnection:
+    """A database that keeps to its memory, and to as much disk in the folder."""
+    held = duckdb.connect()
+    held.execute(f"SET memory_limit = '{gigabytes}GB'")
+    held.execute(f"SET temp_directory = '{folder / 'spill'}'")
+    held.execute(f"SET max_temp_directory_size = '{gigabytes}GB'")
+    return held
+
+
+def _linker(held: duckdb.DuckDBPyConnection, source: Path, settings: SettingsCreator) -> tuple[Linker, list[str]]:
+    """One table for each site."""
+    sites = [row[0] for row in held.execute(f"SELECT DISTINCT site FROM '{source}' ORDER BY site").fetchall()]
+    api = DuckDBAPI(held)
+    rows = {site: held.sql(f"SELECT * FROM '{source}' WHERE site = '{site}'").to_arrow_table() for site in sites}
+    return Linker([api.register(one, dataset_display_name=site) for site, one in rows.items()], settings), sites
+
+
+def _note(folder: Path, spent: dict[str, float]) -> None:
+    """CPU seconds of what is complete, whole at every moment."""
+    part = folder / "cpu.part"
+    part.write_text(json.dumps(spent))
+    part.replace(folder / "cpu.json")
+
+
+def _joined(linker: Linker, held: duckdb.DuckDBPyConnection, found: Any, sites: list[str], sure: float) -> Any:
+    return linker.clustering.cluster_pairwise_predictions_at_threshold(found, threshold_match_probability=sure)
+
+
+def _best(linker: Linker, held: duckdb.DuckDBPyConnection, found: Any, sites: list[str], sure: float) -> Any:
+    """In the order in which splink writes its joins: DuckDB would first join all records whose clusters differ, each with each."""
+    held.execute("SET disabled_optimizers = 'join_order'")
+    clusters = linker.clustering.cluster_using_single_best_links(
+        found, duplicate_free_datasets=sites, threshold_match_probability=sure
+    )
+    held.execute("SET disabled_optimizers = ''")
+    return clusters
 
 
 def _settings(kind: str, *, with_ins: bool) -> SettingsCreator:
@@ -106,4 +145,4 @@ def _by_clear() -> list[Any]:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:5])
+    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4]))

@@ -158,7 +158,8 @@ def _pool(made: Pooling) -> str:
     two_days = "at = at - 180000 WHERE member = ?"
     keeper.book.db.write(f"UPDATE part SET {two_days}", (quiet,))
     made.net.house.book.db.write(
-        "UPDATE job SET created = created - 170000 WHERE kind = 'pool-life' AND member = ?", (quiet,)
+        "UPDATE job SET created = created - 170000, answered = answered - 180000 WHERE kind = 'pool-life' AND member = ?",
+        (quiet,),
     )
     keeper.gather(pool)
     return pool

@@ -50,7 +50,7 @@ def ask(
     ],
     recipient: Annotated[str, typer.Option("--for", help="Login at the hub that it is made for.")] = "",
     site: Annotated[
-        list[str] | None, typer.Option(help="MEMBER=PROJECT: number of the project at that site; again for several.")
+        list[str] | None, typer.Option(help="MEMBER=PROJECT, or HUB.SITE=PROJECT through a hub: number of the project there; again for several.")
     ] = None,
     reason: Annotated[str, typer.Option(help="Why, when it is not what a project of the hub was granted.")] = "",
     key: KeyOpt = None,

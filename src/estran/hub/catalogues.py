@@ -24,6 +24,7 @@ from estran.state.catalogue import folded
 
 FILE_NAME = "catalogue.sqlite"
 VALID = "valid"
+GONE = "withdrawn"  # an edition that its member took back: nothing of it is kept
 _VERSION = 1
 _SCHEMA = """
 CREATE TABLE edition (
@@ -201,6 +202,16 @@ class CatalogueBook:
         with self.db.writing():
             for table in ("holding", "part"):
                 self.db.write(f"DELETE FROM {table} WHERE member = ?", (member,))
+
+    def withdraw(self, member: str) -> None:
+        """A member tells no more what it told: that something came, and when, is all that stays of it."""
+        with self.db.writing():
+            self.forget(member)
+            self.db.write("DELETE FROM known WHERE member = ?", (member,))
+            self.db.write(
+                "UPDATE edition SET state = ?, digest = '', sites = '[]', gained = '[]', lost = '[]', data = NULL "
+                "WHERE member = ? AND state = ?", (GONE, member, VALID),
+            )  # fmt: skip
 
     def _keys(self, member: str) -> set[str]:
         return {str(row[0]) for row in self.db.rows("SELECT key FROM holding WHERE member = ?", (member,))}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from estran.exchange.dcat_check import checked, written
-from estran.hub.agent.cataloguing import GRAPH, HOLDINGS
+from estran.hub.agent.cataloguing import GRAPH, HOLDINGS, WITHDRAWN
 from estran.hub.book import OPEN, HubBook, JobRecord, Member
 from estran.hub.catalogue_sight import EVERYTHING, NAMES_ONLY, REFUSED, View
 from estran.hub.catalogues import VALID, CatalogueBook, Edition, Found, Standing, Thing
@@ -88,6 +88,8 @@ class Harvest:
         came = job.answered or self._now()
         if job.state != "ok":
             state = "expired" if job.state in OPEN else job.state
+            if state == "refused" and job.answer.get(WITHDRAWN) is True:
+                self.shelf.withdraw(job.member)  # before the job is known: a killed look is done again
             self.shelf.failed(job.member, job.id, job.created, came, state, job.said)
             return
         files = {one.name: one.data for one in self._book.files(job.id, "answer")}

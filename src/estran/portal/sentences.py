@@ -20,7 +20,7 @@ _APART = (
     "dicom/copies.py", "signal/window.py", "fhir/export.py", "fhir/requests.py", "mllp/acknowledge.py",
     "mllp/feeder.py", "mllp/frames.py", "mllp/server.py", "mllp/spool.py",
 )  # fmt: skip
-_ASKED = ("catalog", "cohort", "hub/desk.py", "hub/agent/pooling.py", "hub/pooling", "identity", "keeping/originals.py", "keeping/work.py", "portal", "projects", "state", "text", "warehouse")
+_ASKED = ("catalog", "cohort", "hub/desk.py", "hub/agent/carrying.py", "hub/agent/pooling.py", "hub/pooling", "identity", "keeping/originals.py", "keeping/work.py", "portal", "projects", "state", "text", "warehouse")
 _ERRORS = {
     "UsageError", "LoginTaken", "WrongPassword", "NotAllowed", "InputRefused", "StoreError", "refuse", "_refuse", "error",
     "check_dated", "wrong", "FormFault",

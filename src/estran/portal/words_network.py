@@ -44,7 +44,7 @@ NETWORK: dict[str, dict[str, str]] = {
     "obey": {"hide": _("hide"), "restore": _("give back"), "erase": _("erase")},
     "edition": {
         "valid": _("valid"), "invalid": _("does not conform"), "refused": _("refused"), "failed": _("failed"),
-        "unsupported": _("cannot read the question"), "expired": _("too late"),
+        "unsupported": _("cannot read the question"), "expired": _("too late"), "withdrawn": _("taken back"),
     },
     "total": {
         "linkage": _("counted by the linkage unit"), "sketch": _("estimated from sketches"),

@@ -189,12 +189,31 @@ def test_catalogues_cross_two_levels(nation: Nation, tmp_path: Path) -> None:
         ("west", "Brest"),
     ]
     assert top.file("ttl").count(b"a dcat:Catalog") == 2
+    shelf, file = shelf_of(nation.net.house.book), nation.net.house.folder / "catalogue.sqlite"
+    assert shelf.db.shed() and b"CIM10:I50.0" in file.read_bytes()
     beside(nation.west.house.book).set_sight(Role.RESEARCHER, Sight.TOTAL)  # nobody sees more by way of a hub
     top.harvest(["west"])
     nation.net.run("west")
     beside(nation.west.house.book).set_sight(Role.RESEARCHER, Sight.SITES)
-    last = next(one.last for one in top.standing() if one.member.id == "west")
-    assert last is not None and last.state == "refused" and "totals only" in last.said
+    west_now = next(one for one in top.standing() if one.member.id == "west")
+    assert west_now.last is not None and west_now.last.state == "refused" and "totals only" in west_now.last.said
+    assert west_now.edition is None and top.thing("code", "CIM10:I50.0") is None, "what it told before is not kept"
+    assert b"a dcat:Catalog" not in top.file("ttl")
+    assert shelf.holdings("west") == [] and shelf.coverage() == [], "nor is a third hub told of it"
+    told = {one.state for one in top.history("west")}
+    assert (
+        "withdrawn" in told and "valid" not in told and not any(one.sites or one.gained for one in top.history("west"))
+    )
+    assert shelf.db.shed() and b"CIM10:I50.0" not in file.read_bytes()
+    top.harvest(["west"])
+    nation.net.run("west")
+    west_now = next(one for one in top.standing() if one.member.id == "west")
+    assert west_now.edition is not None and top.thing("code", "CIM10:I50.0") is not None, "until the rule is wide again"
+    for member in ("angers", "brest"):
+        shelf_of(nation.west.house.book).withdraw(member)
+    top.harvest(["west"])
+    nation.net.run("west")
+    assert next(one for one in top.standing() if one.member.id == "west").edition is None, "nothing is there any more"
 
 
 def test_no_site_is_told_of_below_the_floor_of_its_hub() -> None:

@@ -24,6 +24,7 @@ from tests.pool_kit import (
 from tests.unit.opposing import oppose
 
 from estran.hub.agent import pooling as agent
+from estran.hub.agent.agent import Agent
 from estran.hub.agent.ledger import Ledger
 from estran.hub.agent.rules import Rules, write_rules
 from estran.model.errors import UsageError
@@ -109,6 +110,12 @@ def test_nothing_is_sent_before_hub_and_site_say_yes(nation: Nation) -> None:
     assert waiting.state == "approval" and waiting.body["for"] == "Essai" and "to" not in waiting.body
     assert waiting.body["path"] == [one.house.book.meta("network") for one in (top.net, nation.west)]
     assert states(top, pool)["west.angers"][0] == "approval"
+    courier = Agent(top.net.places["west"], top.net.local())
+    (job,) = courier.ledger.waiting()
+    assert courier._next_look() == 0.5
+    courier._since[job.id] -= 1_000.0
+    assert 50.0 <= courier._next_look() < 51.0, "somebody may take days to say yes"
+    courier.close()
     ledger = Ledger(nation.west.places["angers"].folder)
     assert ledger.decide(waiting.id, yes=False, said="Not this project.")
     ledger.close()
@@ -143,7 +150,9 @@ def test_the_courier_reads_nothing_and_keeps_nothing(nation: Nation) -> None:
     job = next(one for one in book.of_kind("pool") if one.body["pool"] == pool)
     (package,) = book.files(job.id, "answer")
     held = package.data + b"".join(path.read_bytes() for path in nation.west.house.folder.rglob("*") if path.is_file())
-    assert not any(one.encode() in held for one in own_ids(nation.top, "west.brest")) and b"creatinine" not in package.data
+    assert (
+        not any(one.encode() in held for one in own_ids(nation.top, "west.brest")) and b"creatinine" not in package.data
+    )
     nation.top.net.run("west")
     assert book.files(job.id, "answer") == (), "dropped once the hub above has it"
     assert nation.taken(pool) == ["west.brest"]

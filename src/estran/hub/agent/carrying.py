@@ -72,7 +72,9 @@ def _not_there(job: Job) -> Answer:
 def _hand_on(book: HubBook, number: str, member: str, job: Job, path: list[str]) -> None:
     rest = str(job.body[TO]).partition(".")[2]
     body = {name: value for name, value in job.body.items() if name not in (TO, PATH)}
-    body |= {PATH: path, FOR: str(job.body.get(FOR, "")), FIRST: str(job.body.get(FIRST, job.id))} | ({TO: rest} if rest else {})
+    body |= {PATH: path, FOR: str(job.body.get(FOR, "")), FIRST: str(job.body.get(FIRST, job.id))} | (
+        {TO: rest} if rest else {}
+    )
     now = time.time()
     expires = min(job.expires or now + JOB_LIFE, now + JOB_LIFE)
     book.add_job(None, member, job.kind, body, now, expires, job=number)

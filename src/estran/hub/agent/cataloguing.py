@@ -23,6 +23,7 @@ from estran.projects.holdings_file import Held, described, held
 from estran.projects.services import read_services
 
 GRAPH, HOLDINGS = "catalogue.ttl", "holdings.json"  # files of the answer
+WITHDRAWN = "withdrawn"  # in a refusal: what was told before must not be kept either
 
 
 def catalogue(place: Place, job: Job) -> Answer:

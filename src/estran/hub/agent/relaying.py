@@ -20,7 +20,7 @@ import orjson
 from estran.cohort.language import json as question_json
 from estran.exchange.dcat_check import written
 from estran.hub import house as hubs
-from estran.hub.agent.cataloguing import GRAPH, HOLDINGS
+from estran.hub.agent.cataloguing import GRAPH, HOLDINGS, WITHDRAWN
 from estran.hub.agent.ledger import Answer, Job
 from estran.hub.agent.place import AgentSite, Handle, Place
 from estran.hub.agent.rules import Rules
@@ -75,11 +75,12 @@ def count(place: Place, job: Job) -> Answer | None:
 
 
 def catalogue(place: Place, job: Job) -> Answer:
-    """The last valid catalogues of a hub's own sites; nothing is asked on, the hub harvests by its own clock."""
+    """The last valid catalogues of a hub's own sites; nothing is asked on, the hub harvests by its own clock. Where it tells
+    none any more, what it told before is taken back."""
     rules, site, actor = willing(place, job)
     with opened_book(site) as book:
         if bound(book, rules).detail != "sites":
-            raise NotAllowed("This hub tells of its sites in totals only.")
+            return Answer("refused", "This hub tells of its sites in totals only.", {WITHDRAWN: True})
         path = way(book, job)
         permit(site.state, actor, Action.HUB_CATALOGUE, Target(f"catalogues for {place.membership.network}"))
         shelf = CatalogueBook(Path(book.db.path).parent)
@@ -88,7 +89,7 @@ def catalogue(place: Place, job: Job) -> Answer:
                      for one in shelf.holdings(member.id)]  # fmt: skip
             shallow = [one for one in sites if len(one["via"]) <= DEEPEST - len(path) + 1]
             if not shallow:
-                return Answer("refused", "No catalogue of this hub's sites is there yet.")
+                return Answer("refused", "No catalogue of this hub's sites is there.", {WITHDRAWN: True})
             graph = written(shelf.parts().values(), "ttl")
         finally:
             shelf.close()

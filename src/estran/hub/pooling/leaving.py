@@ -19,7 +19,6 @@ from estran.model.errors import InputRefused
 JOB_LIFE = 30 * 86_400.0  # seconds that a site has to answer
 AGAIN = 3_600.0  # seconds after which sites are asked again who left
 UNANSWERED = ("queued", "taken", "approval")
-_UNKNOWN = "The site does not know of this package any more, and cannot tell who left since."
 
 
 class Leaving:
@@ -36,7 +35,7 @@ class Leaving:
         after = [one for one in self._asked if one.member == member and one.created >= since]
         lists = self._taken({one.id for one in after})
         if any(not one.made for one in lists):
-            raise InputRefused(_UNKNOWN)
+            raise InputRefused("The site does not know of this package any more, and cannot tell who left since.")
         last = max((one.created for one in after), default=0.0)
         if not lists and time.time() - last > AGAIN and not any(one.state in UNANSWERED for one in after):
             self.ask(member)
