@@ -199,6 +199,22 @@ HUB_SAID: dict[str, tuple[str, str]] = {
         "A statistic · Une statistique",
         "Its result over all hospitals, who took part, and each round.",
     ),
+    "/network/linkages": (
+        "Linkages of the network · Appariements du réseau",
+        "Which records of several hospitals are of one person, for one project: what was asked for, and the form that asks.",
+    ),
+    "/network/linkages/{run}": (
+        "A linkage · Un appariement",
+        "From the hospitals to the linkage unit and back: the protected counts, and each hospital's part.",
+    ),
+    "/network/learning": (
+        "Learning over the network · Apprentissage en réseau",
+        "Models that hospitals learn together, each at home.",
+    ),
+    "/network/learning/{name}": (
+        "A model learned together · Un modèle appris ensemble",
+        "Whether it was released and why, what protects the patients, each round, each hospital's figures.",
+    ),
     "/network/catalogue": (
         "Catalogue of the network · Catalogue du réseau",
         "What each hospital holds, side by side, as far as the network's rules let one see.",

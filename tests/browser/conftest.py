@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from tests.browser.hub_site import SITES, hub_site
 from tests.browser.serving import ARGUMENTS, PATIENCE, Opener, Portal, Watch, chromium, served, sign_in
-from tests.browser.small_site import build
+from tests.browser.small_site import PATIENTS, build
 from tests.browser.visitors import Visitors
 from tests.browser.whole_site import Whole, whole
 
@@ -55,6 +56,22 @@ def visitors(browser: Browser, hall: Portal, everything: Whole) -> Iterator[Visi
     made = Visitors(browser, hall, everything)
     yield made
     made.close()
+
+
+@pytest.fixture(scope="session")
+def estuaries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
+    """The portal of a hub of which every page holds something."""
+    made = hub_site(tmp_path_factory.mktemp("estuaries"), dict.fromkeys(SITES, PATIENTS))
+    yield made
+    made.site.state.close()
+
+
+@pytest.fixture(scope="session")
+def hub_visitors(browser: Browser, estuaries: Whole) -> Iterator[Visitors]:
+    with served(estuaries.site, estuaries.hub) as base:
+        made = Visitors(browser, Portal(base, estuaries.site), estuaries)
+        yield made
+        made.close()
 
 
 @pytest.fixture

@@ -7,9 +7,11 @@ wait a day for (an opposition that is late, a hospital that is silent) is writte
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tests.browser.lesson import Lesson
 from tests.browser.small_site import build
 from tests.browser.whole_site import DIM, METHOD, OFFICER, Opened, Whole
 from tests.network_kit import Network, add_hospital, network
@@ -24,6 +26,8 @@ from estran.hub.governance import Governance
 from estran.hub.governance import beside as rules_of
 from estran.hub.harvest import Harvest
 from estran.hub.harvest import shelf_of as catalogues_of
+from estran.hub.linkage_desk import LinkageDesk
+from estran.hub.matching import Linkages
 from estran.hub.oppositions import beside as oppositions_of
 from estran.hub.studies import Studies
 from estran.hub.study_desk import StudyDesk
@@ -31,12 +35,16 @@ from estran.projects.actors import KEY_HOLDER, Actor
 
 LEAD, OPERATOR = "researcher", "hub_operator"
 SITES = {"CHU de l’Estran": 400, "CH du Rivage": 340, "Hôpital des Dunes": 280, "CH de la Falaise": 230}
-_RULES = Rules(answer=("count", "catalogue", "statistics", "pool"), approve=())
+_RULES = Rules(answer=("count", "catalogue", "statistics", "linkage", "pool"), approve=())
 PAGES: dict[str, Opened] = {
     "/network": Opened("/network", LEAD),
     "/network/{question}": Opened("/network/{question}", LEAD, "#answers .badge.good"),
     "/network/statistics": Opened("/network/statistics", LEAD),
     "/network/statistics/{study}": Opened("/network/statistics/{study}", LEAD, "#study table"),
+    "/network/linkages": Opened("/network/linkages", OPERATOR),
+    "/network/linkages/{run}": Opened("/network/linkages/{linkage}", OPERATOR, "#linkage .figures"),
+    "/network/learning": Opened("/network/learning", LEAD),
+    "/network/learning/{name}": Opened("/network/learning/{model}", LEAD, "#model svg"),
     "/network/catalogue": Opened("/network/catalogue?q=CIM10", OPERATOR),
     "/network/catalogue/{kind}/{key:path}": Opened("/network/catalogue/code/LOINC:2160-0", OPERATOR),
     "/network/sites/{member}": Opened("/network/sites/chu-de-lestran", OPERATOR),
@@ -64,13 +72,13 @@ _CHARTERS = {
 }
 
 
-def hub_site(folder: Path) -> Whole:
-    """The portal of the hub, and the numbers of its pages."""
-    folder.mkdir()
+def hub_site(folder: Path, hospitals: Mapping[str, int] = SITES) -> Whole:
+    """The portal of the hub, and the numbers of its pages; `hospitals` by name, each with how many patients it has."""
+    folder.mkdir(exist_ok=True)
     net = network(folder, name="Réseau des Estuaires")
     made = Pooling(net, build(folder / "portal"), {}, {}, "")
     object.__setattr__(made.hub.settings, "name", "Réseau des Estuaires (démonstration)")
-    for name, patients in SITES.items():
+    for name, patients in hospitals.items():
         site = add_hospital(net, folder, name, first=150, rules=_RULES, patients=patients)
         member = next(reversed(net.places))
         settle(net, member, name)
@@ -79,7 +87,9 @@ def hub_site(folder: Path) -> Whole:
         made.built[member] = shelf_of(site).build(asked(made.projects[member], name="fonction-renale"), LEAD, "")
     _catalogue(net)
     _govern(made)
-    numbers = {"question": _question(made), "study": _study(made), "pool": _pool(made)}
+    numbers = {"question": _question(made), "study": _study(made), "linkage": _linkage(made), "model": _models(made)}
+    numbers["pool"] = _pool(made)  # from here on the last hospital says nothing any more
+    numbers["waiting"] = _waiting(made)
     _oppositions(net)
     return Whole(made.hub, numbers, net.house.book)
 
@@ -104,7 +114,7 @@ def _govern(made: Pooling) -> None:
     rules = Governance(made.hub.state, book, rules_of(book), KEY_HOLDER)
     for kind, text in _CHARTERS.items():
         rules.publish(kind, text)
-    for login, member in zip((LEAD, METHOD, DIM, OPERATOR), made.sites, strict=True):
+    for login, member in zip((LEAD, OPERATOR, METHOD, DIM), made.sites, strict=False):
         rules.seat(login, member)
     for login in (LEAD, OPERATOR):
         desk = Governance(made.hub.state, book, rules_of(book), _actor(made, login))
@@ -138,6 +148,38 @@ def _study(made: Pooling) -> str:
             break
     studies.close()
     return study
+
+
+def _linkage(made: Pooling) -> str:
+    book = made.net.house.book
+    runs = Linkages(book, made.net.house.folder)
+    desk = LinkageDesk(made.hub.state, book, runs, _actor(made, OPERATOR))
+    run = desk.ask("Insuffisance cardiaque et fonction rénale", parse("âge>=0"), list(made.sites))
+    for members in (made.sites, ("linkage",), made.sites):
+        made.net.run(*members)
+        runs.advance(run)
+    runs.close()
+    return run
+
+
+def _waiting(made: Pooling) -> str:
+    """A linkage that one hospital has not answered, and that may go on without it."""
+    book, (*others, _) = made.net.house.book, made.sites
+    runs = Linkages(book, made.net.house.folder)
+    desk = LinkageDesk(made.hub.state, book, runs, _actor(made, OPERATOR))
+    run = desk.ask("Suivi des patients diabétiques", parse("CIM10:E11"), list(made.sites), 0.95, "Autorisation 2026-031")
+    made.net.run(*others)
+    runs.close()
+    return run
+
+
+def _models(made: Pooling) -> str:
+    """One released, one that the hospitals voted down, one that waits for its first round."""
+    Lesson(made.net, made.hub, "fragilite", purpose="Revoir plus tôt les patients les plus fragiles").learn([4, 0])
+    exposed = {"model": "network", "aggregation": "trimmed", "exposure_accepted": True}
+    Lesson(made.net, made.hub, "retour-precoce", **exposed).learn([1, 3])
+    Lesson(made.net, made.hub, "chutes")
+    return "fragilite"
 
 
 def _pool(made: Pooling) -> str:

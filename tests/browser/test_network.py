@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
-import orjson
 import pytest
-from benchmarks.learning import learned, plan_of, tables
 from playwright.sync_api import Browser, expect
 from tests.browser.axe import violations
 from tests.browser.keys import Keys
+from tests.browser.lesson import Lesson
 from tests.browser.serving import Watch, served, sign_in
 from tests.browser.small_site import Site, build
 from tests.network_kit import Network, add_hospital, network
-
-from estran.cohort.language.text import parse
-from estran.hub.learning import flower
-from estran.hub.learning.leading import LearningDesk
-from estran.hub.learning.question import read_lesson
-from estran.hub.learning.run import Run
-from estran.projects.actors import KEY_HOLDER
 
 SITES = ("angers", "brest", "tours")
 
@@ -80,57 +69,10 @@ def test_sites_answer_as_they_come(
     assert watch.foreign == [] and watch.complaints == []
 
 
-class Lesson:
-    """A model that the three hospitals learn, with the rounds of a real course of three synthetic tables; Flower is not there."""
-
-    def __init__(self, made: Network, hub: Site, name: str, **more: Any) -> None:
-        self.desk, self.name = LearningDesk(hub.state, made.house, KEY_HOLDER), name
-        lesson = read_lesson(parse("CIM10:I50"), "age, sex, died", "died", "", {"name": name, **more}, "lea")
-        self.plan = lesson.plan
-        self.desk.ask(lesson, "127.0.0.1:1", "127.0.0.1:1")
-        said = {"public": "key", "patients": {"value": 120, "margin": 10}}
-        for member, job in self.desk.shelf.jobs(name).items():
-            made.house.book.answer(member, job, "ok", "", said, (), time.time())
-        self.nodes = {str(number): member for number, member in enumerate(SITES)}
-        (self.desk.shelf.place(name) / "members.json").write_bytes(orjson.dumps(self.nodes))
-
-    def learn(self, vote: list[int] | None = None) -> None:
-        """Round by round, brest being lost in the second; over, with the card, when there was a last vote."""
-        told_with = {} if self.plan.secure else {"loss": None}
-        rounds = [one | {"stayed": list(self.nodes)} | told_with for one in learned(plan_of(), tables()[:3]).told()]
-        rounds[1]["stayed"] = ["0", "2"]
-        figures = {
-            "auc": 0.772,
-            "low": 0.75,
-            "high": 0.79,
-            "brier": 0.1,
-            "loss": 0.3,
-            "observed": 0.2,
-            "expected": 0.21,
-        }
-        over = (
-            {"over": True, "pictured": 3, "all": figures, "each": {"0": figures, "1": None, "2": figures}}
-            if vote
-            else {}
-        )
-        told = {"rounds": rounds, "over": False} | over | {"last_vote": vote, "released": bool(vote and vote[0] > 1)}
-        run = Run.open(self.desk.shelf.place(self.name))
-        (run.folder / "course.json").write_bytes(orjson.dumps(told))
-        if vote:
-            self.desk._keep(run, self.nodes)
-
-
 def test_models_that_hospitals_learn_together(
-    net: tuple[Network, Site, str], browser: Browser, watch: Watch, monkeypatch: pytest.MonkeyPatch
+    net: tuple[Network, Site, str], browser: Browser, watch: Watch
 ) -> None:
     made, hub, base = net
-
-    def packed(script: str, *arguments: str, home: Path) -> str:
-        Path(arguments[0]).write_bytes(b"bundle")
-        return hashlib.sha256(b"bundle").hexdigest()
-
-    monkeypatch.setattr(flower, "call", packed)
-    monkeypatch.setattr(flower, "python", lambda: Path("python"))
     exposed = {"model": "network", "aggregation": "trimmed", "exposure_accepted": True}
     Lesson(made, hub, "risk", purpose="Whom to see again soon").learn([3, 0])
     Lesson(made, hub, "worse", **exposed).learn([1, 2])

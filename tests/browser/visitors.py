@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import Browser, BrowserContext, Page
 from tests.browser.serving import Portal, Watch
-from tests.browser.whole_site import Whole
+from tests.browser.whole_site import Opened, Whole
 
 
 class Visitors:
@@ -12,6 +12,7 @@ class Visitors:
 
     def __init__(self, browser: Browser, portal: Portal, everything: Whole) -> None:
         self._browser, self._portal, self._everything = browser, portal, everything
+        self.base = portal.base
         self._pages: dict[tuple[str, str], Page] = {}
         self.watch = Watch()
 
@@ -28,6 +29,10 @@ class Visitors:
             assert account
             self._portal.site.state.accounts.change(account.id, language=language, theme="light")
         return self._pages[key]
+
+    def address(self, opened: Opened) -> str:
+        """Where a page is, with the numbers of this site in it."""
+        return self.base + self._everything.address(opened)
 
     def _opened(self, context: BrowserContext, login: str) -> Page:
         if login:

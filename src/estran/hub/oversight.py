@@ -17,6 +17,7 @@ from estran.state import AuditFilter, StateDatabase
 
 PAGE = 100
 _STATES = {"answered": "ok", "waiting": "taken"}  # of a site in a study, in the words of jobs
+_TURNS = {"tokens": 1, "link": 2}  # what follows on the counts
 _APART = 60.0  # seconds that the line of the trail may be away from the question that it let pass
 
 
@@ -69,7 +70,8 @@ class Oversight:
             doing = Conductor(self._book, self._studies).doing(study)
             return tuple(Done(one.name, "statistics", _STATES.get(one.state, one.state), one.said) for one in doing)
         names = {one.id: one.name for one in self._book.members()}
-        return tuple(_of_job(job, names) for job in self._book.jobs(question))
+        done = (_of_job(job, names) for job in self._book.jobs(question))
+        return tuple(sorted(done, key=lambda one: (_TURNS.get(one.kind, 0), one.name.casefold())))
 
     def _lines(self, found: list[Question]) -> dict[tuple[str, str], list[tuple[float, int]]]:
         """When and in which line each (login, question) was let pass."""

@@ -73,8 +73,12 @@ class StudyDesk:
         found = self._studies.study(study)
         if found is None:
             return None
-        if found.login != self.actor.login and not decide(self.actor, Action.RUN_HUB).allowed:
+        own = found.login == self.actor.login
+        decision = decide(self.actor, Action.ASK_HUB if own else Action.RUN_HUB)
+        if not own and not decision.allowed:
             raise NotAllowed("This question was put by another person.")
+        if not decision.allowed:  # who asked may have been given another role since
+            raise NotAllowed(decision.reason)
         return self.stand(study)
 
     def stand(self, study: str) -> Seen | None:

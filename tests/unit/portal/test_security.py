@@ -42,6 +42,9 @@ def checked(answer: httpx.Response) -> None:
             "image/svg+xml",
             "text/javascript",
             "text/plain",
+            "text/markdown",
+            "text/turtle",
+            "application/ld+json",
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import orjson
@@ -63,6 +64,6 @@ def _drawn(who: Visitor, template: str, sheet: Sheet | None) -> HTMLResponse:
     cohort = question_json.from_object(dict(sheet.lesson.cohort))
     return who.page(
         template, sheet=sheet, plan=sheet.plan, way=way(sheet.rounds, sheet.willing) if sheet.rounds else None,
-        spans=spans(sheet.sites, sheet.figures), width=WIDTH, next=_LOOK.get(sheet.state),
+        spans=spans(sheet.sites, sheet.figures), width=WIDTH, day=dt.date.fromisoformat, next=_LOOK.get(sheet.state),
         explanation=explanation(who, cohort) if whole else "",
     )  # fmt: skip
