@@ -83,6 +83,16 @@ def test_a_site_that_does_not_tell_is_waited_for_and_asked_again(made: Pooling, 
     assert made.keeper.gather(sent).taken == ["angers"]
 
 
+def test_a_site_that_sent_and_says_nothing_more_is_silent(made: Pooling, sent: str) -> None:
+    book = made.net.house.book
+    assert made.keeper.gather(sent).silent == []
+    yesterday = "UPDATE job SET created = created - 90000, answered = answered - 172800 WHERE json_extract(body, '$.pool') = ?"
+    assert book.db.write(yesterday, (sent,)) == 2
+    assert made.keeper.gather(sent).silent == ["angers"] and not list(made.folder(sent).rglob("*.parquet"))
+    made.net.run("angers")
+    assert made.keeper.gather(sent).silent == []
+
+
 def test_a_list_asked_for_before_the_package_came_is_not_enough(made: Pooling, sent: str) -> None:
     assert made.settle(sent, "angers").taken == ["angers"]
     made.keeper.ask_again(sent)

@@ -52,7 +52,12 @@ def put(hub: HubBook, site: str, kind: str, body: dict[str, Any], life: float) -
 
 def jobs_of(hub: HubBook, kind: str, pool: str) -> list[JobRecord]:
     """The jobs of a pool in the order they were made; `member` is the site that each is for."""
-    return [_named(job) for job in hub.of_kind(kind) if job.body.get("pool") == pool]
+    return [job for job in jobs_of_all(hub, kind) if job.body.get("pool") == pool]
+
+
+def jobs_of_all(hub: HubBook, kind: str) -> list[JobRecord]:
+    """The jobs of every pool, as `jobs_of`."""
+    return [_named(job) for job in hub.of_kind(kind)]
 
 
 def _named(job: JobRecord) -> JobRecord:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import orjson
@@ -16,7 +16,8 @@ import orjson
 from estran.hub.book import HubBook
 from estran.hub.governance import silence_of
 from estran.hub.pooling.book import Pool, PoolBook
-from estran.hub.pooling.routes import name_of
+from estran.hub.pooling.delivery import KIND
+from estran.hub.pooling.routes import jobs_of_all, name_of
 from estran.projects.actors import Actor
 from estran.projects.following import NewsKind
 from estran.projects.policy import Action, decide
@@ -58,10 +59,9 @@ WHERE NOT heard AND created >= last GROUP BY pool, member ORDER BY pool, member"
 def silent(hub: HubBook, book: PoolBook, pools: Iterable[Pool], limit: float, now: float) -> dict[str, Silences]:
     """The sites that have been silent for more than `limit` hours, by pool and member. A hub that did not ask has nobody to
     blame."""
-    parts = [
-        (one.id, part.member, part.at)
-        for one in pools if one.state == "open" for part in book.parts(one.id, "accepted")
-    ]  # fmt: skip
+    around = {one.id for one in pools if one.state == "open"}
+    sent = sorted([(one, part.member, part.at) for one in around for part in book.parts(one, "accepted")] + _sealed(hub, book, around))
+    parts = [(*site, at) for site, at in {(pool, member): at for pool, member, at in sent}.items()]  # the last of each
     if not parts:
         return {}
     found = dict[str, Silences]()
@@ -70,6 +70,13 @@ def silent(hub: HubBook, book: PoolBook, pools: Iterable[Pool], limit: float, no
         if now - owed > limit * 3_600:
             found.setdefault(pool, {})[member] = Silence(member, last, owed)
     return found
+
+
+def _sealed(hub: HubBook, book: PoolBook, pools: Collection[str]) -> list[tuple[str, str, float]]:
+    """Packages that came, and wait for the site to say who left since."""
+    judged = {job for one in pools for job in book.judged(one)}
+    came = [job for job in jobs_of_all(hub, KIND) if job.state == "ok" and job.id not in judged]
+    return [(pool, job.member, job.answered or 0.0) for job in came if (pool := str(job.body.get("pool"))) in pools]
 
 
 def warn(state: StateDatabase, settings: Settings, hub: HubBook, book: PoolBook, pool: Pool) -> list[str]:
