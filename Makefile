@@ -60,8 +60,8 @@ compiled: dev
 
 test:
 	$(MAKE) -j3 check around compiled
-	# three on two cores: a third of the time a test waits for a disk, a browser or another process
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
+	# three on two cores: a test often waits, for a browser, another process or (without room in memory) the disk
+	sh scripts/in_memory.sh $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 around:
 	$(MAKE) -j1 browser workspace  # one after the other: both may call apt-get

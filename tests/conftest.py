@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from argon2 import PasswordHasher
 from hypothesis import HealthCheck, settings
+
+from estran.projects import passwords
 
 if TYPE_CHECKING:
     from xdist.scheduler import LoadFileScheduling
@@ -16,6 +19,9 @@ pytest_plugins = ["tests.kept"]
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("house")
 ROOT = Path(__file__).resolve().parent.parent
+# Tests sign in hundreds of times, and guessing is nobody's aim: the least that argon2 does. What the product's own hashes
+# cost is tested in test_passwords.py; the processes that tests start hash as in a hospital.
+passwords._hasher = passwords._light = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
 # Files that read one large site: together in one process, since another would only wait for it to be built.

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Iterator
 
 import httpx
 import pytest
 from tests.browser.serving import served
 from tests.browser.small_site import PASSWORD, Site, build
+
+TRUST = ssl.create_default_context()  # read once: each client would read the certificates of the whole world anew
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +30,7 @@ def base(site: Site) -> Iterator[str]:
 @pytest.fixture
 def client(base: str) -> Iterator[httpx.Client]:
     """Somebody who just arrived."""
-    with httpx.Client(base_url=base, trust_env=False, timeout=30) as opened:
+    with httpx.Client(base_url=base, trust_env=False, timeout=30, verify=TRUST) as opened:
         yield opened
 
 

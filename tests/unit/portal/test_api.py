@@ -10,7 +10,7 @@ import httpx
 import pytest
 from tests.browser.serving import served
 from tests.browser.small_site import Site
-from tests.unit.portal.conftest import sign_in, token
+from tests.unit.portal.conftest import TRUST, sign_in, token
 
 from estran.projects import tokens
 from estran.projects.actors import Actor
@@ -32,7 +32,7 @@ def caller(site: Site, base: str) -> Caller:
 
     def made(login: str, *scope: str) -> httpx.Client:
         headers = {"authorization": f"Bearer {text_of(site, login, *scope)}"}
-        return httpx.Client(base_url=base, trust_env=False, timeout=30, headers=headers)
+        return httpx.Client(base_url=base, trust_env=False, timeout=30, headers=headers, verify=TRUST)
 
     return made
 
@@ -103,7 +103,7 @@ def test_a_revoked_token_is_out_at_once(caller: Caller, site: Site) -> None:
 def test_a_token_that_asks_too_often_is_told_to_wait(site: Site) -> None:
     slow = replace(site, settings=replace(site.settings, api_requests_per_minute=2))
     headers = {"authorization": f"Bearer {text_of(site, 'viewer', 'holdings')}"}
-    with served(slow) as base, httpx.Client(base_url=base, trust_env=False, timeout=30, headers=headers) as program:
+    with served(slow) as base, httpx.Client(base_url=base, trust_env=False, timeout=30, headers=headers, verify=TRUST) as program:
         answers = [program.get(STATUS) for _ in range(3)]
     assert [a.status_code for a in answers] == [200, 200, 429]
     assert 0 < int(answers[2].headers["retry-after"]) <= 61

@@ -23,6 +23,7 @@ from estran.sources.records import Batch
 from estran.sources.schemas import RECORDS
 from estran.sources.searching import inside
 from estran.terminology.units import ucum
+from estran.warehouse.scratch import scratch
 
 _META = ("cdm_source", "vocabulary", "domain", "concept_class", "relationship")
 _UNIT_COLUMNS = ("concept_id", "concept_code", "vocabulary_id")
@@ -61,7 +62,7 @@ class OmopReader:
         Record numbers: the row's place in its file, from 0; in a file of many tables, plus the
         table's place in `layout.ORDER` times 2^40.
         """
-        con = duckdb.connect(config={"autoinstall_known_extensions": "false"})
+        con = scratch()
         try:
             with open_tables(path, PurePosixPath(name.replace("\\", "/")).name) as tables:
                 ours = any(table.ours for table in tables)
