@@ -5,6 +5,7 @@ counted."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.client
 import json
 import multiprocessing
@@ -104,10 +105,11 @@ def _work(folder: Path, port: int) -> None:
         hub.request("POST", f"/{path}/{folder.name}", json.dumps(body), {"Content-Type": "application/json"})
         return json.loads(hub.getresponse().read())
 
-    while True:
-        question = say("next", None)
-        if question is not None:
-            started = time.monotonic()
-            clerk = NetworkClerk(place.room, place.actor, floor=10, quota=_QUOTA)
-            counted = clerk.count(question_json.from_object(question), "benchmark")
-            say("result", {"count": counted.shown.value, "seconds": time.monotonic() - started})
+    with contextlib.suppress(http.client.RemoteDisconnected, ConnectionError):  # the queue has closed: the questions are over
+        while True:
+            question = say("next", None)
+            if question is not None:
+                started = time.monotonic()
+                clerk = NetworkClerk(place.room, place.actor, floor=10, quota=_QUOTA)
+                counted = clerk.count(question_json.from_object(question), "benchmark")
+                say("result", {"count": counted.shown.value, "seconds": time.monotonic() - started})
