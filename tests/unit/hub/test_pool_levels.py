@@ -215,6 +215,23 @@ def test_a_package_signed_with_another_key_is_set_aside(nation: Nation) -> None:
     nation.top.keeper.close(pool, "end")
 
 
+def test_a_site_that_came_back_with_another_key_does_not_wait_for_ever(nation: Nation) -> None:
+    """Its lists are set aside like its package: one that waited for a list would never be looked at."""
+    pool, book = nation.sent("west.brest"), nation.top.net.house.book
+    assert nation.taken(pool) == ["west.brest"]
+    assert nation.top.keeper.ask_again(pool) == ["west.brest"]
+    for name in ("west", "brest"):
+        nation.carry()
+        nation.say_yes(name)
+    nation.carry()
+    job = last(nation.top.net, pool, "pool")
+    other = nation.west.places["angers"].identity.public.key.public_bytes_raw().hex()
+    book.db.write("UPDATE job SET answer = json_set(answer, '$.signer', ?) WHERE id = ?", (other, job.id))
+    assert "another key" in nation.top.keeper.gather(pool).quarantined["west.brest"]
+    assert states(nation.top, pool)["west.brest"][0] == "quarantined"
+    nation.top.keeper.close(pool, "end")
+
+
 def test_a_hub_itself_has_no_rows_and_names_need_a_way(nation: Nation) -> None:
     top = nation.top
     top.projects["west"] = "2026-001"

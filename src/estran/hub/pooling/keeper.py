@@ -272,6 +272,7 @@ class PoolKeeper:
         try:
             if member_of(job.member) not in self._active():
                 raise InputRefused(_LEFT)
+            self._expect_signer(pool, job)  # no list with its key would be taken either: it would wait for ever
             heard = self._heard(pool, job)
             if not heard:
                 return
@@ -285,8 +286,8 @@ class PoolKeeper:
                     converted = partition(
                         given, lambda kind, old: keys.of_site(job.member, kind, list(old)), target, gone
                     )
-                manifest = given.manifest | {"converted": converted, "columns": columns(given)}
-                manifest |= {SIGNER: job.answer.get(SIGNER)}
+                said = {"converted": converted, "columns": columns(given), SIGNER: job.answer.get(SIGNER)}
+                manifest = given.manifest | said
         except InputRefused as error:
             self._set_aside(pool, job, error.what)
             done.quarantined[job.member] = error.what
@@ -310,18 +311,20 @@ class PoolKeeper:
 
     @contextmanager
     def _unpacked(self, pool: Pool, keys: PoolKeys, job: JobRecord) -> Iterator[Delivered]:
-        key = sender(self._hub, job)[1]
         with passing_folder(self.folder / pool.id / "scratch") as scratch:
             content, sealed = scratch / "content", scratch / "content.parcel"
             content.mkdir()
             self._pieces(pool, job).write(sealed)
             most, signature = most_of(sealed) if job.kind == KIND else MOST_LIST, str(job.answer.get("signature", ""))
-            manifest = unpack(sealed, signature, key, keys.box, content, most)
+            manifest = unpack(sealed, signature, sender(self._hub, job)[1], keys.box, content, most)
             yield Delivered(content, manifest, pool.agreed.frozen())
 
     def _expect(self, pool: Pool, job: JobRecord, manifest: Manifest, what: str) -> None:
         """InputRefused unless it is of this pool and of the site that was asked, signed as what it sent before."""
         expect(pool.id, sender(self._hub, job)[0], own_name(job.member), manifest, what)
+        self._expect_signer(pool, job)
+
+    def _expect_signer(self, pool: Pool, job: JobRecord) -> None:
         before = {one.manifest.get(SIGNER) for one in self.book.parts(pool.id, "accepted") if one.member == job.member}
         if before - {job.answer.get(SIGNER)}:
             raise InputRefused("The package is signed with another key than the one that this site sent before.")
@@ -454,18 +457,15 @@ class PoolKeeper:
         for job in [*self._jobs(KIND, pool.id), *self._jobs(LIFE, pool.id)]:
             if job.body.get("what") != "destroyed":  # told by a closing that was cut short
                 self._hub.give_up(job.id)
-        self._copies.remove(
-            pool.id, "key", f"{why}; what is still sealed to it, in a backup for example, opens no more", "key"
-        )
+        self._copies.remove(pool.id, "key", f"{why}; what is sealed to it, as in a backup, opens no more", "key")
         shutil.rmtree(self.folder / pool.id, ignore_errors=True)
         certificate = certificate_of(why, []) | {
             "pool": pool.id, "project": pool.project, "name": pool.name, "network": self._hub.meta("network"), "by": self._actor.login,
             "copies": [{"what": one.what, "place": one.place} | one.certificate for one in self.book.copies(pool.id)],
         }  # fmt: skip
         self._tell_end(pool, certificate)
-        self.book.change(
-            pool.id, state="closed", certificate=orjson.dumps(certificate).decode(), differences="", datamart=None
-        )
+        kept = orjson.dumps(certificate).decode()
+        self.book.change(pool.id, state="closed", certificate=kept, differences="", datamart=None)
         return certificate
 
     def _tell_end(self, pool: Pool, certificate: dict[str, Any]) -> None:
