@@ -234,7 +234,7 @@ def test_a_network_by_the_command_line(tmp_path: Path, estran: Command) -> None:
     assert [member["state"] for member in estran("hub", "status", hub, "--json").json["members"]] == ["active"] * 3
     jobs = estran("hub", "jobs", tmp_path / "angers", "--json").json["jobs"]
     assert {(job["kind"], job["state"]) for job in jobs} == {("count", "ok"), ("tokens", "ok")}
-    _serves_and_ends(hub, port)
+    _serves_and_ends(hub, free_port())  # another than when they joined
     assert estran("hub", "withdraw", hub, "brest", "--json").code == 0
     assert len(estran("hub", "ask", hub, "âge>=18", "--json").json["sites"]) == 1
     assert estran("hub", "ask", tmp_path / "angers", "âge>=18").code == 2  # no hub

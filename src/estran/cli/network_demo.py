@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from estran import app as house
@@ -17,7 +18,7 @@ from estran.cli.region import demo_region
 from estran.cli.show import console
 from estran.hub import house as hubs
 from estran.hub.agent.counting import keep_linkage_key
-from estran.hub.agent.membership import Local, join
+from estran.hub.agent.membership import Local, folder_of, join, read, write
 from estran.hub.agent.rules import Rules, write_rules
 from estran.hub.office import answer_to
 from estran.model.errors import UsageError
@@ -73,10 +74,18 @@ def network_served(hub: Path, port: int) -> Iterator[None]:
         door = ended.enter_context(_running("hub", "serve", str(hub), "--port", str(port), "--json"))
         if door.stdout is None or b'"door"' not in door.stdout.readline():
             raise UsageError("The hub's door does not open.", where=f"port {port}", hint="take another with --hub-port")
-        for place in embedded(opened_house(hub), hub):
+        opened = opened_house(hub)
+        for place in embedded(opened, hub):
+            _lead(place, opened.book.meta("network"), port)
             agent = ended.enter_context(_running("agent", str(place)))
             console.print(f"Agent of {place.name}: process {agent.pid}", highlight=False, markup=False)
         yield
+
+
+def _lead(place: Path, network: str, port: int) -> None:
+    """A member goes to the port at which the door is this time."""
+    folder = folder_of(place, network)
+    write(folder, replace(read(folder), url=f"https://127.0.0.1:{port}"))
 
 
 @contextmanager

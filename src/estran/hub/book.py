@@ -54,6 +54,7 @@ CREATE TABLE refusal (member TEXT, code TEXT, times INTEGER NOT NULL, last REAL 
 """
 _STEPS = {1: f"CREATE INDEX IF NOT EXISTS job_kind ON job (kind, created);\n{TO_2}"}
 OPEN = ("queued", "taken", "approval")  # states of a job that still waits for its answer
+ASK_AGAIN = "UPDATE job SET state = 'queued', said = '', answer = '{}', answered = NULL, digest = ''"
 _IS_OPEN = f"state IN {OPEN}"
 _NONCES_KEPT = 3_600.0  # seconds, beyond the window in which a message is looked at
 
@@ -78,7 +79,8 @@ class Member:
 
 @dataclass(frozen=True)
 class JobRecord:
-    """A job as the hub keeps it. `state`: queued, taken, approval, ok, refused, unsupported, failed or expired."""
+    """A job as the hub keeps it. `state`: queued, taken, approval, ok, refused, unsupported, failed or expired;
+    passed when it was carried for another hub, who has the answer."""
 
     id: str
     question: str | None
@@ -155,9 +157,8 @@ class HubBook:
 
     def invitation(self, fingerprint: str, now: float) -> tuple[str, str] | None:
         """Member and certificate of an invitation that still holds."""
-        found = self.db.one(
-            "SELECT member, certificate FROM invitation WHERE fingerprint = ? AND expires > ?", (fingerprint, now)
-        )
+        of = "fingerprint = ? AND expires > ?"
+        found = self.db.one(f"SELECT member, certificate FROM invitation WHERE {of}", (fingerprint, now))
         return None if found is None else (str(found[0]), str(found[1]))
 
     def join(self, invitation: str, member: str, public: Public, body: dict[str, Any], now: float) -> None:
@@ -224,9 +225,8 @@ class HubBook:
             if found is None or message.sequence <= found[0]:
                 last = 0 if found is None else int(found[0])
                 raise Refused("reordered", "A later message of this sender was taken before.", last)
-            self.db.write(
-                "UPDATE member SET received = ?, seen = ? WHERE id = ?", (message.sequence, now, message.sender)
-            )
+            heard = (message.sequence, now, message.sender)
+            self.db.write("UPDATE member SET received = ?, seen = ? WHERE id = ?", heard)
             self.db.write("INSERT INTO nonce VALUES (?, ?, ?)", (message.sender, message.nonce, now))
             past = now - _NONCES_KEPT
             self.db.write("DELETE FROM nonce WHERE member = ? AND at < ?", (message.sender, past))
@@ -290,10 +290,11 @@ class HubBook:
         return job
 
     def next_job(self, member: str, holding: Collection[str], now: float) -> tuple[JobRecord, tuple[File, ...]] | None:
-        """The oldest job for a member that it does not hold already; those past their time end first. Pieces of a long package
+        """The oldest job for a member that it does not hold already, one that waits for a yes there included: a
+        site that came back from a backup may not know of it. Those past their time end first. Pieces of a long package
         come after all else: no question, and no refusal of a patient, waits behind them."""
         waiting = (
-            "SELECT * FROM job WHERE member = ? AND state IN ('queued', 'taken') AND expires > ? "
+            f"SELECT * FROM job WHERE member = ? AND {_IS_OPEN} AND expires > ? "
             "ORDER BY coalesce(kind = 'pool-life' AND json_extract(body, '$.what') = 'piece', 0), created, id"
         )
         with self.db.writing():
@@ -308,7 +309,7 @@ class HubBook:
 
     def has_job(self, member: str, holding: Collection[str]) -> bool:
         """Whether a job waits that the member does not hold; changes nothing."""
-        rows = self.db.rows("SELECT id FROM job WHERE member = ? AND state IN ('queued', 'taken')", (member,))
+        rows = self.db.rows(f"SELECT id FROM job WHERE member = ? AND {_IS_OPEN}", (member,))
         return any(row[0] not in holding for row in rows)
 
     def answer(
@@ -412,8 +413,8 @@ class HubBook:
 
     def forget_old_files(self, now: float) -> None:
         """Drop all files of jobs whose time is over, but for sketches: what they say is what was shown. What came for pools
-        waits for who keeps them, with the key at hand, and is dropped there."""
-        kept = "kind IN ('pool', 'pool-life') AND state = 'ok'"
+        waits for who keeps them, with the key at hand, and is dropped there; what is carried for the pools of another hub does not."""
+        kept = "kind IN ('pool', 'pool-life') AND state = 'ok' AND json_extract(body, '$.first_id') IS NULL"
         past = f"SELECT id FROM job WHERE expires < ? AND NOT ({kept})"
         self._files.drop(f"job IN ({past}) AND name <> 'sketch'", (now,))
 
@@ -431,8 +432,7 @@ class HubBook:
         if side == "job":
             self.db.write(f"UPDATE job SET state = 'expired' WHERE id = ? AND {_IS_OPEN}", (job,))
             return
-        again = "UPDATE job SET state = 'queued', said = '', answer = '{}', answered = NULL, digest = '' WHERE id = ?"
-        self.db.write(f"{again} AND state = 'ok'", (job,))
+        self.db.write(f"{ASK_AGAIN} WHERE id = ? AND state = 'ok'", (job,))
         of = f"question = (SELECT question FROM job WHERE id = ?) AND kind = 'link' AND {_IS_OPEN}"
         self._files.drop(f"job IN (SELECT id FROM job WHERE {of})", (job,))
         self.db.write(f"DELETE FROM job WHERE {of}", (job,))

@@ -15,6 +15,7 @@ from tests.network_kit import Network
 from tests.unit.hub.test_answering import ask, stand
 from tests.unit.hub.test_mending import run
 
+from estran.hub import file_table
 from estran.hub.agent.ledger import Answer, Job, Ledger
 from estran.hub.book import FILE_NAME, HubBook, Question
 from estran.hub.file_table import LONG
@@ -136,13 +137,25 @@ def test_an_agent_that_lost_a_file_is_given_the_job_again(tmp_path: Path) -> Non
     ledger.answer("two", Answer("approval"))
     ledger.told("two")
     ledger.answer("three", Answer("ok", files=(File("tokens", DATA),)))
-    assert [len(one.files) for one in ledger.waiting()] == [1] and ledger.untold()[0][1].files[0].data == DATA
+    assert [len(one.files) for one in ledger.waiting()] == [1] and next(ledger.untold())[1].files[0].data == DATA
     assert sorted(Ledger(tmp_path).holding()) == ["one", "three", "two"]  # killed, and nothing lost
     for path in beside(tmp_path):
         path.write_bytes(b"")  # what a power failure makes of a file that nobody forced to the disk
     after = Ledger(tmp_path)
     assert after.holding() == ["two"] and not after.waiting() and not beside(tmp_path)
     assert [(job, one.state) for job, one in after.untold()] == [("two", "failed")]
+
+
+def test_answers_that_wait_for_the_hub_are_read_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hub that carries a long package has many pieces that wait while the hub above cannot be reached."""
+    ledger, opened = Ledger(tmp_path), []
+    for number in ("one", "two"):
+        ledger.take(Job(number, "pool-life", {}), b"")
+        ledger.answer(number, Answer("ok", files=(File("parcel", DATA),)))
+    read = file_table.FileTable.open
+    monkeypatch.setattr(file_table.FileTable, "open", lambda self, kept: opened.append(kept) or read(self, kept))
+    assert [(job, len(opened)) for job, _ in ledger.untold()] == [("one", 1), ("two", 2)]
+    ledger.close()
 
 
 def test_no_backup_holds_long_files(book: HubBook, tmp_path: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyroaring import BitMap
@@ -23,10 +25,15 @@ from tests.pool_kit import (
 )
 from tests.unit.opposing import oppose
 
+from estran.hub.agent import carrying
 from estran.hub.agent import pooling as agent
 from estran.hub.agent.agent import Agent
 from estran.hub.agent.ledger import Ledger
 from estran.hub.agent.rules import Rules, write_rules
+from estran.hub.book import ASK_AGAIN, JobRecord
+from estran.hub.database import Database
+from estran.hub.gathering import tidy
+from estran.hub.pooling import delivery, pieces
 from estran.model.errors import UsageError
 from estran.projects import rights
 from estran.release.rekey import ProjectKey
@@ -208,6 +215,23 @@ def test_a_package_signed_with_another_key_is_set_aside(nation: Nation) -> None:
     nation.top.keeper.close(pool, "end")
 
 
+def test_a_site_that_came_back_with_another_key_does_not_wait_for_ever(nation: Nation) -> None:
+    """Its lists are set aside like its package: one that waited for a list would never be looked at."""
+    pool, book = nation.sent("west.brest"), nation.top.net.house.book
+    assert nation.taken(pool) == ["west.brest"]
+    assert nation.top.keeper.ask_again(pool) == ["west.brest"]
+    for name in ("west", "brest"):
+        nation.carry()
+        nation.say_yes(name)
+    nation.carry()
+    job = last(nation.top.net, pool, "pool")
+    other = nation.west.places["angers"].identity.public.key.public_bytes_raw().hex()
+    book.db.write("UPDATE job SET answer = json_set(answer, '$.signer', ?) WHERE id = ?", (other, job.id))
+    assert "another key" in nation.top.keeper.gather(pool).quarantined["west.brest"]
+    assert states(nation.top, pool)["west.brest"][0] == "quarantined"
+    nation.top.keeper.close(pool, "end")
+
+
 def test_a_hub_itself_has_no_rows_and_names_need_a_way(nation: Nation) -> None:
     top = nation.top
     top.projects["west"] = "2026-001"
@@ -245,6 +269,176 @@ def test_the_end_has_a_certificate_of_every_copy(nation: Nation, shared: str) ->
     assert b'"members":""' in sent.read_bytes()
 
 
+def lost(nation: Nation, kind: str, pool: str) -> JobRecord:
+    """The hub above is back from a backup that was made before its last job of this kind was answered; the job."""
+    hub = nation.top.net.house.book
+    job = last(nation.top.net, pool, kind)
+    assert job.state == "ok"
+    with hub.db.writing():
+        hub.drop_files(job.id, "answer")
+        hub.db.write(f"{ASK_AGAIN} WHERE id = ?", (job.id,))
+    return job
+
+
+def last(net: Network, pool: str, kind: str = "pool-life") -> JobRecord:
+    return [one for one in net.house.book.of_kind(kind) if one.body["pool"] == pool][-1]
+
+
+def test_a_hub_above_that_lost_an_answer_gets_one_with_its_files(nation: Nation) -> None:
+    """An answer without them would say that the site sent nothing, and leave who refused in the pool."""
+    pool, hub = nation.sent("west.angers"), nation.top.net.house.book
+    package = lost(nation, "pool", pool)
+    for name in ("west", "angers"):
+        nation.carry()
+        nation.say_yes(name)
+    nation.carry()
+    assert [one.name for one in hub.files(package.id, "answer")] == ["parcel"]
+    assert nation.taken(pool) == ["west.angers"]
+    refuse(nation.top.sites["west.angers"], nation, 5)
+    nation.top.keeper.ask_who_left(pool, "west.angers")
+    nation.carry()
+    lost(nation, "pool-life", pool)
+    nation.carry()
+    assert nation.top.keeper.gather(pool).withdrawn == {"west.angers": 1}
+    nation.top.keeper.close(pool, "end")
+
+
+@pytest.mark.parametrize("how", ["killed", "not taken"])
+def test_what_is_carried_stays_no_longer_than_its_job(
+    nation: Nation, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    pool = nation.top.ask("umol/L", "west.brest")
+    nation.top.net.run("west")
+    nation.say_yes("west")
+    nation.carry()
+    nation.say_yes("brest")
+    nation.west.run("brest")
+    west, job = nation.west.house.book, last(nation.west, pool, "pool")
+    assert west.holds(job.id)
+    with monkeypatch.context() as broken:
+        if how == "killed":
+            broken.setattr(carrying, "told", cut)
+            with pytest.raises(KeyboardInterrupt):
+                nation.top.net.run("west")
+        else:  # the hub above is back from a backup made before it asked
+            top = nation.top.net.house.book.db
+            top.write("UPDATE job SET member = 'tours' WHERE json_extract(body, '$.pool') = ?", (pool,))
+            nation.top.net.run("west")
+    if how == "killed":
+        tidy(west, lambda: job.expires + 1)
+    assert not west.holds(job.id)
+    nation.top.keeper.close(pool, "end")
+
+
+def cut(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_courier_that_is_given_a_job_twice_still_waits_for_its_site(nation: Nation) -> None:
+    """Its agent's file is back from a backup, or gone; the jobs that it handed on are not."""
+    pool = nation.top.ask("umol/L", "west.brest")
+    nation.top.net.run("west")
+    nation.say_yes("west")
+    nation.carry()
+    agents = Database(nation.top.net.places["west"].folder / "agent.sqlite", "", 2)
+    agents.write("DELETE FROM job WHERE id = ?", (last(nation.top.net, pool, "pool").id,))
+    agents.close()
+    nation.carry()
+    nation.say_yes("west", "brest")
+    nation.carry()
+    assert states(nation.top, pool)["west.brest"][0] == "answered"
+    nation.top.keeper.close(pool, "end")
+
+
+def test_a_large_package_crosses_in_pieces(nation: Nation, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (delivery, agent, pieces):
+        monkeypatch.setattr(module, "PIECE", 8_000)
+    pool = nation.sent("west.brest")
+    assert len(last(nation.top.net, pool, "pool").answer["pieces"]) > 2
+    assert nation.top.keeper.gather(pool).taken == [], "the others are asked for"
+    nation.carry()
+    assert nation.taken(pool) == ["west.brest"]
+    nation.carry()
+    kept = nation.west.places["brest"].folder / "pools" / f"{pool}.parcel"
+    west = nation.west.house.book
+    jobs = [one for kind in ("pool", "pool-life") for one in west.of_kind(kind) if one.body["pool"] == pool]
+    assert not kept.exists() and not any(west.holds(one.id) for one in jobs)
+    nation.top.keeper.close(pool, "end")
+
+
+def test_neither_an_old_list_nor_none_is_word_of_a_site(nation: Nation) -> None:
+    """A hub between could hide so that a site wants somebody out, and the site would not be called silent."""
+    pool, hub, west = nation.sent("west.angers"), nation.top.net.house.book, nation.west.house.book
+    assert nation.taken(pool) == ["west.angers"]
+    heard = last(nation.top.net, pool)
+    nation.top.keeper.ask_who_left(pool, "west.angers")
+    nation.top.net.run("west")
+    nation.west.run("angers")
+    old = last(nation.west, pool)
+    files = west.files(old.id, "answer")
+    nation.carry()
+    nation.top.keeper.gather(pool)
+    nation.top.keeper.ask_who_left(pool, "west.angers")
+    nation.top.net.run("west")
+    new = last(nation.west, pool)
+    west.answer("angers", new.id, "ok", "", old.answer, files, time.time())
+    nation.top.net.run("west")
+    assert "another asking" in nation.top.keeper.gather(pool).quarantined["west.angers"]
+    nation.top.keeper.ask_who_left(pool, "west.angers")
+    empty = last(nation.top.net, pool)
+    hub.answer("west", empty.id, "ok", "", {"pool": pool}, (), time.time())
+    assert nation.top.keeper.gather(pool).silent == []
+    hub.db.write("UPDATE job SET created = created - 90000 WHERE id = ?", (empty.id,))
+    hub.db.write("UPDATE job SET answered = answered - 172800 WHERE created <= ?", (heard.created + 1_000_000,))
+    nation.top.keeper.book.db.write("UPDATE part SET at = at - 172800")
+    assert nation.top.keeper.gather(pool).silent == ["west.angers"]
+    nation.top.keeper.close(pool, "end")
+
+
+def test_a_pool_has_one_key(nation: Nation) -> None:
+    """A hub between knows the number of a pool: by it, it would be given the same ids as the hub above."""
+    pool, west = nation.sent("west.brest"), nation.west.house.book
+    other = {**last(nation.west, pool, "pool").body, "key": "09".ljust(64, "0")}
+    job = west.add_job(None, "brest", "pool", other, time.time(), time.time() + 900)
+    nation.west.run("brest")
+    nation.say_yes("brest")
+    nation.west.run("brest")
+    found = west.job(job)
+    assert found is not None and found.state == "refused" and "another key" in found.said
+    nation.top.keeper.close(pool, "end")
+
+
+def test_three_levels(nation: Nation, tmp_path: Path) -> None:
+    top, name = nation.top, "west.sub.cher"
+    sub = add_region(nation.west, tmp_path, "sub", Rules(approve=("pool",)))
+    site = add_hospital(sub, tmp_path, "cher", rules=WILLING)
+    top.sites[name], top.projects[name] = site, open_project(site)
+    top.built[name] = shelf_of(site).build(asked(top.projects[name]), "researcher", "")
+    hops = ((top.net, "west"), (nation.west, "sub"), (sub, "cher"))
+
+    def carry() -> None:
+        for net, member in (*hops, *reversed(hops)):
+            net.run(member)
+
+    pool = top.ask("umol/L", name)
+    for net, member in hops:
+        carry()
+        assert states(top, pool)[name][0] in ("waiting", "approval")
+        ledger = Ledger(net.places[member].folder)
+        assert [ledger.decide(one.job.id, yes=True) for one in ledger.held() if one.job.body["pool"] == pool] == [True]
+        ledger.close()
+    carry()
+    top.keeper.gather(pool)
+    carry()
+    assert top.keeper.gather(pool).taken == [name]
+    top.keeper.close(pool, "end")
+    carry()
+    top.keeper.gather(pool)
+    own = next(one.certificate for one in top.keeper.book.copies(pool) if one.what == "site")
+    assert own["member"] == "cher"
+    del top.sites[name], top.projects[name], top.built[name]
+
+
 def test_of_a_site_that_left_the_hub_between_nothing_stays(nation: Nation) -> None:
     """Last: angers does not come back."""
     pool = nation.sent(*FAR)
@@ -257,3 +451,8 @@ def test_of_a_site_that_left_the_hub_between_nothing_stays(nation: Nation) -> No
     assert told == {"west.angers": "left", "west.brest": "accepted"}
     mart = nation.top.mart(number_of(nation.top, pool))
     assert not (mart / "parquet/patients/site=west.angers").exists() and patients(mart, "west.brest")
+    nation.top.keeper.close(pool, "end")
+    nation.top.net.run("west")
+    nation.top.keeper.gather(pool)
+    own = next(one.certificate for one in nation.top.keeper.book.copies(pool) if one.place == "west.angers")
+    assert own["none"], "that it destroyed nothing is not said to be a certificate"

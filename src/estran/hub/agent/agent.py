@@ -201,10 +201,12 @@ class Agent:
                 raise
             log.error("job %s: the hub does not take its answer (%s)", job, error.code)
             self.ledger.told(job)  # those after it must not wait for ever
+            carrying.told(self.place, job)
             return
         if reply.kind == "receipt" and reply.body.get("uuid") == job:
             self.ledger.told(job)
-            carrying.told(self.place, job)
+            if answer.state != "approval":
+                carrying.told(self.place, job)
 
     def _done(self, job: Job) -> Answer | None:
         """What comes of a job; None to try again at the next round, when the site itself is in trouble."""
@@ -227,7 +229,9 @@ class Agent:
 
     def _handled(self, handle: Handle, job: Job) -> Answer | None:
         try:
-            return handle(self.place, job)
+            answer = handle(self.place, job)
+            self._tries.pop(job.id, None)  # one that waits for others for days may meet a busy file now and then
+            return answer
         except NotAllowed as error:
             return Answer("refused", error.what)
         except UsageError as error:

@@ -13,7 +13,7 @@ from estran.hub import house as hubs
 from estran.hub.agent.ledger import Answer, Job
 from estran.hub.agent.place import Place
 from estran.hub.agent.relaying import bound, opened_book, question_of, rows, way, willing
-from estran.hub.book import OPEN, HubBook, JobRecord
+from estran.hub.book import ASK_AGAIN, OPEN, HubBook, JobRecord
 from estran.hub.pooling.delivery import KIND, LIFE
 from estran.hub.pooling.leaving import JOB_LIFE
 from estran.hub.pooling.routes import FIRST, FOR, LEFT, NETWORK, PATH, SIGNER, TO, member_of
@@ -22,6 +22,7 @@ from estran.projects.audit import permit
 from estran.projects.policy import Action, Target
 
 _STATES = {"ok": "ok", "unsupported": "unsupported", "failed": "failed"}  # all others refuse
+_PASSED = "passed"  # of a job of which the hub above has the answer: nothing that came is here any more
 
 
 def carry(place: Place, job: Job) -> Answer | None:
@@ -35,6 +36,9 @@ def carry(place: Place, job: Job) -> Answer | None:
     with opened_book(site) as book:
         number, member = question_of(place, job.id), member_of(to)
         found = book.job(number)
+        if found is not None and found.state == _PASSED:  # the hub above has lost the answer, as after a restore
+            book.db.write(f"{ASK_AGAIN}, expires = ? WHERE id = ?", (_ends(job), number))
+            found = book.job(number)
         if (found is None or found.state in OPEN) and not _reaches(book, member):
             book.give_up(number)
             return _not_there(job)
@@ -55,7 +59,9 @@ def told(place: Place, job: str) -> None:
     with opened_book(place.site) as book:
         found = book.job(question_of(place, job))
         if found is not None and found.kind in (KIND, LIFE):
-            book.give_up(found.id)
+            with book.db.writing():
+                book.give_up(found.id)
+                book.db.write("UPDATE job SET state = ? WHERE id = ? AND state = 'ok'", (_PASSED, found.id))
 
 
 def _reaches(book: HubBook, member: str) -> bool:
@@ -75,9 +81,13 @@ def _hand_on(book: HubBook, number: str, member: str, job: Job, path: list[str])
     body |= {PATH: path, FOR: str(job.body.get(FOR, "")), FIRST: str(job.body.get(FIRST, job.id))} | (
         {TO: rest} if rest else {}
     )
-    now = time.time()
-    expires = min(job.expires or now + JOB_LIFE, now + JOB_LIFE)
-    book.add_job(None, member, job.kind, body, now, expires, job=number)
+    book.add_job(None, member, job.kind, body, time.time(), _ends(job), job=number)
+
+
+def _ends(job: Job) -> float:
+    """When the job of the hub above ends, and no later than one of this hub's own would."""
+    last = time.time() + JOB_LIFE
+    return min(job.expires or last, last)
 
 
 def _come(book: HubBook, found: JobRecord | None) -> Answer | None:

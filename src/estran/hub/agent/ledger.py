@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from sqlite3 import Row
@@ -168,18 +169,15 @@ class Ledger:
             )
             self._files.keep(job, "answer", answer.files)
 
-    def untold(self) -> list[tuple[str, Answer]]:
-        """Answers that the hub has not acknowledged, with the ids of their jobs."""
+    def untold(self) -> Iterator[tuple[str, Answer]]:
+        """Answers that the hub has not acknowledged, with the ids of their jobs; the files of one at a time are read, for those
+        that a hub carries may be many and long."""
         rows = self.db.rows(
             "SELECT * FROM job WHERE told = 0 AND state NOT IN ('taken', 'approved') ORDER BY taken, id"
         )
-        return [
-            (
-                row["id"],
-                Answer(row["state"], row["said"], orjson.loads(row["answer"]), self._files.of(row["id"], "answer")),
-            )
-            for row in rows
-        ]
+        for row in rows:
+            files = self._files.of(row["id"], "answer")
+            yield row["id"], Answer(row["state"], row["said"], orjson.loads(row["answer"]), files)
 
     def told(self, job: str) -> None:
         """The hub has the answer: what was kept for it goes, the trace stays."""

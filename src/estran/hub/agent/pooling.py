@@ -102,8 +102,11 @@ def _decided(place: Place, site: AgentSite, actor: Actor, asked: Asked) -> tuple
         return decision, None
     if len(place.rules.willing(KIND)) < len(place.rules.each()):
         return Decision(False, "The rules of this site do not allow its datamarts to be pooled."), None
-    if _kept(place, asked.pool).certificate is not None:
+    before = _kept(place, asked.pool)
+    if before.certificate is not None:
         return Decision(False, "This pool is destroyed."), None
+    if before.key not in ("", asked.key.public_bytes_raw().hex()):  # one key, one pool: no two hubs get the same ids
+        return Decision(False, "This pool was asked for with another key before."), None
     return _found(site, asked)
 
 
@@ -246,11 +249,11 @@ def _withdrawals(place: Place, site: AgentSite, kept: Sent, job: Job) -> Answer:
     ids = pool_key(place, site, kept.pool).ids("patient", old)
     manifest: Manifest = {
         "pool": kept.pool, "network": place.membership.network, "member": place.membership.member, "what": "withdrawn",
-        "made": later(kept), "snapshot": {"version": site.snapshot().version},
+        "made": later(kept), "snapshot": {"version": site.snapshot().version}, "job": str(job.body.get(FIRST, job.id)),
     }  # fmt: skip
     to = X25519PublicKey.from_public_bytes(bytes.fromhex(kept.key))
     data, signature = pack_ids(place.folder / _FOLDER / kept.pool, ids, manifest, place.identity.key, to)
-    _keep(place, replace(kept, made=manifest["made"], owed=kept.owed | ({str(job.body.get(FIRST, job.id)): owed} if ids else {})))
+    _keep(place, replace(kept, made=manifest["made"], owed=kept.owed | ({manifest["job"]: owed} if ids else {})))
     if owed and not ids:
         rights.acknowledge(site.state, name, owed, "nobody in it")
     return Answer("ok", "", _body(kept.pool, manifest, signature), (File(PARCEL, data),))
@@ -277,7 +280,8 @@ def _carried_out(place: Place, site: AgentSite, kept: Sent, job: Job) -> Answer:
     done = [one for one in map(str, job.body.get("jobs", ())) if one in kept.owed]
     numbers = [number for one in done for number in kept.owed[one]]
     if numbers:
-        rights.acknowledge(site.state, recipient_of(place, kept.pool, kept.via), numbers, f"taken out of pool {kept.pool}")
+        name = recipient_of(place, kept.pool, kept.via)
+        rights.acknowledge(site.state, name, numbers, f"taken out of pool {kept.pool}")
     _keep(place, replace(kept, owed={one: owed for one, owed in kept.owed.items() if one not in done}))
     return Answer("ok", "", {"pool": kept.pool})
 

@@ -78,7 +78,8 @@ class Part:
 
 @dataclass(frozen=True)
 class Withdrawal:
-    """Whom a site took back, by the hub's own ids; `state`: applied, told (the site heard so), quarantined."""
+    """Whom a site took back, by the hub's own ids; `state`: applied, told (the site heard so), quarantined,
+    lost (the site does not know any more what it sent)."""
 
     job: str
     pool: str
@@ -199,8 +200,10 @@ class PoolBook:
         return [Withdrawal(**dict(row) | {"ids": tuple(orjson.loads(row["ids"]))}) for row in rows]
 
     def lists_set_aside(self) -> list[str]:
-        """The jobs whose answer, whom a site takes back, could not be taken."""
-        return [str(row[0]) for row in self.db.rows("SELECT job FROM withdrawal WHERE state = 'quarantined'")]
+        """The jobs whose answer, whom a site takes back, could not be taken, or is not known there any more."""
+        return [
+            str(row[0]) for row in self.db.rows("SELECT job FROM withdrawal WHERE state IN ('quarantined', 'lost')")
+        ]
 
     def told(self, jobs: list[str]) -> None:
         """The site was told that these were carried out."""

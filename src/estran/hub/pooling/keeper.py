@@ -36,7 +36,7 @@ from estran.hub.pooling.keys import PoolKeys
 from estran.hub.pooling.leaving import JOB_LIFE, UNANSWERED, Leaving
 from estran.hub.pooling.pieces import Pieces
 from estran.hub.pooling.rekeying import write_sorted
-from estran.hub.pooling.routes import LEFT, SIGNER, check_names, jobs_of, member_of, own_name, put, sender
+from estran.hub.pooling.routes import LEFT, SIGNER, TO, check_names, jobs_of, member_of, own_name, put, sender
 from estran.hub.pooling.silence import warn
 from estran.hub.pooling.taking import Delivered, as_package, check, columns, expect, made_at, partition
 from estran.model.errors import EstranError, InputRefused, UsageError
@@ -49,6 +49,7 @@ from estran.projects.policy import Action, Target
 
 FOLDER = "pools"
 _LEFT = "This site left the network."
+_LOST = "The site does not know what it sent, and cannot tell who left since."
 _DESTROYED = "The site holds the certificate that this pool was destroyed."
 
 
@@ -122,13 +123,8 @@ class PoolKeeper:
             if (not sites or one[0] in sites) and member_of(one[0]) in active and one[0] not in waiting
         ]  # fmt: skip
         for member, project in asked:
-            body = {
-                "pool": found.id,
-                "project": project,
-                "key": found.key,
-                "agreed": found.agreed.canonical(),
-                "pieces": True,
-            }
+            body = {"pool": found.id, "project": project, "key": found.key, "pieces": True}
+            body["agreed"] = found.agreed.canonical()
             put(self._hub, member, KIND, body, JOB_LIFE)
         return [member for member, _ in asked]
 
@@ -140,9 +136,8 @@ class PoolKeeper:
         keys = PoolKeys.open(self.folder / found.id, self._secret)
         try:
             table = pq.read_table(path) if path.suffix == ".parquet" else pacsv.read_csv(path)
-            site, record, person = (
-                table.column(name).cast(pa.string()).to_pylist() for name in ("site", "record", "person")
-            )
+            names = ("site", "record", "person")
+            site, record, person = (table.column(name).cast(pa.string()).to_pylist() for name in names)
         except (KeyError, OSError, pa.ArrowInvalid):
             raise UsageError("A linkage has the columns site, record and person.", where=str(path)) from None
         ours = keys.ids.ids("patient", (f"{one}/{old}" for one, old in zip(site, record, strict=True)))
@@ -277,6 +272,7 @@ class PoolKeeper:
         try:
             if member_of(job.member) not in self._active():
                 raise InputRefused(_LEFT)
+            self._expect_signer(pool, job)  # no list with its key would be taken either: it would wait for ever
             heard = self._heard(pool, job)
             if not heard:
                 return
@@ -290,8 +286,8 @@ class PoolKeeper:
                     converted = partition(
                         given, lambda kind, old: keys.of_site(job.member, kind, list(old)), target, gone
                     )
-                manifest = given.manifest | {"converted": converted, "columns": columns(given)}
-                manifest |= {SIGNER: job.answer.get(SIGNER)}
+                said = {"converted": converted, "columns": columns(given), SIGNER: job.answer.get(SIGNER)}
+                manifest = given.manifest | said
         except InputRefused as error:
             self._set_aside(pool, job, error.what)
             done.quarantined[job.member] = error.what
@@ -315,18 +311,20 @@ class PoolKeeper:
 
     @contextmanager
     def _unpacked(self, pool: Pool, keys: PoolKeys, job: JobRecord) -> Iterator[Delivered]:
-        key = sender(self._hub, job)[1]
         with passing_folder(self.folder / pool.id / "scratch") as scratch:
             content, sealed = scratch / "content", scratch / "content.parcel"
             content.mkdir()
             self._pieces(pool, job).write(sealed)
             most, signature = most_of(sealed) if job.kind == KIND else MOST_LIST, str(job.answer.get("signature", ""))
-            manifest = unpack(sealed, signature, key, keys.box, content, most)
+            manifest = unpack(sealed, signature, sender(self._hub, job)[1], keys.box, content, most)
             yield Delivered(content, manifest, pool.agreed.frozen())
 
     def _expect(self, pool: Pool, job: JobRecord, manifest: Manifest, what: str) -> None:
         """InputRefused unless it is of this pool and of the site that was asked, signed as what it sent before."""
         expect(pool.id, sender(self._hub, job)[0], own_name(job.member), manifest, what)
+        self._expect_signer(pool, job)
+
+    def _expect_signer(self, pool: Pool, job: JobRecord) -> None:
         before = {one.manifest.get(SIGNER) for one in self.book.parts(pool.id, "accepted") if one.member == job.member}
         if before - {job.answer.get(SIGNER)}:
             raise InputRefused("The package is signed with another key than the one that this site sent before.")
@@ -366,14 +364,17 @@ class PoolKeeper:
     def _withdraw(self, pool: Pool, keys: PoolKeys, job: JobRecord, done: Gathered) -> None:
         if not self._hub.files(job.id, "answer"):  # nothing was ever sent from there, or all of it is destroyed
             why = _DESTROYED if job.answer.get("destroyed") else _LEFT if job.answer.get(LEFT) else ""
-            for part in self.book.parts(pool.id, "accepted") if why else ():
-                if part.member == job.member:
-                    self._drop(pool, part, why)
-            self.book.withdraw(Withdrawal(job.id, pool.id, job.member, "", (), "told", ""))
+            held = [part for part in self.book.parts(pool.id, "accepted") if part.member == job.member]
+            for part in held if why else ():
+                self._drop(pool, part, why)
+            state, said = ("lost", _LOST) if not why and self._asked_after(held, job) else ("told", "")
+            self.book.withdraw(Withdrawal(job.id, pool.id, job.member, "", (), state, said))
             return
         try:
             with self._unpacked(pool, keys, job) as given, as_package():
                 self._expect(pool, job, given.manifest, "withdrawn")
+                if TO in job.body and given.manifest.get("job") != job.id:  # an older list, given by a hub between
+                    raise InputRefused("The list answers another asking.")
                 ids = tuple(keys.of_site(job.member, "patient", read_ids(given.folder)))
                 made = made_at(given.manifest)
         except InputRefused as error:
@@ -382,6 +383,11 @@ class PoolKeeper:
             return
         self.book.withdraw(Withdrawal(job.id, pool.id, job.member, made, ids, "applied" if ids else "told", ""))
         self._hub.give_up(job.id)
+
+    def _asked_after(self, held: list[Part], job: JobRecord) -> bool:
+        """Whether a site had sent something that is still here when it was asked."""
+        came = {one.id: one.answered or 0.0 for one in self._hub.jobs_by_id([part.job for part in held])}
+        return any(came.get(part.job, 0.0) <= job.created for part in held)
 
     def _set_aside_list(self, pool: Pool, job: JobRecord, said: str) -> None:
         self.book.withdraw(Withdrawal(job.id, pool.id, job.member, "", (), "quarantined", said))
@@ -451,18 +457,15 @@ class PoolKeeper:
         for job in [*self._jobs(KIND, pool.id), *self._jobs(LIFE, pool.id)]:
             if job.body.get("what") != "destroyed":  # told by a closing that was cut short
                 self._hub.give_up(job.id)
-        self._copies.remove(
-            pool.id, "key", f"{why}; what is still sealed to it, in a backup for example, opens no more", "key"
-        )
+        self._copies.remove(pool.id, "key", f"{why}; what is sealed to it, as in a backup, opens no more", "key")
         shutil.rmtree(self.folder / pool.id, ignore_errors=True)
         certificate = certificate_of(why, []) | {
             "pool": pool.id, "project": pool.project, "name": pool.name, "network": self._hub.meta("network"), "by": self._actor.login,
             "copies": [{"what": one.what, "place": one.place} | one.certificate for one in self.book.copies(pool.id)],
         }  # fmt: skip
         self._tell_end(pool, certificate)
-        self.book.change(
-            pool.id, state="closed", certificate=orjson.dumps(certificate).decode(), differences="", datamart=None
-        )
+        kept = orjson.dumps(certificate).decode()
+        self.book.change(pool.id, state="closed", certificate=kept, differences="", datamart=None)
         return certificate
 
     def _tell_end(self, pool: Pool, certificate: dict[str, Any]) -> None:
@@ -486,7 +489,8 @@ class PoolKeeper:
             elif job.state == "ok":
                 own = job.answer.get("certificate")
                 given = {name: one for name, one in own.items() if name != "none"} if isinstance(own, dict) else {}
-                nothing = {"destroyed": "", "method": "nothing was sent from there"}
+                nothing: dict[str, Any] = {"destroyed": "", "method": "nothing was sent from there"}
+                nothing = {"none": True, "destroyed": "", "method": _LEFT} if job.answer.get(LEFT) else nothing
                 self.book.destroyed(self.book.copy(pool.id, "site", job.member), given or nothing)
         self._tell_end(pool, pool.certificate)
         self._handing.only(pool, None, "back from a backup")
