@@ -23,8 +23,8 @@ from estran.portal.visitor import Poster, Reader, Visitor
 
 router = APIRouter()
 # Milliseconds between two looks: at first, while sites are expected, and when they are only missed.
-_FIRST, _SOON, _LATER = 150, 400, 5_000
-_AT_FIRST = 3.0  # seconds
+_FIRST, _SOON, _LATE, _LATER = 150, 400, 1_000, 5_000
+_AT_FIRST, _AT_LAST = 3.0, 60.0  # seconds
 _PATIENCE = 15.0  # seconds for which tokens that a site was asked for are expected
 _BUILT, TEXT = "built", "text"
 
@@ -89,12 +89,16 @@ def _drawn(who: Visitor, template: str, seen: tuple[Question, Gathered] | None) 
     said = explanation(who, question_json.loads(question.query)) if template == "network_question.html" else []
     return who.page(
         template, question=question, found=found, drawn=picture(found), explanation=said,
-        next=None if found.settled and not coming else _interval(question) if coming else _LATER,
+        next=None if found.settled and not coming else _interval(question, coming=coming),
     )  # fmt: skip
 
 
-def _interval(question: Question) -> int:
-    return _FIRST if time.time() - question.asked < _AT_FIRST else _SOON
+def _interval(question: Question, *, coming: bool) -> int:
+    """Milliseconds until the page looks again; a site that is late for a minute is not looked for so often."""
+    age = time.time() - question.asked
+    if coming:
+        return _FIRST if age < _AT_FIRST else _SOON
+    return _LATE if age < _AT_LAST else _LATER
 
 
 def _total_comes(found: Gathered) -> bool:
