@@ -93,6 +93,23 @@ def test_a_site_that_sent_and_says_nothing_more_is_silent(made: Pooling, sent: s
     assert made.keeper.gather(sent).silent == []
 
 
+def test_a_site_that_came_back_without_its_last_package_is_not_believed(made: Pooling, sent: str) -> None:
+    """It would tell of those only whom it sent before, and those who came with the last package would stay."""
+    kept = made.net.places["angers"].folder / "pools" / f"{sent}.json"
+    before = kept.read_bytes()
+    assert made.settle(sent, "angers").taken == ["angers"]
+    made.keeper.ask_again(sent)
+    made.net.run("angers")
+    assert made.settle(sent, "angers").taken == ["angers"]
+    kept.write_bytes(before)
+    made.keeper.ask_who_left(sent, "angers")
+    made.net.run("angers")
+    assert "back from a backup" in made.keeper.gather(sent).quarantined["angers"]
+    made.keeper.ask_again(sent)
+    made.net.run("angers")
+    assert made.settle(sent, "angers").taken == ["angers"], "sent anew, it knows again"
+
+
 def test_a_list_asked_for_before_the_package_came_is_not_enough(made: Pooling, sent: str) -> None:
     assert made.settle(sent, "angers").taken == ["angers"]
     made.keeper.ask_again(sent)

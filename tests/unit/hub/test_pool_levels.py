@@ -146,6 +146,22 @@ def test_sites_of_both_levels_make_one_datamart(nation: Nation, shared: str) -> 
     assert any("carried to angers" in one.target for one in west.state.audit.find(AuditFilter(action="hub-pool"), 99))
 
 
+def test_a_way_that_a_job_did_not_come_is_refused(nation: Nation) -> None:
+    """And the hub between says who asks, whatever the hub above calls itself."""
+    book, pool = nation.top.net.house.book, nation.top.ask("umol/L", "west.angers")
+    job = next(one for one in book.of_kind("pool") if one.body["pool"] == pool)
+    false = {"path": ["elsewhere"]}
+    other = book.add_job(None, "west", "pool", job.body | false, job.created, job.expires)
+    book.db.write("UPDATE job SET body = json_set(body, '$.for', 'Another hub') WHERE id = ?", (job.id,))
+    nation.top.net.run("west")
+    nation.say_yes("west")
+    nation.carry()
+    refused = book.job(other)
+    assert refused is not None and "another way" in refused.said
+    assert [one.body["for"] for one in nation.west.house.book.of_kind("pool") if one.body["pool"] == pool] == ["Essai"]
+    nation.top.keeper.close(pool, "nobody sends")
+
+
 def test_the_courier_reads_nothing_and_keeps_nothing(nation: Nation) -> None:
     pool = nation.top.ask("umol/L", "west.brest")
     nation.top.net.run("west")

@@ -8,6 +8,7 @@ the key that signs for it, and the network where it is a member.
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from estran.hub import house as hubs
 from estran.hub.agent.ledger import Answer, Job
@@ -22,6 +23,7 @@ from estran.projects.audit import permit
 from estran.projects.policy import Action, Target
 
 _STATES = {"ok": "ok", "unsupported": "unsupported", "failed": "failed"}  # all others refuse
+_FIRST_HAND = 2  # networks on the way of a job that comes from the hub that asks, this one included
 _PASSED = "passed"  # of a job of which the hub above has the answer: nothing that came is here any more
 
 
@@ -44,11 +46,14 @@ def carry(place: Place, job: Job) -> Answer | None:
             return _not_there(job)
         if found is None:
             path = way(book, job)
+            if path[-2:-1] != [place.membership.network]:
+                raise NotAllowed("This job names another way than the one that it came.")
             if job.kind == KIND and bound(book, willing(place, job)[0]).detail != "sites":
                 raise NotAllowed("This hub tells of its sites in totals only.")
             target = Target(f"{job.kind} of {place.membership.network} carried to {to[:60]}")
             permit(site.state, place.actor, Action.HUB_POOL, target)
-            _hand_on(book, number, member, job, path)
+            asker = place.membership.hub if len(path) == _FIRST_HAND else str(job.body.get(FOR, ""))
+            _hand_on(book, number, member, job, {PATH: path, FOR: asker})
         return _come(book, book.job(number))
 
 
@@ -75,12 +80,10 @@ def _not_there(job: Job) -> Answer:
     return Answer("ok", "", {"pool": str(job.body.get("pool", "")), LEFT: True})
 
 
-def _hand_on(book: HubBook, number: str, member: str, job: Job, path: list[str]) -> None:
+def _hand_on(book: HubBook, number: str, member: str, job: Job, came: dict[str, Any]) -> None:
     rest = str(job.body[TO]).partition(".")[2]
-    body = {name: value for name, value in job.body.items() if name not in (TO, PATH)}
-    body |= {PATH: path, FOR: str(job.body.get(FOR, "")), FIRST: str(job.body.get(FIRST, job.id))} | (
-        {TO: rest} if rest else {}
-    )
+    body = {name: value for name, value in job.body.items() if name != TO} | came
+    body |= {FIRST: str(job.body.get(FIRST, job.id))} | ({TO: rest} if rest else {})
     book.add_job(None, member, job.kind, body, time.time(), _ends(job), job=number)
 
 

@@ -27,6 +27,7 @@ from estran.hub.pooling.delivery import KIND, MOST, PARCEL, PIECE, WHOLE, Asked,
 from estran.hub.pooling.pieces import ASKED, PIECES, digests, piece
 from estran.hub.pooling.rekeying import note_ids, rekeyed_sql, write_sorted
 from estran.hub.pooling.routes import FIRST
+from estran.hub.pooling.taking import PACKAGE
 from estran.hub.wire import File
 from estran.model.errors import NotAllowed, UsageError
 from estran.projects import rights
@@ -60,6 +61,7 @@ class Sent:
     certificate: dict[str, Any] | None = None
     made: str = ""  # when it last sent, never earlier than before: a clock that was put back withdraws nobody's wish
     via: str = ""  # the name of the hub that it went on to, when it was not the network's own
+    package: str = ""  # when the last package was made
 
     @property
     def people(self) -> BitMap:
@@ -142,6 +144,7 @@ def _sent(place: Place, site: AgentSite, asked: Asked, chosen: _Chosen) -> Answe
     _keep(place, replace(
         _kept(place, asked.pool), project=row.project, recipient=row.recipient, key=asked.key.public_bytes_raw().hex(),
         members=base64.b64encode(members.serialize()).decode(), certificate=None, via=asked.via, made=manifest["made"],
+        package=manifest["made"],
     ))  # fmt: skip
     texts = frozenset({"texts"} if chosen.held.texts else set())
     uses = holding.uses(site.state, row.project, row.recipient) | _HUB | {"genetic"} | texts
@@ -250,7 +253,7 @@ def _withdrawals(place: Place, site: AgentSite, kept: Sent, job: Job) -> Answer:
     manifest: Manifest = {
         "pool": kept.pool, "network": place.membership.network, "member": place.membership.member, "what": "withdrawn",
         "made": later(kept), "snapshot": {"version": site.snapshot().version}, "job": str(job.body.get(FIRST, job.id)),
-    }  # fmt: skip
+    } | ({PACKAGE: kept.package} if kept.package else {})  # fmt: skip
     to = X25519PublicKey.from_public_bytes(bytes.fromhex(kept.key))
     data, signature = pack_ids(place.folder / _FOLDER / kept.pool, ids, manifest, place.identity.key, to)
     _keep(place, replace(kept, made=manifest["made"], owed=kept.owed | ({manifest["job"]: owed} if ids else {})))

@@ -38,7 +38,7 @@ from estran.hub.pooling.pieces import Pieces
 from estran.hub.pooling.rekeying import write_sorted
 from estran.hub.pooling.routes import LEFT, SIGNER, TO, check_names, jobs_of, member_of, own_name, put, sender
 from estran.hub.pooling.silence import warn
-from estran.hub.pooling.taking import Delivered, as_package, check, columns, expect, made_at, partition
+from estran.hub.pooling.taking import PACKAGE, Delivered, as_package, check, columns, expect, made_at, partition
 from estran.model.errors import EstranError, InputRefused, UsageError
 from estran.projects.audit import permit
 from estran.projects.datamarts import holding
@@ -323,6 +323,10 @@ class PoolKeeper:
         """InputRefused unless it is of this pool and of the site that was asked, signed as what it sent before."""
         expect(pool.id, sender(self._hub, job)[0], own_name(job.member), manifest, what)
         self._expect_signer(pool, job)
+        if PACKAGE in manifest and any(
+            one.member == job.member and one.made > made_at({"made": manifest[PACKAGE]}) for one in self.book.parts(pool.id, "accepted")
+        ):  # fmt: skip
+            raise InputRefused("The site, back from a backup, does not know of the package that is in the pool.")
 
     def _expect_signer(self, pool: Pool, job: JobRecord) -> None:
         before = {one.manifest.get(SIGNER) for one in self.book.parts(pool.id, "accepted") if one.member == job.member}
@@ -367,7 +371,7 @@ class PoolKeeper:
             held = [part for part in self.book.parts(pool.id, "accepted") if part.member == job.member]
             for part in held if why else ():
                 self._drop(pool, part, why)
-            state, said = ("lost", _LOST) if not why and self._asked_after(held, job) else ("told", "")
+            state, said = ("lost", _LOST) if not why and self._leaving(pool).asked_after(held, job) else ("told", "")
             self.book.withdraw(Withdrawal(job.id, pool.id, job.member, "", (), state, said))
             return
         try:
@@ -383,11 +387,6 @@ class PoolKeeper:
             return
         self.book.withdraw(Withdrawal(job.id, pool.id, job.member, made, ids, "applied" if ids else "told", ""))
         self._hub.give_up(job.id)
-
-    def _asked_after(self, held: list[Part], job: JobRecord) -> bool:
-        """Whether a site had sent something that is still here when it was asked."""
-        came = {one.id: one.answered or 0.0 for one in self._hub.jobs_by_id([part.job for part in held])}
-        return any(came.get(part.job, 0.0) <= job.created for part in held)
 
     def _set_aside_list(self, pool: Pool, job: JobRecord, said: str) -> None:
         self.book.withdraw(Withdrawal(job.id, pool.id, job.member, "", (), "quarantined", said))

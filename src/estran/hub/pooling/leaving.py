@@ -11,7 +11,7 @@ import time
 from collections.abc import Collection, Iterable
 
 from estran.hub.book import HubBook, JobRecord
-from estran.hub.pooling.book import Pool, PoolBook, Withdrawal
+from estran.hub.pooling.book import Part, Pool, PoolBook, Withdrawal
 from estran.hub.pooling.delivery import LIFE
 from estran.hub.pooling.routes import put
 from estran.model.errors import InputRefused
@@ -52,6 +52,12 @@ class Leaving:
     def ask(self, member: str) -> None:
         """Have a site tell whom it takes back."""
         put(self._hub, member, LIFE, {"pool": self._pool.id, "what": "withdrawals"}, JOB_LIFE)
+
+    def asked_after(self, held: Iterable[Part], job: JobRecord) -> bool:
+        """Whether a site had sent something that is still here when it was asked."""
+        sent = list(held)
+        came = {one.id: one.answered or 0.0 for one in self._hub.jobs_by_id([part.job for part in sent])}
+        return any(came.get(part.job, 0.0) <= job.created for part in sent)
 
     def due(self, member: str) -> bool:
         """Whether the last asking is an hour old."""

@@ -271,6 +271,9 @@ def _same_units(connection: duckdb.DuckDBPyConnection, given: Delivered, every: 
         raise InputRefused("A fact has another unit than the manifest says of its variable.")
 
 
+PACKAGE = "package"  # in the manifest of a list: when the last package that the site knows of was made
+
+
 def expect(pool: str, network: str, member: str, manifest: Manifest, what: str) -> None:
     """InputRefused unless the manifest is of this pool and of this site."""
     said = [manifest.get(name) for name in ("pool", "network", "member", "what")]
