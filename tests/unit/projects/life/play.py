@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from estran.projects.actors import Actor, Role
 from estran.projects.life import ProjectsDesk
@@ -141,4 +142,4 @@ def lacking(play: Play, name: str, number: str, step: Step) -> tuple[str, ...]:
     return next(choice.missing for choice in sheet.choices if choice.move.step is step)
 
 
-TODAY = dt.datetime.now(dt.UTC).date()
+TODAY = dt.datetime.now(ZoneInfo(Settings().zone)).date()  # by the clocks of the site, as the product has it
