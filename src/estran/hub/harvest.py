@@ -33,6 +33,7 @@ DAY = 86_400.0
 USUAL_DAYS = 7
 _LIFE = 2 * DAY  # seconds for which a site may answer a harvest
 _PERIOD = "catalogue_days"
+_END = 5.0  # seconds for a harvest under way, once the door closes
 _LOOK = 30.0  # seconds between two looks of the clock
 PAGE = 50
 Now = Callable[[], float]
@@ -234,11 +235,13 @@ def shelf_of(book: HubBook) -> CatalogueBook:
 def harvesting(directory: Path) -> Iterator[None]:
     """Catalogues come by the clock for the block, beside what it does."""
     stop = threading.Event()
-    threading.Thread(target=keep_harvesting, args=(directory, stop), name="harvest", daemon=True).start()
+    thread = threading.Thread(target=keep_harvesting, args=(directory, stop), name="harvest", daemon=True)
+    thread.start()
     try:
         yield
     finally:
         stop.set()
+        thread.join(_END)
 
 
 def keep_harvesting(directory: Path, stop: threading.Event) -> None:

@@ -61,6 +61,7 @@ class Door:
             await self._watch()
         finally:
             await runner.cleanup()
+            gc.unfreeze()
 
     async def _watch(self) -> None:
         """Wake who waits when another process wrote, let new members in, and note who is gone."""
