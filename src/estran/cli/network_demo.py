@@ -75,8 +75,10 @@ def network_served(hub: Path, port: int) -> Iterator[None]:
         if door.stdout is None or b'"door"' not in door.stdout.readline():
             raise UsageError("The hub's door does not open.", where=f"port {port}", hint="take another with --hub-port")
         opened = opened_house(hub)
-        for place in embedded(opened, hub):
-            _lead(place, opened.book.meta("network"), port)
+        places, network = embedded(opened, hub), opened.book.meta("network")
+        opened.close()
+        for place in places:
+            _lead(place, network, port)
             agent = ended.enter_context(_running("agent", str(place)))
             console.print(f"Agent of {place.name}: process {agent.pid}", highlight=False, markup=False)
         yield

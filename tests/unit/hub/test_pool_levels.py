@@ -74,6 +74,16 @@ class Nation:
         self.carry()
         return pool
 
+    def at_the_courier(self) -> str:
+        """A pool to which brest has sent; the package lies at the hub between."""
+        pool = self.top.ask("umol/L", "west.brest")
+        self.top.net.run("west")
+        self.say_yes("west")
+        self.carry()
+        self.say_yes("brest")
+        self.west.run("brest")
+        return pool
+
     def taken(self, pool: str) -> list[str]:
         """Who was taken in two passes, the sites being asked in between who left."""
         first = self.top.keeper.gather(pool)
@@ -163,12 +173,7 @@ def test_a_way_that_a_job_did_not_come_is_refused(nation: Nation) -> None:
 
 
 def test_the_courier_reads_nothing_and_keeps_nothing(nation: Nation) -> None:
-    pool = nation.top.ask("umol/L", "west.brest")
-    nation.top.net.run("west")
-    nation.say_yes("west")
-    nation.carry()
-    nation.say_yes("brest")
-    nation.west.run("brest")
+    pool = nation.at_the_courier()
     book = nation.west.house.book
     job = next(one for one in book.of_kind("pool") if one.body["pool"] == pool)
     (package,) = book.files(job.id, "answer")
@@ -323,12 +328,7 @@ def test_a_hub_above_that_lost_an_answer_gets_one_with_its_files(nation: Nation)
 def test_what_is_carried_stays_no_longer_than_its_job(
     nation: Nation, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    pool = nation.top.ask("umol/L", "west.brest")
-    nation.top.net.run("west")
-    nation.say_yes("west")
-    nation.carry()
-    nation.say_yes("brest")
-    nation.west.run("brest")
+    pool = nation.at_the_courier()
     west, job = nation.west.house.book, last(nation.west, pool, "pool")
     assert west.holds(job.id)
     with monkeypatch.context() as broken:

@@ -16,13 +16,12 @@ from estran.hub.agent.place import Place
 from estran.hub.agent.relaying import bound, opened_book, question_of, rows, way, willing
 from estran.hub.book import ASK_AGAIN, OPEN, HubBook, JobRecord
 from estran.hub.pooling.delivery import KIND, LIFE
-from estran.hub.pooling.leaving import JOB_LIFE
-from estran.hub.pooling.routes import FIRST, FOR, LEFT, NETWORK, PATH, SIGNER, TO, member_of
+from estran.hub.pooling.routes import FIRST, FOR, JOB_LIFE, LEFT, NETWORK, PATH, SIGNER, TO, member_of
 from estran.model.errors import NotAllowed, UsageError
 from estran.projects.audit import permit
 from estran.projects.policy import Action, Target
 
-_STATES = {"ok": "ok", "unsupported": "unsupported", "failed": "failed"}  # all others refuse
+_KEPT = ("unsupported", "failed")  # all other ends without an answer are refusals
 _FIRST_HAND = 2  # networks on the way of a job that comes from the hub that asks, this one included
 _PASSED = "passed"  # of a job of which the hub above has the answer: nothing that came is here any more
 
@@ -99,7 +98,7 @@ def _come(book: HubBook, found: JobRecord | None) -> Answer | None:
         return None
     if found.state != "ok":
         said = found.said or "The site of this hub has not answered in time."
-        return Answer(_STATES.get(found.state, "refused"), said)
+        return Answer(found.state if found.state in _KEPT else "refused", said)
     member = book.member(found.member)
     if TO in found.body or member is None or member.public is None:
         vouched = {}  # the hub that the site joined has said it

@@ -28,6 +28,7 @@ from estran.hub.book import HubBook, Question
 from estran.hub.catalogues import CatalogueBook
 from estran.hub.gathering import Gathered, Inner, SiteAnswer, Total, advance, gather
 from estran.hub.governance import GovernanceBook
+from estran.hub.pooling.routes import PATH
 from estran.hub.wire import File
 from estran.model.errors import NotAllowed, UsageError
 from estran.projects.actors import Actor
@@ -37,7 +38,6 @@ from estran.projects.policy import Action, Target
 from estran.projects.questions import names_patients
 
 DEEPEST = 3  # hubs that a question may come through
-PATH = "path"  # in a job: the networks that it came through
 _DAY = 86_400.0
 
 

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 
 from estran.exchange import parcel
 from estran.exchange.whole import passing_folder
+from estran.hub.pooling.routes import FOR
 from estran.model.errors import InputRefused, UsageError
 from estran.projects.datamarts.manifest import sha256
 from estran.projects.datamarts.reading import SpecFile, read_spec
@@ -60,7 +61,7 @@ class Asked:
             raise UsageError("The hub asks for a pool in a way that cannot be read.") from None
         if not pool.isalnum() or len(pool) > 64:
             raise UsageError("A pool is named by letters and digits.")
-        via = str(body.get("for", ""))[:60]
+        via = str(body.get(FOR, ""))[:60]
         return cls(pool, project, read_spec(body.get("agreed")), key, body.get("pieces") is True, via)
 
 

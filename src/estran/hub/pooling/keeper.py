@@ -33,10 +33,10 @@ from estran.hub.pooling.copies import Copies, certificate_of
 from estran.hub.pooling.delivery import KIND, LIFE, MOST_LIST, most_of, read_ids, unpack
 from estran.hub.pooling.handing import LINKS, Handing
 from estran.hub.pooling.keys import PoolKeys
-from estran.hub.pooling.leaving import JOB_LIFE, UNANSWERED, Leaving
+from estran.hub.pooling.leaving import UNANSWERED, Leaving
 from estran.hub.pooling.pieces import Pieces
 from estran.hub.pooling.rekeying import write_sorted
-from estran.hub.pooling.routes import LEFT, SIGNER, TO, check_names, jobs_of, member_of, own_name, put, sender
+from estran.hub.pooling.routes import JOB_LIFE, LEFT, SIGNER, TO, check_names, jobs_of, member_of, own_name, put, sender
 from estran.hub.pooling.silence import warn
 from estran.hub.pooling.taking import PACKAGE, Delivered, as_package, check, columns, expect, made_at, partition
 from estran.model.errors import EstranError, InputRefused, UsageError

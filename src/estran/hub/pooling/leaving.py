@@ -13,10 +13,9 @@ from collections.abc import Collection, Iterable
 from estran.hub.book import HubBook, JobRecord
 from estran.hub.pooling.book import Part, Pool, PoolBook, Withdrawal
 from estran.hub.pooling.delivery import LIFE
-from estran.hub.pooling.routes import put
+from estran.hub.pooling.routes import JOB_LIFE, put
 from estran.model.errors import InputRefused
 
-JOB_LIFE = 30 * 86_400.0  # seconds that a site has to answer
 AGAIN = 3_600.0  # seconds after which sites are asked again who left
 UNANSWERED = ("queued", "taken", "approval")
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from estran.hub.book import OPEN, HubBook, JobRecord
 from estran.hub.pooling.delivery import LIFE, PARCEL, PIECE, WHOLE
-from estran.hub.pooling.routes import put
+from estran.hub.pooling.routes import JOB_LIFE, put
 from estran.model.errors import InputRefused
 
 PIECES, ASKED = "pieces", "piece"  # in an answer: the digests; in a job: what is asked for
@@ -113,7 +113,7 @@ class Pieces:
         with self._hub.db.writing():
             if self.listed:
                 body = {"pool": self._job.body["pool"], "what": "taken", "first": self.listed[0]}
-                put(self._hub, self._job.member, LIFE, body, 30 * 86_400.0)
+                put(self._hub, self._job.member, LIFE, body, JOB_LIFE)
             for job in (self._job, *self._own):
                 self._hub.give_up(job.id)
 

@@ -20,6 +20,7 @@ from estran.model.errors import InputRefused, UsageError
 # In a job: the rest of the way, the name of the hub that asks, and what it calls the job.
 TO, FOR, FIRST = "to", "for", "first_id"
 SIGNER, NETWORK, LEFT = "signer", "network", "left"  # in a carried answer: what the last courier says of the site
+JOB_LIFE = 30 * 86_400.0  # seconds that a site has to answer
 PATH = "path"  # in a job: the networks that it came through
 _NO_PACKAGE = "The answer holds no package."
 
