@@ -20,6 +20,8 @@ import tantivy
 from ahocorasick_rs import AhoCorasick, BytesAhoCorasick
 
 _BETWEEN_DIGITS = re.compile(r"(?<=\d)[\s.\-/|()\u00a0\u202f]{1,3}(?=\d)")
+# A data file (or folder) is called by its version and eight random hexadecimal digits: what they form together is chance.
+_FILE_NAME = re.compile(r"(?<![^\W_])\d{9}-[0-9a-f]{8}(?![^\W_])")
 _TEXT_FIELDS = ("text", "title", "text_word", "title_word")
 TEXT_FILES = (".json", ".toml", ".log", ".txt")
 # Shorter ones would be found by chance in megabytes of encrypted bytes.
@@ -43,8 +45,8 @@ def fold(text: str) -> str:
 
 
 def squeezed(text: str) -> str:
-    """The text with nothing between its digits."""
-    return _BETWEEN_DIGITS.sub("", text)
+    """The text with nothing between its digits, without the names of the warehouse's own files."""
+    return _BETWEEN_DIGITS.sub("", _FILE_NAME.sub("", text))
 
 
 @dataclass(frozen=True)

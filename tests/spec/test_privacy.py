@@ -66,6 +66,13 @@ def test_the_scan_finds_what_was_planted(inputs: str) -> None:
     assert len(planted.reports()) == 40
 
 
+def test_a_number_is_found_however_it_is_parted() -> None:
+    wanted = scanner.Wanted(digits=["000010017"])
+    for text in ("n° 000010017", "0000-10 017", '"path":"000010017-70c5f534.parquet"', "x000000010-017c5f53.parquet"):
+        assert wanted.in_text(text) == {"000010017"}, text
+    assert wanted.in_text('"path":"000000010-017c5f53.parquet"') == set(), "version 10, and a random 017"
+
+
 @pytest.fixture(scope="module")
 def found(everything: Everything, people: list[Identity]) -> set[scanner.Found]:
     """One look for everybody into every file of the site."""
