@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 from estran.model.errors import StoreError, UsageError
 from estran.model.feeds import Feed, read_feeds
@@ -71,7 +70,7 @@ class Site:
 
     def today(self) -> dt.date:
         """The date on the site's clocks."""
-        return dt.datetime.now(ZoneInfo(self.settings.zone)).date()
+        return self.settings.today()
 
     @cached_property
     def key(self) -> SiteKey:

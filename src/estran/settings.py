@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass, field
 from typing import Any
+from zoneinfo import ZoneInfo
 
 
 def _setting(default: Any, sentence: str, among: tuple[str, ...] = ()) -> Any:
@@ -76,3 +78,16 @@ class Settings:
     committee_opinion: str = _setting("", "Number and date of the opinion of the scientific and ethics committee on the warehouse.")
     hdh_directory: str = _setting("", "Number of the warehouse in the public directory of the Health Data Hub.")
     disk_encryption: str = _setting("", "How the volume that holds the site is encrypted, as the hospital states it.")
+
+    @property
+    def clocks(self) -> ZoneInfo:
+        """The zone of the site's clocks."""
+        return ZoneInfo(self.zone)
+
+    def day(self, moment: dt.datetime) -> dt.date:
+        """The date that the site's clocks show at an aware moment."""
+        return moment.astimezone(self.clocks).date()
+
+    def today(self) -> dt.date:
+        """The date that they show now."""
+        return dt.datetime.now(self.clocks).date()

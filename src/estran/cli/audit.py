@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo
 
 import typer
 
@@ -157,7 +156,7 @@ def patient(
     if json:
         emit({"reads": rows})
     elif as_letter:
-        zone = ZoneInfo(opened.settings.zone)
+        zone = opened.settings.clocks
         sys.stdout.write(letter(history, opened.settings.name, zone, now(), officer.begins(), names=names))
     else:
         columns = ("at", "role", "action", *(["login"] if names else []))
@@ -231,4 +230,4 @@ def _day(text: str, opened: Site) -> dt.datetime | None:
         day = dt.date.fromisoformat(text) if text else None
     except ValueError:
         raise UsageError("A day is written YYYY-MM-DD.", where=text) from None
-    return None if day is None else dt.datetime.combine(day, dt.time(), ZoneInfo(opened.settings.zone))
+    return None if day is None else dt.datetime.combine(day, dt.time(), opened.settings.clocks)

@@ -63,7 +63,7 @@ def listing(site: SiteArg, key: KeyOpt = None, json: JsonOpt = False) -> None:
     with opened.vault():
         permit(opened.state, KEY_HOLDER, Action.ACCOUNTS, Target("list"))
         rows = [
-            (a.login, a.role, a.created.date(), "disabled" if a.disabled else "") for a in opened.state.accounts.all()
+            (a.login, a.role, opened.settings.day(a.created), "disabled" if a.disabled else "") for a in opened.state.accounts.all()
         ]
     if json:
         emit({"accounts": [dict(zip(("login", "role", "created", "state"), row, strict=True)) for row in rows]})

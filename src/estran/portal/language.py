@@ -7,6 +7,7 @@ import gettext
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from babel import Locale
 from babel.dates import format_date, format_datetime, format_timedelta
@@ -29,6 +30,7 @@ class Language:
     code: str
     words: gettext.NullTranslations
     locale: Locale
+    clocks: ZoneInfo  # of the site: moments are told as they show them
 
     def text(self, message: str, **values: object) -> str:
         """The message in this language, `%(name)s` filled in."""
@@ -51,12 +53,17 @@ class Language:
         return str(format_percent(share, format="0.0\u202f%" if self.code == "fr" else "0.0%", locale=self.locale))
 
     def date(self, value: dt.date | None) -> str:
-        """A day, written short and unambiguous."""
+        """A day, written short and unambiguous; of an aware moment that of the site's clocks."""
+        if isinstance(value, dt.datetime):
+            value = self._local(value)
         return "–" if value is None else str(format_date(value, format="d MMM y", locale=self.locale))
 
     def moment(self, value: dt.datetime | None) -> str:
-        """A day and a time."""
-        return "–" if value is None else str(format_datetime(value, format="d MMM y HH:mm", locale=self.locale))
+        """A day and a time; those of an aware moment by the site's clocks."""
+        return "–" if value is None else str(format_datetime(self._local(value), format="d MMM y HH:mm", locale=self.locale))
+
+    def _local(self, value: dt.datetime) -> dt.datetime:
+        return value.astimezone(self.clocks).replace(tzinfo=None) if value.tzinfo else value
 
     def ago(self, value: dt.datetime) -> str:
         """How long ago, in words."""
@@ -64,11 +71,11 @@ class Language:
 
 
 @cache
-def language(code: str) -> Language:
-    """The language of this code; French when it is not spoken here."""
+def language(code: str, zone: str = "UTC") -> Language:
+    """The language of this code, at a site in this zone; French when it is not spoken here."""
     known = code if code in LANGUAGES else "fr"
     words = gettext.translation(DOMAIN, FOLDER, [known], fallback=known == "en")
-    return Language(known, words, Locale.parse(known))
+    return Language(known, words, Locale.parse(known), ZoneInfo(zone))
 
 
 def preferred(header: str) -> str:

@@ -1,4 +1,4 @@
-"""Drawing: Jinja environments, one per language, and what every page is given."""
+"""Drawing: Jinja environments, one per language (and zone), and what every page is given."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from markupsafe import Markup, escape
 
 from estran.portal import charts, drawing, icons
-from estran.portal.language import LANGUAGES, Language, language
+from estran.portal.language import LANGUAGES, Language
 from estran.portal.navigation import menu
 from estran.portal.quality_words import called, check_name
 from estran.portal.reasons import reason
@@ -25,14 +25,13 @@ TEMPLATES = HERE / "templates"
 STATIC = HERE / "static"
 
 
-def render(template: str, code: str, **context: Any) -> str:
+def render(template: str, spoken: Language, **context: Any) -> str:
     """A template in one language, as text."""
-    return _environment(code).get_template(template).render(**context)
+    return _environment(spoken).get_template(template).render(**context)
 
 
 @cache
-def _environment(code: str) -> Environment:
-    spoken = language(code)
+def _environment(spoken: Language) -> Environment:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=select_autoescape(default=True), undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, auto_reload=False, extensions=["jinja2.ext.i18n"],

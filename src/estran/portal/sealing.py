@@ -7,7 +7,6 @@ import logging
 import os
 import threading
 from collections.abc import AsyncIterator, Callable
-from zoneinfo import ZoneInfo
 
 from anyio import to_thread
 from fastapi import FastAPI
@@ -53,7 +52,7 @@ def post_waiting(site: SiteServices) -> None:
     if not site.settings.smtp_host:
         return
     try:
-        remind(site.state, site.settings, now().astimezone(ZoneInfo(site.settings.zone)).date())
+        remind(site.state, site.settings, site.settings.day(now()))
         _, failed = send_waiting(site.state, site.settings)
         if failed:
             log.warning("notices: %d could not be sent", failed)

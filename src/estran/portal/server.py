@@ -64,7 +64,7 @@ from estran.portal.routes import (
 )
 from estran.portal.sealing import lifespan
 from estran.portal.security import LARGEST_BODY, SecureHeaders, headers_of
-from estran.portal.visitor import EnrolmentNeeded, Forged, SignInNeeded, spoken_code, to_door
+from estran.portal.visitor import EnrolmentNeeded, Forged, SignInNeeded, spoken_by, to_door
 from estran.portal.workspace_door import Door
 from estran.projects.desk import ReadingRoom
 from estran.projects.owndata.handing import MOST_BYTES
@@ -201,9 +201,8 @@ def error_page(request: Request, status: int, kind: str, what: str = "", hint: s
     if request.url.path.startswith("/api/"):
         return JSONResponse({"error": kind, "what": what, "hint": hint}, status)
     template = "parts/error.html" if "hx-request" in request.headers else "error.html"
-    code = spoken_code(request)
     answer = HTMLResponse(
-        render(template, code, kind=kind, what=what, hint=hint, status=status, theme="auto", site=_name(request)), status
+        render(template, spoken_by(request), kind=kind, what=what, hint=hint, status=status, theme="auto", site=_name(request)), status
     )
     if "hx-request" in request.headers:
         answer.headers["HX-Retarget"] = "#said"

@@ -116,7 +116,7 @@ class Visitor:
 
     @property
     def spoken(self) -> Language:
-        return language(self.account.language or spoken_code(self.request))
+        return spoken_by(self.request, self.account.language)
 
     def page(self, template: str, status: int = 200, **context: Any) -> HTMLResponse:
         """A page in the person's language and theme."""
@@ -124,7 +124,7 @@ class Visitor:
         if self.request.app.state.hub is None:
             allowed -= {Action.ASK_HUB, Action.RUN_HUB, Action.POOLS, Action.RUN_POOLS}
         text = render(
-            template, self.spoken.code, me=self.account, csrf=self.session.csrf, theme=self.account.theme, allowed=allowed, bounds=self.desk.perimeter,
+            template, self.spoken, me=self.account, csrf=self.session.csrf, theme=self.account.theme, allowed=allowed, bounds=self.desk.perimeter,
             site=self.desk.site_name, network=self.request.app.state.hub is not None, path=self.request.url.path, unread=self.desk.every_day.unread(), partial="hx-request" in self.request.headers, **context,
         )
         return HTMLResponse(text, status)
@@ -228,12 +228,17 @@ def spoken_code(request: Request) -> str:
     return preferred(request.headers.get("accept-language", "")) or room_of(request).site.settings.language
 
 
+def spoken_by(request: Request, chosen: str = "") -> Language:
+    """The language of a page, on the site's clocks: the one chosen, or that for somebody who has not."""
+    return language(chosen if chosen in LANGUAGES else spoken_code(request), room_of(request).site.settings.zone)
+
+
 def door(request: Request, status: int = 200, template: str = "sign_in.html", **context: Any) -> HTMLResponse:
     """The sign-in page, or a later step of it, with a token of its own."""
     settings = room_of(request).site.settings
     token = request.cookies.get(FORM_COOKIE) or security.new_token()
     text = render(
-        template, spoken_code(request), csrf=token, theme="auto", site=settings.name,
+        template, spoken_by(request), csrf=token, theme="auto", site=settings.name,
         passkeys=settings.second_factor != "off", elsewhere=bool(settings.oidc_issuer),
         **{"refusal": "", "until": None, "login": "", "back": "/", **context},
     )

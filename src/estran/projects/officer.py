@@ -49,7 +49,7 @@ class Officer:
     @property
     def zone(self) -> ZoneInfo:
         """That of the site's clocks."""
-        return ZoneInfo(self._site.settings.zone)
+        return self._site.settings.clocks
 
     def _permit(self, what: str) -> None:
         permit(self._site.state, self.actor, Action.AUDIT, Target(what))

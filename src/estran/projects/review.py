@@ -7,7 +7,6 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import orjson
 
@@ -36,7 +35,7 @@ def week_due(site: SiteServices, now: dt.datetime) -> tuple[dt.datetime, dt.date
 
     None too when nothing had been recorded by its end.
     """
-    zone = ZoneInfo(site.settings.zone)
+    zone = site.settings.clocks
     today = now.astimezone(zone).date()
     monday = today - dt.timedelta(days=today.weekday())
     until, since = (dt.datetime.combine(day, dt.time(), zone) for day in (monday, monday - WEEK))

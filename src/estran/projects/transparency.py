@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from zoneinfo import ZoneInfo
 
 from estran.model.errors import UsageError
 from estran.projects.actors import Actor, Role
@@ -49,15 +48,14 @@ def public_projects(site: SiteServices) -> tuple[PublicProject, ...]:
 
 
 def _public(one: Project, settings: Settings) -> PublicProject:
-    zone = ZoneInfo(settings.zone)
     over = one.stage in (Stage.CLOSING, Stage.CLOSED)
-    ended = next((event.at.astimezone(zone).date() for event in reversed(one.history) if event.step == Step.CLOSE), None)
+    ended = next((settings.day(event.at) for event in reversed(one.history) if event.step == Step.CLOSE), None)
     told = [output for output in one.outputs if output.kind != "none"]
     return PublicProject(
         code=one.number, title=one.title, purpose=one.request.summary or one.request.objectives,
         legal_basis=str(one.route.formality), status="closed" if over else "open",
         responsible=f"{settings.controller or settings.name} ({', '.join(one.sites)})",
-        begun=one.opened.astimezone(zone).date() if one.opened else None, ended=ended,
+        begun=settings.day(one.opened) if one.opened else None, ended=ended,
         results="\n".join(output.found for output in one.outputs if output.found),
         outputs="\n".join(f"{output.title} ({output.reference})" if output.reference else output.title for output in told),
     )  # fmt: skip

@@ -9,7 +9,6 @@ import datetime as dt
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import duckdb
 import pyarrow as pa
@@ -173,7 +172,7 @@ def _text(at: dt.datetime) -> str:
 def _lay_out(connection: duckdb.DuckDBPyConnection, site: SiteServices, since: dt.datetime, until: dt.datetime) -> None:
     """Tables `line`, `reading`, `opened` (documents, as far back as the trail goes), `document`, `period`."""
     book, lines, reads = site.state.audit, _Columns(_LINES), _Columns(_READS)
-    night, zone = _night(site.settings.audit_odd_hours), ZoneInfo(site.settings.zone)
+    night, zone = _night(site.settings.audit_odd_hours), site.settings.clocks
     for entry in book.each(AuditFilter(since=since - HABIT, until=until)):
         at = entry.at.astimezone(zone).replace(tzinfo=None)
         odd = at.weekday() >= 5 or at.hour >= night[0] or at.hour < night[1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterable
 
 import numpy as np
@@ -103,7 +102,7 @@ def _leave_trace(draft: Draft, snapshot: Snapshot, patients: BitMap) -> None:
     """One permission row per erased patient: erased, and until when it was pending; nothing else."""
     rows = permissions(snapshot)
     others = rows.filter(pa.array(~np.isin(numbers(rows, "patient_id"), members(patients))))
-    today = dt.datetime.now(dt.UTC).date()
+    today = snapshot.today()
     count = len(patients)
     trace = pa.table(
         {

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from weakref import proxy
-from zoneinfo import ZoneInfo
 
 import duckdb
 import numpy as np
@@ -113,11 +112,11 @@ class Snapshot:
     @property
     def date(self) -> dt.date:
         """The site's calendar date when it was committed."""
-        return self.created.astimezone(ZoneInfo(self.settings.zone)).date()
+        return self.settings.day(self.created)
 
     def today(self) -> dt.date:
         """The present date on the site's clocks."""
-        return dt.datetime.now(ZoneInfo(self.settings.zone)).date()
+        return self.settings.today()
 
     @property
     def buckets(self) -> list[int]:
@@ -207,9 +206,7 @@ class Snapshot:
         found = []
         for record in self._records:
             paths = [str(self.directory / ref.path) for ref in record.tables["permission"].all()]
-            found.append(
-                (read_files("permission", paths), record.created.astimezone(ZoneInfo(self.settings.zone)).date())
-            )
+            found.append((read_files("permission", paths), self.settings.day(record.created)))
         return found
 
     def permitted(self, kind: str, scopes: Iterable[str]) -> BitMap:

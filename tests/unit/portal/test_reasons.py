@@ -121,7 +121,7 @@ def feeds_page(code: str) -> str:
     failed = Job(2, "unload", "9", "anne", NOW, NOW, NOW, True, "There is no load 9.")
     return render(
         "feeds.html",
-        code,
+        language(code),
         me=Account(1, "anne", "", "data_engineer", code, "auto", NOW, False),
         csrf="",
         theme="auto",

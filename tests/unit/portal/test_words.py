@@ -38,6 +38,17 @@ def test_numbers_and_dates_follow_the_language() -> None:
     assert fr.number(None) == "–"
 
 
+def test_moments_are_told_by_the_clocks_of_the_site() -> None:
+    here, night = language("fr", "Europe/Paris"), dt.datetime(2024, 6, 30, 22, 30, tzinfo=dt.UTC)
+    assert here.moment(night) == "1 juil. 2024 00:30"
+    assert here.date(night) == "1 juil. 2024"
+    assert here.moment(dt.datetime(2024, 1, 3, 22, 30, tzinfo=dt.UTC)) == "3 janv. 2024 23:30"
+    assert language("en", "America/Cayenne").date(dt.datetime(2024, 6, 30, 2, tzinfo=dt.UTC)) == "29 Jun 2024"
+    assert here.moment(dt.datetime(2024, 6, 30, 22, 30)) == "30 juin 2024 22:30", "a time of the patient's is one of the wall"
+    assert here.date(dt.date(2024, 6, 30)) == "30 juin 2024"
+    assert language("fr", "America/Cayenne") != here
+
+
 def test_an_unknown_language_is_french() -> None:
     assert language("xx").code == "fr"
     assert preferred("de-DE, en;q=0.8, fr;q=0.5") == "en"

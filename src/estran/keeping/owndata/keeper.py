@@ -232,7 +232,7 @@ class OwnDataKeeper:
         if project is not None and project.stage in _OVER:
             ending.end(self._site, row.project)
             return " with its project"
-        if row.until < now().date():
+        if row.until < self._site.settings.day(now()):
             ending.destroy(self._site, row, KEY_HOLDER, "its time is over")
             return ", its time is over"
         return ""

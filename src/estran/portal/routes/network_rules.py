@@ -12,11 +12,10 @@ from estran.hub.harvest import CatalogueDesk
 from estran.hub.oppositions import Oppositions
 from estran.hub.oversight import PAGE, Oversight
 from estran.model.errors import UsageError
-from estran.portal.language import LANGUAGES
 from estran.portal.pages import render
 from estran.portal.reasons import told
 from estran.portal.routes.catalogue_file import Published
-from estran.portal.visitor import Poster, Reader, Visitor, room_of, spoken_code
+from estran.portal.visitor import Poster, Reader, Visitor, room_of, spoken_by
 from estran.projects.actors import PERSONS, Role
 from estran.projects.policy import ALLOWED, Action, decide
 from estran.projects.transparency import PUBLIC, public_projects
@@ -135,14 +134,14 @@ def public(request: Request, lang: str = "") -> Response:
     hub, site = request.app.state.hub, room_of(request).site
     if hub is None:
         raise HTTPException(404)
-    code = lang if lang in LANGUAGES else spoken_code(request)
+    spoken = spoken_by(request, lang)
     kept: Published = request.app.state.public_network
     members, numbers = hub.members("site", active=True), site.settings.catalogue_public and beside(hub).sees_all()
-    state = (code, tuple(one.id for one in members), request.app.state.catalogues.digest(), numbers)
-    told = kept.file(code, state, lambda: _standing(request, numbers))
+    state = (spoken.code, tuple(one.id for one in members), request.app.state.catalogues.digest(), numbers)
+    told = kept.file(spoken.code, state, lambda: _standing(request, numbers))
     projects, citizen = public_projects(site), beside(hub).charter(CharterKind.CITIZEN)
     text = render(
-        "network_public.html", code, csrf="", theme="auto", site=hub.meta("name"), settings=site.settings, standing=told,
+        "network_public.html", spoken, csrf="", theme="auto", site=hub.meta("name"), settings=site.settings, standing=told,
         projects=projects, charter=citizen, open_catalogue=numbers,
     )  # fmt: skip
     return HTMLResponse(text)

@@ -12,10 +12,9 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from estran.model.errors import UsageError
 from estran.portal import security
-from estran.portal.language import LANGUAGES
 from estran.portal.limits import RateLimit
 from estran.portal.pages import render
-from estran.portal.visitor import FORM_COOKIE, Forged, address_of, room_of, spoken_code
+from estran.portal.visitor import FORM_COOKIE, Forged, address_of, room_of, spoken_by
 from estran.projects.gate import Shown
 from estran.projects.rights_desk import FIELDS, PUBLIC_KINDS, ask_publicly
 from estran.projects.transparency import PublicCounts, public_projects
@@ -86,10 +85,9 @@ def ask(
 
 def _page(request: Request, lang: str, status: int = 200, **context: object) -> HTMLResponse:
     site = room_of(request).site
-    code = lang if lang in LANGUAGES else spoken_code(request)
     token = request.cookies.get(FORM_COOKIE) or security.new_token()
     text = render(
-        "transparency.html", code, csrf=token, theme="auto", site=site.settings.name, settings=site.settings,
+        "transparency.html", spoken_by(request, lang), csrf=token, theme="auto", site=site.settings.name, settings=site.settings,
         held=_counts(request).held(), projects=public_projects(site), kinds=PUBLIC_KINDS, scopes=SCOPES, fields=FIELDS,
         **{"number": "", "refusal": "", "said": dict.fromkeys(FIELDS, ""), "kind": "opposition", "scope": "warehouse", **context},
     )  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -234,7 +233,7 @@ class ReviewManager:
             raise UsageError("No patient of this list has this verdict yet.")
         text = question_json.dumps(IdList(tuple(held)))
         owner = self.actor.account_id if self.actor.account_id is not None else record.owner_id
-        note = f"{record.name}: {verdict}, {dt.date.today():%Y-%m-%d}"
+        note = f"{record.name}: {verdict}, {self._snapshot.today():%Y-%m-%d}"
         self._room.permit(Action.SAVE, f"cohort:{name}", owner)
         return self._state.cohorts.save(owner, name, text, note, self._snapshot.version, len(held))
 

@@ -9,6 +9,7 @@ from enum import StrEnum
 from estran.projects.life.machine import Stage
 from estran.projects.life.needs import Circuit
 from estran.projects.life.project import Project
+from estran.settings import Settings
 
 
 class Due(StrEnum):
@@ -28,8 +29,8 @@ class Deadline:
     day: dt.date
 
 
-def deadline_of(project: Project, circuit: Circuit) -> Deadline | None:
-    """The next one at this stage; None when there is none."""
+def deadline_of(project: Project, circuit: Circuit, settings: Settings) -> Deadline | None:
+    """The next one at this stage, by the site's clocks; None when there is none."""
     if project.stage is Stage.IDEA and circuit.deadline:
         return Deadline(Due.LETTER, circuit.deadline)
     if project.stage is Stage.EXPERTISE:
@@ -38,5 +39,5 @@ def deadline_of(project: Project, circuit: Circuit) -> Deadline | None:
     if project.stage is Stage.COMMITTEE and project.session:
         return Deadline(Due.SESSION, project.session.day)
     if project.stage in (Stage.OPEN, Stage.SUSPENDED) and project.expires:
-        return Deadline(Due.EXPIRY, project.expires.date())
+        return Deadline(Due.EXPIRY, settings.day(project.expires))
     return None

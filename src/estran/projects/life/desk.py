@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import orjson
 
@@ -81,7 +80,7 @@ class ProjectsDesk:
     @property
     def today(self) -> dt.date:
         """The day on the site's clocks."""
-        return now().astimezone(ZoneInfo(self._settings.zone)).date()
+        return self._settings.day(now())
 
     # Seeing
 
@@ -95,7 +94,7 @@ class ProjectsDesk:
     def _card(self, project: Project, calls: dict[int, Call]) -> Card:
         circuit = circuit_of(project.kind, calls.get(project.call or 0))
         mine = any(choice.awaited for choice in self._choices(project, circuit))
-        return Card(project, deadline_of(project, circuit), mine)
+        return Card(project, deadline_of(project, circuit, self._settings), mine)
 
     def sheet(self, number: str) -> Sheet | None:
         """One project; None when there is none of this number."""
@@ -107,7 +106,7 @@ class ProjectsDesk:
         circuit, sight = circuit_of(project.kind, call), sight_of(self.actor, project)
         return Sheet(
             _within(project, sight), circuit, call, self._choices(project, circuit), sight, _told(project, sight),
-            deadline_of(project, circuit),
+            deadline_of(project, circuit, self._settings),
         )  # fmt: skip
 
     def outputs(self) -> list[tuple[Project, Output]]:

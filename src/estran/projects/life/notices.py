@@ -84,7 +84,7 @@ def remind(state: StateDatabase, settings: Settings, today: dt.date) -> int:
     queued = 0
     for number, events in state.projects.all().items():
         project = fold(number, events)
-        deadline = deadline_of(project, circuit_of(project.kind, calls.get(project.call or 0)))
+        deadline = deadline_of(project, circuit_of(project.kind, calls.get(project.call or 0)), settings)
         if deadline is None or not today <= deadline.day <= today + AHEAD:
             continue
         for account_id in sorted(_awaited(deadline.due, project)):

@@ -130,7 +130,7 @@ class OwnData:
         permit(self._state, self.actor, Action.OWN_DATA, self._lead(project, "declare own data"))
         if project.stage in _OVER:
             raise UsageError("This project is over.")
-        return self._book.declare(number, _checked(said), self.actor.login)
+        return self._book.declare(number, _checked(said, self._site.settings.day(now())), self.actor.login)
 
     # The clinical data centre
 
@@ -192,7 +192,7 @@ class OwnData:
         open_project(self._state, row.project)
         if row.state != OwnState.ACCEPTED:
             raise NotAllowed("This data set was not accepted.", hint="the clinical data centre accepts it first")
-        if row.until < now().date():
+        if row.until < self._site.settings.day(now()):
             raise NotAllowed("The time of this data set is over.")
         return row
 
@@ -246,7 +246,7 @@ class OwnData:
         return found
 
 
-def _checked(said: OwnDeclaration) -> OwnDeclaration:
+def _checked(said: OwnDeclaration, today: dt.date) -> OwnDeclaration:
     """Tidy; UsageError with what is missing."""
     lines = {name: " ".join(getattr(said, name).split()) for name in ("title", "origin", "reference")}
     if not 1 <= len(lines["title"]) <= 200 or not 1 <= len(lines["origin"]) <= 300 or len(lines["reference"]) > 200:
@@ -257,7 +257,6 @@ def _checked(said: OwnDeclaration) -> OwnDeclaration:
         raise UsageError("An authorisation has a number.")
     if not 10 <= len(said.information.strip()) <= 5_000:
         raise UsageError("Say how the patients were told.", hint="which letter or notice, and when")
-    today = now().date()
     if not today < said.until <= today + LONGEST:
         raise UsageError("Say until when the data are kept.", hint="a day to come, within twenty years")
     return OwnDeclaration(**lines, formality=said.formality, information=said.information.strip(), until=said.until)

@@ -191,6 +191,14 @@ def test_a_damaged_data_set_does_not_keep_the_others_waiting(bench: Bench, monke
     ]
 
 
+def test_a_data_set_lives_until_the_end_of_its_day_at_the_site(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    last = dt.datetime.combine(DECLARED.until, dt.time(23, 59), bench.site.settings.clocks)
+    monkeypatch.setattr("estran.keeping.owndata.keeper.now", lambda: last.astimezone(dt.UTC))
+    assert not any("over" in line for line in bench.keeper.look())
+    monkeypatch.setattr("estran.keeping.owndata.keeper.now", lambda: (last + dt.timedelta(minutes=1)).astimezone(dt.UTC))
+    assert f"own data: data set {bench.data} destroyed, its time is over" in bench.keeper.look()
+
+
 def test_a_file_that_fails_in_an_unknown_way_is_finished_and_the_next_one_read(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
