@@ -17,12 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import orjson
 import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from estran.exchange.tables import files_as_views
 from estran.exchange.whole import passing_folder, whole_folder
 from estran.hub.book import HubBook, JobRecord
 from estran.hub.governance import beside, require_charter
@@ -31,12 +29,24 @@ from estran.hub.pooling.assembling import Manifest
 from estran.hub.pooling.book import Part, Pool, PoolBook, Withdrawal, new_id
 from estran.hub.pooling.copies import Copies, certificate_of
 from estran.hub.pooling.delivery import KIND, LIFE, MOST_LIST, most_of, read_ids, unpack
+from estran.hub.pooling.ending import Ending
 from estran.hub.pooling.handing import LINKS, Handing
 from estran.hub.pooling.keys import PoolKeys
-from estran.hub.pooling.leaving import UNANSWERED, Leaving
+from estran.hub.pooling.leaving import LEFT_NETWORK, UNANSWERED, Leaving, Outgoing
 from estran.hub.pooling.pieces import Pieces
-from estran.hub.pooling.rekeying import write_sorted
-from estran.hub.pooling.routes import JOB_LIFE, LEFT, SIGNER, TO, check_names, jobs_of, member_of, own_name, put, sender
+from estran.hub.pooling.routes import (
+    JOB_LIFE,
+    LEFT,
+    SIGNER,
+    TO,
+    active,
+    check_names,
+    jobs_of,
+    member_of,
+    own_name,
+    put,
+    sender,
+)
 from estran.hub.pooling.silence import warn
 from estran.hub.pooling.taking import PACKAGE, Delivered, as_package, check, columns, expect, made_at, partition
 from estran.model.errors import EstranError, InputRefused, UsageError
@@ -48,7 +58,6 @@ from estran.projects.datamarts.shelf import Datamarts
 from estran.projects.policy import Action, Target
 
 FOLDER = "pools"
-_LEFT = "This site left the network."
 _LOST = "The site does not know what it sent, and cannot tell who left since."
 _DESTROYED = "The site holds the certificate that this pool was destroyed."
 
@@ -75,6 +84,8 @@ class PoolKeeper:
         self.book = PoolBook(folder)
         self._copies = Copies(self.folder, self.book)
         self._handing = Handing(self.folder, shelf, self.book)
+        self._outgoing = Outgoing(self.folder, hub, self.book, self._copies)
+        self._ending = Ending(self.folder, hub, self.book, self._copies, self._handing, self._actor.login)
 
     def close_book(self) -> None:
         """Give the file back."""
@@ -104,7 +115,7 @@ class PoolKeeper:
         permit_build(self._site.state, self._actor, spec, recipient, self._site.snapshot().version, until, reason)
         if not sites:
             raise UsageError("A pool has sites.", hint="--site angers=2026-004")
-        check_names(sites, self._active())
+        check_names(sites, active(self._hub))
         pool = new_id()
         keys = PoolKeys.create(self.folder / pool, self._secret)
         self.book.add(pool, agreed, recipient, keys.public, self._actor.login, reason, sites, spec.days)
@@ -116,11 +127,11 @@ class PoolKeeper:
         """Have sites send, or send anew; those that have not answered yet are not asked twice."""
         found = self._open(pool)
         self._permit(f"ask for pool:{pool} {','.join(sites)}")
-        active = self._active()
+        here = active(self._hub)
         waiting = {job.member for job in self._jobs(KIND, found.id) if job.state in UNANSWERED}
         asked = [
             one for one in self.book.sites(found.id).items()
-            if (not sites or one[0] in sites) and member_of(one[0]) in active and one[0] not in waiting
+            if (not sites or one[0] in sites) and member_of(one[0]) in here and one[0] not in waiting
         ]  # fmt: skip
         for member, project in asked:
             body = {"pool": found.id, "project": project, "key": found.key, "pieces": True}
@@ -158,10 +169,6 @@ class PoolKeeper:
     def _jobs(self, kind: str, pool: str) -> list[JobRecord]:
         return jobs_of(self._hub, kind, pool)
 
-    def _active(self) -> set[str]:
-        """Sites that are members of the network now."""
-        return {one.id for one in self._hub.members("site", active=True)}
-
     # One pass
 
     def gather(self, pool: str) -> Gathered:
@@ -170,13 +177,13 @@ class PoolKeeper:
         self._permit(f"gather pool:{found.id}")
         with self._alone(found.id):
             if found.state != "open":
-                self._after_end(found)
+                self._ending.after(found)
                 return Gathered(closed=True)
             if not (self.folder / found.id / "key").is_file():
-                self._close(found, "a closing that was cut short")
+                self._ending.close(found, "a closing that was cut short")
                 return Gathered(closed=True)
             if holding.over(self._site.state, found.project) or found.expires < time.time():
-                self._close(found, "the project is over" if found.expires > time.time() else "its time is over")
+                self._ending.close(found, "the project is over" if found.expires > time.time() else "its time is over")
                 return Gathered(closed=True)
             self._sweep(found)
             return self._gather(found)
@@ -214,7 +221,7 @@ class PoolKeeper:
         for job in self._jobs(KIND, pool.id):
             if job.state == "ok" and job.id not in judged:
                 self._tried(lambda each=job: self._take(pool, keys, each, done), trouble)  # type: ignore[misc]
-        self._let_go(pool)
+        self._outgoing.let_go(pool)
         try:
             made = self._made_anew(pool, done)
         finally:  # a pool that fails has its silent sites as well
@@ -226,7 +233,7 @@ class PoolKeeper:
     def _made_anew(self, pool: Pool, done: Gathered) -> int | None:
         """The datamart without who left, when anything changed; sites are told."""
         with self._patients_first(pool):
-            self._apply(pool, done)
+            done.withdrawn.update(self._outgoing.apply(pool, self._leaving(pool)))
         try:
             with self._patients_first(pool):
                 made = self._handing.hand_over(pool)
@@ -270,8 +277,8 @@ class PoolKeeper:
     def _take(self, pool: Pool, keys: PoolKeys, job: JobRecord, done: Gathered) -> None:
         place = f"sites/{job.member}/{job.id}"
         try:
-            if member_of(job.member) not in self._active():
-                raise InputRefused(_LEFT)
+            if member_of(job.member) not in active(self._hub):
+                raise InputRefused(LEFT_NETWORK)
             self._expect_signer(pool, job)  # no list with its key would be taken either: it would wait for ever
             heard = self._heard(pool, job)
             if not heard:
@@ -354,23 +361,12 @@ class PoolKeeper:
 
     # Who left
 
-    def _let_go(self, pool: Pool) -> None:
-        """A site that is no member any more cannot tell who is opposed: nothing of it stays."""
-        active = self._active()
-        for part in self.book.parts(pool.id, "accepted"):
-            if member_of(part.member) not in active:
-                self._drop(pool, part, _LEFT)
-
-    def _drop(self, pool: Pool, part: Part, why: str) -> None:
-        self.book.drop(part, why)
-        self._copies.remove(pool.id, part.folder, why)
-
     def _withdraw(self, pool: Pool, keys: PoolKeys, job: JobRecord, done: Gathered) -> None:
         if not self._hub.files(job.id, "answer"):  # nothing was ever sent from there, or all of it is destroyed
-            why = _DESTROYED if job.answer.get("destroyed") else _LEFT if job.answer.get(LEFT) else ""
+            why = _DESTROYED if job.answer.get("destroyed") else LEFT_NETWORK if job.answer.get(LEFT) else ""
             held = [part for part in self.book.parts(pool.id, "accepted") if part.member == job.member]
             for part in held if why else ():
-                self._drop(pool, part, why)
+                self._outgoing.drop(pool, part, why)
             state, said = ("lost", _LOST) if not why and self._leaving(pool).asked_after(held, job) else ("told", "")
             self.book.withdraw(Withdrawal(job.id, pool.id, job.member, "", (), state, said))
             return
@@ -391,37 +387,6 @@ class PoolKeeper:
     def _set_aside_list(self, pool: Pool, job: JobRecord, said: str) -> None:
         self.book.withdraw(Withdrawal(job.id, pool.id, job.member, "", (), "quarantined", said))
         self._hub.give_up(job.id)
-
-    def _apply(self, pool: Pool, done: Gathered) -> None:
-        """Write anew the partitions that hold somebody taken back since they were made."""
-        leaving = self._leaving(pool)
-        for part in self.book.parts(pool.id, "accepted"):
-            gone = leaving.gone(part.member, part.made)
-            count = self._without(pool, part, gone) if gone else 0
-            if count:
-                done.withdrawn[part.member] = count
-
-    def _without(self, pool: Pool, part: Part, gone: set[str]) -> int:
-        """How many patients were in a partition that may not be, after it was written without them."""
-        source = self.folder / pool.id / part.folder
-        tables = {path.stem: path for path in sorted(source.glob("*.parquet"))}
-        with (
-            passing_folder(self.folder / pool.id / "scratch") as scratch,
-            files_as_views(tables, scratch) as connection,
-        ):
-            connection.register("gone", pa.table({"patient": sorted(gone)}))
-            held = connection.execute("SELECT count(*) FROM patients SEMI JOIN gone USING (patient)").fetchall()[0][0]
-            if not held:
-                return 0
-            place = f"sites/{part.member}/{part.job}-{new_id()}"
-            self.book.copy(pool.id, "partition", place)
-            with whole_folder(self.folder / pool.id / place) as target:
-                for name in tables:
-                    kept = f'SELECT * FROM "{name}"' + ("" if name == "codes" else " ANTI JOIN gone USING (patient)")
-                    write_sorted(connection, kept, target / f"{name}.parquet")
-        self.book.move(part.job, place)
-        self._copies.remove(pool.id, part.folder, "written anew without patients that their site took back")
-        return int(held)
 
     def _tell(self, pool: Pool) -> None:
         """Sites hear what was carried out, and are asked again who left when the last asking is an hour old."""
@@ -446,53 +411,5 @@ class PoolKeeper:
         found = self.find(pool)
         self._permit(f"close pool:{found.id} {why.strip()[:200]}")
         with self._alone(found.id):
-            return found.certificate if found.state == "closed" else self._close(found, why.strip() or "asked for")
-
-    def _close(self, pool: Pool, why: str) -> dict[str, Any]:
-        self._handing.only(pool, None, f"pool {pool.id} is closed: {why}")
-        for copy in self.book.copies(pool.id):
-            if not copy.certificate and copy.what not in ("datamart", "key", "site"):
-                self._copies.remove(pool.id, copy.place, why, copy.what)
-        for job in [*self._jobs(KIND, pool.id), *self._jobs(LIFE, pool.id)]:
-            if job.body.get("what") != "destroyed":  # told by a closing that was cut short
-                self._hub.give_up(job.id)
-        self._copies.remove(pool.id, "key", f"{why}; what is sealed to it, as in a backup, opens no more", "key")
-        shutil.rmtree(self.folder / pool.id, ignore_errors=True)
-        certificate = certificate_of(why, []) | {
-            "pool": pool.id, "project": pool.project, "name": pool.name, "network": self._hub.meta("network"), "by": self._actor.login,
-            "copies": [{"what": one.what, "place": one.place} | one.certificate for one in self.book.copies(pool.id)],
-        }  # fmt: skip
-        self._tell_end(pool, certificate)
-        kept = orjson.dumps(certificate).decode()
-        self.book.change(pool.id, state="closed", certificate=kept, differences="", datamart=None)
-        return certificate
-
-    def _tell_end(self, pool: Pool, certificate: dict[str, Any]) -> None:
-        """Sites hear of the end once, and again when they did not answer for the life of a job."""
-        jobs = [job for job in self._jobs(LIFE, pool.id) if job.body.get("what") == "destroyed"]
-        told = {job.member for job in jobs if job.state in (*UNANSWERED, "ok")}
-        active = self._active()
-        body = {"pool": pool.id, "what": "destroyed", "certificate": certificate}
-        for member in self.book.sites(pool.id):
-            copy = self.book.copy(pool.id, "site", member)
-            if member_of(member) not in active:
-                self.book.destroyed(copy, {"none": True, "destroyed": "", "method": _LEFT})
-            elif member not in told:
-                put(self._hub, member, LIFE, body, JOB_LIFE)
-
-    def _after_end(self, pool: Pool) -> None:
-        """The certificates of the sites, as they come; what comes late, or back from a backup, is destroyed again."""
-        for job in [*self._jobs(KIND, pool.id), *self._jobs(LIFE, pool.id)]:
-            if job.body.get("what") != "destroyed":
-                self._hub.give_up(job.id)  # sent too late: nobody can open it any more
-            elif job.state == "ok":
-                own = job.answer.get("certificate")
-                given = {name: one for name, one in own.items() if name != "none"} if isinstance(own, dict) else {}
-                nothing: dict[str, Any] = {"destroyed": "", "method": "nothing was sent from there"}
-                nothing = {"none": True, "destroyed": "", "method": _LEFT} if job.answer.get(LEFT) else nothing
-                self.book.destroyed(self.book.copy(pool.id, "site", job.member), given or nothing)
-        self._tell_end(pool, pool.certificate)
-        self._handing.only(pool, None, "back from a backup")
-        if (self.folder / pool.id).exists():
-            moment = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-            self._copies.remove(pool.id, "", "back from a backup", "backup", moment)
+            ended = found.state == "closed"
+            return found.certificate if ended else self._ending.close(found, why.strip() or "asked for")
