@@ -17,8 +17,8 @@ from estran.hub.pooling.book import Pool, PoolBook
 from estran.hub.pooling.copies import Copies, certificate_of
 from estran.hub.pooling.delivery import KIND, LIFE
 from estran.hub.pooling.handing import Handing
-from estran.hub.pooling.leaving import LEFT_NETWORK, UNANSWERED
-from estran.hub.pooling.routes import JOB_LIFE, LEFT, active, jobs_of, member_of, put
+from estran.hub.pooling.leaving import LEFT_NETWORK, UNANSWERED, no_certificate, own_certificate
+from estran.hub.pooling.routes import JOB_LIFE, active, jobs_of, member_of, put
 
 
 class Ending:
@@ -59,7 +59,7 @@ class Ending:
         for member in self._book.sites(pool.id):
             copy = self._book.copy(pool.id, "site", member)
             if member_of(member) not in here:
-                self._book.destroyed(copy, {"none": True, "destroyed": "", "method": LEFT_NETWORK})
+                self._book.destroyed(copy, no_certificate(LEFT_NETWORK))
             elif member not in told:
                 put(self._hub, member, LIFE, body, JOB_LIFE)
 
@@ -69,11 +69,7 @@ class Ending:
             if job.body.get("what") != "destroyed":
                 self._hub.give_up(job.id)  # sent too late: nobody can open it any more
             elif job.state == "ok":
-                own = job.answer.get("certificate")
-                given = {name: one for name, one in own.items() if name != "none"} if isinstance(own, dict) else {}
-                nothing: dict[str, Any] = {"destroyed": "", "method": "nothing was sent from there"}
-                nothing = {"none": True, "destroyed": "", "method": LEFT_NETWORK} if job.answer.get(LEFT) else nothing
-                self._book.destroyed(self._book.copy(pool.id, "site", job.member), given or nothing)
+                self._book.destroyed(self._book.copy(pool.id, "site", job.member), own_certificate(job.answer))
         self._tell(pool, pool.certificate)
         self._handing.only(pool, None, "back from a backup")
         if (self._folder / pool.id).exists():

@@ -29,6 +29,7 @@ from estran.hub.pooling.assembling import Manifest
 from estran.hub.pooling.book import Part, Pool, PoolBook, Withdrawal, new_id
 from estran.hub.pooling.copies import Copies, certificate_of
 from estran.hub.pooling.delivery import KIND, LIFE, MOST_LIST, most_of, read_ids, unpack
+from estran.hub.pooling.dropping import Dropping
 from estran.hub.pooling.ending import Ending
 from estran.hub.pooling.handing import LINKS, Handing
 from estran.hub.pooling.keys import PoolKeys
@@ -48,7 +49,7 @@ from estran.hub.pooling.routes import (
     sender,
 )
 from estran.hub.pooling.silence import warn
-from estran.hub.pooling.taking import PACKAGE, Delivered, as_package, check, columns, expect, made_at, partition
+from estran.hub.pooling.taking import JOB, PACKAGE, Delivered, as_package, check, columns, expect, made_at, partition
 from estran.model.errors import EstranError, InputRefused, UsageError
 from estran.projects.audit import permit
 from estran.projects.datamarts import holding
@@ -59,17 +60,20 @@ from estran.projects.policy import Action, Target
 
 FOLDER = "pools"
 _LOST = "The site does not know what it sent, and cannot tell who left since."
+_DROPPED = "The site holds the certificate that it was taken out of this pool."
 _DESTROYED = "The site holds the certificate that this pool was destroyed."
+_GONE = {"dropped": _DROPPED, "destroyed": _DESTROYED, LEFT: LEFT_NETWORK}  # in an answer without a list
 
 
 @dataclass(frozen=True)
 class Gathered:
-    """What one pass did: sites taken, sites set aside with the reason, patients that left, sites that have been silent for
-    too long, the datamart that it made."""
+    """What one pass did: sites taken, sites set aside with the reason, patients that left, sites of which the dropping was
+    cut short and is done now, sites that have been silent for too long, the datamart that it made."""
 
     taken: list[str] = field(default_factory=list)
     quarantined: dict[str, str] = field(default_factory=dict)
     withdrawn: dict[str, int] = field(default_factory=dict)
+    dropped: list[str] = field(default_factory=list)
     silent: list[str] = field(default_factory=list)
     datamart: int | None = None
     closed: bool = False
@@ -85,6 +89,7 @@ class PoolKeeper:
         self._copies = Copies(self.folder, self.book)
         self._handing = Handing(self.folder, shelf, self.book)
         self._outgoing = Outgoing(self.folder, hub, self.book, self._copies)
+        self._dropping = Dropping(self.folder, hub, self.book, self._copies, self._handing)
         self._ending = Ending(self.folder, hub, self.book, self._copies, self._handing, self._actor.login)
 
     def close_book(self) -> None:
@@ -124,14 +129,16 @@ class PoolKeeper:
         return pool
 
     def ask_again(self, pool: str, sites: tuple[str, ...] = ()) -> list[str]:
-        """Have sites send, or send anew; those that have not answered yet are not asked twice."""
+        """Have sites send, or send anew; those that have not answered yet are not asked twice, and those that were dropped
+        only when they are named."""
         found = self._open(pool)
         self._permit(f"ask for pool:{pool} {','.join(sites)}")
         here = active(self._hub)
         waiting = {job.member for job in self._jobs(KIND, found.id) if job.state in UNANSWERED}
+        out = set() if sites else self._dropping.out(found)
         asked = [
             one for one in self.book.sites(found.id).items()
-            if (not sites or one[0] in sites) and member_of(one[0]) in here and one[0] not in waiting
+            if (not sites or one[0] in sites) and one[0] not in out and member_of(one[0]) in here and one[0] not in waiting
         ]  # fmt: skip
         for member, project in asked:
             body = {"pool": found.id, "project": project, "key": found.key, "pieces": True}
@@ -154,7 +161,7 @@ class PoolKeeper:
         ours = keys.ids.ids("patient", (f"{one}/{old}" for one, old in zip(site, record, strict=True)))
         persons = keys.ids.ids("person", person)
         draft = self.folder / found.id / f".{LINKS}"
-        pq.write_table(pa.table({"record": ours, "person": persons}), draft)
+        pq.write_table(pa.table({"member": site, "record": ours, "person": persons}), draft)
         draft.chmod(0o600)
         self.book.copy(found.id, "linkage", LINKS)
         draft.replace(self.folder / found.id / LINKS)
@@ -162,7 +169,7 @@ class PoolKeeper:
 
     def _open(self, pool: str) -> Pool:
         found = self.find(pool)
-        if found.state != "open":
+        if found.state != "open" or not (self.folder / found.id / "key").is_file():  # or its closing was cut short
             raise UsageError("This pool is closed.")
         return found
 
@@ -185,8 +192,10 @@ class PoolKeeper:
             if holding.over(self._site.state, found.project) or found.expires < time.time():
                 self._ending.close(found, "the project is over" if found.expires > time.time() else "its time is over")
                 return Gathered(closed=True)
+            done, trouble = Gathered(), list[Exception]()
+            self._tried(lambda: self._dropping.resume(found, done.dropped), trouble)
             self._sweep(found)
-            return self._gather(found)
+            return self._gather(self.find(found.id), done, trouble)
 
     @contextmanager
     def _alone(self, pool: str) -> Iterator[None]:
@@ -210,11 +219,11 @@ class PoolKeeper:
             if copy.what == "partition" and not copy.certificate and copy.place not in kept:
                 self.book.destroyed(copy.id, certificate_of("a pass that was cut short", []))
 
-    def _gather(self, pool: Pool) -> Gathered:
-        keys, done = PoolKeys.open(self.folder / pool.id, self._secret), Gathered()
+    def _gather(self, pool: Pool, done: Gathered, trouble: list[Exception]) -> Gathered:
+        """`trouble`: what cannot be taken from one site keeps no patient of another in the pool."""
+        keys = PoolKeys.open(self.folder / pool.id, self._secret)
         judged = self.book.judged(pool.id)
         self._finish(pool, judged)
-        trouble = list[Exception]()  # what cannot be taken from one site keeps no patient of another in the pool
         for job in self._jobs(LIFE, pool.id):
             if job.state == "ok" and job.id not in judged and job.body.get("what") == "withdrawals":
                 self._tried(lambda each=job: self._withdraw(pool, keys, each, done), trouble)  # type: ignore[misc]
@@ -228,7 +237,7 @@ class PoolKeeper:
             silent = warn(self._site.state, self._site.settings, self._hub, self.book, pool)
         if trouble:
             raise trouble[0]
-        return Gathered(sorted(done.taken), done.quarantined, done.withdrawn, silent, made)
+        return Gathered(sorted(done.taken), done.quarantined, done.withdrawn, done.dropped, silent, made)
 
     def _made_anew(self, pool: Pool, done: Gathered) -> int | None:
         """The datamart without who left, when anything changed; sites are told."""
@@ -341,7 +350,10 @@ class PoolKeeper:
             raise InputRefused("The package is signed with another key than the one that this site sent before.")
 
     def _expect_newer(self, pool: Pool, job: JobRecord, manifest: Manifest, heard: str) -> None:
-        last = max((one.made for one in self.book.parts(pool.id) if one.member == job.member), default="")
+        if (JOB in manifest or self.book.drops(pool.id, job.member)) and manifest.get(JOB) != job.id:
+            raise InputRefused("The package answers another asking.")  # as one made before the site was dropped does
+        sent = [one for one in self.book.parts(pool.id) if one.member == job.member]
+        last = max((one.made for one in sent if one.state != "dropped"), default="")
         if made_at(manifest) <= last:
             raise InputRefused("The site sent something newer before.")
         if heard <= made_at(manifest):
@@ -363,7 +375,7 @@ class PoolKeeper:
 
     def _withdraw(self, pool: Pool, keys: PoolKeys, job: JobRecord, done: Gathered) -> None:
         if not self._hub.files(job.id, "answer"):  # nothing was ever sent from there, or all of it is destroyed
-            why = _DESTROYED if job.answer.get("destroyed") else LEFT_NETWORK if job.answer.get(LEFT) else ""
+            why = next((said for name, said in _GONE.items() if job.answer.get(name)), "")
             held = [part for part in self.book.parts(pool.id, "accepted") if part.member == job.member]
             for part in held if why else ():
                 self._outgoing.drop(pool, part, why)
@@ -373,7 +385,7 @@ class PoolKeeper:
         try:
             with self._unpacked(pool, keys, job) as given, as_package():
                 self._expect(pool, job, given.manifest, "withdrawn")
-                if TO in job.body and given.manifest.get("job") != job.id:  # an older list, given by a hub between
+                if TO in job.body and given.manifest.get(JOB) != job.id:  # an older list, given by a hub between
                     raise InputRefused("The list answers another asking.")
                 ids = tuple(keys.of_site(job.member, "patient", read_ids(given.folder)))
                 made = made_at(given.manifest)
@@ -404,7 +416,20 @@ class PoolKeeper:
         """Have a site tell whom it takes back."""
         self._leaving(self.find(pool)).ask(member)
 
-    # The end
+    # A site, or all of them, taken out by a person
+
+    def drop(self, pool: str, site: str, why: str) -> dict[str, Any]:
+        """Take all that one site sent out of a pool, for good; the certificate. Again finishes what was cut short, and gives the
+        same certificate as long as the site was not asked anew."""
+        found = self._open(pool)
+        self._permit(f"drop {site[:60]} from pool:{found.id} {why.strip()[:200]}")
+        sites = self.book.sites(found.id)
+        if site not in sites:
+            raise UsageError("This site is not in this pool.", where=site, hint=f"one of {', '.join(sites)}")
+        if not why.strip():
+            raise UsageError("Say why this site is taken out.", hint="--reason 'its project ended there'")
+        with self._alone(found.id):
+            return self._dropping.drop(self._open(found.id), site, why.strip(), self._actor.login)
 
     def close(self, pool: str, why: str) -> dict[str, Any]:
         """Destroy every copy of a pool at the hub, and tell the sites; the certificate. Again gives the same one."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -20,12 +21,25 @@ from estran.hub.pooling.book import Part, Pool, PoolBook, Withdrawal, new_id
 from estran.hub.pooling.copies import Copies
 from estran.hub.pooling.delivery import LIFE
 from estran.hub.pooling.rekeying import write_sorted
-from estran.hub.pooling.routes import JOB_LIFE, active, member_of, put
+from estran.hub.pooling.routes import JOB_LIFE, LEFT, active, member_of, put
 from estran.model.errors import InputRefused
 
 AGAIN = 3_600.0  # seconds after which sites are asked again who left
 LEFT_NETWORK = "This site left the network."
+NOTHING_SENT = "nothing was sent from there"
 UNANSWERED = ("queued", "taken", "approval")
+
+
+def own_certificate(answer: dict[str, Any]) -> dict[str, Any]:
+    """What a site that heard that its part of a pool is destroyed says of its own: a site that left has no certificate."""
+    own = answer.get("certificate")
+    given = {name: one for name, one in own.items() if name != "none"} if isinstance(own, dict) else {}
+    return given or (no_certificate(LEFT_NETWORK) if answer.get(LEFT) else {"destroyed": "", "method": NOTHING_SENT})
+
+
+def no_certificate(why: str) -> dict[str, Any]:
+    """That none will come."""
+    return {"none": True, "destroyed": "", "method": why}
 
 
 class Leaving:
