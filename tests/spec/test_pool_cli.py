@@ -75,6 +75,16 @@ def test_the_life_of_a_pool(tmp_path: Path, estran: Command) -> None:
     assert [one["variable"] for one in found] == ["sex", "age", "creatinine"] and len(found[0]["sites"]) == 2
     assert "creatinine" in estran("hub", "pool", "differences", hub, pool).out
     assert estran("hub", "pool", "ask", hub, pool, "--site", "brest", "--json").json["asked"] == ["brest"]
+    out = ("hub", "pool", "drop", hub, pool[:6], "--site", "brest")
+    assert estran(*out).code == 2, "with a reason"
+    dropped = estran(*out, "--reason", "a test", "--certificate", tmp_path / "drop.json", "--json").json["certificate"]
+    assert dropped["site"] == "brest" and json.loads((tmp_path / "drop.json").read_text()) == dropped
+    assert "brest is out of pool" in estran(*out, "--reason", "once more").out
+    told = {one["site"]: one for one in estran("hub", "pool", "status", hub, pool, "--json").json["sites"]}
+    assert told["brest"]["state"] == "dropped" and told["brest"]["dropped"]["reason"] == "a test"
+    assert told["angers"]["state"] == "accepted" and told["angers"]["dropped"] is None
+    assert told["brest"]["dropped"]["at"][:10] in estran("hub", "pool", "status", hub, pool).out
+    assert "dropped" in estran("hub", "pool", "status", hub, pool).out
     assert (
         estran("hub", "pool", "close", hub, pool, "--reason", "a test", "--certificate", tmp_path / "end.json").code
         == 0

@@ -1,4 +1,4 @@
-"""Pools of a network: `estran hub pool ask|gather|status|differences|link|close`."""
+"""Pools of a network: `estran hub pool ask|gather|status|differences|link|drop|close`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 from estran import app as house
 from estran.cli.show import JsonOpt, KeyOpt, console, emit, errors, number, table
 from estran.hub import house as hubs
-from estran.hub.pooling.book import PoolBook
+from estran.hub.pooling.book import Drop, PoolBook
 from estran.hub.pooling.desk import PoolDesk, PoolSheet
 from estran.hub.pooling.differences import Cell
 from estran.hub.pooling.keeper import Gathered, PoolKeeper
@@ -23,6 +23,7 @@ from estran.projects.datamarts.reading import read_file
 
 pools = typer.Typer(help="Pools: the datamarts of several sites put together for one project.", no_args_is_help=True)
 HubArg = Annotated[Path, typer.Argument(metavar="HUB", help="Directory of the hub.", show_default=False)]
+CertificateOpt = Annotated[Path | None, typer.Option(help="File to write the certificate into.")]
 PoolArg = Annotated[str, typer.Argument(metavar="POOL", help="Id of the pool, or its beginning.")]
 
 
@@ -34,6 +35,9 @@ def register(group: typer.Typer) -> None:
     pools.command(epilog="Example: estran hub pool status ouest 3f0c --json")(status)
     pools.command(epilog="Example: estran hub pool differences ouest 3f0c")(differences)
     pools.command(epilog="Example: estran hub pool link ouest 3f0c links.parquet")(link)
+    pools.command(
+        epilog="Example: estran hub pool drop ouest 3f0c --site west.angers --reason 'it joined west anew, with new keys'"
+    )(drop)
     pools.command(
         epilog="Example: estran hub pool close ouest 3f0c --reason 'end of the project' --certificate end.json"
     )(close)
@@ -56,7 +60,7 @@ def ask(
     key: KeyOpt = None,
     json: JsonOpt = False,
 ) -> None:
-    """Ask sites for the datamart of their project; with the id of a pool, ask them again."""
+    """Ask sites for the datamart of their project; with the id of a pool, ask them again (one that was dropped: by name)."""
     keeper = _keeper(hub, key)
     if agreed.is_file():
         pool = keeper.ask(read_file(agreed), recipient, dict(_pair(one) for one in site or ()), reason)
@@ -113,7 +117,7 @@ def gather(
 def _gathered(pool: str, done: Gathered) -> dict[str, Any]:
     return {
         "pool": pool, "taken": done.taken, "quarantined": done.quarantined, "withdrawn": done.withdrawn,
-        "silent": done.silent, "datamart": done.datamart, "closed": done.closed,
+        "dropped": done.dropped, "silent": done.silent, "datamart": done.datamart, "closed": done.closed,
     }  # fmt: skip
 
 
@@ -122,6 +126,7 @@ def _tell(pool: str, done: Gathered) -> None:
         f"{site} set aside: {why}" for site, why in done.quarantined.items()
     ]
     said += [f"{number(count)} patients of {site} taken out" for site, count in done.withdrawn.items()]
+    said += [f"{site} dropped" for site in done.dropped]
     said += [f"{site} is SILENT" for site in done.silent]
     said += [f"datamart {done.datamart}"] if done.datamart else []
     said = ["closed"] if done.closed else said or ["nothing new"]
@@ -165,12 +170,24 @@ def _one(sheet: PoolSheet, *, json: bool) -> bool:
         return quiet
     sent = [
         (one.name, one.project, one.state, one.part.made[:10] if one.part else "–",
-         f"SILENT since {one.silent:%Y-%m-%d %H:%M}" if one.silent else one.said) for one in sheet.sites
+         f"SILENT since {one.silent:%Y-%m-%d %H:%M}" if one.silent else one.said, _out(one.dropped)) for one in sheet.sites
     ]  # fmt: skip
-    table(f"Pool {sheet.pool.id}: {sheet.pool.state}", ("site", "project", "state", "sent", ""), sent)
+    table(f"Pool {sheet.pool.id}: {sheet.pool.state}", ("site", "project", "state", "sent", "", "last dropped"), sent)
     copies = [(one.what, one.place, str(one.certificate.get("destroyed", "there"))) for one in sheet.copies]
     table("Copies", ("copy", "where", "destroyed"), copies)
     return quiet
+
+
+def _out(drop: Drop | None) -> str:
+    if drop is None:
+        return "–"
+    return f"{drop.moment:%Y-%m-%d %H:%M}" + ("" if drop.certificate else " (cut short: estran hub pool gather HUB)")
+
+
+def _dropped(drop: Drop | None) -> dict[str, Any] | None:
+    if drop is None:
+        return None
+    return {"at": drop.moment, "reason": drop.why, "by": drop.login, "certificate": drop.certificate or None, "own": drop.own or None}
 
 
 def _whole(sheet: PoolSheet) -> dict[str, Any]:
@@ -178,7 +195,7 @@ def _whole(sheet: PoolSheet) -> dict[str, Any]:
         "pool": sheet.pool.id, "project": sheet.pool.project, "name": sheet.pool.name, "state": sheet.pool.state,
         "datamart": sheet.pool.datamart, "complete": sheet.complete,
         "sites": [
-            {"site": one.member, "project": one.project, "state": one.state, "said": one.said, "withdrawn_lists": one.withdrawn, "silent_since": one.silent,
+            {"site": one.member, "project": one.project, "state": one.state, "said": one.said, "withdrawn_lists": one.withdrawn, "silent_since": one.silent, "dropped": _dropped(one.dropped),
              "sent": one.part.made if one.part else None, "snapshot": one.part.manifest["snapshot"] if one.part else None}
             for one in sheet.sites
         ],
@@ -246,18 +263,42 @@ def link(
     console.print(f"{number(linked)} records are linked from the next pass on.")
 
 
+def drop(
+    hub: HubArg,
+    pool: PoolArg,
+    site: Annotated[str, typer.Option("--site", help="The site, as it was asked: MEMBER, or HUB.SITE through a hub.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why, kept in the certificate and shown with the pool.")],
+    certificate: CertificateOpt = None,
+    key: KeyOpt = None,
+    json: JsonOpt = False,
+) -> None:
+    """Take one site out of a pool for good: all that it sent is destroyed, the datamart is made anew, the site is told. Run it
+    again if it was cut short. What the site sends when it is asked anew, by name, is taken."""
+    found = _keeper(hub, key).drop(pool, site, reason)
+    _write(certificate, found)
+    if json:
+        emit({"certificate": found})
+        return
+    said = f"{site} is out of pool {found['pool']}: {number(len(found['copies']))} copies are destroyed."
+    console.print(said, highlight=False, markup=False)
+
+
+def _write(path: Path | None, certificate: dict[str, Any]) -> None:
+    if path is not None:
+        path.write_bytes(orjson.dumps(certificate, option=orjson.OPT_INDENT_2) + b"\n")
+
+
 def close(
     hub: HubArg,
     pool: PoolArg,
     reason: Annotated[str, typer.Option("--reason", help="Why, kept in the certificate.")] = "",
-    certificate: Annotated[Path | None, typer.Option(help="File to write the certificate into.")] = None,
+    certificate: CertificateOpt = None,
     key: KeyOpt = None,
     json: JsonOpt = False,
 ) -> None:
     """Destroy a pool and every copy of it at the hub; its sites are told, and answer with certificates of their own."""
     found = _keeper(hub, key).close(pool, reason)
-    if certificate is not None:
-        certificate.write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2) + b"\n")
+    _write(certificate, found)
     if json:
         emit({"certificate": found})
         return

@@ -16,14 +16,14 @@ POOL: dict[str, dict[str, str]] = {
     "pool_site": {
         "waiting": _("asked"), "approval": _("needs a yes at the site"), "answered": _("sent, not looked at yet"),
         "accepted": _("in the pool"), "superseded": _("replaced"), "quarantined": _("set aside"), "refused": _("refused"),
-        "unsupported": _("cannot read the question"), "failed": _("failed"), "expired": _("too late"), "left": _("out of the pool"), "destroyed": _("destroyed"),
+        "unsupported": _("cannot read the question"), "failed": _("failed"), "expired": _("too late"), "left": _("out of the pool"), "dropped": _("taken out"), "destroyed": _("destroyed"),
     },
     "pool_flag": {
         "missing": _("more missing than elsewhere"), "unit": _("unit to be checked"), "middle": _("other values than elsewhere"),
         "share": _("other share than elsewhere"),
     },
     "pool_copy": {
-        "key": _("keys of the pool"), "partition": _("tables of one site"), "quarantine": _("package set aside"),
+        "key": _("keys of the pool"), "partition": _("tables of one site"), "quarantine": _("package set aside"), "sealed": _("sealed package that waited"),
         "datamart": _("datamart of the project"), "linkage": _("linkage of records"), "site": _("what the site kept"), "backup": _("files back from a backup"),
     },
     "pool_column": {
@@ -47,4 +47,5 @@ SAID = (
     _("deleted when the hub had taken them, and now"), _("what it was to be replaced by cannot be handed over"),
     _("patients left, and it could not be made anew without them"),
     _("The site holds the certificate that this pool was destroyed."),
+    _("The site holds the certificate that it was taken out of this pool."),
 )

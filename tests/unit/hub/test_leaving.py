@@ -32,17 +32,17 @@ def sent(made: Pooling) -> Iterator[str]:
     made.keeper.close(pool, "end")
 
 
-def refuse(made: Pooling, pool: str, place: int) -> str:
+def refuse(made: Pooling, pool: str, place: int, name: str = "angers") -> str:
     """One of the patients who were sent has refused since yesterday; their id in the pool."""
-    site = made.sites["angers"]
-    patient = int(BitMap.deserialize(made.built["angers"].row.members)[place])
+    site = made.sites[name]
+    patient = int(BitMap.deserialize(made.built[name].row.members)[place])
     oppose(site.warehouse, patient, "hub", dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1))
     rights.catch_up(site.state, site.snapshot())
-    own = ProjectKey(made.projects["angers"], site.secret(f"project:{made.projects['angers']}")).pseudonyms(
+    own = ProjectKey(made.projects[name], site.secret(f"project:{made.projects[name]}")).pseudonyms(
         BitMap([patient])
     )
-    theirs = agent.pool_key(made.net.places["angers"], site, pool).ids("patient", own)
-    return PoolKeys.open(made.folder(pool), b"s" * 32).of_site("angers", "patient", theirs)[0]
+    theirs = agent.pool_key(made.net.places[name], site, pool).ids("patient", own)
+    return PoolKeys.open(made.folder(pool), b"s" * 32).of_site(name, "patient", theirs)[0]
 
 
 def asked_for_lists(made: Pooling, pool: str) -> list[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,8 @@ from estran.hub.pooling.agreement import Schema, agreement_refusal, schema_of, u
 from estran.hub.pooling.delivery import KIND, MOST, PARCEL, PIECE, WHOLE, Asked, Manifest, pack, pack_ids, size_of
 from estran.hub.pooling.pieces import ASKED, PIECES, digests, piece
 from estran.hub.pooling.rekeying import note_ids, rekeyed_sql, write_sorted
-from estran.hub.pooling.routes import FIRST
-from estran.hub.pooling.taking import PACKAGE
+from estran.hub.pooling.routes import FIRST, FOR
+from estran.hub.pooling.taking import JOB, PACKAGE
 from estran.hub.wire import File
 from estran.model.errors import NotAllowed, UsageError
 from estran.projects import rights
@@ -50,7 +50,8 @@ _HUB = frozenset({"hub"})  # whoever is opposed to sharing with other hospitals 
 @dataclass(frozen=True)
 class Sent:
     """What a site keeps of a pool that it sends to. `members` are all that were ever sent (base 64 of a bitmap), `owed`
-    the tombstones of each withdrawal that the hub has not carried out yet, `certificate` the hub's, at the end."""
+    the tombstones of each withdrawal that the hub has not carried out yet, `certificate` the hub's, at the end, `dropped`
+    that of the hub that took this site out of the pool, until it sends anew; `refused` are the jobs that came before."""
 
     pool: str
     project: str
@@ -62,6 +63,9 @@ class Sent:
     made: str = ""  # when it last sent, never earlier than before: a clock that was put back withdraws nobody's wish
     via: str = ""  # the name of the hub that it went on to, when it was not the network's own
     package: str = ""  # when the last package was made
+    job: str = ""  # which asking that package answered, as the hub that asks calls it
+    dropped: dict[str, Any] | None = None
+    refused: list[str] = field(default_factory=list)
 
     @property
     def people(self) -> BitMap:
@@ -80,14 +84,14 @@ class _Chosen:
 def pool(place: Place, job: Job) -> Answer:
     """Send the datamart of a project; NotAllowed with the reason when this site does not."""
     asked, (site, actor) = Asked.read(job.body), _here(place)
-    decided, chosen = _decided(place, site, actor, asked)
+    decided, chosen = _decided(place, site, actor, asked, _first_id(job))
     what = f"pool:{asked.pool} project:{asked.project[:40]} network:{place.membership.network}"
     what += f" for:{asked.via}" if asked.via else ""
     record(site.state, actor, Action.HUB_POOL, decided, target=what, snapshot=site.snapshot().version)
     if chosen is None:
         raise NotAllowed(decided.reason)
     try:
-        return _sent(place, site, asked, chosen)
+        return _sent(place, site, asked, chosen, _first_id(job))
     except UsageError as error:
         raise NotAllowed(error.what) from None  # too large: said as a refusal of the site
 
@@ -98,7 +102,12 @@ def _here(place: Place) -> tuple[AgentSite, Actor]:
     return place.site, place.actor
 
 
-def _decided(place: Place, site: AgentSite, actor: Actor, asked: Asked) -> tuple[Decision, _Chosen | None]:
+def _first_id(job: Job) -> str:
+    """What the hub that asks calls a job that may have been carried."""
+    return str(job.body.get(FIRST, job.id))
+
+
+def _decided(place: Place, site: AgentSite, actor: Actor, asked: Asked, job: str) -> tuple[Decision, _Chosen | None]:
     decision = decide(actor, Action.HUB_POOL, Target(f"pool:{asked.pool}"))
     if not decision.allowed:
         return decision, None
@@ -107,6 +116,8 @@ def _decided(place: Place, site: AgentSite, actor: Actor, asked: Asked) -> tuple
     before = _kept(place, asked.pool)
     if before.certificate is not None:
         return Decision(False, "This pool is destroyed."), None
+    if job in before.refused:
+        return Decision(False, "The hub took this site out of the pool after it had asked for this."), None
     if before.key not in ("", asked.key.public_bytes_raw().hex()):  # one key, one pool: no two hubs get the same ids
         return Decision(False, "This pool was asked for with another key before."), None
     return _found(site, asked)
@@ -131,20 +142,20 @@ def _found(site: AgentSite, asked: Asked) -> tuple[Decision, _Chosen | None]:
     return Decision(False, said), None
 
 
-def _sent(place: Place, site: AgentSite, asked: Asked, chosen: _Chosen) -> Answer:
+def _sent(place: Place, site: AgentSite, asked: Asked, chosen: _Chosen, job: str) -> Answer:
     row, version = chosen.row, site.snapshot().version
     with passing_folder(place.folder / _FOLDER / asked.pool) as scratch:
         content = scratch / "content"
         content.mkdir()
         counts = _write(place, site, chosen, asked, content, scratch)
-        manifest = _manifest(place, site, asked, chosen, counts)
+        manifest = _manifest(place, site, asked, chosen, counts) | {JOB: job}
         sealed, signature = pack(content, manifest, place.identity.key, asked.key)
         data, listed = _first(place, asked, sealed)
     members = (BitMap.deserialize(row.members) - chosen.gone) | _kept(place, asked.pool).people
     _keep(place, replace(
         _kept(place, asked.pool), project=row.project, recipient=row.recipient, key=asked.key.public_bytes_raw().hex(),
         members=base64.b64encode(members.serialize()).decode(), certificate=None, via=asked.via, made=manifest["made"],
-        package=manifest["made"],
+        package=manifest["made"], job=job, dropped=None,
     ))  # fmt: skip
     texts = frozenset({"texts"} if chosen.held.texts else set())
     uses = holding.uses(site.state, row.project, row.recipient) | _HUB | {"genetic"} | texts
@@ -233,7 +244,7 @@ def life(place: Place, job: Job) -> Answer:
     if not decision.allowed:
         raise NotAllowed(decision.reason)
     kept = _kept(place, pool_id)
-    if not kept.key and what != "destroyed":
+    if not kept.key and what not in ("destroyed", "dropped"):
         return Answer("ok", "Nothing was sent to this pool from here.", {"pool": pool_id})
     return _DUTIES[what](place, site, kept, job)
 
@@ -242,6 +253,8 @@ def _withdrawals(place: Place, site: AgentSite, kept: Sent, job: Job) -> Answer:
     """The ids of all who were sent and may not be in the pool any more; all of them once the project is over here."""
     if kept.certificate is not None:  # a hub that was restored from a backup asks of what it destroyed
         return Answer("ok", "", {"pool": kept.pool, "destroyed": True})
+    if kept.dropped is not None:
+        return Answer("ok", "", {"pool": kept.pool, "dropped": True})
     name = recipient_of(place, kept.pool, kept.via)
     owed = [one.id for one in holding.owed(site.state).get(name, [])]  # before the snapshot: a later wish waits
     gone = kept.people
@@ -252,11 +265,11 @@ def _withdrawals(place: Place, site: AgentSite, kept: Sent, job: Job) -> Answer:
     ids = pool_key(place, site, kept.pool).ids("patient", old)
     manifest: Manifest = {
         "pool": kept.pool, "network": place.membership.network, "member": place.membership.member, "what": "withdrawn",
-        "made": later(kept), "snapshot": {"version": site.snapshot().version}, "job": str(job.body.get(FIRST, job.id)),
+        "made": later(kept), "snapshot": {"version": site.snapshot().version}, JOB: _first_id(job),
     } | ({PACKAGE: kept.package} if kept.package else {})  # fmt: skip
     to = X25519PublicKey.from_public_bytes(bytes.fromhex(kept.key))
     data, signature = pack_ids(place.folder / _FOLDER / kept.pool, ids, manifest, place.identity.key, to)
-    _keep(place, replace(kept, made=manifest["made"], owed=kept.owed | ({manifest["job"]: owed} if ids else {})))
+    _keep(place, replace(kept, made=manifest["made"], owed=kept.owed | ({manifest[JOB]: owed} if ids else {})))
     if owed and not ids:
         rights.acknowledge(site.state, name, owed, "nobody in it")
     return Answer("ok", "", _body(kept.pool, manifest, signature), (File(PARCEL, data),))
@@ -289,12 +302,33 @@ def _carried_out(place: Place, site: AgentSite, kept: Sent, job: Job) -> Answer:
     return Answer("ok", "", {"pool": kept.pool})
 
 
+def _dropped(place: Place, site: AgentSite, kept: Sent, job: Job) -> Answer:
+    """The hub took out all that this site sent: what it was asked before is refused, and who was sent is forgotten, unless it
+    has sent anew since. The hub may ask again."""
+    name = recipient_of(place, kept.pool, kept.via or str(job.body.get(FOR, ""))[:60])
+    certificate, jobs = job.body.get("certificate"), [str(one) for one in job.body.get("jobs", ())]
+    if not isinstance(certificate, dict):
+        raise UsageError("The end of a pool comes with a certificate.")
+    kept = replace(kept, refused=sorted({*kept.refused, *jobs}))
+    if kept.certificate is not None or (kept.job and kept.job not in jobs):
+        _keep(place, kept)
+        return Answer("ok", "", {"pool": kept.pool})
+    _keep(place, replace(kept, members="", owed={}, dropped=certificate))
+    told = _forgotten(place, site, kept, name)
+    return told if kept.key else Answer("ok", "", {"pool": kept.pool})  # it does not know what it sent
+
+
 def _destroyed(place: Place, site: AgentSite, kept: Sent, job: Job) -> Answer:
     """The hub destroyed the pool: its certificate is kept, and who was in the pool is forgotten here."""
     name, certificate = recipient_of(place, kept.pool, kept.via), job.body.get("certificate")
     if not isinstance(certificate, dict):
         raise UsageError("The end of a pool comes with a certificate.")
     _keep(place, replace(kept, members="", owed={}, certificate=certificate))
+    return _forgotten(place, site, kept, name)
+
+
+def _forgotten(place: Place, site: AgentSite, kept: Sent, name: str) -> Answer:
+    """Nothing is in the pool any more: no refusal has to reach it."""
     _parcel(place, kept.pool).unlink(missing_ok=True)
     if any(one.name == name for one in site.state.rights.recipients()):
         rights.end(site.state, name)
@@ -306,7 +340,7 @@ def _destroyed(place: Place, site: AgentSite, kept: Sent, job: Job) -> Answer:
 
 
 _DUTIES = {
-    "withdrawals": _withdrawals, "withdrawn": _carried_out, "destroyed": _destroyed, ASKED: _piece, "taken": _taken,
+    "withdrawals": _withdrawals, "withdrawn": _carried_out, "destroyed": _destroyed, "dropped": _dropped, ASKED: _piece, "taken": _taken,
 }  # fmt: skip
 
 

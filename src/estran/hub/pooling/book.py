@@ -5,9 +5,10 @@ The jobs themselves are in the hub's own file; what is kept here can be made aga
 
 from __future__ import annotations
 
+import datetime as dt
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from sqlite3 import Row
@@ -19,8 +20,12 @@ from estran.hub.database import Database
 from estran.projects.datamarts.reading import SpecFile, read_spec
 
 FILE_NAME = "pooling.sqlite"
-_VERSION = 1
-_SCHEMA = """
+_VERSION = 2
+_DROPPED = """
+CREATE TABLE dropped (
+  id INTEGER PRIMARY KEY, pool TEXT NOT NULL REFERENCES pool (id), member TEXT NOT NULL, at REAL NOT NULL, why TEXT NOT NULL,
+  login TEXT NOT NULL, jobs TEXT NOT NULL, certificate TEXT NOT NULL DEFAULT '', own TEXT NOT NULL DEFAULT '')"""
+_SCHEMA = f"""
 CREATE TABLE pool (
   id TEXT PRIMARY KEY, project TEXT NOT NULL, name TEXT NOT NULL, recipient TEXT NOT NULL, spec TEXT NOT NULL, key TEXT NOT NULL,
   login TEXT NOT NULL, reason TEXT NOT NULL, made REAL NOT NULL, expires REAL NOT NULL, state TEXT NOT NULL DEFAULT 'open',
@@ -29,14 +34,15 @@ CREATE TABLE site (
   pool TEXT REFERENCES pool (id), member TEXT, project TEXT NOT NULL, PRIMARY KEY (pool, member)) WITHOUT ROWID;
 CREATE TABLE part (
   job TEXT PRIMARY KEY, pool TEXT NOT NULL REFERENCES pool (id), member TEXT NOT NULL, at REAL NOT NULL, made TEXT NOT NULL,
-  state TEXT NOT NULL, said TEXT NOT NULL DEFAULT '', folder TEXT NOT NULL DEFAULT '', manifest TEXT NOT NULL DEFAULT '{}') WITHOUT ROWID;
+  state TEXT NOT NULL, said TEXT NOT NULL DEFAULT '', folder TEXT NOT NULL DEFAULT '', manifest TEXT NOT NULL DEFAULT '{{}}') WITHOUT ROWID;
 CREATE TABLE withdrawal (
   job TEXT PRIMARY KEY, pool TEXT NOT NULL REFERENCES pool (id), member TEXT NOT NULL, made TEXT NOT NULL, ids TEXT NOT NULL,
   state TEXT NOT NULL, said TEXT NOT NULL DEFAULT '') WITHOUT ROWID;
 CREATE TABLE copy (
   id INTEGER PRIMARY KEY, pool TEXT NOT NULL REFERENCES pool (id), what TEXT NOT NULL, place TEXT NOT NULL, at REAL NOT NULL,
-  certificate TEXT NOT NULL DEFAULT '')
+  certificate TEXT NOT NULL DEFAULT '');{_DROPPED}
 """
+_STEPS = {1: _DROPPED}
 
 
 @dataclass(frozen=True)
@@ -62,8 +68,8 @@ class Pool:
 
 @dataclass(frozen=True)
 class Part:
-    """What one site sent once. `state`: accepted, superseded, quarantined, left (taken out whole); `said` why; `made` by the
-    site's clock."""
+    """What one site sent once. `state`: accepted, superseded, quarantined, left (taken out whole), dropped (taken out by a
+    person, with all that was sent before); `said` why; `made` by the site's clock."""
 
     job: str
     pool: str
@@ -102,11 +108,32 @@ class Copy:
     certificate: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Drop:
+    """A site that a person (`login`) took out of a pool. `jobs` had been given to it by then: nothing that answers them is
+    taken any more. `certificate` is {} while it is under way, `own`, the site's, until it came."""
+
+    id: int
+    pool: str
+    member: str
+    at: float
+    why: str
+    login: str
+    jobs: tuple[str, ...]
+    certificate: dict[str, Any]
+    own: dict[str, Any]
+
+    @property
+    def moment(self) -> dt.datetime:
+        """When the person said so."""
+        return dt.datetime.fromtimestamp(self.at, dt.UTC)
+
+
 class PoolBook:
     """The file of the pools."""
 
     def __init__(self, folder: Path) -> None:
-        self.db = Database(folder / FILE_NAME, _SCHEMA, _VERSION)
+        self.db = Database(folder / FILE_NAME, _SCHEMA, _VERSION, _STEPS)
 
     def close(self) -> None:
         """Give the file back."""
@@ -152,10 +179,11 @@ class PoolBook:
         return [_part(row) for row in rows]
 
     def judged(self, pool: str) -> set[str]:
-        """Jobs of which it is known already what came."""
+        """Jobs of which it is known already what came, or of which nothing is taken any more."""
         rows = self.db.rows(
-            "SELECT job FROM part WHERE pool = ? UNION SELECT job FROM withdrawal WHERE pool = ?", (pool, pool)
-        )
+            "SELECT job FROM part WHERE pool = ? UNION SELECT job FROM withdrawal WHERE pool = ? "
+            "UNION SELECT value FROM dropped, json_each(jobs) WHERE pool = ?", (pool, pool, pool)
+        )  # fmt: skip
         return {str(row[0]) for row in rows}
 
     def accept(self, part: Part) -> list[Part]:
@@ -211,6 +239,42 @@ class PoolBook:
             for job in jobs:
                 self.db.write("UPDATE withdrawal SET state = 'told' WHERE job = ?", (job,))
 
+    # Sites taken out
+
+    def drops(self, pool: str, member: str = "") -> list[Drop]:
+        """The sites that were taken out, or one of them each time that it was, the oldest first."""
+        rows = self.db.rows(
+            "SELECT * FROM dropped WHERE pool = ? AND ? IN ('', member) ORDER BY id", (pool, member)
+        )
+        return [_drop(row) for row in rows]
+
+    def begin_drop(self, pool: str, member: str, why: str, login: str, jobs: Iterable[str]) -> None:
+        """A site is to be taken out: from now on nothing is taken of the jobs that it has."""
+        given = orjson.dumps(list(jobs)).decode()
+        self.db.write(
+            "INSERT INTO dropped (pool, member, at, why, login, jobs) VALUES (?, ?, ?, ?, ?, ?)",
+            (pool, member, time.time(), why, login, given),
+        )
+
+    def take_out(self, one: Drop) -> None:
+        """Nothing that the site sent is in the pool, and who left there is forgotten."""
+        of = "WHERE pool = ? AND member = ?"
+        with self.db.writing():
+            self.db.write(
+                f"UPDATE part SET state = 'dropped', folder = '', said = ? {of} AND state <> 'quarantined'",
+                (one.why, one.pool, one.member),
+            )
+            told = "state = CASE state WHEN 'applied' THEN 'told' ELSE state END"
+            self.db.write(f"UPDATE withdrawal SET ids = '[]', {told} {of}", (one.pool, one.member))
+
+    def end_drop(self, number: int, certificate: Mapping[str, Any]) -> None:
+        """Everything of the site is destroyed."""
+        self.db.write("UPDATE dropped SET certificate = ? WHERE id = ?", (orjson.dumps(certificate).decode(), number))
+
+    def own_certificate(self, number: int, certificate: Mapping[str, Any]) -> None:
+        """What the site said when it heard so."""
+        self.db.write("UPDATE dropped SET own = ? WHERE id = ?", (orjson.dumps(certificate).decode(), number))
+
     # Copies
 
     def copy(self, pool: str, what: str, place: str) -> int:
@@ -247,6 +311,13 @@ def _pool(row: Row) -> Pool:
     for name in ("differences", "certificate"):
         values[name] = orjson.loads(values[name] or "{}")
     return Pool(agreed=read_spec(orjson.loads(values.pop("spec"))), **values)
+
+
+def _drop(row: Row) -> Drop:
+    values = dict(row)
+    for name in ("certificate", "own"):
+        values[name] = orjson.loads(values[name] or "{}")
+    return Drop(**values | {"jobs": tuple(orjson.loads(row["jobs"]))})
 
 
 def _part(row: Row) -> Part:

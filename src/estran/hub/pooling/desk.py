@@ -10,7 +10,7 @@ from typing import Any
 
 from estran.hub.book import HubBook, JobRecord
 from estran.hub.governance import Sight, beside, silence_of
-from estran.hub.pooling.book import Copy, Part, Pool, PoolBook
+from estran.hub.pooling.book import Copy, Drop, Part, Pool, PoolBook
 from estran.hub.pooling.delivery import KIND
 from estran.hub.pooling.differences import Cell, from_object
 from estran.hub.pooling.routes import jobs_of, name_of
@@ -25,8 +25,9 @@ from estran.state import StateDatabase
 @dataclass(frozen=True)
 class SiteState:
     """One site of a pool. `state`: waiting, approval, refused, unsupported, failed, expired, answered (not looked at yet),
-    accepted, quarantined, left (the network), destroyed; `part` what of it is in the pool now, `withdrawn` how many lists of
-    patients it took back, `silent` since when it has not said whom it takes back, where that is too long."""
+    accepted, quarantined, left (the network), dropped (taken out by a person), destroyed; `part` what of it is in the pool now, `withdrawn` how many lists of
+    patients it took back, `silent` since when it has not said whom it takes back, where that is too long, `dropped` when it was
+    last taken out, and why."""
 
     member: str
     name: str
@@ -36,6 +37,7 @@ class SiteState:
     part: Part | None
     withdrawn: int
     silent: dt.datetime | None
+    dropped: Drop | None = None
 
 
 @dataclass(frozen=True)
@@ -134,12 +136,15 @@ class PoolDesk:
         gone = next((part for part in reversed(parts) if part.state == "left"), None)
         if gone is not None and not any(part.state == "accepted" for part in parts):
             state, said = "left", gone.said
+        out = next(reversed(self._book.drops(pool.id, member)), None)
+        if out is not None and (job is None or job.id in out.jobs):
+            state, said = "dropped", out.why
         if pool.state == "closed" and state == "accepted":
             state = "destroyed"
         taken = sum(one.member == member and bool(one.ids) for one in self._book.withdrawals(pool.id))
         inside = next((part for part in parts if part.state == "accepted"), None)
         since = None if quiet is None else quiet.since
-        return SiteState(member, name_of(self._hub, member), project, state, said, inside, taken, since)
+        return SiteState(member, name_of(self._hub, member), project, state, said, inside, taken, since, out)
 
 
 _OPEN = {"queued": "waiting", "taken": "waiting", "ok": "answered"}

@@ -49,6 +49,7 @@ class Handing:
 
         def fill(target: Path) -> Manifest:
             told = {"id": pool.id, "linked": links_or_none is not None, "sites": [_about(part) for part in parts]}
+            told["dropped"] = [{"site": one.member, "at": one.moment.isoformat(timespec="seconds")} for one in self.book.drops(pool.id)]
             return assemble(folders, links_or_none, pool.agreed.frozen(), target) | {"pool": told}
 
         until = dt.datetime.fromtimestamp(pool.expires, dt.UTC)

@@ -17,12 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import orjson
 import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from estran.exchange.tables import files_as_views
 from estran.exchange.whole import passing_folder, whole_folder
 from estran.hub.book import HubBook, JobRecord
 from estran.hub.governance import beside, require_charter
@@ -31,14 +29,27 @@ from estran.hub.pooling.assembling import Manifest
 from estran.hub.pooling.book import Part, Pool, PoolBook, Withdrawal, new_id
 from estran.hub.pooling.copies import Copies, certificate_of
 from estran.hub.pooling.delivery import KIND, LIFE, MOST_LIST, most_of, read_ids, unpack
+from estran.hub.pooling.dropping import Dropping
+from estran.hub.pooling.ending import Ending
 from estran.hub.pooling.handing import LINKS, Handing
 from estran.hub.pooling.keys import PoolKeys
-from estran.hub.pooling.leaving import UNANSWERED, Leaving
+from estran.hub.pooling.leaving import LEFT_NETWORK, UNANSWERED, Leaving, Outgoing
 from estran.hub.pooling.pieces import Pieces
-from estran.hub.pooling.rekeying import write_sorted
-from estran.hub.pooling.routes import JOB_LIFE, LEFT, SIGNER, TO, check_names, jobs_of, member_of, own_name, put, sender
+from estran.hub.pooling.routes import (
+    JOB_LIFE,
+    LEFT,
+    SIGNER,
+    TO,
+    active,
+    check_names,
+    jobs_of,
+    member_of,
+    own_name,
+    put,
+    sender,
+)
 from estran.hub.pooling.silence import warn
-from estran.hub.pooling.taking import PACKAGE, Delivered, as_package, check, columns, expect, made_at, partition
+from estran.hub.pooling.taking import JOB, PACKAGE, Delivered, as_package, check, columns, expect, made_at, partition
 from estran.model.errors import EstranError, InputRefused, UsageError
 from estran.projects.audit import permit
 from estran.projects.datamarts import holding
@@ -48,19 +59,21 @@ from estran.projects.datamarts.shelf import Datamarts
 from estran.projects.policy import Action, Target
 
 FOLDER = "pools"
-_LEFT = "This site left the network."
 _LOST = "The site does not know what it sent, and cannot tell who left since."
+_DROPPED = "The site holds the certificate that it was taken out of this pool."
 _DESTROYED = "The site holds the certificate that this pool was destroyed."
+_GONE = {"dropped": _DROPPED, "destroyed": _DESTROYED, LEFT: LEFT_NETWORK}  # in an answer without a list
 
 
 @dataclass(frozen=True)
 class Gathered:
-    """What one pass did: sites taken, sites set aside with the reason, patients that left, sites that have been silent for
-    too long, the datamart that it made."""
+    """What one pass did: sites taken, sites set aside with the reason, patients that left, sites of which the dropping was
+    cut short and is done now, sites that have been silent for too long, the datamart that it made."""
 
     taken: list[str] = field(default_factory=list)
     quarantined: dict[str, str] = field(default_factory=dict)
     withdrawn: dict[str, int] = field(default_factory=dict)
+    dropped: list[str] = field(default_factory=list)
     silent: list[str] = field(default_factory=list)
     datamart: int | None = None
     closed: bool = False
@@ -75,6 +88,9 @@ class PoolKeeper:
         self.book = PoolBook(folder)
         self._copies = Copies(self.folder, self.book)
         self._handing = Handing(self.folder, shelf, self.book)
+        self._outgoing = Outgoing(self.folder, hub, self.book, self._copies)
+        self._dropping = Dropping(self.folder, hub, self.book, self._copies, self._handing)
+        self._ending = Ending(self.folder, hub, self.book, self._copies, self._handing, self._actor.login)
 
     def close_book(self) -> None:
         """Give the file back."""
@@ -104,7 +120,7 @@ class PoolKeeper:
         permit_build(self._site.state, self._actor, spec, recipient, self._site.snapshot().version, until, reason)
         if not sites:
             raise UsageError("A pool has sites.", hint="--site angers=2026-004")
-        check_names(sites, self._active())
+        check_names(sites, active(self._hub))
         pool = new_id()
         keys = PoolKeys.create(self.folder / pool, self._secret)
         self.book.add(pool, agreed, recipient, keys.public, self._actor.login, reason, sites, spec.days)
@@ -113,14 +129,16 @@ class PoolKeeper:
         return pool
 
     def ask_again(self, pool: str, sites: tuple[str, ...] = ()) -> list[str]:
-        """Have sites send, or send anew; those that have not answered yet are not asked twice."""
+        """Have sites send, or send anew; those that have not answered yet are not asked twice, and those that were dropped
+        only when they are named."""
         found = self._open(pool)
         self._permit(f"ask for pool:{pool} {','.join(sites)}")
-        active = self._active()
+        here = active(self._hub)
         waiting = {job.member for job in self._jobs(KIND, found.id) if job.state in UNANSWERED}
+        out = set() if sites else self._dropping.out(found)
         asked = [
             one for one in self.book.sites(found.id).items()
-            if (not sites or one[0] in sites) and member_of(one[0]) in active and one[0] not in waiting
+            if (not sites or one[0] in sites) and one[0] not in out and member_of(one[0]) in here and one[0] not in waiting
         ]  # fmt: skip
         for member, project in asked:
             body = {"pool": found.id, "project": project, "key": found.key, "pieces": True}
@@ -143,7 +161,7 @@ class PoolKeeper:
         ours = keys.ids.ids("patient", (f"{one}/{old}" for one, old in zip(site, record, strict=True)))
         persons = keys.ids.ids("person", person)
         draft = self.folder / found.id / f".{LINKS}"
-        pq.write_table(pa.table({"record": ours, "person": persons}), draft)
+        pq.write_table(pa.table({"member": site, "record": ours, "person": persons}), draft)
         draft.chmod(0o600)
         self.book.copy(found.id, "linkage", LINKS)
         draft.replace(self.folder / found.id / LINKS)
@@ -151,16 +169,12 @@ class PoolKeeper:
 
     def _open(self, pool: str) -> Pool:
         found = self.find(pool)
-        if found.state != "open":
+        if found.state != "open" or not (self.folder / found.id / "key").is_file():  # or its closing was cut short
             raise UsageError("This pool is closed.")
         return found
 
     def _jobs(self, kind: str, pool: str) -> list[JobRecord]:
         return jobs_of(self._hub, kind, pool)
-
-    def _active(self) -> set[str]:
-        """Sites that are members of the network now."""
-        return {one.id for one in self._hub.members("site", active=True)}
 
     # One pass
 
@@ -170,16 +184,18 @@ class PoolKeeper:
         self._permit(f"gather pool:{found.id}")
         with self._alone(found.id):
             if found.state != "open":
-                self._after_end(found)
+                self._ending.after(found)
                 return Gathered(closed=True)
             if not (self.folder / found.id / "key").is_file():
-                self._close(found, "a closing that was cut short")
+                self._ending.close(found, "a closing that was cut short")
                 return Gathered(closed=True)
             if holding.over(self._site.state, found.project) or found.expires < time.time():
-                self._close(found, "the project is over" if found.expires > time.time() else "its time is over")
+                self._ending.close(found, "the project is over" if found.expires > time.time() else "its time is over")
                 return Gathered(closed=True)
+            done, trouble = Gathered(), list[Exception]()
+            self._tried(lambda: self._dropping.resume(found, done.dropped), trouble)
             self._sweep(found)
-            return self._gather(found)
+            return self._gather(self.find(found.id), done, trouble)
 
     @contextmanager
     def _alone(self, pool: str) -> Iterator[None]:
@@ -203,30 +219,30 @@ class PoolKeeper:
             if copy.what == "partition" and not copy.certificate and copy.place not in kept:
                 self.book.destroyed(copy.id, certificate_of("a pass that was cut short", []))
 
-    def _gather(self, pool: Pool) -> Gathered:
-        keys, done = PoolKeys.open(self.folder / pool.id, self._secret), Gathered()
+    def _gather(self, pool: Pool, done: Gathered, trouble: list[Exception]) -> Gathered:
+        """`trouble`: what cannot be taken from one site keeps no patient of another in the pool."""
+        keys = PoolKeys.open(self.folder / pool.id, self._secret)
         judged = self.book.judged(pool.id)
         self._finish(pool, judged)
-        trouble = list[Exception]()  # what cannot be taken from one site keeps no patient of another in the pool
         for job in self._jobs(LIFE, pool.id):
             if job.state == "ok" and job.id not in judged and job.body.get("what") == "withdrawals":
                 self._tried(lambda each=job: self._withdraw(pool, keys, each, done), trouble)  # type: ignore[misc]
         for job in self._jobs(KIND, pool.id):
             if job.state == "ok" and job.id not in judged:
                 self._tried(lambda each=job: self._take(pool, keys, each, done), trouble)  # type: ignore[misc]
-        self._let_go(pool)
+        self._outgoing.let_go(pool)
         try:
             made = self._made_anew(pool, done)
         finally:  # a pool that fails has its silent sites as well
             silent = warn(self._site.state, self._site.settings, self._hub, self.book, pool)
         if trouble:
             raise trouble[0]
-        return Gathered(sorted(done.taken), done.quarantined, done.withdrawn, silent, made)
+        return Gathered(sorted(done.taken), done.quarantined, done.withdrawn, done.dropped, silent, made)
 
     def _made_anew(self, pool: Pool, done: Gathered) -> int | None:
         """The datamart without who left, when anything changed; sites are told."""
         with self._patients_first(pool):
-            self._apply(pool, done)
+            done.withdrawn.update(self._outgoing.apply(pool, self._leaving(pool)))
         try:
             with self._patients_first(pool):
                 made = self._handing.hand_over(pool)
@@ -270,8 +286,8 @@ class PoolKeeper:
     def _take(self, pool: Pool, keys: PoolKeys, job: JobRecord, done: Gathered) -> None:
         place = f"sites/{job.member}/{job.id}"
         try:
-            if member_of(job.member) not in self._active():
-                raise InputRefused(_LEFT)
+            if member_of(job.member) not in active(self._hub):
+                raise InputRefused(LEFT_NETWORK)
             self._expect_signer(pool, job)  # no list with its key would be taken either: it would wait for ever
             heard = self._heard(pool, job)
             if not heard:
@@ -334,7 +350,10 @@ class PoolKeeper:
             raise InputRefused("The package is signed with another key than the one that this site sent before.")
 
     def _expect_newer(self, pool: Pool, job: JobRecord, manifest: Manifest, heard: str) -> None:
-        last = max((one.made for one in self.book.parts(pool.id) if one.member == job.member), default="")
+        if (JOB in manifest or self.book.drops(pool.id, job.member)) and manifest.get(JOB) != job.id:
+            raise InputRefused("The package answers another asking.")  # as one made before the site was dropped does
+        sent = [one for one in self.book.parts(pool.id) if one.member == job.member]
+        last = max((one.made for one in sent if one.state != "dropped"), default="")
         if made_at(manifest) <= last:
             raise InputRefused("The site sent something newer before.")
         if heard <= made_at(manifest):
@@ -354,30 +373,19 @@ class PoolKeeper:
 
     # Who left
 
-    def _let_go(self, pool: Pool) -> None:
-        """A site that is no member any more cannot tell who is opposed: nothing of it stays."""
-        active = self._active()
-        for part in self.book.parts(pool.id, "accepted"):
-            if member_of(part.member) not in active:
-                self._drop(pool, part, _LEFT)
-
-    def _drop(self, pool: Pool, part: Part, why: str) -> None:
-        self.book.drop(part, why)
-        self._copies.remove(pool.id, part.folder, why)
-
     def _withdraw(self, pool: Pool, keys: PoolKeys, job: JobRecord, done: Gathered) -> None:
         if not self._hub.files(job.id, "answer"):  # nothing was ever sent from there, or all of it is destroyed
-            why = _DESTROYED if job.answer.get("destroyed") else _LEFT if job.answer.get(LEFT) else ""
+            why = next((said for name, said in _GONE.items() if job.answer.get(name)), "")
             held = [part for part in self.book.parts(pool.id, "accepted") if part.member == job.member]
             for part in held if why else ():
-                self._drop(pool, part, why)
+                self._outgoing.drop(pool, part, why)
             state, said = ("lost", _LOST) if not why and self._leaving(pool).asked_after(held, job) else ("told", "")
             self.book.withdraw(Withdrawal(job.id, pool.id, job.member, "", (), state, said))
             return
         try:
             with self._unpacked(pool, keys, job) as given, as_package():
                 self._expect(pool, job, given.manifest, "withdrawn")
-                if TO in job.body and given.manifest.get("job") != job.id:  # an older list, given by a hub between
+                if TO in job.body and given.manifest.get(JOB) != job.id:  # an older list, given by a hub between
                     raise InputRefused("The list answers another asking.")
                 ids = tuple(keys.of_site(job.member, "patient", read_ids(given.folder)))
                 made = made_at(given.manifest)
@@ -391,37 +399,6 @@ class PoolKeeper:
     def _set_aside_list(self, pool: Pool, job: JobRecord, said: str) -> None:
         self.book.withdraw(Withdrawal(job.id, pool.id, job.member, "", (), "quarantined", said))
         self._hub.give_up(job.id)
-
-    def _apply(self, pool: Pool, done: Gathered) -> None:
-        """Write anew the partitions that hold somebody taken back since they were made."""
-        leaving = self._leaving(pool)
-        for part in self.book.parts(pool.id, "accepted"):
-            gone = leaving.gone(part.member, part.made)
-            count = self._without(pool, part, gone) if gone else 0
-            if count:
-                done.withdrawn[part.member] = count
-
-    def _without(self, pool: Pool, part: Part, gone: set[str]) -> int:
-        """How many patients were in a partition that may not be, after it was written without them."""
-        source = self.folder / pool.id / part.folder
-        tables = {path.stem: path for path in sorted(source.glob("*.parquet"))}
-        with (
-            passing_folder(self.folder / pool.id / "scratch") as scratch,
-            files_as_views(tables, scratch) as connection,
-        ):
-            connection.register("gone", pa.table({"patient": sorted(gone)}))
-            held = connection.execute("SELECT count(*) FROM patients SEMI JOIN gone USING (patient)").fetchall()[0][0]
-            if not held:
-                return 0
-            place = f"sites/{part.member}/{part.job}-{new_id()}"
-            self.book.copy(pool.id, "partition", place)
-            with whole_folder(self.folder / pool.id / place) as target:
-                for name in tables:
-                    kept = f'SELECT * FROM "{name}"' + ("" if name == "codes" else " ANTI JOIN gone USING (patient)")
-                    write_sorted(connection, kept, target / f"{name}.parquet")
-        self.book.move(part.job, place)
-        self._copies.remove(pool.id, part.folder, "written anew without patients that their site took back")
-        return int(held)
 
     def _tell(self, pool: Pool) -> None:
         """Sites hear what was carried out, and are asked again who left when the last asking is an hour old."""
@@ -439,60 +416,25 @@ class PoolKeeper:
         """Have a site tell whom it takes back."""
         self._leaving(self.find(pool)).ask(member)
 
-    # The end
+    # A site, or all of them, taken out by a person
+
+    def drop(self, pool: str, site: str, why: str) -> dict[str, Any]:
+        """Take all that one site sent out of a pool, for good; the certificate. Again finishes what was cut short, and gives the
+        same certificate as long as the site was not asked anew."""
+        found = self._open(pool)
+        self._permit(f"drop {site[:60]} from pool:{found.id} {why.strip()[:200]}")
+        sites = self.book.sites(found.id)
+        if site not in sites:
+            raise UsageError("This site is not in this pool.", where=site, hint=f"one of {', '.join(sites)}")
+        if not why.strip():
+            raise UsageError("Say why this site is taken out.", hint="--reason 'its project ended there'")
+        with self._alone(found.id):
+            return self._dropping.drop(self._open(found.id), site, why.strip(), self._actor.login)
 
     def close(self, pool: str, why: str) -> dict[str, Any]:
         """Destroy every copy of a pool at the hub, and tell the sites; the certificate. Again gives the same one."""
         found = self.find(pool)
         self._permit(f"close pool:{found.id} {why.strip()[:200]}")
         with self._alone(found.id):
-            return found.certificate if found.state == "closed" else self._close(found, why.strip() or "asked for")
-
-    def _close(self, pool: Pool, why: str) -> dict[str, Any]:
-        self._handing.only(pool, None, f"pool {pool.id} is closed: {why}")
-        for copy in self.book.copies(pool.id):
-            if not copy.certificate and copy.what not in ("datamart", "key", "site"):
-                self._copies.remove(pool.id, copy.place, why, copy.what)
-        for job in [*self._jobs(KIND, pool.id), *self._jobs(LIFE, pool.id)]:
-            if job.body.get("what") != "destroyed":  # told by a closing that was cut short
-                self._hub.give_up(job.id)
-        self._copies.remove(pool.id, "key", f"{why}; what is sealed to it, as in a backup, opens no more", "key")
-        shutil.rmtree(self.folder / pool.id, ignore_errors=True)
-        certificate = certificate_of(why, []) | {
-            "pool": pool.id, "project": pool.project, "name": pool.name, "network": self._hub.meta("network"), "by": self._actor.login,
-            "copies": [{"what": one.what, "place": one.place} | one.certificate for one in self.book.copies(pool.id)],
-        }  # fmt: skip
-        self._tell_end(pool, certificate)
-        kept = orjson.dumps(certificate).decode()
-        self.book.change(pool.id, state="closed", certificate=kept, differences="", datamart=None)
-        return certificate
-
-    def _tell_end(self, pool: Pool, certificate: dict[str, Any]) -> None:
-        """Sites hear of the end once, and again when they did not answer for the life of a job."""
-        jobs = [job for job in self._jobs(LIFE, pool.id) if job.body.get("what") == "destroyed"]
-        told = {job.member for job in jobs if job.state in (*UNANSWERED, "ok")}
-        active = self._active()
-        body = {"pool": pool.id, "what": "destroyed", "certificate": certificate}
-        for member in self.book.sites(pool.id):
-            copy = self.book.copy(pool.id, "site", member)
-            if member_of(member) not in active:
-                self.book.destroyed(copy, {"none": True, "destroyed": "", "method": _LEFT})
-            elif member not in told:
-                put(self._hub, member, LIFE, body, JOB_LIFE)
-
-    def _after_end(self, pool: Pool) -> None:
-        """The certificates of the sites, as they come; what comes late, or back from a backup, is destroyed again."""
-        for job in [*self._jobs(KIND, pool.id), *self._jobs(LIFE, pool.id)]:
-            if job.body.get("what") != "destroyed":
-                self._hub.give_up(job.id)  # sent too late: nobody can open it any more
-            elif job.state == "ok":
-                own = job.answer.get("certificate")
-                given = {name: one for name, one in own.items() if name != "none"} if isinstance(own, dict) else {}
-                nothing: dict[str, Any] = {"destroyed": "", "method": "nothing was sent from there"}
-                nothing = {"none": True, "destroyed": "", "method": _LEFT} if job.answer.get(LEFT) else nothing
-                self.book.destroyed(self.book.copy(pool.id, "site", job.member), given or nothing)
-        self._tell_end(pool, pool.certificate)
-        self._handing.only(pool, None, "back from a backup")
-        if (self.folder / pool.id).exists():
-            moment = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-            self._copies.remove(pool.id, "", "back from a backup", "backup", moment)
+            ended = found.state == "closed"
+            return found.certificate if ended else self._ending.close(found, why.strip() or "asked for")

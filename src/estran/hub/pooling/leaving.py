@@ -9,15 +9,37 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
+
+from estran.exchange.tables import files_as_views
+from estran.exchange.whole import passing_folder, whole_folder
 from estran.hub.book import HubBook, JobRecord
-from estran.hub.pooling.book import Part, Pool, PoolBook, Withdrawal
+from estran.hub.pooling.book import Part, Pool, PoolBook, Withdrawal, new_id
+from estran.hub.pooling.copies import Copies
 from estran.hub.pooling.delivery import LIFE
-from estran.hub.pooling.routes import JOB_LIFE, put
+from estran.hub.pooling.rekeying import write_sorted
+from estran.hub.pooling.routes import JOB_LIFE, LEFT, active, member_of, put
 from estran.model.errors import InputRefused
 
 AGAIN = 3_600.0  # seconds after which sites are asked again who left
+LEFT_NETWORK = "This site left the network."
+NOTHING_SENT = "nothing was sent from there"
 UNANSWERED = ("queued", "taken", "approval")
+
+
+def own_certificate(answer: dict[str, Any]) -> dict[str, Any]:
+    """What a site that heard that its part of a pool is destroyed says of its own: a site that left has no certificate."""
+    own = answer.get("certificate")
+    given = {name: one for name, one in own.items() if name != "none"} if isinstance(own, dict) else {}
+    return given or (no_certificate(LEFT_NETWORK) if answer.get(LEFT) else {"destroyed": "", "method": NOTHING_SENT})
+
+
+def no_certificate(why: str) -> dict[str, Any]:
+    """That none will come."""
+    return {"none": True, "destroyed": "", "method": why}
 
 
 class Leaving:
@@ -61,3 +83,54 @@ class Leaving:
     def due(self, member: str) -> bool:
         """Whether the last asking is an hour old."""
         return time.time() - max((one.created for one in self._asked if one.member == member), default=0.0) > AGAIN
+
+
+class Outgoing:
+    """Takes patients, or all that a site sent, out of the partitions of the pools in `folder`."""
+
+    def __init__(self, folder: Path, hub: HubBook, book: PoolBook, copies: Copies) -> None:
+        self._folder, self._hub, self._book, self._copies = folder, hub, book, copies
+
+    def let_go(self, pool: Pool) -> None:
+        """A site that is no member any more cannot tell who is opposed: nothing of it stays."""
+        here = active(self._hub)
+        for part in self._book.parts(pool.id, "accepted"):
+            if member_of(part.member) not in here:
+                self.drop(pool, part, LEFT_NETWORK)
+
+    def drop(self, pool: Pool, part: Part, why: str) -> None:
+        """All that a site sent goes out."""
+        self._book.drop(part, why)
+        self._copies.remove(pool.id, part.folder, why)
+
+    def apply(self, pool: Pool, leaving: Leaving) -> dict[str, int]:
+        """Write anew the partitions that hold somebody taken back since they were made; of each how many they were."""
+        found = dict[str, int]()
+        for part in self._book.parts(pool.id, "accepted"):
+            gone = leaving.gone(part.member, part.made)
+            count = self._without(pool, part, gone) if gone else 0
+            if count:
+                found[part.member] = count
+        return found
+
+    def _without(self, pool: Pool, part: Part, gone: set[str]) -> int:
+        """How many patients were in a partition that may not be, after it was written without them."""
+        source = self._folder / pool.id / part.folder
+        tables = {path.stem: path for path in sorted(source.glob("*.parquet"))}
+        with (
+            passing_folder(self._folder / pool.id / "scratch") as scratch,
+            files_as_views(tables, scratch) as connection,
+        ):
+            connection.register("gone", pa.table({"patient": sorted(gone)}))
+            held = connection.execute("SELECT count(*) FROM patients SEMI JOIN gone USING (patient)").fetchall()[0][0]
+            if not held:
+                return 0
+            place = f"sites/{part.member}/{part.job}-{new_id()}"
+            self._book.copy(pool.id, "partition", place)
+            with whole_folder(self._folder / pool.id / place) as target:
+                for name in tables:
+                    kept = f'SELECT * FROM "{name}"' + ("" if name == "codes" else " ANTI JOIN gone USING (patient)")
+                    write_sorted(connection, kept, target / f"{name}.parquet")
+        self._book.move(part.job, place)
+        self._copies.remove(pool.id, part.folder, "written anew without patients that their site took back")
+        return int(held)

@@ -104,6 +104,13 @@ class Pieces:
             files = () if job is None else self._hub.files(job.id, "answer")
             yield next((one.data for one in files if one.name == PARCEL), None)
 
+    def files(self) -> list[dict[str, Any]]:
+        """Name, size and SHA-256 of each that is here, as certificates list them."""
+        return [
+            {"path": one.name, "bytes": len(one.data), "sha256": hashlib.sha256(one.data).hexdigest()}
+            for job in (self._job, *self._own) for one in self._hub.files(job.id, "answer")
+        ]  # fmt: skip
+
     def left(self) -> bool:
         """Whether anything is still here, or awaited."""
         return any(job.state in OPEN or self._hub.holds(job.id) for job in (self._job, *self._own))

@@ -30,6 +30,11 @@ def member_of(site: str) -> str:
     return site.partition(".")[0]
 
 
+def active(hub: HubBook) -> set[str]:
+    """Sites that are members of the network now."""
+    return {one.id for one in hub.members("site", active=True)}
+
+
 def own_name(site: str) -> str:
     """What a site is called in the network that it joined."""
     return site.rpartition(".")[2]

@@ -271,6 +271,7 @@ def _same_units(connection: duckdb.DuckDBPyConnection, given: Delivered, every: 
         raise InputRefused("A fact has another unit than the manifest says of its variable.")
 
 
+JOB = "job"  # in a manifest: which asking it answers
 PACKAGE = "package"  # in the manifest of a list: when the last package that the site knows of was made
 
 
