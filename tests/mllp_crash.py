@@ -197,12 +197,15 @@ def run(
         watch.start()
         acknowledged = np.full(messages, np.nan)
         started = time.monotonic()
+        killed = threading.Event()
         senders = [
-            _Sender(port, range(n, messages, connections), acknowledged, (started, rate)) for n in range(connections)
+            _Sender(port, range(n, messages, connections), acknowledged, (started, rate), killed)
+            for n in range(connections)
         ]
         for sender in senders:
             sender.start()
         restarts = list(_killings(service, acknowledged, senders, kills, random.Random(seed), say))
+        killed.set()
         for sender in senders:
             sender.join()
             assert sender.error is None, sender.error
@@ -220,11 +223,10 @@ def run(
 def _killings(service: Service, acknowledged: np.ndarray, senders: list[_Sender], kills: int, chance: random.Random, say):
     """Kill and restart once in each share of the messages; yields the seconds until the port was open again."""
     for number in range(kills):
-        place = (number + chance.uniform(0.05, 0.9)) / kills * len(acknowledged)
+        place = (number + chance.uniform(0.05, 0.9)) / kills * (len(acknowledged) - len(senders))
         while (done := np.count_nonzero(~np.isnan(acknowledged))) < place:
             assert all(sender.error is None for sender in senders), [sender.error for sender in senders]
             time.sleep(0.005)
-        assert done < len(acknowledged), "every message was delivered before the last kill: send more slowly"
         service.kill()
         down = time.monotonic()
         service.start()
@@ -238,18 +240,24 @@ def _batches(service: Service) -> list[tuple[int, float]]:
 
 
 class _Sender(threading.Thread):
-    """Sends message n of all when its time has come: n / rate seconds after `begun`."""
+    """Sends message n of all when its time has come: n / rate seconds after `begun`; the last once the kills are over, so
+    that each falls among the messages however long a restart takes."""
 
-    def __init__(self, port: int, numbers: range, acknowledged: np.ndarray, pace: tuple[float, float]) -> None:
+    def __init__(
+        self, port: int, numbers: range, acknowledged: np.ndarray, pace: tuple[float, float], killed: threading.Event
+    ) -> None:
         super().__init__(daemon=True)
         self.connection, self._numbers, self._acknowledged = Connection(port), numbers, acknowledged
         self._begun, self._rate = pace
+        self._killed = killed
         self.error: str | None = None
 
     def run(self) -> None:
         try:
             for number in self._numbers:
                 time.sleep(max(self._begun + number / self._rate - time.monotonic(), 0.0))
+                if number == self._numbers[-1]:
+                    self._killed.wait()
                 answer = self.connection.deliver(message(number))
                 self._acknowledged[number] = time.monotonic()
                 assert f"MSA|AA|F{number}\r".encode() in answer, answer

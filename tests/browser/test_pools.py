@@ -41,7 +41,8 @@ def _another_unit(made: Pooling, pool: str, folder: Path) -> None:
     path = folder / "tours" / "patients.parquet"
     with duckdb.connect() as connection:
         connection.execute(
-            "COPY (SELECT * REPLACE (creatinine / 88.4 AS creatinine, diabetes AND hash(patient) % 4 = 0 AS diabetes) "
+            "COPY (SELECT * REPLACE (creatinine / 88.4 AS creatinine, "
+            "diabetes AND row_number() OVER (PARTITION BY diabetes ORDER BY patient) % 4 = 0 AS diabetes) "
             f"FROM '{path}') TO '{path}.new' (FORMAT parquet)"
         )
     Path(f"{path}.new").replace(path)

@@ -22,6 +22,8 @@ from ahocorasick_rs import AhoCorasick, BytesAhoCorasick
 _BETWEEN_DIGITS = re.compile(r"(?<=\d)[\s.\-/|()\u00a0\u202f]{1,3}(?=\d)")
 # A data file (or folder) is called by its version and eight random hexadecimal digits: what they form together is chance.
 _FILE_NAME = re.compile(r"(?<![^\W_])\d{9}-[0-9a-f]{8}(?![^\W_])")
+# When a Delta table was written, in milliseconds: now and then nine of these digits are those of a number.
+_MOMENT = re.compile(r'((?:timestamp|modificationtime|createdtime)\\*":)1\d{12}(?!\d)')
 _TEXT_FIELDS = ("text", "title", "text_word", "title_word")
 TEXT_FILES = (".json", ".toml", ".log", ".txt")
 # Shorter ones would be found by chance in megabytes of encrypted bytes.
@@ -76,7 +78,7 @@ class Wanted:
 
     def in_text(self, text: str) -> set[str]:
         """What a text holds."""
-        plain = fold(text)
+        plain = _MOMENT.sub(r"\1", fold(text))
         found = self._in(plain)
         if any(c.isdigit() for c in plain):
             tight = squeezed(plain)

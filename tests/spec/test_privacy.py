@@ -73,6 +73,14 @@ def test_a_number_is_found_however_it_is_parted() -> None:
     assert wanted.in_text('"path":"000000010-017c5f53.parquet"') == set(), "version 10, and a random 017"
 
 
+def test_the_moment_of_a_commit_is_no_number_and_other_numbers_beside_it_are_found() -> None:
+    wanted = scanner.Wanted(digits=["795397025"])
+    for text in ('"timestamp":1795397025082,', '"deletionTimestamp":1795397025082', '{\\"createdTime\\":1795397025082,'):
+        assert wanted.in_text(text) == set(), text
+    for text in ('"timestamp":1795397025082,"n":"795397025"', '"timestamp":795397025', '"value":1795397025082', "timestamp 1795397025082"):
+        assert wanted.in_text(text) == {"795397025"}, text
+
+
 @pytest.fixture(scope="module")
 def found(everything: Everything, people: list[Identity]) -> set[scanner.Found]:
     """One look for everybody into every file of the site."""

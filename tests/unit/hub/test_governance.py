@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests import fresh
 from tests.network_kit import Network
-from tests.unit.projects.life.play import REASON, TODAY, Play
+from tests.unit.projects.life.play import REASON, Play, today
 
 from estran.cohort.language.text import parse
 from estran.hub.book import HubBook
@@ -129,7 +129,7 @@ def test_who_has_not_signed_the_charter_of_users_asks_nothing(net: Network, stat
 
 def test_the_committee_of_a_network_project_has_members_of_two_sites(state: StateDatabase) -> None:
     play = Play(state)
-    call = play.desk("max").publish("Network 2027", TODAY, 3, 1, (("Originality", 10),))
+    call = play.desk("max").publish("Network 2027", today(), 3, 1, (("Originality", 10),))
     number = play.propose(sites="Angers\nBrest\nNantes", call=call)
     play.letter(number)
     play.submit(number)

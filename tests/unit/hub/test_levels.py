@@ -67,6 +67,7 @@ def rules(nation: Nation, member: str, given: Rules) -> None:
     write_rules(nation.net.places[member].folder, given)
 
 
+@pytest.mark.usefixtures("in_no_hurry")
 def test_a_question_crosses_two_levels_and_is_never_a_sum(nation: Nation) -> None:
     away(nation.east, "metz", 3_600)  # down for an hour
     question = nation.ask("âge>=0")
@@ -128,6 +129,7 @@ def test_circles_and_depths_are_refused(nation: Nation, path: str, why: str) -> 
 _KINDS = {"count": {"cohort": question_json.to_object(parse("âge>=0"))}, "catalogue": {}}
 
 
+@pytest.mark.usefixtures("in_no_hurry")
 def test_a_hub_answers_with_what_there_is_when_its_patience_ends(nation: Nation) -> None:
     question = nation.ask("CIM10:E11")
     nation.net.run("west")

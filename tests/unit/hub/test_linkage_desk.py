@@ -46,7 +46,7 @@ def test_who_runs_the_network_asks_two_hospitals_for_a_project_and_every_look_is
     for refused in (rita.members, rita.all, lambda: rita.look(run), lambda: rita.again(run), lambda: rita.go_on(run)):
         with pytest.raises(NotAllowed):
             refused()
-    for job in (*runs.jobs(run)[0],):  # the network is shared by the tests of this folder
+    for job in (*runs.jobs(run)[0],):  # the network is shared by the tests of this file
         net.house.book.give_up(job.id)
     stopped = desk.again(run)
     assert stopped is not None and stopped.run.state == "stopped" and not stopped.open

@@ -117,7 +117,8 @@ def test_two_entities_of_fewer_than_ten_patients_may_have_eighteen() -> None:
 
 def test_who_hangs_up_is_soon_called_down_and_who_comes_back_is_not(net: Network) -> None:
     net.run("brest")
-    question, start = ask(net, HEART, "brest"), time.time()
+    question = ask(net, HEART, "brest")
+    start = net.house.book.jobs(question)[0].created
     net.house.book.left("brest", start)
     seen = [gather(net.house.book, question, lambda s=s: start + s).sites[0].state for s in (1.0, 4.0)]
     assert seen == ["waiting", "down"]

@@ -43,10 +43,8 @@ def answered(net: Network, question: str) -> None:
     after_answer(net.house.book, job.id)
 
 
-def test_counts_come_first_and_tokens_when_no_count_is_expected(
-    net: Network, agents: dict[str, Agent], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("estran.hub.gathering.LATE_AFTER", 600.0)  # however slow this machine is
+@pytest.mark.usefixtures("in_no_hurry")
+def test_counts_come_first_and_tokens_when_no_count_is_expected(net: Network, agents: dict[str, Agent]) -> None:
     question = ask(net, ALL)
     assert agents["angers"].once() == 1
     answered(net, question)

@@ -30,7 +30,7 @@ def test_the_public_page_needs_no_account_and_tells_no_small_count(client: httpx
     assert len(page.content) < 40_000 and "<script" not in page.text and "style=" not in page.text
     assert 'lang="fr"' in client.get("/transparency?lang=fr").text
     told = client.get("/transparency/data.json").json()
-    assert told["projects"][0]["outputs"] == "doi:1" and told["held"]["patients"]["value"] % 5 == 0
+    assert "doi:1" in [one["outputs"] for one in told["projects"]] and told["held"]["patients"]["value"] % 5 == 0
 
 
 def test_the_answer_is_the_same_whoever_asks(client: httpx.Client, site: Site) -> None:

@@ -186,7 +186,8 @@ def test_what_is_typed_is_never_more_than_words(signed_in: httpx.Client, site: S
         answer = signed_in.get(path, params=params)
         assert answer.status_code in (200, 422), (path, words)
         assert "<img src=x" not in answer.text and "<script>alert" not in answer.text, path
-        assert "49" not in answer.text if words == XSS and path == "/sign-in" else True
+        if words == XSS and path == "/sign-in":  # its token is random, and holds a 49 once in a hundred times
+            assert "49" not in answer.text.replace(token(answer), "")
         checked(answer)
     csrf = token(signed_in.get("/cohort"))
     for path, given in (

@@ -28,6 +28,7 @@ def post(client: httpx.Client, path: str, **form: object) -> httpx.Response:
 
 
 def code(secret: str, ahead: int = 0) -> str:
+    """Of this step, or of the next, which fits already; one of the step before may be too old once it arrives."""
     return code_at(base64.b32decode(secret + "=" * (-len(secret) % 8)), int(time.time() // PERIOD) + ahead)
 
 
@@ -38,7 +39,7 @@ def enrol(client: httpx.Client) -> tuple[str, httpx.Response]:
     assert "<svg" in page.text
     assert "style=" not in page.text
     secret = shown[1].replace(" ", "")
-    return secret, post(client, HERE + "/codes/confirm", code=code(secret, -1))
+    return secret, post(client, HERE + "/codes/confirm", code=code(secret))
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def test_codes_are_set_up_then_asked(person: httpx.Client, base: str) -> None:
         assert COOKIE not in other.cookies
         wrong = other.post("/sign-in/code", data={"csrf": token(asked), "code": "nonsense"})
         assert (wrong.status_code, COOKIE in other.cookies) == (401, False)
-        entered = other.post("/sign-in/code", data={"csrf": token(asked), "code": code(secret), "back": "//evil.example"})
+        entered = other.post("/sign-in/code", data={"csrf": token(asked), "code": code(secret, 1), "back": "//evil.example"})
         assert (entered.status_code, entered.headers["location"]) == (303, "/")
         assert other.get("/").status_code == 200
 

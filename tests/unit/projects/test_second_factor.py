@@ -33,10 +33,10 @@ def anne(state: StateDatabase) -> Account:
 
 
 def enrolled(state: StateDatabase, account: Account) -> tuple[bytes, tuple[str, ...]]:
-    """The secret, and the recovery codes. The code used up is that of the step before, so that today's is free."""
+    """The secret, and the recovery codes. What is used up is the code of this step: see `later`."""
     actor = Actor.of(account)
     secret = secret_of(second_factor.begin(state, actor, "Site").secret)
-    return secret, second_factor.confirm(state, actor, code_at(secret, here() - 1))
+    return secret, second_factor.confirm(state, actor, code_at(secret, here()))
 
 
 def secret_of(shown: str) -> bytes:
@@ -45,6 +45,12 @@ def secret_of(shown: str) -> bytes:
 
 def here() -> int:
     return int(time.time() // PERIOD)
+
+
+def later() -> int:
+    """The step after this one, whose code fits already. That of the step before would not any more, when this one ends
+    before the code is looked at."""
+    return here() + 1
 
 
 def test_codes_are_those_of_rfc_6238() -> None:
@@ -64,7 +70,7 @@ def test_a_code_is_asked_after_the_password_and_opens_a_session(state: StateData
     secret, _ = enrolled(state, anne)
     first = sign_in(state, "anne", PASSWORD, "a")
     assert (first.token, first.refusal) == ("", "")
-    done = second_step(state, first.step, code_at(secret, here()), "a")
+    done = second_step(state, first.step, code_at(secret, later()), "a")
     session = state.sessions.find(done.token)
     assert session is not None
     assert session.method == "code"
@@ -72,23 +78,23 @@ def test_a_code_is_asked_after_the_password_and_opens_a_session(state: StateData
 
 def test_a_code_never_opens_twice_nor_does_an_older_one(state: StateDatabase, anne: Account) -> None:
     secret, _ = enrolled(state, anne)
-    code = code_at(secret, here())
+    enrolled_at, code = here(), code_at(secret, later())
     assert second_step(state, sign_in(state, "anne", PASSWORD, "a").step, code, "a").token
-    for again in (code, code_at(secret, here() - 1)):
+    for again in (code, code_at(secret, enrolled_at)):
         assert second_step(state, sign_in(state, "anne", PASSWORD, "a").step, again, "a").refusal == "wrong"
 
 
 def test_the_step_of_a_sign_in_is_ended_once(state: StateDatabase, anne: Account) -> None:
     secret, _ = enrolled(state, anne)
     step = sign_in(state, "anne", PASSWORD, "a").step
-    assert second_step(state, step, code_at(secret, here()), "a").token
-    assert second_step(state, step, code_at(secret, here() + 1), "a").refusal == "late"
+    assert second_step(state, step, code_at(secret, later()), "a").token
+    assert second_step(state, step, code_at(secret, later()), "a").refusal == "late"
     assert second_step(state, "guess", "000000", "a").refusal == "late"
 
 
 def test_wrong_codes_lock_the_login_although_the_password_is_right(state: StateDatabase, anne: Account) -> None:
     secret, _ = enrolled(state, anne)
-    wrong = "000000" if "000000" not in {code_at(secret, here() + d) for d in (-1, 0, 1)} else "111111"
+    wrong = "000000" if "000000" not in {code_at(secret, here() + d) for d in range(-1, 10)} else "111111"
     for _ in range(LOGIN_FAILURES):
         assert second_step(state, sign_in(state, "anne", PASSWORD, "a").step, wrong, "a").refusal == "wrong"
     assert sign_in(state, "anne", PASSWORD, "b").refusal == "locked"

@@ -149,7 +149,7 @@ def test_a_frame_may_come_in_pieces_and_several_at_once(tmp_path: Path) -> None:
     run(story, tmp_path)
 
 
-def test_what_is_too_large_too_slow_or_no_frame_is_refused(tmp_path: Path) -> None:
+def test_what_is_too_large_or_no_frame_is_refused(tmp_path: Path) -> None:
     async def story(server: Server) -> None:
         large = await server.connect()
         assert b"MSA|AR||The message is too large." in await large.send(b"MSH|" + b"x" * 200_000)
@@ -157,18 +157,25 @@ def test_what_is_too_large_too_slow_or_no_frame_is_refused(tmp_path: Path) -> No
         web = await server.connect()
         web.writer.write(b"GET / HTTP/1.1\r\n\r\n")
         assert await web.answer() == b""
-        slow = await server.connect()
-        slow.writer.write(b"\x0bMSH|")
-        assert await slow.answer() == b"", "a frame that does not end is given up"
-        silent = await server.connect()
-        assert await silent.answer() == b""
         half = await server.connect()
         half.writer.write(b"\x0b" + ADT)
         half.writer.close()
         assert server.kept() == []
         assert b"MSA|AA|" in await (await server.connect()).send(ADT)
 
-    run(story, tmp_path, message_bytes=100_000, frame_seconds=0.8, idle_seconds=1.0)
+    run(story, tmp_path, message_bytes=100_000)
+
+
+def test_who_sends_too_slowly_or_nothing_is_given_up(tmp_path: Path) -> None:
+    async def story(server: Server) -> None:
+        slow = await server.connect()
+        slow.writer.write(b"\x0bMSH|")
+        assert await slow.answer() == b"", "a frame that does not end"
+        silent = await server.connect()
+        assert await silent.answer() == b""
+        assert server.kept() == []
+
+    run(story, tmp_path, frame_seconds=0.8, idle_seconds=1.0)
 
 
 def test_connections_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import orjson
 import pytest
-from tests.unit.projects.life.play import REASON, TODAY, Play, lacking
+from tests.unit.projects.life.play import REASON, Play, lacking, today
 from tests.unit.projects.opened import opened, step
 
 from estran.model.errors import UsageError
@@ -40,10 +40,10 @@ def test_the_destruction_is_recorded_once_the_files_are_gone_and_the_certificate
         "The files of the workspace are still there: they are destroyed once the archive is recorded.",
     )
     with pytest.raises(UsageError, match="still there: 1"):
-        play.take(number, "dan", Step.DESTROY, what="All", how="Unlinked", day=TODAY)
+        play.take(number, "dan", Step.DESTROY, what="All", how="Unlinked", day=today())
     state.datamarts.delete(row.id, orjson.dumps({"files": [{}, {}]}).decode())
     state.spaces.end(space_key(number))
-    certificate = play.take(number, "dan", Step.DESTROY, what="All", how="Unlinked", day=TODAY).certificate
+    certificate = play.take(number, "dan", Step.DESTROY, what="All", how="Unlinked", day=today()).certificate
     assert certificate is not None
     assert [(one.name, one.files, len(one.sha256)) for one in certificate.destroyed] == [("heart 1", 2, 64), ("", 0, 0)]
 
@@ -55,7 +55,7 @@ def test_data_that_the_project_brought_go_first_and_are_named(play: Play) -> Non
     play.take(number, "dan", Step.ARCHIVE, what="Code", how="Archive 7", day="2046-01-01")
     assert lacking(play, "dan", number, Step.DESTROY) == ("Data sets of its own that are still there: 1.",)
     state.own_data.end(data, orjson.dumps({"tables": [{}]}).decode())
-    certificate = play.take(number, "dan", Step.DESTROY, what="All", how="Unlinked", day=TODAY).certificate
+    certificate = play.take(number, "dan", Step.DESTROY, what="All", how="Unlinked", day=today()).certificate
     assert certificate and [(one.name, one.files, one.own) for one in certificate.destroyed] == [("Cohorte Ouest", 1, True)]
 
 
@@ -78,12 +78,12 @@ def test_the_public_reads_every_project_that_was_opened_and_no_name(play: Play) 
     number = opened(play.state, team, summary="We look at hearts.")
     (told,) = public_projects(site)  # type: ignore[arg-type]
     assert (told.code, told.title, told.purpose, told.status) == (number, "Essai", "We look at hearts.", "open")
-    assert (told.legal_basis, told.responsible, told.begun, told.ended) == ("MR-004", "CHU (Rennes)", TODAY, None)
+    assert (told.legal_basis, told.responsible, told.begun, told.ended) == ("MR-004", "CHU (Rennes)", today(), None)
     step(play.state, number, "close", reason="Done.")
     step(play.state, number, "output", kind="publication", title="Our paper", reference="doi:1", day=None, found="Hearts tire.")
     step(play.state, number, "output", kind="none", title="No patent, for want of one", reference="", day=None)
     (told,) = public_projects(site)  # type: ignore[arg-type]
-    assert (told.status, told.ended, told.results, told.outputs) == ("closed", TODAY, "Hearts tire.", "Our paper (doi:1)")
+    assert (told.status, told.ended, told.results, told.outputs) == ("closed", today(), "Hearts tire.", "Our paper (doi:1)")
     assert not {"lea", "tom"} & set(str(told).replace("'", " ").split())
     mine = PublicProject(number, "Hearts", "Better words.", "MR-004", "closed")
     put(play.state, KEY_HOLDER, mine)

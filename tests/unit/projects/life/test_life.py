@@ -9,7 +9,7 @@ import sqlite3
 
 import pytest
 import sqlalchemy as sa
-from tests.unit.projects.life.play import PEOPLE, REASON, TODAY, Play, lacking, steps
+from tests.unit.projects.life.play import PEOPLE, REASON, Play, lacking, steps, today
 
 from estran.model.errors import NotAllowed, StoreError, UsageError
 from estran.projects.actors import KEY_HOLDER, Role
@@ -53,13 +53,13 @@ def test_nothing_opens_but_through_the_committee() -> None:
 
 def test_from_idea_to_closing(play: Play) -> None:
     number = play.to(Stage.CLOSING)
-    assert number == f"{TODAY.year}-001"
+    assert number == f"{today().year}-001"
     assert lacking(play, "dan", number, Step.END) == (
         "Nothing says what was archived.", "There is no certificate of destruction.", "The register of outputs is empty.",
     )  # fmt: skip
     play.take(number, "dan", Step.ARCHIVE, what="Code and protocol", how="Archive 7", day="2046-01-01")
-    play.take(number, "dan", Step.DESTROY, what="Datamart and workspace", how="Keys erased", day=TODAY)
-    play.take(number, "tom", Step.OUTPUT, kind="publication", title="Our paper", reference="doi:10.1/x", day=TODAY)
+    play.take(number, "dan", Step.DESTROY, what="Datamart and workspace", how="Keys erased", day=today())
+    play.take(number, "tom", Step.OUTPUT, kind="publication", title="Our paper", reference="doi:10.1/x", day=today())
     play.take(number, "dan", Step.END)
     project = play.project(number)
     assert project.stage is Stage.CLOSED
@@ -276,7 +276,7 @@ def test_months_end_on_the_day_or_on_the_last_of_the_month() -> None:
 
 def test_a_call_has_its_own_circuit(play: Play) -> None:
     desk = play.desk("max")
-    call = desk.publish("GIRCI 2027", TODAY, 3, 2, (("Originality", 10), ("Feasibility", 10)))
+    call = desk.publish("GIRCI 2027", today(), 3, 2, (("Originality", 10), ("Feasibility", 10)))
     few = play.propose(call=call)
     play.take(few, "lea", Step.ATTACH, cohort=play.cohort())
     assert lacking(play, "lea", few, Step.INTEND) == ("At least 3 sites take part.",)
@@ -294,7 +294,7 @@ def test_a_call_has_its_own_circuit(play: Play) -> None:
 
 
 def test_a_letter_that_comes_after_the_deadline_is_not_taken(play: Play) -> None:
-    call = play.desk("max").publish("Last year's", TODAY - dt.timedelta(days=1), 1, 0, ())
+    call = play.desk("max").publish("Last year's", today() - dt.timedelta(days=1), 1, 0, ())
     number = play.propose(call=call)
     play.take(number, "lea", Step.ATTACH, cohort=play.cohort())
     with pytest.raises(UsageError, match="Letters of intent were due on"):
@@ -303,12 +303,12 @@ def test_a_letter_that_comes_after_the_deadline_is_not_taken(play: Play) -> None
 
 def test_a_call_is_published_by_those_who_handle_projects_and_fits(play: Play) -> None:
     with pytest.raises(NotAllowed):
-        play.desk("lea").publish("Mine", TODAY, 1, 0, ())
+        play.desk("lea").publish("Mine", today(), 1, 0, ())
     with pytest.raises(UsageError, match="do not fit"):
-        play.desk("max").publish("Odd", TODAY, 0, 0, ())
-    play.desk("max").publish("Once", TODAY, 1, 0, ())
+        play.desk("max").publish("Odd", today(), 0, 0, ())
+    play.desk("max").publish("Once", today(), 1, 0, ())
     with pytest.raises(UsageError, match="title of its own"):
-        play.desk("max").publish("Once", TODAY, 1, 0, ())
+        play.desk("max").publish("Once", today(), 1, 0, ())
 
 
 def test_the_key_holder_sees_and_handles_but_neither_proposes_nor_votes(play: Play) -> None:

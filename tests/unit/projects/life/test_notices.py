@@ -11,7 +11,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 from tests.ports import free_port
-from tests.unit.projects.life.play import REASON, TODAY, Play
+from tests.unit.projects.life.play import REASON, Play, today
 
 from estran.model.errors import UsageError
 from estran.projects.life.machine import Stage, Step
@@ -165,13 +165,13 @@ def test_nothing_goes_in_clear_when_the_server_offers_no_protection(play: Play, 
 
 def test_dates_that_come_near_are_told_once_to_those_awaited(play: Play) -> None:
     number = play.to(Stage.SUBMITTED)
-    play.take(number, "max", Step.ASK, expert=["eve"], due=TODAY)
-    assert remind(play.state, play.settings, TODAY) == 1
-    assert remind(play.state, play.settings, TODAY) == 0
+    play.take(number, "max", Step.ASK, expert=["eve"], due=today())
+    assert remind(play.state, play.settings, today()) == 1
+    assert remind(play.state, play.settings, today()) == 0
     last = play.state.notices.waiting()[-1]
-    assert last.account_id == play.id["eve"] and f"your opinion as an expert is due on {TODAY}" in last.text
+    assert last.account_id == play.id["eve"] and f"your opinion as an expert is due on {today()}" in last.text
     play.take(number, "eve", Step.RECUSE, text=REASON)
-    assert remind(play.state, play.settings, TODAY) == 0
+    assert remind(play.state, play.settings, today()) == 0
 
 
 @pytest.mark.parametrize(
