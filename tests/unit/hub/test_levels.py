@@ -15,10 +15,11 @@ from estran.cohort.language import json as question_json
 from estran.cohort.language.text import parse
 from estran.hub.agent.relaying import _answer
 from estran.hub.agent.rules import Rules, write_rules
+from estran.hub.catalogues import shelf_of
 from estran.hub.desk import HubDesk
 from estran.hub.gathering import Gathered, SiteAnswer, Total, gather
 from estran.hub.governance import Sight, beside
-from estran.hub.harvest import CatalogueDesk, shelf_of
+from estran.hub.harvest import CatalogueDesk
 from estran.projects.actors import KEY_HOLDER, Role
 from estran.projects.gate import Shown
 from estran.state import AuditFilter, StateDatabase
