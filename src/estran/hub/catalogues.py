@@ -29,9 +29,9 @@ FILE_NAME = "catalogue.sqlite"
 VALID, INVALID = "valid", "invalid"
 GONE = "withdrawn"  # an edition that its member took back: nothing of it is kept
 _VERSION = 2
-_WITHDRAWAL = (
-    "CREATE TABLE withdrawal (member TEXT, site TEXT, mark TEXT NOT NULL, PRIMARY KEY (member, site)) WITHOUT ROWID"
-)
+_WITHDRAWAL = """\
+CREATE TABLE withdrawal (member TEXT, site TEXT, mark TEXT NOT NULL, PRIMARY KEY (member, site)) WITHOUT ROWID;
+CREATE TABLE unshed (mark TEXT PRIMARY KEY) WITHOUT ROWID"""
 _SCHEMA = f"""
 CREATE TABLE edition (
   id INTEGER PRIMARY KEY, member TEXT NOT NULL, job TEXT NOT NULL UNIQUE, asked REAL NOT NULL, came REAL NOT NULL,
@@ -48,7 +48,7 @@ CREATE TABLE known (
   member TEXT, site TEXT, kind TEXT, key TEXT, since REAL NOT NULL, PRIMARY KEY (member, site, kind, key)) WITHOUT ROWID;
 {_WITHDRAWAL}
 """
-_STEPS = {1: _WITHDRAWAL}
+_STEPS = {1: f"{_WITHDRAWAL};\nINSERT INTO unshed VALUES ('version 1')"}  # what was withdrawn before was not shed
 _CHANGES = 200  # codes gained or lost that an edition names
 _PRESENT = "FROM holding WHERE (? = '' OR kind = ?) AND (? = '' OR member = ?)"
 _KEYS = "GROUP BY kind, key HAVING count(DISTINCT member) >= ?"
@@ -214,6 +214,7 @@ class CatalogueBook:
     def withdraw(self, member: str) -> None:
         """A member tells no more what it told: that something came, and when, is all that stays of it."""
         with self.db.writing():
+            self._note_unshed()
             valid = self._valid(member)
             names = {str(head["name"]) for row in valid for head in orjson.loads(row["sites"])}
             self.forget(member)
@@ -223,6 +224,22 @@ class CatalogueBook:
                 self._empty(row)
             self._mark(member, {name: secrets.token_hex(8) for name in names})
 
+    def shed(self) -> bool:
+        """Leave nothing of what was taken back in the file or its log; whether nothing is left. As often as it takes: what was
+        taken back and not shed yet is noted in the file."""
+        left = self.db.rows("SELECT mark FROM unshed")
+        if not left:
+            return True
+        if not self.db.shed(anew=True):
+            return False
+        with self.db.writing():
+            for row in left:
+                self.db.write("DELETE FROM unshed WHERE mark = ?", (row["mark"],))
+        return True
+
+    def _note_unshed(self) -> None:
+        self.db.write("INSERT INTO unshed VALUES (?)", (secrets.token_hex(8),))
+
     def take_back(self, member: str, marks: Mapping[str, str]) -> bool:
         """Sites that a member, a hub itself, stands for tell no more what they told: nothing of theirs stays, at whatever level
         they are. A mark that was obeyed changes nothing; whether one was new."""
@@ -231,6 +248,7 @@ class CatalogueBook:
         if not new:
             return False
         with self.db.writing():
+            self._note_unshed()
             for site in new:
                 for table in ("holding", "known"):
                     self.db.write(f"DELETE FROM {table} WHERE member = ? AND site = ?", (member, site))

@@ -65,13 +65,16 @@ class Harvest:
         return asked
 
     def tick(self) -> int:
-        """Ask the sites whose turn it is, look at what has come; how many answers that were."""
+        """Ask the sites whose turn it is, look at what has come; how many answers that were. What was taken back by then leaves
+        the file for good."""
         if self.period:
             last = {job.member: job.created for job in self._book.of_kind(KIND)}
             due = [one.id for one in self._sites() if self._now() - last.get(one.id, 0.0) >= self.period]
             if due:
                 self.ask(due)
-        return self.take_in()
+        looked = self.take_in()
+        self.shelf.shed()
+        return looked
 
     def take_in(self) -> int:
         """Look at the answers that came since; how many they were."""
