@@ -21,11 +21,11 @@ from tests.unit.hub.test_catalogues import settle
 from estran.cohort.language.text import parse
 from estran.hub.agent.rules import Rules
 from estran.hub.asking import Choices, read_study
+from estran.hub.catalogues import shelf_of as catalogues_of
 from estran.hub.desk import HubDesk
 from estran.hub.governance import Governance
 from estran.hub.governance import beside as rules_of
 from estran.hub.harvest import Harvest
-from estran.hub.harvest import shelf_of as catalogues_of
 from estran.hub.linkage_desk import LinkageDesk
 from estran.hub.matching import Linkages
 from estran.hub.oppositions import beside as oppositions_of

@@ -13,8 +13,9 @@ from tests.network_kit import Network, add_hospital, add_region, network
 from tests.unit.hub.test_catalogues import settle
 
 from estran.hub.agent.rules import Rules, write_rules
+from estran.hub.catalogues import shelf_of
 from estran.hub.governance import Sight, beside
-from estran.hub.harvest import Harvest, shelf_of
+from estran.hub.harvest import Harvest
 from estran.projects.actors import Role
 
 PAGES = ("/network/catalogue", "/network/catalogue?q=I50", "/network/catalogue/code/CIM10:I50.0",
@@ -47,7 +48,9 @@ def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Network, Sit
         top.ask()
         made.run("angers", "brest", "ouest")
         top.take_in()
-        write_rules(made.places["brest"].folder, Rules(answer=("count",)))
+        brest = made.places["brest"].site
+        assert brest is not None
+        object.__setattr__(brest.settings, "hdab_contact", "")  # it refuses its next harvest, since that is missing
         top.ask(["brest"])
         made.run("brest")
         yield made, hub, base
@@ -142,3 +145,29 @@ def test_the_file_is_for_members_until_the_hub_publishes_it(net: tuple[Network, 
     assert page.request.get(base + "/catalogue.jsonld").json()["@context"]["dcat"]
     object.__setattr__(hub.settings, "catalogue_public", False)
     page.close()
+
+
+def test_a_catalogue_that_was_taken_back_is_on_no_page(
+    net: tuple[Network, Site, str], browser: Browser, watch: Watch
+) -> None:
+    made, hub, base = net
+    account = hub.state.accounts.find("hub_operator")
+    assert account is not None
+    hub.state.accounts.change(account.id, language="fr", theme="light")
+    page = browser.new_page(viewport={"width": 1440, "height": 1000})
+    watch.on(page, base)
+    sign_in(page, base, "hub_operator")
+    page.goto(base + "/network/catalogue?q=creatinine")
+    holders = page.locator("table.matrix thead th").count()
+    write_rules(made.places["angers"].folder, Rules(answer=("count",)))
+    made.run("angers")  # it comes; nobody asked it
+    page.reload()
+    expect(page.locator("table.matrix thead th")).to_have_count(holders - 1)
+    row = page.locator("section:has(#sites) tbody tr", has_text="angers")
+    expect(row.locator(".badge.bad")).to_have_text("retiré")
+    expect(row.locator("td.n")).to_have_count(0)
+    page.goto(base + "/network/sites/angers")
+    expect(page.get_by_text("retiré").first).to_be_visible()
+    assert violations(page) == [] and "CHU d’Angers" not in page.locator("main").inner_text()
+    page.close()
+    assert watch.foreign == [] and watch.complaints == []

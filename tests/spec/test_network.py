@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import http.client
 import json
+import os
+import signal
 import socket
 import ssl
 import subprocess
@@ -13,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -236,9 +240,59 @@ def test_a_network_by_the_command_line(tmp_path: Path, estran: Command) -> None:
     jobs = estran("hub", "jobs", tmp_path / "angers", "--json").json["jobs"]
     assert {(job["kind"], job["state"]) for job in jobs} == {("count", "ok"), ("tokens", "ok")}
     _serves_and_ends(hub, free_port())  # another than when they joined
+    _ends_when_its_parent_is_killed(hub, free_port())
     assert estran("hub", "withdraw", hub, "brest", "--json").code == 0
     assert len(estran("hub", "ask", hub, "âge>=18", "--json").json["sites"]) == 1
     assert estran("hub", "ask", tmp_path / "angers", "âge>=18").code == 2  # no hub
+
+
+_HELD = """
+import signal, sys
+from pathlib import Path
+from estran.cli.network_demo import network_served
+with network_served(Path(sys.argv[1]), int(sys.argv[2])):
+    print("open", flush=True)
+    signal.pause()
+"""
+
+
+def _ends_when_its_parent_is_killed(hub: Path, port: int) -> None:
+    """Killed, the demo can end nobody: its door and its agents see it themselves, let go of the port and of their files."""
+    began = time.time()
+    locks = [one.parent / "agent.lock" for one in hub.parent.glob("*/networks/*/membership.json")]
+    command = [sys.executable, "-c", _HELD, str(hub), str(port)]
+    demo = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert demo.stdout is not None
+    said = list(takewhile(lambda line: line != "open\n", demo.stdout))
+    children = [int(line.rpartition(" ")[2]) for line in said if ": process " in line]
+    try:
+        with contextlib.closing(open_book(hub)) as book:
+            wait_until(lambda: all(one.seen is not None and one.seen > began for one in book.members(active=True)))
+        assert len(children) == 1 + len(locks) == 4 and not any(map(_free, locks))
+        demo.kill()
+        demo.wait()
+        wait_until(lambda: all(map(_free, locks)))
+        wait_until(lambda: not _answers(port))
+    except BaseException:
+        for one in (demo.pid, *children):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(one, signal.SIGKILL)
+        raise
+
+
+def _free(lock: Path) -> bool:
+    """Whether no agent holds it: a process that ended holds nothing, reaped or not."""
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+    return True
+
+
+def _answers(port: int) -> bool:
+    with contextlib.closing(socket.socket()) as one:
+        return one.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _serves_and_ends(hub: Path, port: int) -> None:

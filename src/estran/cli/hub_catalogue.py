@@ -11,8 +11,8 @@ import typer
 from estran import app as house
 from estran.cli.show import JsonOpt, KeyOpt, console, emit, number, table
 from estran.exchange.parcel import whole_file
-from estran.hub.catalogues import Cell, Edition, Found, Standing, Thing
-from estran.hub.harvest import CatalogueDesk, shelf_of
+from estran.hub.catalogues import Cell, Edition, Found, Standing, Thing, shelf_of
+from estran.hub.harvest import CatalogueDesk
 from estran.model.errors import UsageError
 from estran.projects.actors import KEY_HOLDER
 from estran.projects.gate import Shown

@@ -74,6 +74,7 @@ def network_served(hub: Path, port: int) -> Iterator[None]:
         door = ended.enter_context(_running("hub", "serve", str(hub), "--port", str(port), "--json"))
         if door.stdout is None or b'"door"' not in door.stdout.readline():
             raise UsageError("The hub's door does not open.", where=f"port {port}", hint="take another with --hub-port")
+        console.print(f"Door of {hub.name}: process {door.pid}", highlight=False, markup=False)
         opened = opened_house(hub)
         places, network = embedded(opened, hub), opened.book.meta("network")
         opened.close()
@@ -92,9 +93,10 @@ def _lead(place: Path, network: str, port: int) -> None:
 
 @contextmanager
 def _running(*words: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Not of the terminal's group: Ctrl+C ends the portal, which then ends these."""
-    command = [sys.executable, "-m", "estran", *words]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, process_group=0)  # noqa: S603 (our own command)
+    """Not of the terminal's group: Ctrl+C ends the portal, which then ends these. Where it is killed and ends nothing any
+    more, they see that nobody holds their standard input, and end themselves."""
+    command = [sys.executable, "-m", "estran.cli.leash", *words]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0)  # noqa: S603 (our own command)
     try:
         yield process
     finally:

@@ -77,6 +77,11 @@ class Catalogue:
 Node = dict[str, Any]
 
 
+def address_of(homepage: str, name: str) -> str:
+    """The address of a site's catalogue, under which all that it tells is."""
+    return f"{homepage.rstrip('/')}/{quote(name)}"
+
+
 def graph(told: Catalogue) -> list[Node]:
     """The catalogue as nodes of JSON-LD, in the prefixes above."""
     site = f"{told.base}#catalogue"

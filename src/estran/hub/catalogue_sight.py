@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from estran.hub.catalogues import CatalogueBook, Edition, Found, SiteHoldings, Standing, Thing
+from estran.hub.catalogues import INVALID, CatalogueBook, Edition, Found, SiteHoldings, Standing, Thing
 from estran.hub.governance import FEWEST, Sight
 
 REFUSED = "The network does not let you see single sites’ numbers, and this file is made of them."
@@ -38,7 +38,7 @@ class View:
         """What came of a harvest: that something came, and when, is no secret."""
         if self.sees(one.member):
             return one
-        said = "" if one.state == "invalid" else one.said  # a report on what does not conform cites it
+        said = "" if one.state == INVALID else one.said  # a report on what does not conform cites it
         return dataclasses.replace(one, said=said, sites=tuple(map(_named, one.sites)), gained=(), lost=())
 
     def _of(self, one: Edition | None, member: str) -> Edition | None:

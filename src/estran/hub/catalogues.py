@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import secrets
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from sqlite3 import Row
@@ -17,16 +18,21 @@ from typing import Any
 
 import orjson
 
-from estran.hub.book import Member
+from estran.exchange.dcat import address_of
+from estran.hub.book import HubBook, Member
 from estran.hub.database import Database
 from estran.projects.gate import Shown
 from estran.state.catalogue import folded
 
+KIND = "catalogue"
 FILE_NAME = "catalogue.sqlite"
-VALID = "valid"
+VALID, INVALID = "valid", "invalid"
 GONE = "withdrawn"  # an edition that its member took back: nothing of it is kept
-_VERSION = 1
-_SCHEMA = """
+_VERSION = 2
+_WITHDRAWAL = """\
+CREATE TABLE withdrawal (member TEXT, site TEXT, mark TEXT NOT NULL, PRIMARY KEY (member, site)) WITHOUT ROWID;
+CREATE TABLE unshed (mark TEXT PRIMARY KEY) WITHOUT ROWID"""
+_SCHEMA = f"""
 CREATE TABLE edition (
   id INTEGER PRIMARY KEY, member TEXT NOT NULL, job TEXT NOT NULL UNIQUE, asked REAL NOT NULL, came REAL NOT NULL,
   state TEXT NOT NULL, said TEXT NOT NULL, digest TEXT NOT NULL DEFAULT '', sites TEXT NOT NULL DEFAULT '[]',
@@ -39,8 +45,10 @@ CREATE TABLE holding (
   words TEXT NOT NULL, body TEXT NOT NULL, since REAL NOT NULL, PRIMARY KEY (member, site, kind, key)) WITHOUT ROWID;
 CREATE INDEX holding_key ON holding (kind, key);
 CREATE TABLE known (
-  member TEXT, site TEXT, kind TEXT, key TEXT, since REAL NOT NULL, PRIMARY KEY (member, site, kind, key)) WITHOUT ROWID
+  member TEXT, site TEXT, kind TEXT, key TEXT, since REAL NOT NULL, PRIMARY KEY (member, site, kind, key)) WITHOUT ROWID;
+{_WITHDRAWAL}
 """
+_STEPS = {1: f"{_WITHDRAWAL};\nINSERT INTO unshed VALUES ('version 1')"}  # what was withdrawn before was not shed
 _CHANGES = 200  # codes gained or lost that an edition names
 _PRESENT = "FROM holding WHERE (? = '' OR kind = ?) AND (? = '' OR member = ?)"
 _KEYS = "GROUP BY kind, key HAVING count(DISTINCT member) >= ?"
@@ -150,7 +158,7 @@ class CatalogueBook:
     """The file of catalogues of a hub."""
 
     def __init__(self, folder: Path) -> None:
-        self.db = Database(folder / FILE_NAME, _SCHEMA, _VERSION)
+        self.db = Database(folder / FILE_NAME, _SCHEMA, _VERSION, _STEPS)
 
     def close(self) -> None:
         """Give the file back."""
@@ -206,12 +214,108 @@ class CatalogueBook:
     def withdraw(self, member: str) -> None:
         """A member tells no more what it told: that something came, and when, is all that stays of it."""
         with self.db.writing():
+            self._note_unshed()
+            valid = self._valid(member)
+            names = {str(head["name"]) for row in valid for head in orjson.loads(row["sites"])}
             self.forget(member)
             self.db.write("DELETE FROM known WHERE member = ?", (member,))
-            self.db.write(
-                "UPDATE edition SET state = ?, digest = '', sites = '[]', gained = '[]', lost = '[]', data = NULL "
-                "WHERE member = ? AND state = ?", (GONE, member, VALID),
-            )  # fmt: skip
+            self._forget_reports(member)
+            for row in valid:
+                self._empty(row)
+            self._mark(member, {name: secrets.token_hex(8) for name in names})
+
+    def shed(self) -> bool:
+        """Leave nothing of what was taken back in the file or its log; whether nothing is left. As often as it takes: what was
+        taken back and not shed yet is noted in the file."""
+        left = self.db.rows("SELECT mark FROM unshed")
+        if not left:
+            return True
+        if not self.db.shed(anew=True):
+            return False
+        with self.db.writing():
+            for row in left:
+                self.db.write("DELETE FROM unshed WHERE mark = ?", (row["mark"],))
+        return True
+
+    def _note_unshed(self) -> None:
+        self.db.write("INSERT INTO unshed VALUES (?)", (secrets.token_hex(8),))
+
+    def take_back(self, member: str, marks: Mapping[str, str]) -> bool:
+        """Sites that a member, a hub itself, stands for tell no more what they told: nothing of theirs stays, at whatever level
+        they are. A mark that was obeyed changes nothing; whether one was new."""
+        known = self._marks(member)
+        new = {site: mark for site, mark in marks.items() if known.get(site) != mark}
+        if not new:
+            return False
+        with self.db.writing():
+            self._note_unshed()
+            for site in new:
+                for table in ("holding", "known"):
+                    self.db.write(f"DELETE FROM {table} WHERE member = ? AND site = ?", (member, site))
+            self._strip(member, new)
+            self._mark(member, new)
+        return True
+
+    def withdrawn(self) -> dict[str, str]:
+        """Sites that took back what they told, here or below, each with a mark that is another one each time: what the hub
+        above is told."""
+        marks: dict[str, str] = {}
+        for row in self.db.rows("SELECT site, mark FROM withdrawal ORDER BY site, member"):
+            marks[row["site"]] = hashlib.sha256((marks.get(row["site"], "") + row["mark"]).encode()).hexdigest()[:16]
+        return marks
+
+    def _marks(self, member: str) -> dict[str, str]:
+        rows = self.db.rows("SELECT site, mark FROM withdrawal WHERE member = ?", (member,))
+        return {str(row["site"]): str(row["mark"]) for row in rows}
+
+    def _mark(self, member: str, marks: Mapping[str, str]) -> None:
+        for site, mark in marks.items():
+            self.db.write("INSERT OR REPLACE INTO withdrawal VALUES (?, ?, ?)", (member, site, mark))
+
+    def _valid(self, member: str) -> list[Row]:
+        return self.db.rows("SELECT * FROM edition WHERE member = ? AND state = ? ORDER BY id", (member, VALID))
+
+    def _forget_reports(self, member: str) -> None:
+        """What was said of an edition that does not conform cites it."""
+        self.db.write("UPDATE edition SET said = '' WHERE member = ? AND state = ?", (member, INVALID))
+
+    def _empty(self, row: Row) -> None:
+        emptied = "state = ?, digest = '', sites = '[]', gained = '[]', lost = '[]', data = NULL"
+        self.db.write(f"UPDATE edition SET {emptied} WHERE id = ?", (GONE, row["id"]))
+
+    def _strip(self, member: str, names: Collection[str]) -> None:
+        """Take some sites out of every edition. Codes gained and lost are those of all sites together, and go. Where the last
+        edition was of them alone, all is withdrawn: what was told before it is not told again."""
+        valid = self._valid(member)
+        last = orjson.loads(valid[-1]["sites"]) if valid else []
+        gone = [one for one in last if one["name"] in names]
+        if gone and len(gone) == len(last):
+            self.withdraw(member)
+            return
+        self._strip_parts(member, {address_of(one["homepage"], one["name"]) for one in gone})
+        self._forget_reports(member)
+        for row in valid:
+            self._strip_edition(row, names)
+
+    def _strip_edition(self, row: Row, names: Collection[str]) -> None:
+        heads = [one for one in orjson.loads(row["sites"]) if one["name"] not in names]
+        if not heads:
+            self._empty(row)
+            return
+        data = row["data"]
+        if data is not None:
+            sites = orjson.loads(zlib.decompress(data))
+            data = zlib.compress(orjson.dumps([one for one in sites if one["name"] not in names]))
+        self.db.write(
+            "UPDATE edition SET digest = '', sites = ?, gained = '[]', lost = '[]', data = ? WHERE id = ?",
+            (_json(heads), data, row["id"]),
+        )
+
+    def _strip_parts(self, member: str, bases: Collection[str]) -> None:
+        """Triples of some sites; of the whole member where the address of one is another than its name and page make."""
+        for base in bases:
+            if not self.db.write("DELETE FROM part WHERE member = ? AND base = ?", (member, base)):
+                self.db.write("DELETE FROM part WHERE member = ?", (member,))
 
     def _keys(self, member: str) -> set[str]:
         return {str(row[0]) for row in self.db.rows("SELECT key FROM holding WHERE member = ?", (member,))}
@@ -296,13 +400,14 @@ class CatalogueBook:
             found.setdefault(str(row["base"]), zlib.decompress(row["triples"]).decode())
         return found
 
-    def digest(self) -> tuple[tuple[str, int], ...]:
-        """Changes when a member has another valid edition, or is gone."""
+    def digest(self) -> tuple[tuple[str, str], ...]:
+        """Changes when a member has another valid edition, took back some of it, or is gone."""
         rows = self.db.rows(
             "SELECT member, max(id) AS last FROM edition WHERE state = ? AND member IN (SELECT member FROM part) GROUP BY member",
             (VALID,),
         )
-        return tuple((str(row["member"]), int(row["last"])) for row in rows)
+        editions = [(str(row["member"]), str(row["last"])) for row in rows]
+        return (*editions, *sorted(self.withdrawn().items()))
 
     def holdings(self, member: str) -> list[dict[str, Any]]:
         """Everything of the last valid edition of a member, as it came."""
@@ -312,6 +417,11 @@ class CatalogueBook:
         )
         sites: list[dict[str, Any]] = [] if found is None else orjson.loads(zlib.decompress(found["data"]))
         return sites
+
+
+def shelf_of(book: HubBook) -> CatalogueBook:
+    """The file of catalogues beside the hub's book."""
+    return CatalogueBook(Path(book.db.path).parent)
 
 
 _HEAD = ("name", "homepage", "controller", "day", "snapshot", "first", "last", "via", "patients", "records", "services")

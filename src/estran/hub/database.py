@@ -135,17 +135,24 @@ class Database:
         found = self.one("PRAGMA data_version")
         return 0 if found is None else int(found[0]), self._db.total_changes
 
-    def shed(self) -> bool:
+    def shed(self, *, anew: bool = False) -> bool:
         """Put what the log holds into the file, and cut the log to nothing: what was deleted is then in neither, since its
-        pages are overwritten (`secure_delete`). False when it cannot be now: somebody else reads or writes, or this is
-        part of what is being written. It waits for nobody, and what it leaves the next time does."""
+        pages are overwritten (`secure_delete`). With `anew` all of the file is written anew first: where SQLite moved a row
+        to another page it may have left a copy, which no deletion overwrites. False when it cannot be now: somebody else
+        reads or writes, or this is part of what is being written. It waits for nobody, and what it leaves the next time does."""
         with self._lock, self._told():
             if self._db.in_transaction:
                 return False
             self._db.execute("PRAGMA busy_timeout = 0")
             try:
+                if anew:
+                    self._db.execute("VACUUM")
                 row = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
                 return row is not None and not row[0]
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                    raise
+                return False
             finally:
                 self._db.execute(f"PRAGMA {_PATIENCE}")
 

@@ -1,6 +1,7 @@
 """Harvesting the catalogues of the sites: asked by the clock or by a person, looked at once, searched by people.
 
-A site that fails, refuses or answers something invalid keeps its last valid catalogue, which is shown as old.
+A site that fails, refuses or answers something invalid keeps its last valid catalogue, which is shown as old. One that says
+that it answers no harvest any more keeps nothing here (`withdrawals`).
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from estran.exchange.dcat_check import checked, written
 from estran.hub.agent.cataloguing import GRAPH, HOLDINGS, WITHDRAWN
 from estran.hub.book import OPEN, HubBook, JobRecord, Member
 from estran.hub.catalogue_sight import EVERYTHING, NAMES_ONLY, REFUSED, View
-from estran.hub.catalogues import VALID, CatalogueBook, Edition, Found, Standing, Thing
+from estran.hub.catalogues import GONE, INVALID, KIND, VALID, CatalogueBook, Edition, Found, Standing, Thing, shelf_of
 from estran.hub.governance import beside, require_charter
 from estran.hub.holdings import cleaned
 from estran.hub.house import open_book
+from estran.hub.withdrawals import obey, tells, withdraw
 from estran.model.errors import NotAllowed, UsageError
 from estran.projects.actors import Actor
 from estran.projects.audit import permit, record
@@ -28,7 +30,6 @@ from estran.projects.policy import Action, Decision, Target
 from estran.state import StateDatabase
 
 log = logging.getLogger(__name__)
-KIND = "catalogue"
 DAY = 86_400.0
 USUAL_DAYS = 7
 _LIFE = 2 * DAY  # seconds for which a site may answer a harvest
@@ -64,13 +65,16 @@ class Harvest:
         return asked
 
     def tick(self) -> int:
-        """Ask the sites whose turn it is, look at what has come; how many answers that were."""
+        """Ask the sites whose turn it is, look at what has come; how many answers that were. What was taken back by then leaves
+        the file for good."""
         if self.period:
             last = {job.member: job.created for job in self._book.of_kind(KIND)}
             due = [one.id for one in self._sites() if self._now() - last.get(one.id, 0.0) >= self.period]
             if due:
                 self.ask(due)
-        return self.take_in()
+        looked = self.take_in()
+        self.shelf.shed()
+        return looked
 
     def take_in(self) -> int:
         """Look at the answers that came since; how many they were."""
@@ -79,10 +83,11 @@ class Harvest:
             if self._over(job) and not self.shelf.knows(job.id):
                 self._look(job)
                 looked += 1
-        active = {one.id for one in self._sites()}
         for one in self._book.members("site"):
-            if one.id not in active:
+            if one.state != "active":
                 self.shelf.forget(one.id)
+            else:
+                obey(self._book, self.shelf, one.id)
         return looked
 
     def _look(self, job: JobRecord) -> None:
@@ -90,15 +95,19 @@ class Harvest:
         if job.state != "ok":
             state = "expired" if job.state in OPEN else job.state
             if state == "refused" and job.answer.get(WITHDRAWN) is True:
-                self.shelf.withdraw(job.member)  # before the job is known: a killed look is done again
+                withdraw(self._book, self.shelf, job.member)  # before the job is known: a killed look is done again
             self.shelf.failed(job.member, job.id, job.created, came, state, job.said)
+            return
+        if not tells(self._book, job.member):
+            self.shelf.failed(job.member, job.id, job.created, came, GONE, "")
+            self._book.drop_files(job.id, "answer")
             return
         files = {one.name: one.data for one in self._book.files(job.id, "answer")}
         try:
             sites, parts = cleaned(files.get(HOLDINGS, b"")), checked(files.get(GRAPH, b""))
             self.shelf.keep(job.member, job.id, job.created, came, sites, parts)
         except UsageError as error:
-            self.shelf.failed(job.member, job.id, job.created, came, "invalid", error.what)
+            self.shelf.failed(job.member, job.id, job.created, came, INVALID, error.what)
         self._book.drop_files(job.id, "answer")
 
     def _over(self, job: JobRecord) -> bool:
@@ -224,11 +233,6 @@ class CatalogueDesk:
         refusal = Decision(False, REFUSED)
         record(self._state, self.actor, action, refusal, target=f"network catalogue {what}")
         raise NotAllowed(refusal.reason)
-
-
-def shelf_of(book: HubBook) -> CatalogueBook:
-    """The file of catalogues beside the hub's book."""
-    return CatalogueBook(Path(book.db.path).parent)
 
 
 @contextmanager

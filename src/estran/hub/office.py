@@ -13,6 +13,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from estran.hub import withdrawals
 from estran.hub.book import HubBook
 from estran.hub.gathering import ask_for_tokens
 from estran.hub.keys import Identity, Public
@@ -78,6 +79,8 @@ class Office:
         if taken.message.kind == "join":
             return  # good for one member, however often it is said
         self.book.take(taken.message, self.clock().timestamp())
+        if taken.message.kind == "nextjob":
+            withdrawals.hear(self.book, taken.member, taken.message.body)
 
     def _check(self, message: Message, certificate: str | None, now: dt.datetime) -> None:
         if message.network != self.network or message.receiver != HUB:

@@ -14,7 +14,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from estran.hub.book import HubBook
-from estran.hub.harvest import shelf_of
+from estran.hub.catalogues import shelf_of
 from estran.hub.matching import Linkages
 from estran.hub.pooling.book import PoolBook
 from estran.hub.studies import Studies

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import quote
 
 import orjson
 
@@ -109,7 +108,7 @@ def described(site: SiteServices, found: Held) -> dcat.Catalogue:
         for path in snapshot.files(table)
     )
     return dcat.Catalogue(
-        base=f"{homepage.rstrip('/')}/{quote(site.settings.name)}", name=site.settings.name, controller=site.settings.controller,
+        base=dcat.address_of(homepage, site.settings.name), name=site.settings.name, controller=site.settings.controller,
         homepage=homepage, mail=mail, hdab=_HDAB, hdab_homepage=_HDAB_HOME, hdab_mail=hdab_mail, day=snapshot.date.isoformat(),
         version=snapshot.version, patients=_told(found.tables.get("patient"), people=True), records=_told(found.tables.get("fact")),
         bytes=-(-size // _MEBIBYTE) * _MEBIBYTE, first=min((one.first for one in found.dated), default=""),

@@ -13,10 +13,9 @@ from tests.network_kit import Network, add_hospital, network
 from estran.catalog import measuring
 from estran.exchange.dcat_check import checked
 from estran.hub.agent.cataloguing import GRAPH, HOLDINGS
-from estran.hub.agent.rules import Rules, write_rules
-from estran.hub.catalogues import VALID
+from estran.hub.catalogues import VALID, shelf_of
 from estran.hub.governance import CharterKind, Sight, beside
-from estran.hub.harvest import DAY, CatalogueDesk, Harvest, shelf_of
+from estran.hub.harvest import DAY, CatalogueDesk, Harvest
 from estran.hub.wire import File
 from estran.model.errors import NotAllowed, UsageError
 from estran.projects.actors import KEY_HOLDER, Actor, Role
@@ -98,11 +97,13 @@ def test_the_file_of_all_sites_conforms_and_holds_both(harvested: tuple[Network,
 
 def test_a_site_that_fails_keeps_its_last_catalogue_as_old(harvested: tuple[Network, CatalogueDesk]) -> None:
     net, desk = harvested
-    folder = net.places["brest"].folder
-    write_rules(folder, Rules(answer=("count",)))
+    site = net.places["brest"].site
+    assert site is not None
+    usual = site.settings
+    site.settings = dataclasses.replace(usual, hdab_contact="")  # type: ignore[misc]
     desk.harvest(["brest"])
     net.run("brest")
-    write_rules(folder, Rules())
+    site.settings = usual  # type: ignore[misc]
     brest = next(one for one in desk.standing() if one.member.id == "brest")
     assert brest.old and brest.last is not None and brest.last.state == "refused"
     assert desk.search("creatinine").things[0].of(("brest", "CHU de Brest")) is not None

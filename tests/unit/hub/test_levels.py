@@ -15,10 +15,11 @@ from estran.cohort.language import json as question_json
 from estran.cohort.language.text import parse
 from estran.hub.agent.relaying import _answer
 from estran.hub.agent.rules import Rules, write_rules
+from estran.hub.catalogues import shelf_of
 from estran.hub.desk import HubDesk
 from estran.hub.gathering import Gathered, SiteAnswer, Total, gather
 from estran.hub.governance import Sight, beside
-from estran.hub.harvest import CatalogueDesk, shelf_of
+from estran.hub.harvest import CatalogueDesk
 from estran.projects.actors import KEY_HOLDER, Role
 from estran.projects.gate import Shown
 from estran.state import AuditFilter, StateDatabase
@@ -192,7 +193,7 @@ def test_catalogues_cross_two_levels(nation: Nation, tmp_path: Path) -> None:
     ]
     assert top.file("ttl").count(b"a dcat:Catalog") == 2
     shelf, file = shelf_of(nation.net.house.book), nation.net.house.folder / "catalogue.sqlite"
-    assert shelf.db.shed() and b"CIM10:I50.0" in file.read_bytes()
+    assert shelf.shed() and shelf.db.shed() and b"CIM10:I50.0" in file.read_bytes()
     beside(nation.west.house.book).set_sight(Role.RESEARCHER, Sight.TOTAL)  # nobody sees more by way of a hub
     top.harvest(["west"])
     nation.net.run("west")
@@ -206,7 +207,7 @@ def test_catalogues_cross_two_levels(nation: Nation, tmp_path: Path) -> None:
     assert (
         "withdrawn" in told and "valid" not in told and not any(one.sites or one.gained for one in top.history("west"))
     )
-    assert shelf.db.shed() and b"CIM10:I50.0" not in file.read_bytes()
+    assert shelf.shed() and b"CIM10:I50.0" not in file.read_bytes()
     top.harvest(["west"])
     nation.net.run("west")
     west_now = next(one for one in top.standing() if one.member.id == "west")

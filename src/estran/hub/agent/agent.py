@@ -25,6 +25,7 @@ from estran.hub.agent.ledger import Answer, Job, Ledger
 from estran.hub.agent.membership import Channel, open_reply
 from estran.hub.agent.opposing import heard, notices
 from estran.hub.agent.place import Handle, Place
+from estran.hub.agent.standing import standing
 from estran.hub.pooling.delivery import KIND as POOL
 from estran.hub.pooling.routes import PATH
 from estran.hub.wire import Message, Refused, seal
@@ -157,7 +158,7 @@ class Agent:
         """Ask for a job, and keep it; False when there is none."""
         body = {
             "release": __version__, "kinds": list(self._kinds)[:_KINDS_TOLD], "wait": wait, "every": self._every,
-            "holding": self.ledger.holding(),
+            "holding": self.ledger.holding(), **standing(self.place),
         }  # fmt: skip
         reply, proof = self._say(f"/task/nextjob/{self.place.membership.member}", "nextjob", body)
         if reply.kind != "job":

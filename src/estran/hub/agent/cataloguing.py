@@ -31,13 +31,12 @@ def catalogue(place: Place, job: Job) -> Answer:
 
     A site that has not measured its holdings, or lacks a setting that the catalogue needs, is told as refusing.
     """
-    willing = place.rules.willing(job.kind)
-    if len(willing) != len(place.rules.each()):
+    if job.kind not in place.rules.answered():
         raise NotAllowed("The rules of this site do not allow this kind of question.")
     if place.site is None or place.actor is None:
         raise UsageError("There are no patients here.")
     settings = place.site.settings
-    floor = max([settings.count_floor, *(rules.floor for _, rules in willing)])
+    floor = max([settings.count_floor, *(rules.floor for _, rules in place.rules.each())])
     strict = rules_of(dataclasses.replace(settings, count_floor=floor))
     try:
         found = held(place.site, place.actor, Action.HUB_CATALOGUE, strict)

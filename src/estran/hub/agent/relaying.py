@@ -11,7 +11,7 @@ import dataclasses
 import hashlib
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,10 @@ from estran.hub import house as hubs
 from estran.hub.agent.cataloguing import GRAPH, HOLDINGS, WITHDRAWN
 from estran.hub.agent.ledger import Answer, Job
 from estran.hub.agent.place import AgentSite, Handle, Place
-from estran.hub.agent.rules import Rules
+from estran.hub.agent.rules import Rules, SiteRules
 from estran.hub.book import HubBook, Question
-from estran.hub.catalogues import CatalogueBook
+from estran.hub.catalogues import KIND as CATALOGUE
+from estran.hub.catalogues import shelf_of
 from estran.hub.gathering import Gathered, Inner, SiteAnswer, Total, advance, gather
 from estran.hub.governance import GovernanceBook
 from estran.hub.pooling.routes import PATH
@@ -83,7 +84,7 @@ def catalogue(place: Place, job: Job) -> Answer:
             return Answer("refused", "This hub tells of its sites in totals only.", {WITHDRAWN: True})
         path = way(book, job)
         permit(site.state, actor, Action.HUB_CATALOGUE, Target(f"catalogues for {place.membership.network}"))
-        shelf = CatalogueBook(Path(book.db.path).parent)
+        shelf = shelf_of(book)
         try:
             sites = [one | {"via": [book.meta("name"), *one["via"]]} for member in book.members("site", active=True)
                      for one in shelf.holdings(member.id)]  # fmt: skip
@@ -98,6 +99,15 @@ def catalogue(place: Place, job: Job) -> Answer:
         named.setdefault(one["name"], one)
     body = {"sites": len(named), "codes": sum(len(one["codes"]) for one in named.values())}
     return Answer("ok", "", body, (File(GRAPH, graph), File(HOLDINGS, orjson.dumps({"sites": list(named.values())}))))
+
+
+def standing(site: AgentSite, rules: SiteRules) -> dict[str, Any]:
+    """What a hub says of itself at each visit: the kinds that it answers, no catalogue where it tells totals only; and which of
+    its sites, at whatever level below, took back what they told."""
+    with opened_book(site) as book, closing(shelf_of(book)) as shelf:
+        single = bound(book, rules.site).detail == "sites"
+        answers = [kind for kind in rules.answered() if single or kind != CATALOGUE]
+        return {"answers": answers, WITHDRAWN: shelf.withdrawn()}
 
 
 def rows(place: Place, job: Job) -> Answer:

@@ -12,6 +12,7 @@ from typing import Any
 from estran.model.errors import UsageError
 
 FILE_NAME = "rules.toml"
+WHOLE = ("catalogue",)  # kinds whose answer is of the whole site: one entity that does not allow it forbids it
 FLOOR = 10  # no site tells of fewer patients than this, whatever it writes
 
 
@@ -79,6 +80,12 @@ class SiteRules:
     def willing(self, kind: str) -> tuple[tuple[str, Rules], ...]:
         """Those who answer this kind, at once or after a yes."""
         return tuple((name, rules) for name, rules in self.each() if kind in (*rules.answer, *rules.approve))
+
+    def answered(self) -> list[str]:
+        """Kinds that the site answers, at once or after a yes: allowed by one of its entities, or by all where the answer is of
+        the whole site."""
+        kinds = {kind for _, rules in self.each() for kind in (*rules.answer, *rules.approve)}
+        return sorted(kind for kind in kinds if kind not in WHOLE or len(self.willing(kind)) == len(self.each()))
 
 
 def read_rules(folder: Path) -> SiteRules:
