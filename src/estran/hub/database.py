@@ -18,6 +18,7 @@ _PRAGMAS = (
     "synchronous = FULL",
     "foreign_keys = ON",
     "secure_delete = ON",
+    "temp_store = MEMORY",  # VACUUM would write every row to the system's temporary folder
     _PATIENCE,
 )
 
@@ -139,7 +140,7 @@ class Database:
         """Put what the log holds into the file, and cut the log to nothing: what was deleted is then in neither, since its
         pages are overwritten (`secure_delete`). With `anew` all of the file is written anew first: where SQLite moved a row
         to another page it may have left a copy, which no deletion overwrites. False when it cannot be now: somebody else
-        reads or writes, or this is part of what is being written. It waits for nobody, and what it leaves the next time does."""
+        reads or writes, this is part of what is being written, or the disk is full. It waits for nobody, and what it leaves the next time does."""
         with self._lock, self._told():
             if self._db.in_transaction:
                 return False
@@ -150,7 +151,7 @@ class Database:
                 row = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
                 return row is not None and not row[0]
             except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL):
                     raise
                 return False
             finally:

@@ -152,7 +152,7 @@ def tidy(book: HubBook, now: Now = time.time) -> None:
     book.forget_old_files(now())
     for question in book.having(TOKENS):
         _forget_served(book, question, now())
-    book.db.shed()  # also after what was deleted elsewhere, and when somebody read while tokens were
+    book.db.shed(anew=True)  # also after what was deleted elsewhere, and when somebody read while tokens were
 
 
 def ask_for_tokens(book: HubBook, job: str) -> None:

@@ -1,4 +1,4 @@
-"""What was taken back of a catalogue is in no page of the file, free or not, and not in its log."""
+"""What was taken back of a catalogue, or was a key of tokens, is in no page of the file, free or not, and not in its log."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ from typing import Any
 
 import pytest
 
-from estran.hub.book import HubBook
+from estran.hub.book import FILE_NAME as HUB_FILE
+from estran.hub.book import HubBook, Question
 from estran.hub.catalogues import FILE_NAME, CatalogueBook
+from estran.hub.file_table import LONG
+from estran.hub.gathering import tidy
 from estran.hub.harvest import Harvest
+from estran.hub.wire import File
 from estran.model.errors import StoreError
 
 SECRET = b"unspoken"
@@ -114,3 +118,36 @@ def test_while_somebody_writes_it_is_left_to_the_next_time(tmp_path: Path) -> No
             assert not shelf.shed()
             other.execute("ROLLBACK")
         assert shelf.shed() and SECRET not in lies(tmp_path)
+
+
+def answered(folder: Path) -> tuple[HubBook, set[bytes]]:
+    """Forty questions to thirty sites, most of them forgotten again in between; the keys of the long files."""
+    book, dice, keys = HubBook(folder), random.Random(3), set()
+    book.db.write("INSERT INTO member (id, name, kind, state, invited) VALUES ('m', 'M', 'site', 'active', 1)")
+    for number in range(40):
+        question = f"q{number}"
+        book.ask(Question(question, 1.0, "anne", "", "q", {}), [("m", "count", {})] * 30, 4e9)
+        for job in book.jobs(question):
+            tokens = File("tokens", bytes(dice.choice([300, 2_000, 5_000, LONG, LONG])))
+            book.answer("m", job.id, "ok", "", {}, [tokens, File("sketch", b"k" * dice.randrange(50, 300))], 2.0)
+        keys |= {row[0].split()[2].encode() for row in book.db.rows("SELECT data FROM file WHERE typeof(data) = 'text'")}
+        if number % 2:
+            book.forget_files(f"q{number - dice.randrange(2)}", "tokens")
+    return book, keys
+
+
+def test_no_key_of_a_file_that_went_stays_at_the_hub(tmp_path: Path) -> None:
+    book, keys = answered(tmp_path)
+    assert len(keys) > 400
+    for number in range(40):
+        book.forget_files(f"q{number}", "tokens")
+    tidy(book)
+    told = b"".join(one.read_bytes() for one in tmp_path.glob(f"{HUB_FILE}*"))
+    assert len(told) > 100_000 and [key for key in keys if key in told] == []
+    book.close()
+
+
+def test_what_a_file_is_written_anew_from_goes_to_no_temporary_folder(tmp_path: Path) -> None:
+    with closing(HubBook(tmp_path)) as book:
+        row = book.db.one("PRAGMA temp_store")
+        assert row is not None and row[0] == 2, "2 is memory"

@@ -127,8 +127,8 @@ class Agent:
             heard(self.place, reply.body.get("notices"))
 
     def _shed(self) -> None:
-        """What was deleted is not left in the log of the file either: at once when it starts, then every hour."""
-        if time.monotonic() - self._shed_at >= _SHED_EVERY and self.ledger.db.shed():
+        """What was deleted is not left anywhere in the file, nor in its log: at once when it starts, then every hour."""
+        if time.monotonic() - self._shed_at >= _SHED_EVERY and self.ledger.db.shed(anew=True):
             self._shed_at = time.monotonic()
 
     def _prepare(self) -> None:
