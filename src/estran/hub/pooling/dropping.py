@@ -1,6 +1,7 @@
 """A site that a person takes out of a pool, alone and for good: all that it sent goes, and nothing that was made before comes back.
 
-The word for it is entered first: from then on nothing is taken of what the site was asked before. Killed at any moment, the
+The word for it is entered first, and with it that nothing of the site is in the pool: from then on nothing is taken of what it
+was asked before, and no datamart is made with it. Killed at any moment, the
 next pass, or the same command again, goes on. What the site sends when it is asked anew, under whatever key, is judged as if
 it were the first that it sent, and has to name that asking.
 """
@@ -71,11 +72,10 @@ class Dropping:
         self._tell(pool)
 
     def _finish(self, pool: Pool, drop: Drop) -> None:
-        self._empty_mail(pool, drop)
-        self._book.take_out(drop)
-        for copy in self._held(pool, drop):
-            self._copies.remove(pool.id, copy.place, drop.why, copy.what)
         with self._rather_no_datamart(pool, drop):
+            self._empty_mail(pool, drop)
+            for copy in self._held(pool, drop):
+                self._copies.remove(pool.id, copy.place, drop.why, copy.what)
             self._unlink(pool, drop)
         trouble: Exception | None = None
         try:
@@ -93,7 +93,7 @@ class Dropping:
         try:
             yield
         except (EstranError, OSError, duckdb.Error):
-            self._handing.only(pool, None, drop.why)
+            self._handing.without(pool, drop.member, drop.why)
             raise
 
     # What goes
@@ -128,8 +128,9 @@ class Dropping:
         draft.replace(links)
 
     def _held(self, pool: Pool, drop: Drop) -> list[Copy]:
-        """Files of the site that are still there."""
-        return [one for one in self._of_site(pool, drop) if not one.certificate]
+        """Files of the site that are still there, but for what was taken since."""
+        since = {one.folder for one in self._book.parts(pool.id, "accepted")}
+        return [one for one in self._of_site(pool, drop) if not one.certificate and one.place not in since]
 
     def _of_site(self, pool: Pool, drop: Drop) -> list[Copy]:
         return [one for one in self._book.copies(pool.id) if _is_of(drop, one)]
@@ -148,10 +149,13 @@ class Dropping:
             (one["what"], one["place"]) for each in self._book.drops(pool.id, drop.member)
             for one in each.certificate.get("copies", ())
         }  # fmt: skip
-        built = [one for one in self._book.copies(pool.id) if one.what == "datamart" and one.certificate]
+        built = [
+            one for one in self._book.copies(pool.id)
+            if one.what == "datamart" and self._handing.held(int(one.place.partition(",")[0]), drop.member)
+        ]  # fmt: skip
         return [
             {"what": one.what, "place": one.place} | one.certificate
-            for one in (*self._of_site(pool, drop), *built) if (one.what, one.place) not in told
+            for one in (*self._of_site(pool, drop), *built) if one.certificate and (one.what, one.place) not in told
         ]  # fmt: skip
 
     def _tell(self, pool: Pool) -> None:

@@ -1,0 +1,108 @@
+"""A site is taken out of a pool while the machine is in trouble: nothing of it is in a datamart, and what is told is true."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.pool_kit import Pooling, full, number_of, pooling, site_ids
+
+from estran.hub.pooling import dropping, handing
+from estran.hub.pooling.copies import Copies
+from estran.hub.pooling.pieces import Pieces
+
+SITES = ("angers", "brest")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Pooling:
+    return pooling(tmp_path_factory.mktemp("trouble"), *SITES)
+
+
+@pytest.fixture
+def pool(made: Pooling) -> str:
+    """A pool with what two sites sent."""
+    pool = made.ask("umol/L")
+    made.net.run(*SITES)
+    assert made.settle(pool, *SITES).taken == list(SITES)
+    return pool
+
+
+@pytest.fixture
+def alone(made: Pooling) -> str:
+    """A pool of two sites of which one has sent nothing."""
+    pool = made.ask("umol/L")
+    made.net.run("angers")
+    assert made.settle(pool, "angers").taken == ["angers"]
+    return pool
+
+
+@pytest.mark.parametrize(("where", "name"), [(Pieces, "files"), (Copies, "remove"), (handing, "assemble")])
+def test_whatever_fails_no_datamart_and_no_comparison_keeps_the_site(
+    made: Pooling, pool: str, monkeypatch: pytest.MonkeyPatch, where: Any, name: str
+) -> None:
+    first = number_of(made, pool)
+    with monkeypatch.context() as broken:
+        broken.setattr(where, name, full)
+        with pytest.raises(OSError, match="No space"):
+            made.keeper.drop(pool, "brest", "a test")
+    assert not made.mart(first).exists() and made.rows(pool)["brest"] == "dropped"
+    assert made.keeper.find(pool).datamart is None and made.keeper.find(pool).differences == {}
+    made.keeper.gather(pool)
+    assert not list(made.mart(number_of(made, pool)).rglob("site=brest"))
+    assert [bool(one.certificate) for one in made.keeper.book.drops(pool)] == [True]
+    made.keeper.close(pool, "end")
+
+
+def test_a_pass_that_cannot_finish_a_drop_makes_no_datamart_with_the_site(
+    made: Pooling, pool: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other site sends something new meanwhile; so does the one that was dropped, and keeps that."""
+    with monkeypatch.context() as broken:
+        broken.setattr(Pieces, "files", full)
+        for step in range(3):
+            with pytest.raises(OSError, match="No space"):
+                made.keeper.drop(pool, "brest", "a test") if step == 0 else made.keeper.gather(pool)
+            if step == 0:
+                made.keeper.ask_again(pool, ("angers",))
+            made.net.run("angers")
+            assert not list((made.hub.folder / "datamarts").rglob("site=brest"))
+        made.keeper.ask_again(pool, ("brest",))
+        made.net.run("brest")
+        for _ in range(2):
+            with pytest.raises(OSError, match="No space"):
+                made.keeper.gather(pool)
+            made.net.run("brest")
+    place = made.folder(pool) / next(one.folder for one in made.keeper.book.parts(pool, "accepted") if one.member == "brest")
+    made.keeper.gather(pool)
+    assert list(place.iterdir()) and list(made.mart(number_of(made, pool)).rglob("site=brest"))
+    assert [bool(one.certificate) for one in made.keeper.book.drops(pool)] == [True]
+    made.keeper.close(pool, "end")
+
+
+def test_a_datamart_without_the_site_stays(
+    made: Pooling, alone: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [f"angers,{one},person-{n}" for n, one in enumerate(site_ids(made, alone, "angers")[:5])]
+    (tmp_path / "links.csv").write_text("\n".join(["site,record,person", *rows]), "utf-8")
+    made.keeper.link(alone, tmp_path / "links.csv")
+    made.keeper.gather(alone)
+    with monkeypatch.context() as broken:
+        broken.setattr(dropping.Dropping, "_unlink", full)
+        with pytest.raises(OSError, match="No space"):
+            made.keeper.drop(alone, "brest", "a test")
+    assert made.mart(number_of(made, alone)).exists()
+    made.keeper.gather(alone)
+    assert made.mart(number_of(made, alone)).exists()
+    made.keeper.close(alone, "end")
+
+
+def test_the_certificate_names_no_datamart_that_the_site_was_not_in(made: Pooling, alone: str) -> None:
+    first = number_of(made, alone)
+    made.keeper.ask_again(alone, ("angers",))
+    made.net.run("angers")
+    made.settle(alone, "angers")
+    assert number_of(made, alone) != first
+    assert made.keeper.drop(alone, "brest", "a test")["copies"] == []
+    made.keeper.close(alone, "end")
