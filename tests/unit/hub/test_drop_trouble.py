@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from tests.pool_kit import Pooling, full, number_of, pooling, site_ids
 
+from estran.hub.agent import pooling as agent
 from estran.hub.pooling import dropping, handing
 from estran.hub.pooling.copies import Copies
 from estran.hub.pooling.pieces import Pieces
+from estran.model.errors import UsageError
 
 SITES = ("angers", "brest")
 
@@ -106,3 +108,60 @@ def test_the_certificate_names_no_datamart_that_the_site_was_not_in(made: Poolin
     assert number_of(made, alone) != first
     assert made.keeper.drop(alone, "brest", "a test")["copies"] == []
     made.keeper.close(alone, "end")
+
+
+def test_a_drop_that_was_cut_short_is_over_when_the_pool_is_closed(
+    made: Pooling, pool: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(Pieces, "files", full)
+        with pytest.raises(OSError, match="No space"):
+            made.keeper.drop(pool, "brest", "a test")
+    with monkeypatch.context() as broken:
+        broken.setattr(dropping.Dropping, "over", full)
+        with pytest.raises(OSError, match="No space"):
+            made.keeper.close(pool, "end")
+    made.keeper.gather(pool)
+    (drop,) = made.keeper.book.drops(pool)
+    assert all(one["destroyed"] for one in drop.certificate["copies"])
+    assert {one["what"] for one in drop.certificate["copies"]} == {"partition", "datamart"}
+
+
+def test_no_datamart_is_made_of_a_pool_that_is_over(made: Pooling, pool: str) -> None:
+    first = number_of(made, pool)
+    made.keeper.book.change(pool, expires=1_000.0)
+    with pytest.raises(UsageError, match="over"):
+        made.keeper.drop(pool, "brest", "a test")
+    assert number_of(made, pool) == first and made.keeper.book.drops(pool) == []
+    assert made.keeper.gather(pool).closed and not made.mart(first).exists()
+
+
+def test_a_site_that_could_not_do_it_is_told_again(
+    made: Pooling, pool: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one of an earlier release, which does not know the word."""
+    place, site = made.net.places["brest"], made.sites["brest"]
+    made.keeper.drop(pool, "brest", "a test")
+    with monkeypatch.context() as older:
+        older.delitem(agent._DUTIES, "dropped")
+        made.net.run("brest")
+    for _ in range(2):
+        made.keeper.gather(pool)
+    hub = made.net.house.book
+    said = [one for one in hub.of_kind("pool-life") if one.body["pool"] == pool and one.body["what"] == "dropped"]
+    assert [one.state for one in said] == ["unsupported"] and made.keeper.book.drops(pool)[0].own == {}
+    hub.db.write("UPDATE job SET created = created - 90000 WHERE id = ?", (said[0].id,))
+    made.keeper.gather(pool)
+    made.net.run("brest")
+    made.keeper.gather(pool)
+    assert made.keeper.book.drops(pool)[0].own["member"] == "brest"
+    assert agent.recipient_of(place, pool) not in {one.name for one in site.state.rights.recipients()}
+    made.keeper.close(pool, "end")
+
+
+def test_a_list_that_waits_sealed_is_in_the_certificate(made: Pooling, pool: str) -> None:
+    made.keeper.ask_who_left(pool, "brest")
+    made.net.run("brest")
+    (sealed,) = [one for one in made.keeper.drop(pool, "brest", "a test")["copies"] if one["what"] == "sealed"]
+    assert sealed["files"][0]["sha256"]
+    made.keeper.close(pool, "end")

@@ -8,6 +8,7 @@ it were the first that it sent, and has to name that asking.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -29,6 +30,7 @@ from estran.model.errors import EstranError
 
 WHAT = "dropped"  # in a job of the kind `pool-life`
 _SEALED = "waiting"  # where a sealed package is said to lie that nobody opened
+_REST = 86_400.0  # seconds until a site that could not do it is told again
 _KEPT = (WHAT, "destroyed", "taken")  # what a site is told all the same
 
 
@@ -71,6 +73,12 @@ class Dropping:
                 done.append(one.member)
         self._tell(pool)
 
+    def over(self, pool: Pool) -> None:
+        """A pool that is closed has nothing of any site: what was cut short is done."""
+        for one in self._book.drops(pool.id):
+            if not one.certificate:
+                self._end(pool, one)
+
     def _finish(self, pool: Pool, drop: Drop) -> None:
         with self._rather_no_datamart(pool, drop):
             self._empty_mail(pool, drop)
@@ -106,7 +114,7 @@ class Dropping:
                 self._discard(pool, drop, job, Pieces(self._hub, job, life))
         for job in life:
             if job.id in drop.jobs:
-                self._hub.give_up(job.id)
+                self._discard(pool, drop, job, Pieces(self._hub, job, ()))
 
     def _discard(self, pool: Pool, drop: Drop, job: JobRecord, pieces: Pieces) -> None:
         files = pieces.files()
@@ -159,21 +167,26 @@ class Dropping:
         ]  # fmt: skip
 
     def _tell(self, pool: Pool) -> None:
-        """Each site hears of it once, and again when it did not answer for the life of a job; what it says is kept."""
+        """Each site hears of it once, and again when it did not answer for the life of a job, or could not do it; what it says is kept."""
         jobs = [one for one in jobs_of(self._hub, LIFE, pool.id) if one.body.get("what") == WHAT]
         told, here = {one.body["drop"]: one for one in jobs}, active(self._hub)
         for drop in self._book.drops(pool.id):
             job = told.get(drop.id)
             if drop.own or not drop.certificate:
                 continue
-            if job is not None and job.state not in (*UNANSWERED, "expired"):
-                own = own_certificate(job.answer) if job.state == "ok" else no_certificate(job.said)
-                self._book.own_certificate(drop.id, own)
+            if job is not None and job.state == "ok":
+                self._book.own_certificate(drop.id, own_certificate(job.answer))
             elif member_of(drop.member) not in here:
                 self._book.own_certificate(drop.id, no_certificate(LEFT_NETWORK))
-            elif job is None or job.state == "expired":
+            elif job is None or _again(job):
                 body = {"pool": pool.id, "what": WHAT, "drop": drop.id, "jobs": drop.jobs, "certificate": drop.certificate}
                 put(self._hub, drop.member, LIFE, body, JOB_LIFE)
+
+
+def _again(job: JobRecord) -> bool:
+    """Whether a site is told once more: it did not answer in time, or could not do it a day ago."""
+    failed = job.state not in (*UNANSWERED, "expired") and time.time() - job.created > _REST
+    return job.state == "expired" or failed
 
 
 def _is_of(drop: Drop, copy: Copy) -> bool:

@@ -185,17 +185,30 @@ class PoolKeeper:
         with self._alone(found.id):
             if found.state != "open":
                 self._ending.after(found)
+                self._dropping.over(found)
                 return Gathered(closed=True)
             if not (self.folder / found.id / "key").is_file():
-                self._ending.close(found, "a closing that was cut short")
+                self._close(found, "a closing that was cut short")
                 return Gathered(closed=True)
-            if holding.over(self._site.state, found.project) or found.expires < time.time():
-                self._ending.close(found, "the project is over" if found.expires > time.time() else "its time is over")
+            over = self._over(found)
+            if over:
+                self._close(found, over)
                 return Gathered(closed=True)
             done, trouble = Gathered(), list[Exception]()
             self._tried(lambda: self._dropping.resume(found, done.dropped), trouble)
             self._sweep(found)
             return self._gather(self.find(found.id), done, trouble)
+
+    def _over(self, pool: Pool) -> str:
+        """Why a pool is to be closed; "" as long as it is not."""
+        if pool.expires < time.time():
+            return "its time is over"
+        return "the project is over" if holding.over(self._site.state, pool.project) else ""
+
+    def _close(self, pool: Pool, why: str) -> dict[str, Any]:
+        certificate = self._ending.close(pool, why)
+        self._dropping.over(pool)
+        return certificate
 
     @contextmanager
     def _alone(self, pool: str) -> Iterator[None]:
@@ -426,6 +439,8 @@ class PoolKeeper:
         sites = self.book.sites(found.id)
         if site not in sites:
             raise UsageError("This site is not in this pool.", where=site, hint=f"one of {', '.join(sites)}")
+        if self._over(found):  # a datamart would be made of it
+            raise UsageError("This pool is over: all of it is to be destroyed.", hint="estran hub pool gather HUB")
         if not why.strip():
             raise UsageError("Say why this site is taken out.", hint="--reason 'its project ended there'")
         with self._alone(found.id):
@@ -437,4 +452,4 @@ class PoolKeeper:
         self._permit(f"close pool:{found.id} {why.strip()[:200]}")
         with self._alone(found.id):
             ended = found.state == "closed"
-            return found.certificate if ended else self._ending.close(found, why.strip() or "asked for")
+            return found.certificate if ended else self._close(found, why.strip() or "asked for")
