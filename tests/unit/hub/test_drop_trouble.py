@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -164,4 +165,21 @@ def test_a_list_that_waits_sealed_is_in_the_certificate(made: Pooling, pool: str
     made.net.run("brest")
     (sealed,) = [one for one in made.keeper.drop(pool, "brest", "a test")["copies"] if one["what"] == "sealed"]
     assert sealed["files"][0]["sha256"]
+    made.keeper.close(pool, "end")
+
+
+def test_a_package_set_aside_that_is_back_from_a_backup_goes_again(
+    made: Pooling, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with monkeypatch.context() as wrong:
+        wrong.setattr(agent, "later", lambda _: "2020-01-01T00:00:00+00:00")
+        pool = made.ask("umol/L", "brest")
+        made.net.run("brest")
+        made.settle(pool, "brest")
+    assert made.rows(pool) == {"brest": "quarantined"} and list(made.folder(pool).rglob("*.parcel"))
+    shutil.copytree(made.folder(pool), tmp_path / "backup")
+    made.keeper.drop(pool, "brest", "a test")
+    shutil.copytree(tmp_path / "backup", made.folder(pool), dirs_exist_ok=True)
+    made.keeper.gather(pool)
+    assert not list(made.folder(pool).rglob("*.parcel"))
     made.keeper.close(pool, "end")

@@ -221,11 +221,15 @@ class PoolKeeper:
             yield
 
     def _sweep(self, pool: Pool) -> None:
-        """What a pass that was cut short left."""
+        """What a pass that was cut short left, or is back from a backup."""
         kept = {part.folder for part in self.book.parts(pool.id) if part.folder}
         for path in (self.folder / pool.id / "sites").glob("*/*"):
             if path.relative_to(self.folder / pool.id).as_posix() not in kept:
                 shutil.rmtree(path)
+        out = {job for one in self.book.drops(pool.id) if one.certificate for job in one.jobs}
+        for path in (self.folder / pool.id / "quarantine").glob("*"):
+            if path.stem in out:
+                path.unlink()
         for path in (self.folder / pool.id).glob(".*"):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         for copy in self.book.copies(pool.id):
