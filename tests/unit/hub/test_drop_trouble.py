@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from tests.pool_kit import Pooling, full, number_of, pooling, site_ids
 
@@ -182,4 +183,20 @@ def test_a_package_set_aside_that_is_back_from_a_backup_goes_again(
     shutil.copytree(tmp_path / "backup", made.folder(pool), dirs_exist_ok=True)
     made.keeper.gather(pool)
     assert not list(made.folder(pool).rglob("*.parcel"))
+    made.keeper.close(pool, "end")
+
+
+def test_a_linkage_that_comes_later_brings_nothing_of_the_site_back(made: Pooling, pool: str, tmp_path: Path) -> None:
+    rows = [f"{site},{one},person-{n}" for site in SITES for n, one in enumerate(site_ids(made, pool, site)[:5])]
+    (tmp_path / "links.csv").write_text("\n".join(["site,record,person", *rows]), "utf-8")
+    made.keeper.drop(pool, "brest", "a test")
+    assert made.keeper.link(pool, tmp_path / "links.csv") == 5
+    links = made.folder(pool) / "links.parquet"
+    assert set(pq.read_table(links).column("member").to_pylist()) == {"angers"}
+    (tmp_path / "none.csv").write_text("\n".join(["site,record,person", *rows[5:]]), "utf-8")
+    assert made.keeper.link(pool, tmp_path / "none.csv") == 0 and made.keeper.gather(pool).datamart
+    made.keeper.ask_again(pool, ("brest",))
+    assert made.keeper.link(pool, tmp_path / "links.csv") == 10, "it is to send again"
+    with made.keeper._alone(pool), pytest.raises(UsageError, match="Another process"):
+        made.keeper.link(pool, tmp_path / "links.csv")
     made.keeper.close(pool, "end")

@@ -148,7 +148,8 @@ class PoolKeeper:
 
     def link(self, pool: str, path: Path) -> int:
         """Take a linkage: a CSV or Parquet file with `site`, `record` (the id that the site gives the patient in this pool)
-        and `person`. The ids of the sites are not kept; how many records were linked. UsageError when it is another file."""
+        and `person`. The ids of the sites are not kept, nor anything of a site that was dropped; how many records were linked.
+        UsageError when it is another file."""
         found = self._open(pool)
         self._permit(f"link pool:{pool}")
         keys = PoolKeys.open(self.folder / found.id, self._secret)
@@ -158,14 +159,21 @@ class PoolKeeper:
             site, record, person = (table.column(name).cast(pa.string()).to_pylist() for name in names)
         except (KeyError, OSError, pa.ArrowInvalid):
             raise UsageError("A linkage has the columns site, record and person.", where=str(path)) from None
-        ours = keys.ids.ids("patient", (f"{one}/{old}" for one, old in zip(site, record, strict=True)))
-        persons = keys.ids.ids("person", person)
-        draft = self.folder / found.id / f".{LINKS}"
-        pq.write_table(pa.table({"member": site, "record": ours, "person": persons}), draft)
-        draft.chmod(0o600)
-        self.book.copy(found.id, "linkage", LINKS)
-        draft.replace(self.folder / found.id / LINKS)
+        with self._alone(found.id):
+            out = self._dropping.out(self._open(found.id))
+            kept = [one for one in zip(site, record, person, strict=True) if one[0] not in out]
+            ours = keys.ids.ids("patient", (f"{one}/{old}" for one, old, _ in kept))
+            persons = keys.ids.ids("person", [one for _, _, one in kept])
+            linked = {"member": [one for one, _, _ in kept], "record": ours, "person": persons}
+            self._link(found, pa.table({name: pa.array(values, pa.string()) for name, values in linked.items()}))
         return len(ours)
+
+    def _link(self, pool: Pool, linked: pa.Table) -> None:
+        draft = self.folder / pool.id / f".{LINKS}"
+        pq.write_table(linked, draft)
+        draft.chmod(0o600)
+        self.book.copy(pool.id, "linkage", LINKS)
+        draft.replace(self.folder / pool.id / LINKS)
 
     def _open(self, pool: str) -> Pool:
         found = self.find(pool)
