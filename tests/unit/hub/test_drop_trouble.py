@@ -14,6 +14,7 @@ from estran.hub.agent import pooling as agent
 from estran.hub.pooling import dropping, handing
 from estran.hub.pooling.copies import Copies
 from estran.hub.pooling.pieces import Pieces
+from estran.hub.pooling.routes import jobs_of
 from estran.model.errors import UsageError
 
 SITES = ("angers", "brest")
@@ -199,4 +200,25 @@ def test_a_linkage_that_comes_later_brings_nothing_of_the_site_back(made: Poolin
     assert made.keeper.link(pool, tmp_path / "links.csv") == 10, "it is to send again"
     with made.keeper._alone(pool), pytest.raises(UsageError, match="Another process"):
         made.keeper.link(pool, tmp_path / "links.csv")
+    made.keeper.close(pool, "end")
+
+
+def test_a_pass_looks_through_the_jobs_only_for_sites_that_are_to_hear(
+    made: Pooling, pool: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = list[str]()
+
+    def counted(hub: Any, kind: str, of: str) -> Any:
+        looked.append(kind)
+        return jobs_of(hub, kind, of)
+
+    monkeypatch.setattr(dropping, "jobs_of", counted)
+    made.keeper.gather(pool)
+    assert looked == []
+    made.keeper.drop(pool, "brest", "a test")
+    made.net.run("brest")
+    made.keeper.gather(pool)
+    looked.clear()
+    made.keeper.gather(pool)
+    assert looked == [] and made.keeper.book.drops(pool)[0].own
     made.keeper.close(pool, "end")

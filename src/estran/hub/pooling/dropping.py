@@ -168,12 +168,13 @@ class Dropping:
 
     def _tell(self, pool: Pool) -> None:
         """Each site hears of it once, and again when it did not answer for the life of a job, or could not do it; what it says is kept."""
+        owed = [one for one in self._book.drops(pool.id) if one.certificate and not one.own]
+        if not owed:  # a pool that has lived for months has many jobs
+            return
         jobs = [one for one in jobs_of(self._hub, LIFE, pool.id) if one.body.get("what") == WHAT]
         told, here = {one.body["drop"]: one for one in jobs}, active(self._hub)
-        for drop in self._book.drops(pool.id):
+        for drop in owed:
             job = told.get(drop.id)
-            if drop.own or not drop.certificate:
-                continue
             if job is not None and job.state == "ok":
                 self._book.own_certificate(drop.id, own_certificate(job.answer))
             elif member_of(drop.member) not in here:
