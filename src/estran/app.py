@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from estran.model.errors import StoreError, UsageError
 from estran.model.feeds import Feed, read_feeds
-from estran.model.site_file import FILE_NAME, read_settings, write_settings
+from estran.model.site_file import FILE_NAME, check_zone, read_settings, write_settings
 from estran.settings import Settings
 from estran.warehouse import Snapshot, Warehouse
 
@@ -256,6 +256,7 @@ def create_site(directory: Path, settings: Settings, key_file: Path | None = Non
     from estran.identity.keys import create_key, read_key
     from estran.identity.vault import Vault
 
+    check_zone(settings.zone)
     key_file = key_file or key_path_of(directory)
     if directory.exists() and any(directory.iterdir()):
         raise UsageError("The directory is not empty.", where=str(directory), hint="name a new directory")

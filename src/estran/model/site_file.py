@@ -6,6 +6,7 @@ import dataclasses
 import json
 import tomllib
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from estran.model import feeds
 from estran.model.errors import UsageError
@@ -33,7 +34,17 @@ def read_settings(site: Path) -> Settings:
         among = known[name].metadata["among"]
         if among and value not in among:
             raise UsageError(f"Setting '{name}' must be one of: {', '.join(among)}.", where=str(path))
-    return Settings(**values)
+    read = Settings(**values)
+    check_zone(read.zone, str(path))
+    return read
+
+
+def check_zone(zone: str, where: str = "") -> None:
+    """UsageError unless clocks of this zone are known."""
+    try:
+        ZoneInfo(zone)
+    except (KeyError, OSError, ValueError):
+        raise UsageError(f"No time zone is called '{zone}'.", where=where, hint='zone = "Europe/Paris"') from None
 
 
 def write_settings(site: Path, settings: Settings) -> None:

@@ -63,7 +63,12 @@ class Language:
         return "–" if value is None else str(format_datetime(self._local(value), format="d MMM y HH:mm", locale=self.locale))
 
     def _local(self, value: dt.datetime) -> dt.datetime:
-        return value.astimezone(self.clocks).replace(tzinfo=None) if value.tzinfo else value
+        if value.tzinfo is None:
+            return value
+        try:
+            return value.astimezone(self.clocks).replace(tzinfo=None)
+        except OverflowError:  # the last day that there is, as systems write that nothing ends
+            return value.replace(tzinfo=None)
 
     def ago(self, value: dt.datetime) -> str:
         """How long ago, in words."""

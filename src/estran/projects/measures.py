@@ -112,13 +112,13 @@ def trail(site: SiteServices) -> Iterable[Finding]:
         "R8", "Every access recorded, append-only", lines > 0 and not gone,
         f"{lines} lines; guards missing: {', '.join(gone) or 'none'}.",
     )  # fmt: skip
-    age = f"Last signed checkpoint at line {sealed.line} on {sealed.at:%Y-%m-%d}." if sealed else "There is no signed checkpoint."
+    age = f"Last signed checkpoint at line {sealed.line} on {site.settings.day(sealed.at)}." if sealed else "There is no signed checkpoint."
     late = sealed is None or (lines > sealed.line and now() - sealed.at > dt.timedelta(days=1))
     yield _said("R8", "Checkpoints signed", not late, age)
     yield _said("R8", "Kept 6 to 12 months", 6 <= months <= 12, f"audit_months = {months}.")
     reviews = site.state.reviews.recent(1)
     fresh = bool(reviews) and now() - reviews[0].at < dt.timedelta(days=8)
-    yield _said("R8", "Reviewed each week", fresh, f"Last review on {reviews[0].at:%Y-%m-%d}." if reviews else "Nothing was reviewed yet.")
+    yield _said("R8", "Reviewed each week", fresh, f"Last review on {site.settings.day(reviews[0].at)}." if reviews else "Nothing was reviewed yet.")
 
 
 def purposes(site: SiteServices) -> Iterable[Finding]:
@@ -142,7 +142,7 @@ def rights(site: SiteServices) -> Iterable[Finding]:
     genetic = site.settings.genetic_data
     yield _said("R12", "Genetic data closed by default", genetic == "closed", f"genetic_data = {genetic}.")
     lists = site.state.letters.lists(1)
-    yield _said("R12", "Individual information", None, f"Last list of letters: {lists[0].listed:%Y-%m-%d}." if lists else "No list of letters was made here.")
+    yield _said("R12", "Individual information", None, f"Last list of letters: {site.settings.day(lists[0].listed)}." if lists else "No list of letters was made here.")
     yield _stated("R12", "Opinion of the committee", site.settings.committee_opinion, "Say its number (committee_opinion).")
     yield _stated("R12", "Public directory", site.settings.hdh_directory, "Say the number there (hdh_directory).")
     late = sum(one.deadline < now() for one in site.state.rights.tombstones())

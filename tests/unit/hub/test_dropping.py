@@ -108,7 +108,7 @@ def test_a_killed_drop_is_finished_by_the_same_command_or_the_next_pass(
 ) -> None:
     """Whatever step it was killed at."""
     steps: tuple[tuple[Any, str], ...] = (
-        (Pieces, "files"), (dropping.PoolBook, "take_out"), (Copies, "remove"), (handing, "assemble"), (dropping.PoolBook, "end_drop"),
+        (Pieces, "files"), (dropping.Dropping, "_empty_mail"), (Copies, "remove"), (handing, "assemble"), (dropping.PoolBook, "end_drop"),
         (dropping, "put"),
     )  # fmt: skip
     for number, (where, name) in enumerate(steps):

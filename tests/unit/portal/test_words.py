@@ -47,6 +47,7 @@ def test_moments_are_told_by_the_clocks_of_the_site() -> None:
     assert here.moment(dt.datetime(2024, 6, 30, 22, 30)) == "30 juin 2024 22:30", "a time of the patient's is one of the wall"
     assert here.date(dt.date(2024, 6, 30)) == "30 juin 2024"
     assert language("fr", "America/Cayenne") != here
+    assert here.moment(dt.datetime(9999, 12, 31, 23, 59, tzinfo=dt.UTC)) == "31 déc. 9999 23:59", "which has no next day"
 
 
 def test_an_unknown_language_is_french() -> None:

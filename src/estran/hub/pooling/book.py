@@ -249,23 +249,24 @@ class PoolBook:
         return [_drop(row) for row in rows]
 
     def begin_drop(self, pool: str, member: str, why: str, login: str, jobs: Iterable[str]) -> None:
-        """A site is to be taken out: from now on nothing is taken of the jobs that it has."""
+        """A site is taken out: from now on nothing that it sent is in the pool, and nothing is taken of the jobs that it has."""
         given = orjson.dumps(list(jobs)).decode()
-        self.db.write(
-            "INSERT INTO dropped (pool, member, at, why, login, jobs) VALUES (?, ?, ?, ?, ?, ?)",
-            (pool, member, time.time(), why, login, given),
-        )
-
-    def take_out(self, one: Drop) -> None:
-        """Nothing that the site sent is in the pool, and who left there is forgotten."""
-        of = "WHERE pool = ? AND member = ?"
         with self.db.writing():
             self.db.write(
-                f"UPDATE part SET state = 'dropped', folder = '', said = ? {of} AND state <> 'quarantined'",
-                (one.why, one.pool, one.member),
+                "INSERT INTO dropped (pool, member, at, why, login, jobs) VALUES (?, ?, ?, ?, ?, ?)",
+                (pool, member, time.time(), why, login, given),
             )
-            told = "state = CASE state WHEN 'applied' THEN 'told' ELSE state END"
-            self.db.write(f"UPDATE withdrawal SET ids = '[]', {told} {of}", (one.pool, one.member))
+            self._take_out(pool, member, why)
+
+    def _take_out(self, pool: str, member: str, why: str) -> None:
+        """Nothing that the site sent is in the pool, and who left there is forgotten."""
+        of = "WHERE pool = ? AND member = ?"
+        self.db.write(
+            f"UPDATE part SET state = 'dropped', folder = '', said = ? {of} AND state <> 'quarantined'",
+            (why, pool, member),
+        )
+        told = "state = CASE state WHEN 'applied' THEN 'told' ELSE state END"
+        self.db.write(f"UPDATE withdrawal SET ids = '[]', {told} {of}", (pool, member))
 
     def end_drop(self, number: int, certificate: Mapping[str, Any]) -> None:
         """Everything of the site is destroyed."""

@@ -1,12 +1,14 @@
 """A site that a person takes out of a pool, alone and for good: all that it sent goes, and nothing that was made before comes back.
 
-The word for it is entered first: from then on nothing is taken of what the site was asked before. Killed at any moment, the
+The word for it is entered first, and with it that nothing of the site is in the pool: from then on nothing is taken of what it
+was asked before, and no datamart is made with it. Killed at any moment, the
 next pass, or the same command again, goes on. What the site sends when it is asked anew, under whatever key, is judged as if
 it were the first that it sent, and has to name that asking.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -28,6 +30,7 @@ from estran.model.errors import EstranError
 
 WHAT = "dropped"  # in a job of the kind `pool-life`
 _SEALED = "waiting"  # where a sealed package is said to lie that nobody opened
+_REST = 86_400.0  # seconds until a site that could not do it is told again
 _KEPT = (WHAT, "destroyed", "taken")  # what a site is told all the same
 
 
@@ -70,12 +73,17 @@ class Dropping:
                 done.append(one.member)
         self._tell(pool)
 
+    def over(self, pool: Pool) -> None:
+        """A pool that is closed has nothing of any site: what was cut short is done."""
+        for one in self._book.drops(pool.id):
+            if not one.certificate:
+                self._end(pool, one)
+
     def _finish(self, pool: Pool, drop: Drop) -> None:
-        self._empty_mail(pool, drop)
-        self._book.take_out(drop)
-        for copy in self._held(pool, drop):
-            self._copies.remove(pool.id, copy.place, drop.why, copy.what)
         with self._rather_no_datamart(pool, drop):
+            self._empty_mail(pool, drop)
+            for copy in self._held(pool, drop):
+                self._copies.remove(pool.id, copy.place, drop.why, copy.what)
             self._unlink(pool, drop)
         trouble: Exception | None = None
         try:
@@ -93,7 +101,7 @@ class Dropping:
         try:
             yield
         except (EstranError, OSError, duckdb.Error):
-            self._handing.only(pool, None, drop.why)
+            self._handing.without(pool, drop.member, drop.why)
             raise
 
     # What goes
@@ -106,7 +114,7 @@ class Dropping:
                 self._discard(pool, drop, job, Pieces(self._hub, job, life))
         for job in life:
             if job.id in drop.jobs:
-                self._hub.give_up(job.id)
+                self._discard(pool, drop, job, Pieces(self._hub, job, ()))
 
     def _discard(self, pool: Pool, drop: Drop, job: JobRecord, pieces: Pieces) -> None:
         files = pieces.files()
@@ -128,8 +136,9 @@ class Dropping:
         draft.replace(links)
 
     def _held(self, pool: Pool, drop: Drop) -> list[Copy]:
-        """Files of the site that are still there."""
-        return [one for one in self._of_site(pool, drop) if not one.certificate]
+        """Files of the site that are still there, but for what was taken since."""
+        since = {one.folder for one in self._book.parts(pool.id, "accepted")}
+        return [one for one in self._of_site(pool, drop) if not one.certificate and one.place not in since]
 
     def _of_site(self, pool: Pool, drop: Drop) -> list[Copy]:
         return [one for one in self._book.copies(pool.id) if _is_of(drop, one)]
@@ -148,28 +157,37 @@ class Dropping:
             (one["what"], one["place"]) for each in self._book.drops(pool.id, drop.member)
             for one in each.certificate.get("copies", ())
         }  # fmt: skip
-        built = [one for one in self._book.copies(pool.id) if one.what == "datamart" and one.certificate]
+        built = [
+            one for one in self._book.copies(pool.id)
+            if one.what == "datamart" and self._handing.held(int(one.place.partition(",")[0]), drop.member)
+        ]  # fmt: skip
         return [
             {"what": one.what, "place": one.place} | one.certificate
-            for one in (*self._of_site(pool, drop), *built) if (one.what, one.place) not in told
+            for one in (*self._of_site(pool, drop), *built) if one.certificate and (one.what, one.place) not in told
         ]  # fmt: skip
 
     def _tell(self, pool: Pool) -> None:
-        """Each site hears of it once, and again when it did not answer for the life of a job; what it says is kept."""
+        """Each site hears of it once, and again when it did not answer for the life of a job, or could not do it; what it says is kept."""
+        owed = [one for one in self._book.drops(pool.id) if one.certificate and not one.own]
+        if not owed:  # a pool that has lived for months has many jobs
+            return
         jobs = [one for one in jobs_of(self._hub, LIFE, pool.id) if one.body.get("what") == WHAT]
         told, here = {one.body["drop"]: one for one in jobs}, active(self._hub)
-        for drop in self._book.drops(pool.id):
+        for drop in owed:
             job = told.get(drop.id)
-            if drop.own or not drop.certificate:
-                continue
-            if job is not None and job.state not in (*UNANSWERED, "expired"):
-                own = own_certificate(job.answer) if job.state == "ok" else no_certificate(job.said)
-                self._book.own_certificate(drop.id, own)
+            if job is not None and job.state == "ok":
+                self._book.own_certificate(drop.id, own_certificate(job.answer))
             elif member_of(drop.member) not in here:
                 self._book.own_certificate(drop.id, no_certificate(LEFT_NETWORK))
-            elif job is None or job.state == "expired":
+            elif job is None or _again(job):
                 body = {"pool": pool.id, "what": WHAT, "drop": drop.id, "jobs": drop.jobs, "certificate": drop.certificate}
                 put(self._hub, drop.member, LIFE, body, JOB_LIFE)
+
+
+def _again(job: JobRecord) -> bool:
+    """Whether a site is told once more: it did not answer in time, or could not do it a day ago."""
+    failed = job.state not in (*UNANSWERED, "expired") and time.time() - job.created > _REST
+    return job.state == "expired" or failed
 
 
 def _is_of(drop: Drop, copy: Copy) -> bool:

@@ -39,8 +39,7 @@ class Handing:
         built = self._digest(pool, parts)
         self.only(pool, pool.datamart)
         if not parts and pool.datamart is not None:
-            self.only(pool, None, "no site is in the pool any more")
-            self.book.change(pool.id, built="", datamart=None, differences="")
+            self._none(pool, "no site is in the pool any more")
         if built == pool.built or not parts:
             return None
         folders = {part.member: self.folder / pool.id / part.folder for part in parts}
@@ -56,7 +55,7 @@ class Handing:
         try:
             made = self._shelf.adopt(pool.agreed, pool.recipient, pool.reason, until, fill).row
         except EstranError:  # the duty is to take patients out, not to have a datamart
-            self.only(pool, None, "what it was to be replaced by cannot be handed over")
+            self._none(pool, "what it was to be replaced by cannot be handed over")
             raise
         self.book.copy(pool.id, "datamart", str(made.id))
         compared = self._compared(pool, parts)
@@ -68,6 +67,25 @@ class Handing:
         links = self.folder / pool.id / LINKS
         stands = [*(part.folder for part in parts), sha256(links) if links.is_file() else ""]
         return hashlib.sha256("\n".join(stands).encode()).hexdigest()
+
+    def _none(self, pool: Pool, why: str) -> None:
+        """The pool has no datamart, and no comparison of what was in it."""
+        self.only(pool, None, why)
+        self.book.change(pool.id, built="", datamart=None, differences="")
+
+    def without(self, pool: Pool, member: str, why: str) -> None:
+        """No datamart of the pool has this site in it."""
+        now = self.book.find(pool.id) or pool
+        if now.datamart is None or self.held(now.datamart, member):
+            self._none(now, why)
+        else:
+            self.only(now, now.datamart)
+
+    def held(self, number: int, member: str) -> bool:
+        """Whether a site was in a datamart; also when it is not known any more."""
+        row = self._site.state.datamarts.find(number)
+        told = orjson.loads(row.manifest).get("pool", {}) if row is not None and row.manifest else {}
+        return "sites" not in told or any(one["site"] == member for one in told["sites"])
 
     def only(self, pool: Pool, number: int | None, why: str = "replaced by a newer build of the pool") -> None:
         """The datamarts of the pool but one are destroyed, and the workspace moves on to that one."""

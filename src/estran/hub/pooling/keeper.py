@@ -148,7 +148,8 @@ class PoolKeeper:
 
     def link(self, pool: str, path: Path) -> int:
         """Take a linkage: a CSV or Parquet file with `site`, `record` (the id that the site gives the patient in this pool)
-        and `person`. The ids of the sites are not kept; how many records were linked. UsageError when it is another file."""
+        and `person`. The ids of the sites are not kept, nor anything of a site that was dropped; how many records were linked.
+        UsageError when it is another file."""
         found = self._open(pool)
         self._permit(f"link pool:{pool}")
         keys = PoolKeys.open(self.folder / found.id, self._secret)
@@ -158,14 +159,21 @@ class PoolKeeper:
             site, record, person = (table.column(name).cast(pa.string()).to_pylist() for name in names)
         except (KeyError, OSError, pa.ArrowInvalid):
             raise UsageError("A linkage has the columns site, record and person.", where=str(path)) from None
-        ours = keys.ids.ids("patient", (f"{one}/{old}" for one, old in zip(site, record, strict=True)))
-        persons = keys.ids.ids("person", person)
-        draft = self.folder / found.id / f".{LINKS}"
-        pq.write_table(pa.table({"member": site, "record": ours, "person": persons}), draft)
-        draft.chmod(0o600)
-        self.book.copy(found.id, "linkage", LINKS)
-        draft.replace(self.folder / found.id / LINKS)
+        with self._alone(found.id):
+            out = self._dropping.out(self._open(found.id))
+            kept = [one for one in zip(site, record, person, strict=True) if one[0] not in out]
+            ours = keys.ids.ids("patient", (f"{one}/{old}" for one, old, _ in kept))
+            persons = keys.ids.ids("person", [one for _, _, one in kept])
+            linked = {"member": [one for one, _, _ in kept], "record": ours, "person": persons}
+            self._link(found, pa.table({name: pa.array(values, pa.string()) for name, values in linked.items()}))
         return len(ours)
+
+    def _link(self, pool: Pool, linked: pa.Table) -> None:
+        draft = self.folder / pool.id / f".{LINKS}"
+        pq.write_table(linked, draft)
+        draft.chmod(0o600)
+        self.book.copy(pool.id, "linkage", LINKS)
+        draft.replace(self.folder / pool.id / LINKS)
 
     def _open(self, pool: str) -> Pool:
         found = self.find(pool)
@@ -185,17 +193,30 @@ class PoolKeeper:
         with self._alone(found.id):
             if found.state != "open":
                 self._ending.after(found)
+                self._dropping.over(found)
                 return Gathered(closed=True)
             if not (self.folder / found.id / "key").is_file():
-                self._ending.close(found, "a closing that was cut short")
+                self._close(found, "a closing that was cut short")
                 return Gathered(closed=True)
-            if holding.over(self._site.state, found.project) or found.expires < time.time():
-                self._ending.close(found, "the project is over" if found.expires > time.time() else "its time is over")
+            over = self._over(found)
+            if over:
+                self._close(found, over)
                 return Gathered(closed=True)
             done, trouble = Gathered(), list[Exception]()
             self._tried(lambda: self._dropping.resume(found, done.dropped), trouble)
             self._sweep(found)
             return self._gather(self.find(found.id), done, trouble)
+
+    def _over(self, pool: Pool) -> str:
+        """Why a pool is to be closed; "" as long as it is not."""
+        if pool.expires < time.time():
+            return "its time is over"
+        return "the project is over" if holding.over(self._site.state, pool.project) else ""
+
+    def _close(self, pool: Pool, why: str) -> dict[str, Any]:
+        certificate = self._ending.close(pool, why)
+        self._dropping.over(pool)
+        return certificate
 
     @contextmanager
     def _alone(self, pool: str) -> Iterator[None]:
@@ -208,11 +229,15 @@ class PoolKeeper:
             yield
 
     def _sweep(self, pool: Pool) -> None:
-        """What a pass that was cut short left."""
+        """What a pass that was cut short left, or is back from a backup."""
         kept = {part.folder for part in self.book.parts(pool.id) if part.folder}
         for path in (self.folder / pool.id / "sites").glob("*/*"):
             if path.relative_to(self.folder / pool.id).as_posix() not in kept:
                 shutil.rmtree(path)
+        out = {job for one in self.book.drops(pool.id) if one.certificate for job in one.jobs}
+        for path in (self.folder / pool.id / "quarantine").glob("*"):
+            if path.stem in out:
+                path.unlink()
         for path in (self.folder / pool.id).glob(".*"):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         for copy in self.book.copies(pool.id):
@@ -426,6 +451,8 @@ class PoolKeeper:
         sites = self.book.sites(found.id)
         if site not in sites:
             raise UsageError("This site is not in this pool.", where=site, hint=f"one of {', '.join(sites)}")
+        if self._over(found):  # a datamart would be made of it
+            raise UsageError("This pool is over: all of it is to be destroyed.", hint="estran hub pool gather HUB")
         if not why.strip():
             raise UsageError("Say why this site is taken out.", hint="--reason 'its project ended there'")
         with self._alone(found.id):
@@ -437,4 +464,4 @@ class PoolKeeper:
         self._permit(f"close pool:{found.id} {why.strip()[:200]}")
         with self._alone(found.id):
             ended = found.state == "closed"
-            return found.certificate if ended else self._ending.close(found, why.strip() or "asked for")
+            return found.certificate if ended else self._close(found, why.strip() or "asked for")

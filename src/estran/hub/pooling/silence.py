@@ -100,7 +100,8 @@ def _runs_pools(account: Account) -> bool:
 def _letter(settings: Settings, pool: Pool, name: str, one: Silence, *, french: bool) -> tuple[str, str]:
     """Subject and text of the e-mail."""
     address = f"{settings.public_url.rstrip('/')}/pools/{pool.id}" if settings.public_url else ""
-    day = f"{one.since:%d/%m/%Y}" if french else f"{one.since:%Y-%m-%d}"
+    since = settings.day(one.since)
+    day = f"{since:%d/%m/%Y}" if french else f"{since:%Y-%m-%d}"
     if french:
         subject = f"[{settings.name}] Base commune {pool.name} : un établissement ne répond plus"
         said = (f"{name} ne dit plus, depuis le {day}, quels patients il retire de la base commune {pool.name} (projet {pool.project}).",
