@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from playwright.sync_api import FilePayload, Locator, Page, TimeoutError
+from playwright.sync_api import FilePayload, Locator, Page
 
 MOST = 400  # steps of Tab: more than any page of this site has
 _WAY = """node => {
@@ -32,6 +32,8 @@ class Keys:
     def __init__(self, page: Page) -> None:
         self.page = page
         page.set_viewport_size({"width": 1440, "height": 900})
+        # From now on the browser hands dialogs over: told just before the key, it may open one itself, and it never closes.
+        page.on("filechooser", lambda _: None)
 
     def reach(self, where: str | Locator) -> Locator:
         """Press Tab (or Shift and Tab) until it has the focus, which must then be seen and not lie under anything."""
@@ -84,17 +86,9 @@ class Keys:
     def hand_in(self, where: str, name: str, content: bytes) -> None:
         """Choose a file in the dialog that the keyboard opens."""
         self.reach(where)
-        file = FilePayload(name=Path(name).name, mimeType="text/csv", buffer=content)
-        for last in (False, False, True):  # on a busy machine a dialog may open before the browser was told to hand it over
-            try:
-                with self.page.expect_file_chooser(timeout=10_000) as opened:
-                    self.page.keyboard.press("Enter")
-            except TimeoutError:
-                if last:
-                    raise
-            else:
-                opened.value.set_files(file)
-                return
+        with self.page.expect_file_chooser() as opened:
+            self.page.keyboard.press("Enter")
+        opened.value.set_files(FilePayload(name=Path(name).name, mimeType="text/csv", buffer=content))
 
     def step(self, name: str, **given: str | bool) -> None:
         """Take a step of a project in its own form: fields are written, chosen or ticked by what they are."""
