@@ -279,7 +279,7 @@ def drop(
     if json:
         emit({"certificate": found})
         return
-    said = f"{site} is out of pool {found['pool']}: {number(len(found['copies']))} copies are destroyed."
+    said = f"{site} is out of pool {found['pool']}. Copies destroyed: {number(len(found['copies']))}."
     console.print(said, highlight=False, markup=False)
 
 
